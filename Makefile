@@ -1,0 +1,27 @@
+# Two commands on a fresh machine: `make run` and `make test`. The rest is listed by `make help`.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: help run test test-vm soak-vm bench demo generate clean
+help:            ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+$(VENV)/.run: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/.test: pyproject.toml $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+run: $(VENV)/.run  ## set up all that is needed and run the daemon on this host
+	$(BIN)/kmodmon run $(ARGS)
+
+test: $(VENV)/.test  ## set up all that is needed and run the tests (lint and types are among them)
+	$(BIN)/python tests/tools.py
+	$(BIN)/python -m pytest $(ARGS)
+
+clean:           ## remove what the other targets made inside the tree
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache

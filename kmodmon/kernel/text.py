@@ -1,0 +1,42 @@
+r"""Untrusted bytes as text that is safe to show, lossless, and valid UTF-8.
+
+The kernel validates neither module names nor most of what it prints: a name may hold a space, a newline,
+0xFF or a terminal escape (observed on 4.18, 6.1 and 7.2). kmodmon writes them as the kernel's own
+/dev/kmsg does (Documentation/ABI/testing/dev-kmsg): every byte of a character that is not printable, and the
+backslash itself, becomes ``\xNN``. So two different names never look the same, no control character reaches a
+label, a log or a terminal, and the bytes can be had back. HTML and label quoting are the edges' duty still.
+"""
+
+import re
+
+_ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
+_PLAIN = re.compile(rb"[ -\[\]-~]*")
+
+
+def safe_text(raw: bytes) -> str:
+    r"""Give `raw` as printable text; what is not printable, and the backslash, as ``\xNN`` of its UTF-8 bytes."""
+    if _PLAIN.fullmatch(raw):
+        return raw.decode("ascii")
+    out: list[str] = []
+    for char in raw.decode("utf-8", "surrogateescape"):
+        if char == "\\" or not char.isprintable():
+            out += (f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))
+        else:
+            out.append(char)
+    return "".join(out)
+
+
+def raw_bytes(text: str) -> bytes:
+    """Undo :func:`safe_text`: the exact bytes the kernel gave (for building a path from a module name)."""
+    out = bytearray()
+    end = 0
+    for found in _ESCAPE.finditer(text):
+        out += text[end : found.start()].encode("utf-8", "surrogateescape")
+        out.append(int(found[1], 16))
+        end = found.end()
+    return bytes(out + text[end:].encode("utf-8", "surrogateescape"))
+
+
+def bounded(text: str, limit: int) -> str:
+    """Cut `text` to `limit` characters; a cut text ends in an ellipsis, so that it shows."""
+    return text if len(text) <= limit else text[: max(0, limit - 1)] + "…"
