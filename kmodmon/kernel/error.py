@@ -13,3 +13,21 @@ class ParseError(KmodmonError):
         self.excerpt = bytes(excerpt[:80])
         self.why = why
         super().__init__(f"{interface}: {why}: {self.excerpt!r}")
+
+
+class ConfigError(KmodmonError):
+    """Something a person wrote (settings, policy, baseline, a flag) and kmodmon refuses; nothing of it is in force.
+
+    `file` is a path or "command line", `key` a dotted key or a flag or "" for the file as a whole, `hint` what to
+    write instead or ""; `line` counts from 1, None: not known.
+    """
+
+    def __init__(self, file: str, key: str, why: str, hint: str = "", *, line: int | None = None) -> None:
+        self.file = file
+        self.key = key
+        self.why = why
+        self.hint = hint
+        self.line = line
+        place = file if line is None else f"{file}, line {line}"
+        said = f"{place}: {key}: {why}" if key else f"{place}: {why}"
+        super().__init__(f"{said}; {hint}" if hint else said)
