@@ -162,7 +162,7 @@ FLAGS: tuple[Flag, ...] = (
     Flag(
         bit=15, letter="K", name="LIVEPATCH", label="live_patch", per_module=True,
         cause="The kernel's code was patched while running (a livepatch module was loaded).",
-        tier=Tier.INFORMATIONAL, why="The running code is not the installed kernel's; usual where livepatches are used.",
+        tier=Tier.INFORMATIONAL, why="The running code is not the installed one; usual where livepatches are used.",
         advice="Check that every patch under /sys/kernel/livepatch is your vendor's.",
     ),
     Flag(
