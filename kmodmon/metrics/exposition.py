@@ -1,0 +1,152 @@
+"""The exposition: families and formats are prometheus-client's; a family is rendered again when its samples changed.
+
+Rendering 3,000 series through the library takes about 10 ms, joining cached blocks 0.03 ms. So each family's block of
+bytes is kept, together with its deflate segment (raw deflate ended by a full flush: segments of one gzip member can
+be joined; whole gzip members cannot, curl stops after the first), until the parts of the state it depends on change
+and its samples with them.
+"""
+
+import logging
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import Metric as Family
+from prometheus_client.exposition import generate_latest as text_of
+from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_of
+
+from kmodmon.metrics.metric import Kind, Metric, Sample
+from kmodmon.model.state import State
+
+log = logging.getLogger(__name__)
+
+_EOF = b"# EOF\n"
+_GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"
+
+
+class Format(Enum):
+    """The two formats a scraper may ask for; the value is the Content-Type."""
+
+    TEXT = "text/plain; version=0.0.4; charset=utf-8"
+    OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+class _OneFamily(CollectorRegistry):
+    """What prometheus-client renders: a registry that collects the families it was given."""
+
+    def __init__(self, families: Iterable[Family]) -> None:
+        super().__init__(auto_describe=False)
+        self._families = tuple(families)
+
+    def collect(self) -> Iterable[Family]:
+        return self._families
+
+
+def render_families(families: Iterable[Family], form: Format) -> bytes:
+    """The library's own rendering of some families, without OpenMetrics' end mark."""
+    registry = _OneFamily(families)
+    if form is Format.TEXT:
+        return text_of(registry)
+    rendered: bytes = openmetrics_of(registry)  # type: ignore[no-untyped-call]  # the library leaves it untyped
+    return rendered.removesuffix(_EOF)
+
+
+@dataclass(slots=True)
+class _Block:
+    """One rendered family: the bytes, their checksum and their deflate segment (made at the first gzip scrape)."""
+
+    body: bytes
+    deflated: bytes | None = None
+
+
+@dataclass(slots=True)
+class _Cached:
+    parts: tuple[object, ...]
+    samples: tuple[Sample, ...]
+    blocks: dict[Format, _Block] = field(default_factory=dict)
+
+
+class Exposition:
+    """Renders a state. One family that fails is left out, counted and logged once; the others still appear."""
+
+    def __init__(self, metrics: Sequence[Metric], extra: Callable[[], Iterable[Family]] = tuple) -> None:
+        self._metrics = metrics
+        self._extra = extra
+        self._cache: dict[str, _Cached] = {}
+        self._broken: set[str] = set()
+        self.failures = 0
+        self.rendered = 0  # families rendered anew, for the benchmark and its test
+
+    def blocks(self, state: State, form: Format) -> tuple[bytes, ...]:
+        """The exposition in pieces, to be written one after the other."""
+        return (*(block.body for block in self._blocks(state, form)), *self._tail(form))
+
+    def body(self, state: State, form: Format) -> bytes:
+        """The whole exposition."""
+        return b"".join(self.blocks(state, form))
+
+    def gzipped(self, state: State, form: Format) -> tuple[bytes, ...]:
+        """The exposition as one gzip member, in pieces."""
+        crc = size = 0
+        pieces = [_GZIP_HEADER]
+        for block in (*self._blocks(state, form), *(_Block(piece) for piece in self._tail(form))):
+            if block.deflated is None:
+                block.deflated = _deflate(block.body)
+            crc = zlib.crc32(block.body, crc)
+            size += len(block.body)
+            pieces.append(block.deflated)
+        pieces.append(b"\x03\x00" + struct.pack("<II", crc, size & 0xFFFFFFFF))
+        return tuple(pieces)
+
+    def _tail(self, form: Format) -> tuple[bytes, ...]:
+        own = render_families(self._extra(), form)
+        return (own, _EOF) if form is Format.OPENMETRICS else (own,)
+
+    def _blocks(self, state: State, form: Format) -> Iterable[_Block]:
+        for metric in self._metrics:
+            try:
+                yield self._block(metric, state, form)
+            except Exception:  # the edge of one family: the others must appear
+                self.failures += 1
+                if metric.name not in self._broken:
+                    self._broken.add(metric.name)
+                    log.exception("metric %s could not be rendered and is missing from the exposition", metric.name)
+
+    def _block(self, metric: Metric, state: State, form: Format) -> _Block:
+        parts = tuple(getattr(state, part) for part in metric.of)
+        cached = self._cache.get(metric.name)
+        if cached is None or any(now is not was for now, was in zip(parts, cached.parts, strict=True)):
+            samples = tuple(metric.samples(state))
+            if cached is None or samples != cached.samples:
+                cached = _Cached(parts=parts, samples=samples)
+            else:
+                cached.parts = parts
+            self._cache[metric.name] = cached
+        block = cached.blocks.get(form)
+        if block is None:
+            self.rendered += 1
+            block = _Block(render_families([family(metric, cached.samples)], form) if cached.samples else b"")
+            cached.blocks[form] = block
+        return block
+
+
+def family(metric: Metric, samples: Iterable[Sample]) -> Family:
+    """A metric with its samples as a family of prometheus-client."""
+    if metric.kind is Kind.COUNTER:
+        counter = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
+        for labels, value in samples:
+            counter.add_metric(labels, value)
+        return counter
+    gauge = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+    for labels, value in samples:
+        gauge.add_metric(labels, value)
+    return gauge
+
+
+def _deflate(body: bytes) -> bytes:
+    packer = zlib.compressobj(1, zlib.DEFLATED, -15)
+    return packer.compress(body) + packer.flush(zlib.Z_FULL_FLUSH)

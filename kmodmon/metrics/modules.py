@@ -1,0 +1,145 @@
+"""Metrics of the module list: state metrics vanish with the module they describe."""
+
+from collections.abc import Iterable
+
+from kmodmon.metrics.metric import Kind, Metric, Sample, counted, single, stamped
+from kmodmon.model.inventory import Module, Signature
+from kmodmon.model.modules import count_states, trust
+from kmodmon.model.state import State
+
+_LIST = "/proc/modules"
+_PER_MODULE = "modules loaded"
+_NO_MODULES = "kernel without module support, or /proc/modules unreadable"
+
+
+def _modules(state: State) -> Iterable[Module]:
+    return state.inventory.modules.values()
+
+
+def _states(state: State) -> Iterable[Sample]:
+    if not state.inventory.support:
+        return ()
+    return (((key.value,), float(count)) for key, count in count_states(_modules(state)).items())
+
+
+def _by_trust(state: State) -> Iterable[Sample]:
+    if not state.inventory.support:
+        return ()
+    counts = dict.fromkeys(Signature, 0)
+    for module in _modules(state):
+        counts[trust(module)] += 1
+    return (((key.value,), float(count)) for key, count in counts.items())
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        name="kmodmon_module_support",
+        help="1 if this kernel can load modules, 0 if it was built without loadable modules (/proc/modules).",
+        interface=_LIST,
+        absent="not read yet",
+        of=("inventory",),
+        samples=lambda state: single(state.inventory.support),
+    ),
+    Metric(
+        name="kmodmon_modules",
+        help="Modules in the kernel's list by state (/proc/modules).",
+        labels=("state",),
+        interface=_LIST,
+        absent=_NO_MODULES,
+        bound="3 states",
+        of=("inventory",),
+        samples=_states,
+    ),
+    Metric(
+        name="kmodmon_modules_by_trust",
+        help="Loaded modules by what is known of their signature.",
+        labels=("signature",),
+        interface="/proc/modules, /sys/module/<module>/taint",
+        absent=_NO_MODULES,
+        bound="5 verdicts",
+        of=("inventory",),
+        samples=_by_trust,
+    ),
+    Metric(
+        name="kmodmon_module_size_bytes",
+        help="Memory of a loaded module in bytes (/proc/modules).",
+        labels=("module",),
+        interface=_LIST,
+        absent=_NO_MODULES,
+        bound=_PER_MODULE,
+        of=("inventory",),
+        samples=lambda state: [((module.name,), float(module.size)) for module in _modules(state)],
+    ),
+    Metric(
+        name="kmodmon_module_refcnt",
+        help="References held on a loaded module, -1 while it goes (/proc/modules).",
+        labels=("module",),
+        interface=_LIST,
+        absent="kernel without CONFIG_MODULE_UNLOAD",
+        bound=_PER_MODULE,
+        of=("inventory",),
+        samples=lambda state: [
+            ((module.name,), float(module.refcnt)) for module in _modules(state) if module.refcnt is not None
+        ],
+    ),
+    Metric(
+        name="kmodmon_module_taint",
+        help="1 for each taint letter that a loaded module carries (/proc/modules).",
+        labels=("module", "flag"),
+        interface=_LIST,
+        absent="the module carries no taint",
+        bound="modules loaded x letters carried",
+        of=("inventory",),
+        samples=lambda state: [
+            ((module.name, letter), 1.0) for module in _modules(state) for letter in dict.fromkeys(module.taint)
+        ],
+    ),
+    Metric(
+        name="kmodmon_module_holder",
+        help="1 for each module (holder) that depends on a loaded module (/proc/modules).",
+        labels=("module", "holder"),
+        interface=_LIST,
+        absent="nothing depends on the module",
+        bound="dependencies between modules",
+        of=("inventory",),
+        samples=lambda state: [
+            ((module.name, holder), 1.0) for module in _modules(state) for holder in dict.fromkeys(module.holders)
+        ],
+    ),
+    Metric(
+        name="kmodmon_modules_skipped_lines",
+        help="Lines of /proc/modules in the last reading that could not be understood (must be 0).",
+        interface=_LIST,
+        absent=_NO_MODULES,
+        of=("inventory",),
+        samples=lambda state: single(state.inventory.skipped if state.inventory.support else None),
+    ),
+    Metric(
+        name="kmodmon_module_loads_total",
+        kind=Kind.COUNTER,
+        help="Module loads seen in this boot, by what was known of the signature.",
+        labels=("signature",),
+        interface="/proc/modules, module uevents, tracefs module:module_load",
+        bound="5 verdicts",
+        of=("counts",),
+        samples=counted("kmodmon_module_loads_total", [(verdict.value,) for verdict in Signature]),
+    ),
+    Metric(
+        name="kmodmon_module_unloads_total",
+        kind=Kind.COUNTER,
+        help="Module unloads seen in this boot.",
+        interface="/proc/modules, module uevents, tracefs module:module_free",
+        of=("counts",),
+        samples=counted("kmodmon_module_unloads_total"),
+    ),
+    Metric(
+        name="kmodmon_module_load_timestamp_seconds",
+        help="When a module was last loaded, kept for retention.recent even if it is gone.",
+        labels=("module", "signature", "taints", "actor"),
+        interface="/proc/modules, module uevents, tracefs module:module_load",
+        absent="no load within retention.recent",
+        bound="retention.max_series",
+        of=("stamps",),
+        samples=stamped("kmodmon_module_load_timestamp_seconds"),
+    ),
+)

@@ -1,0 +1,82 @@
+"""Metrics of our own looking: absent is not zero, so every source says whether it is there and answers."""
+
+import platform
+
+from kmodmon import __version__
+from kmodmon.metrics.metric import Kind, Metric, counted
+from kmodmon.model.event import EventType
+
+_SOURCES = "sources (fixed by the program)"
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        name="kmodmon_build_info",
+        help="Version of kmodmon and of the Python it runs on.",
+        labels=("version", "python"),
+        interface="none",
+        of=(),
+        samples=lambda state: [((__version__, platform.python_version()), 1.0)],
+    ),
+    Metric(
+        name="kmodmon_source_present",
+        help="1 if the kernel offers the interface of a source, else 0.",
+        labels=("source",),
+        interface="see `kmodmon doctor`",
+        bound=_SOURCES,
+        of=("sources",),
+        samples=lambda state: [((name,), float(source.present)) for name, source in state.sources.items()],
+    ),
+    Metric(
+        name="kmodmon_source_up",
+        help="1 if the last look at a source succeeded; no series for a source whose interface is not there.",
+        labels=("source",),
+        interface="see `kmodmon doctor`",
+        absent="the interface is not there",
+        bound=_SOURCES,
+        of=("sources",),
+        samples=lambda state: [((name,), float(source.up)) for name, source in state.sources.items() if source.present],
+    ),
+    Metric(
+        name="kmodmon_source_lost_total",
+        kind=Kind.COUNTER,
+        help="Records, datagrams or trace events that the kernel dropped before a source could read them.",
+        labels=("source",),
+        interface="kmsg sequence gaps, netlink ENOBUFS, trace overruns",
+        bound=_SOURCES,
+        of=("sources",),
+        samples=lambda state: [((name,), float(source.lost)) for name, source in state.sources.items()],
+    ),
+    Metric(
+        name="kmodmon_source_unreadable",
+        help="Things inside a source's interface that could not be read at the last look.",
+        labels=("source",),
+        interface="see `kmodmon doctor`",
+        bound=_SOURCES,
+        of=("sources",),
+        samples=lambda state: [((name,), float(source.unreadable)) for name, source in state.sources.items()],
+    ),
+    Metric(
+        name="kmodmon_source_last_read_timestamp_seconds",
+        help="When a source was last read with success.",
+        labels=("source",),
+        interface="see `kmodmon doctor`",
+        absent="never read with success",
+        bound=_SOURCES,
+        of=("sources",),
+        samples=lambda state: [
+            ((name,), source.last_read.seconds)
+            for name, source in state.sources.items()
+            if source.last_read is not None
+        ],
+    ),
+    Metric(
+        name="kmodmon_events_total",
+        kind=Kind.COUNTER,
+        help="Events of this boot by type.",
+        labels=("type",),
+        interface="all sources",
+        bound="event types",
+        of=("counts",),
+        samples=counted("kmodmon_events_total", [(kind.value,) for kind in EventType]),
+    ),
+)

@@ -1,0 +1,50 @@
+"""What was seen: the only thing that flows from a source into the pipeline. Facts of one moment, no judgement."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from kmodmon.model.inventory import Module
+from kmodmon.model.outcome import Outcome
+from kmodmon.model.units import Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModulesRead:
+    """/proc/modules with the attributes of /sys/module/NAME. The same object again means that nothing changed."""
+
+    modules: Mapping[str, Module]
+    skipped: int = 0  # lines that could not be understood
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltinRead:
+    """Names of the modules built into the kernel (modules.builtin, /sys/module directories without initstate)."""
+
+    names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaintRead:
+    """/proc/sys/kernel/tainted."""
+
+    value: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """Time passed: what waits for silence or for age is settled. Comes once a second while anything waits."""
+
+
+Observation: TypeAlias = ModulesRead | BuiltinRead | TaintRead | Tick
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One look at one source, with the moment it was made."""
+
+    source: str
+    at: Instant
+    outcome: Outcome[Observation]
+    lost: int = 0  # things the kernel dropped before this look
+    unreadable: int = 0  # things inside that could not be read

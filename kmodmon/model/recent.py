@@ -1,0 +1,130 @@
+"""Timestamp gauges: what happened stays visible for `retention.recent`, even if the module is gone.
+
+An alert needs no luck between two scrapes. Bounded: at most `limit` series a gauge (the oldest go first, counted).
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TypeAlias
+
+from kmodmon.model.event import Event, EventType
+from kmodmon.model.tally import Labels, text_field
+from kmodmon.model.units import Instant, JsonObject
+
+Series: TypeAlias = Mapping[Labels, float]  # label values -> seconds since the epoch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamps:
+    """All timestamp gauges, by metric name; insertion order is age order."""
+
+    series: Mapping[str, Series] = field(default_factory=lambda: MappingProxyType({}))
+    dropped: int = 0
+
+
+NO_STAMPS = Stamps()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamped:
+    """A gauge that holds when an event of some types last happened."""
+
+    gauge: str
+    types: frozenset[EventType]
+    labels: Callable[[Event], Labels]
+
+
+def _module(event: Event) -> str:
+    return event.module or ""
+
+
+STAMPED: tuple[Stamped, ...] = (
+    Stamped(
+        gauge="kmodmon_module_load_timestamp_seconds",
+        types=frozenset({EventType.MODULE_LOADED}),
+        labels=lambda event: (
+            _module(event),
+            text_field(event, "signature"),
+            text_field(event, "taints", ""),
+            event.actor.name if event.actor is not None else "unknown",
+        ),
+    ),
+    Stamped(
+        gauge="kmodmon_kernel_taint_set_timestamp_seconds",
+        types=frozenset({EventType.TAINT_ADDED}),
+        labels=lambda event: (text_field(event, "flag"), text_field(event, "cause")),
+    ),
+    Stamped(
+        gauge="kmodmon_posture_change_timestamp_seconds",
+        types=frozenset(
+            {
+                EventType.POSTURE_CHANGED,
+                EventType.LOCKDOWN_CHANGED,
+                EventType.MODULES_DISABLED,
+                EventType.SIGNATURE_ENFORCEMENT_CHANGED,
+            }
+        ),
+        labels=lambda event: (text_field(event, "setting"),),
+    ),
+    Stamped(
+        gauge="kmodmon_module_parameter_change_timestamp_seconds",
+        types=frozenset({EventType.PARAMETER_CHANGED}),
+        labels=lambda event: (_module(event), text_field(event, "parameter")),
+    ),
+    Stamped(
+        gauge="kmodmon_kernel_report_timestamp_seconds",
+        types=frozenset({EventType.KERNEL_REPORT}),
+        labels=lambda event: (text_field(event, "signature"), _module(event)),
+    ),
+)
+
+
+def stamp(stamps: Stamps, events: Iterable[Event], limit: int) -> Stamps:
+    """Set the gauges that the events touch; the same object when none did."""
+    changed: dict[str, dict[Labels, float]] = {}
+    dropped = stamps.dropped
+    for event in events:
+        for rule in STAMPED:
+            if event.type in rule.types:
+                series = changed.setdefault(rule.gauge, dict(stamps.series.get(rule.gauge, {})))
+                labels = rule.labels(event)
+                series.pop(labels, None)
+                series[labels] = event.at.seconds
+                if len(series) > limit:
+                    del series[next(iter(series))]
+                    dropped += 1
+    return Stamps(series=MappingProxyType({**stamps.series, **changed}), dropped=dropped) if changed else stamps
+
+
+def expire(stamps: Stamps, now: Instant, keep_seconds: float) -> Stamps:
+    """Forget what happened more than `keep_seconds` ago; the same object when nothing did."""
+    horizon = now.seconds - keep_seconds
+    if all(at > horizon for series in stamps.series.values() for at in series.values()):
+        return stamps
+    kept = {
+        name: {labels: at for labels, at in series.items() if at > horizon} for name, series in stamps.series.items()
+    }
+    return replace(stamps, series=MappingProxyType(kept))
+
+
+def stamps_to_json(stamps: Stamps) -> JsonObject:
+    """The gauges as a checkpoint."""
+    return {name: [[list(labels), at] for labels, at in series.items()] for name, series in stamps.series.items()}
+
+
+def stamps_from_json(document: JsonObject) -> Stamps:
+    """Undo :func:`stamps_to_json`; entries of another shape are dropped."""
+    series: dict[str, Series] = {}
+    for name, rows in document.items():
+        if isinstance(rows, list):
+            series[name] = dict(pair for row in rows if (pair := _stamp(row)) is not None)
+    return Stamps(series=MappingProxyType(series))
+
+
+def _stamp(row: object) -> tuple[Labels, float] | None:
+    match row:
+        case [list(labels), int() | float() as at]:
+            return tuple(str(label) for label in labels), float(at)
+        case _:
+            return None

@@ -1,0 +1,49 @@
+"""What is known about each source: is its interface there, does it answer, what did it lose."""
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from kmodmon.model.event import Event, EventType, Severity
+from kmodmon.model.outcome import Absent, Failed, Read
+from kmodmon.model.units import Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceState:
+    """One source, as `kmodmon_source_*` and `doctor` show it."""
+
+    name: str
+    present: bool = False
+    up: bool = False
+    why: str = "not read yet"
+    last_read: Instant | None = None  # last success
+    lost: int = 0  # records, datagrams or trace events that the kernel dropped before we read them
+    unreadable: int = 0  # things inside the interface that could not be read (a parameter, an attribute)
+
+
+Seeing: TypeAlias = Read[object] | Absent | Failed
+
+
+def source_seen(source: SourceState, outcome: Seeing, at: Instant) -> tuple[SourceState, tuple[Event, ...]]:
+    """Fold one reading into what is known of its source; only transitions make an event."""
+    match outcome:
+        case Read():
+            after = replace(source, present=True, up=True, why="", last_read=at)
+        case Absent(why):
+            after = replace(source, present=False, up=False, why=why)
+        case Failed(why):
+            after = replace(source, present=True, up=False, why=why)
+    return after, _transition(source, after, at)
+
+
+def _transition(before: SourceState, after: SourceState, at: Instant) -> tuple[Event, ...]:
+    known = before.last_read is not None
+    if before.up and not after.up:
+        kind, severity = EventType.SOURCE_LOST, Severity.ERROR
+    elif known and after.up and not before.up:
+        kind, severity = EventType.SOURCE_RECOVERED, Severity.NOTICE
+    elif not known and after.present and not after.up and before.why != after.why:
+        kind, severity = EventType.SOURCE_LOST, Severity.WARNING  # there, but it never could be read
+    else:
+        return ()
+    return (Event(type=kind, at=at, severity=severity, fields={"source": after.name, "why": after.why}),)

@@ -1,0 +1,29 @@
+"""Everything kmodmon knows at one moment: one frozen value. Readers take it whole; only `pipeline.step` makes the next.
+
+Each part is replaced only when it changed, so `is` tells a reader whether it must look again (the metrics do).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from kmodmon.model.inventory import EMPTY_INVENTORY, Inventory
+from kmodmon.model.recent import NO_STAMPS, Stamps
+from kmodmon.model.source import SourceState
+from kmodmon.model.taint import UNREAD_TAINT, TaintState
+from kmodmon.model.tally import NO_COUNTS, Counts
+from kmodmon.model.units import Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """The state of the host and of our own looking."""
+
+    boot_id: str
+    started: Instant
+    resumed: bool = False  # an earlier run of this boot left its facts behind
+    sources: Mapping[str, SourceState] = field(default_factory=lambda: MappingProxyType({}))
+    inventory: Inventory = EMPTY_INVENTORY
+    taint: TaintState = UNREAD_TAINT
+    counts: Counts = NO_COUNTS
+    stamps: Stamps = NO_STAMPS

@@ -1,0 +1,199 @@
+"""The taint ledger: for every set bit since when, by what cause, with which evidence.
+
+Source: /proc/sys/kernel/tainted says that a bit is set; what explains it arrives on other ways, a little earlier or
+later: a module that carries the letter, a load that failed after it had tainted, a report in the log. Events leave
+clues; a bit that appears waits up to SETTLE for one, and is "unexplained" after that. The kernel never clears a bit:
+a number that falls within a boot means that somebody wrote kernel memory.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from kmodmon.kernel.taint import decode, parse_letters
+from kmodmon.model.event import Actor, Event, EventType, Severity
+from kmodmon.model.units import Instant
+
+SETTLE_USEC = 3_000_000  # the log and the trace are read within milliseconds; a slow file check may take longer
+MEMORY_USEC = 60_000_000  # how long before a bit was first read its clue may lie (the taint poll interval, and room)
+MAX_CLUES = 256
+BEFORE_START = "before-start"
+UNEXPLAINED = "unexplained"
+
+# Which bits a report of a class explains (include/linux/panic.h; the callers of add_taint()).
+REPORT_TAINTS: Mapping[str, int] = MappingProxyType(
+    {
+        "oops": 1 << 7,
+        "bug": 1 << 7 | 1 << 9,
+        "warning": 1 << 9,
+        "stack_overflow": 1 << 7,
+        "corruption": 1 << 5 | 1 << 7 | 1 << 9,
+        "refcount": 1 << 9,
+        "soft_lockup": 1 << 14,
+        "hard_lockup": 1 << 9,
+        "lockdep": 1 << 9,
+        "atomic_sleep": 1 << 9,
+        "kasan": 1 << 5 | 1 << 9,
+        "kfence": 1 << 5 | 1 << 9,
+        "kmsan": 1 << 5 | 1 << 9,
+        "kcsan": 1 << 9,
+        "ubsan": 1 << 9,
+        "machine_check": 1 << 4,
+        "nmi": 1 << 9,
+        "panic": 1 << 7 | 1 << 9,
+        "other": 1 << 9,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clue:
+    """Something that would explain some bits."""
+
+    at: Instant
+    bits: int
+    cause: str
+    module: str | None = None
+    actor: Actor | None = None
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaintEntry:
+    """One line of the ledger."""
+
+    bit: int
+    since: Instant | None  # None: set before our first look in this boot
+    cause: str  # module:<name> | report:<signature> | before-start | unexplained
+    module: str | None = None
+    actor: Actor | None = None
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaintState:
+    """`value` is None until read. `pending` are bits that still wait for a clue."""
+
+    value: int | None = None
+    ledger: Mapping[int, TaintEntry] = field(default_factory=lambda: MappingProxyType({}))
+    pending: Mapping[int, Instant] = field(default_factory=lambda: MappingProxyType({}))
+    clues: tuple[Clue, ...] = ()
+
+
+UNREAD_TAINT = TaintState()
+
+
+def taint_read(taint: TaintState, value: int, at: Instant, resumed: bool) -> tuple[TaintState, tuple[Event, ...]]:
+    """Fold the number the kernel shows. `resumed`: an earlier run of this boot left a ledger behind."""
+    if value == taint.value:
+        return taint, ()
+    known = sum(1 << bit for bit in taint.ledger)
+    if taint.value is None and not resumed:
+        entries = {flag.bit: TaintEntry(bit=flag.bit, since=None, cause=BEFORE_START) for flag in decode(value)}
+        return replace(taint, value=value, ledger=MappingProxyType(entries)), ()
+    before = taint.value if taint.value is not None else known
+    fallen = decode(before & ~value)
+    pending = {**taint.pending, **{flag.bit: at for flag in decode(value & ~before & ~known)}}
+    # A bit that came back after it fell is news as well.
+    pending.update({flag.bit: at for flag in decode(value & ~before) if flag.bit not in pending})
+    return replace(taint, value=value, pending=MappingProxyType(pending)), tuple(
+        Event(
+            type=EventType.TAINT_CLEARED,
+            at=at,
+            severity=Severity.CRITICAL,
+            evidence=(f"tainted was {before}, now {value}", "the kernel itself never clears a taint bit"),
+            fields={"flag": flag.label, "letter": flag.letter, "bit": flag.bit, "old": before, "new": value},
+        )
+        for flag in fallen
+    )
+
+
+def notice_clues(taint: TaintState, events: Iterable[Event]) -> TaintState:
+    """Remember what the events could explain."""
+    found = tuple(clue for event in events if (clue := _clue(event)) is not None)
+    return replace(taint, clues=(*taint.clues, *found)[-MAX_CLUES:]) if found else taint
+
+
+def explain(taint: TaintState, now: Instant) -> tuple[TaintState, tuple[Event, ...]]:
+    """Tie waiting bits to clues; a bit that waited for SETTLE in vain is unexplained."""
+    if not taint.pending:
+        return taint, ()
+    pending, ledger = dict(taint.pending), dict(taint.ledger)
+    events: list[Event] = []
+    for bit, since in taint.pending.items():
+        clue = _best(taint.clues, bit, since)
+        if clue is None and now.monotonic_usec - since.monotonic_usec < SETTLE_USEC:
+            continue
+        entry = TaintEntry(bit=bit, since=since, cause=UNEXPLAINED) if clue is None else _entry(bit, clue)
+        ledger[bit] = entry
+        del pending[bit]
+        events.append(_added(entry, taint.value or 0, now))
+    after = replace(taint, pending=MappingProxyType(pending), ledger=MappingProxyType(ledger))
+    return (after, tuple(events)) if events else (taint, ())
+
+
+def _best(clues: tuple[Clue, ...], bit: int, since: Instant) -> Clue | None:
+    # The first clue is the cause: later modules with the same letter found the bit already set.
+    for clue in clues:
+        if clue.bits >> bit & 1 and since.monotonic_usec - clue.at.monotonic_usec <= MEMORY_USEC:
+            return clue
+    return None
+
+
+def _entry(bit: int, clue: Clue) -> TaintEntry:
+    return TaintEntry(
+        bit=bit, since=clue.at, cause=clue.cause, module=clue.module, actor=clue.actor, evidence=clue.evidence
+    )
+
+
+def _added(entry: TaintEntry, value: int, now: Instant) -> Event:
+    (flag,) = decode(1 << entry.bit)
+    unexplained = entry.cause == UNEXPLAINED
+    return Event(
+        type=EventType.TAINT_ADDED,
+        at=entry.since or now,
+        severity=Severity.ERROR if unexplained else Severity.WARNING,
+        module=entry.module,
+        actor=entry.actor,
+        evidence=entry.evidence,
+        fields={
+            "flag": flag.label,
+            "letter": flag.letter,
+            "bit": entry.bit,
+            "cause": entry.cause,
+            "tier": flag.tier.value,
+            "value": value,
+        },
+    )
+
+
+def _clue(event: Event) -> Clue | None:
+    match event.type:
+        case EventType.MODULE_LOADED | EventType.MODULE_TRANSIENT | EventType.MODULE_LOAD_FAILED:
+            letters = event.fields.get("taints")
+            bits = parse_letters(letters).value if isinstance(letters, str) else 0
+            return _module_clue(event, bits, f"{event.module} carries {letters}")
+        case EventType.MODULE_CHANGED:
+            gained = event.fields.get("taint_bits")
+            return _module_clue(event, gained if isinstance(gained, int) else 0, f"{event.module} changed")
+        case EventType.KERNEL_REPORT:
+            kind, signature = event.fields.get("class"), event.fields.get("signature")
+            bits = REPORT_TAINTS.get(str(kind), 0)
+            title = str(event.fields.get("title", signature))
+            if not bits:
+                return None
+            return Clue(
+                at=event.at, bits=bits, cause=f"report:{signature}", module=event.module, actor=event.actor,
+                evidence=(title,),
+            )  # fmt: skip
+        case _:
+            return None
+
+
+def _module_clue(event: Event, bits: int, evidence: str) -> Clue | None:
+    if not bits or event.module is None:
+        return None
+    return Clue(
+        at=event.at, bits=bits, cause=f"module:{event.module}", module=event.module, actor=event.actor,
+        evidence=(evidence, *event.evidence),
+    )  # fmt: skip

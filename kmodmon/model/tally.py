@@ -1,0 +1,99 @@
+"""Counters, folded from events: nobody ever calls .inc(). One line of COUNTED is one counter fed by events."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeAlias
+
+from kmodmon.model.event import Event, EventType
+from kmodmon.model.units import JsonObject
+
+Labels: TypeAlias = tuple[str, ...]
+Counts: TypeAlias = Mapping[str, Mapping[Labels, int]]  # counter name -> label values -> count since boot
+NO_COUNTS: Counts = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """A counter that events of some types move; `labels` gives the label values, `by` how far."""
+
+    counter: str
+    types: frozenset[EventType]
+    labels: Callable[[Event], Labels] = lambda event: ()
+    by: Callable[[Event], int] = lambda event: 1
+
+
+def text_field(event: Event, name: str, default: str = "unknown") -> str:
+    """A field of an event as label text."""
+    value = event.fields.get(name)
+    return value if isinstance(value, str) else default
+
+
+COUNTED: tuple[Counted, ...] = (
+    Counted(counter="kmodmon_events_total", types=frozenset(EventType), labels=lambda event: (event.type.value,)),
+    Counted(
+        counter="kmodmon_module_loads_total",
+        types=frozenset({EventType.MODULE_LOADED}),
+        labels=lambda event: (text_field(event, "signature"),),
+    ),
+    Counted(counter="kmodmon_module_unloads_total", types=frozenset({EventType.MODULE_UNLOADED})),
+    Counted(
+        counter="kmodmon_module_load_failures_total",
+        types=frozenset({EventType.MODULE_LOAD_FAILED}),
+        labels=lambda event: (text_field(event, "reason"),),
+    ),
+    Counted(counter="kmodmon_kernel_taint_cleared_total", types=frozenset({EventType.TAINT_CLEARED})),
+    Counted(
+        counter="kmodmon_posture_changes_total",
+        types=frozenset(
+            {
+                EventType.POSTURE_CHANGED,
+                EventType.LOCKDOWN_CHANGED,
+                EventType.MODULES_DISABLED,
+                EventType.SIGNATURE_ENFORCEMENT_CHANGED,
+            }
+        ),
+        labels=lambda event: (text_field(event, "setting"),),
+    ),
+    Counted(counter="kmodmon_module_parameter_changes_total", types=frozenset({EventType.PARAMETER_CHANGED})),
+    Counted(
+        counter="kmodmon_kernel_reports_total",
+        types=frozenset({EventType.KERNEL_REPORT}),
+        labels=lambda event: (text_field(event, "signature"),),
+    ),
+    Counted(counter="kmodmon_kernel_log_forged_total", types=frozenset({EventType.LOG_FORGED})),
+)
+
+
+def tally(counts: Counts, events: Iterable[Event]) -> Counts:
+    """Add what the events say to the counters; the same object when nothing moved."""
+    changed: dict[str, dict[Labels, int]] = {}
+    for event in events:
+        for rule in COUNTED:
+            if event.type in rule.types:
+                series = changed.setdefault(rule.counter, dict(counts.get(rule.counter, {})))
+                labels = rule.labels(event)
+                series[labels] = series.get(labels, 0) + rule.by(event)
+    return MappingProxyType({**counts, **changed}) if changed else counts
+
+
+def counts_to_json(counts: Counts) -> JsonObject:
+    """The counters as a checkpoint: name -> list of [label values, count]."""
+    return {name: [[list(labels), value] for labels, value in series.items()] for name, series in counts.items()}
+
+
+def counts_from_json(document: JsonObject) -> Counts:
+    """Undo :func:`counts_to_json`; entries of another shape are dropped (they are counters, not facts)."""
+    counts: dict[str, Mapping[Labels, int]] = {}
+    for name, rows in document.items():
+        if isinstance(rows, list):
+            counts[name] = dict(pair for row in rows if (pair := _count(row)) is not None)
+    return MappingProxyType(counts)
+
+
+def _count(row: object) -> tuple[Labels, int] | None:
+    match row:
+        case [list(labels), int(value)]:
+            return tuple(str(label) for label in labels), value
+        case _:
+            return None

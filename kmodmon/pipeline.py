@@ -1,0 +1,38 @@
+"""The product on one screen: what is different, what explains it, what is counted. Pure, so any day can be replayed."""
+
+from dataclasses import dataclass, replace
+
+from kmodmon.model.event import Event
+from kmodmon.model.observation import Seen, Tick
+from kmodmon.model.outcome import Read
+from kmodmon.model.recent import expire, stamp
+from kmodmon.model.reduce import reduce
+from kmodmon.model.state import State
+from kmodmon.model.taint import explain, notice_clues
+from kmodmon.model.tally import tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What judgement depends on beside the facts; from the settings."""
+
+    keep_recent_seconds: float = 86400.0
+    recent_series: int = 1000
+
+
+def step(state: State, seen: Seen, rules: Rules) -> tuple[State, tuple[Event, ...]]:
+    """The next state and what happened, from one look at one source."""
+    state, changed = reduce(state, seen)
+    state, explained = _ledger(state, changed, seen)
+    events = changed + explained
+    counts = tally(state.counts, events)
+    stamps = stamp(state.stamps, events, rules.recent_series)
+    if isinstance(seen.outcome, Read) and isinstance(seen.outcome.value, Tick):
+        stamps = expire(stamps, seen.at, rules.keep_recent_seconds)
+    return replace(state, counts=counts, stamps=stamps), events
+
+
+def _ledger(state: State, events: tuple[Event, ...], seen: Seen) -> tuple[State, tuple[Event, ...]]:
+    taint = notice_clues(state.taint, events)
+    taint, explained = explain(taint, seen.at)
+    return (state if taint is state.taint else replace(state, taint=taint)), explained

@@ -1,0 +1,178 @@
+"""Where the kernel's interfaces are mounted, and the only code that opens them.
+
+Every path is bytes: a module name is arbitrary bytes and becomes a directory name. Pseudo-files are read whole and
+their stat size is never believed; one read() of a seq_file gives at most one page, so reading goes on to end of file.
+
+A recorded tree (`kmodmon record`, `--root DIR`) holds the same interfaces as plain files; what failed on the recorded
+machine is in its `manifest.json` ({"failures": {"sys/module/x/parameters/y": "EPERM"}}) and fails here the same way.
+"""
+
+import errno
+import json
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+
+from kmodmon.kernel.error import KmodmonError
+from kmodmon.model.outcome import Absent, Failed, Outcome, Read
+
+_NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO, errno.EOPNOTSUPP})
+_CHUNK = 1 << 16
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """Mount points of one host's kernel interfaces, absolute, as bytes."""
+
+    procfs: bytes = b"/proc"
+    sysfs: bytes = b"/sys"
+    rootfs: bytes = b"/"
+    tracefs: bytes = b"/sys/kernel/tracing"
+    securityfs: bytes = b"/sys/kernel/security"
+    debugfs: bytes = b"/sys/kernel/debug"
+    dev: bytes = b"/dev"
+    modules: bytes = b"/lib/modules"
+    failures: Mapping[bytes, int] = field(default_factory=lambda: MappingProxyType({}))
+
+    @classmethod
+    def recorded(cls, tree: Path) -> "Root":
+        """A machine recorded under `tree`; raises KmodmonError when it is none or its manifest is unreadable."""
+        base = os.fsencode(tree.absolute())
+        if not tree.is_dir():
+            raise KmodmonError(f"{tree}: no recorded tree there; make one with `kmodmon record DIR`")
+        return cls(
+            procfs=base + b"/proc",
+            sysfs=base + b"/sys",
+            rootfs=base,
+            tracefs=base + b"/sys/kernel/tracing",
+            securityfs=base + b"/sys/kernel/security",
+            debugfs=base + b"/sys/kernel/debug",
+            dev=base + b"/dev",
+            modules=base + b"/lib/modules",
+            failures=_manifest_failures(tree),
+        )
+
+    def moved(self, **mounts: str | None) -> "Root":
+        """The same root with some mount points elsewhere (`--path.procfs DIR` and friends); None changes nothing."""
+
+        def at(name: str, now: bytes) -> bytes:
+            path = mounts.get(name)
+            return now if path is None else os.fsencode(path)
+
+        return replace(
+            self,
+            procfs=at("procfs", self.procfs),
+            sysfs=at("sysfs", self.sysfs),
+            rootfs=at("rootfs", self.rootfs),
+            tracefs=at("tracefs", self.tracefs),
+            securityfs=at("securityfs", self.securityfs),
+            debugfs=at("debugfs", self.debugfs),
+            dev=at("dev", self.dev),
+            modules=at("modules", self.modules),
+        )
+
+    def proc(self, *parts: bytes) -> bytes:
+        """A path below procfs."""
+        return b"/".join((self.procfs, *parts))
+
+    def sys(self, *parts: bytes) -> bytes:
+        """A path below sysfs."""
+        return b"/".join((self.sysfs, *parts))
+
+    def host(self, *parts: bytes) -> bytes:
+        """A path below the host's root file system."""
+        return b"/".join((self.rootfs.rstrip(b"/"), *parts))
+
+    def read(self, path: bytes, limit: int = 1 << 26) -> Outcome[bytes]:
+        """Read a pseudo-file whole, `limit` bytes at most (more is a failure: no kernel table is that large)."""
+        try:
+            self._refuse_recorded(path)
+            return self._read_fd(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY), path, limit)
+        except OSError as error:
+            return outcome_of(error, path)
+
+    def text(self, path: bytes) -> str | None:
+        """The stripped text of a small file; None when it is absent or unreadable (the caller does not care which)."""
+        match self.read(path, limit=_CHUNK):
+            case Read(value):
+                return value.decode("utf-8", "replace").strip()
+            case _:
+                return None
+
+    def names(self, path: bytes) -> Outcome[tuple[bytes, ...]]:
+        """Names in a directory, sorted."""
+        try:
+            self._refuse_recorded(path)
+            return Read(tuple(sorted(os.listdir(path))))
+        except OSError as error:
+            return outcome_of(error, path)
+
+    def directories(self, path: bytes) -> Outcome[tuple[bytes, ...]]:
+        """Names of the sub-directories of a directory, sorted (symbolic links are not followed)."""
+        try:
+            self._refuse_recorded(path)
+            with os.scandir(path) as entries:
+                return Read(tuple(sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))))
+        except OSError as error:
+            return outcome_of(error, path)
+
+    def mode(self, path: bytes) -> int | None:
+        """Permission bits of a file, None when it cannot be looked at."""
+        try:
+            return stat.S_IMODE(os.lstat(path).st_mode)
+        except OSError:
+            return None
+
+    def exists(self, path: bytes) -> bool:
+        """Whether anything is at `path`."""
+        return os.path.lexists(path)
+
+    def open(self, path: bytes, flags: int) -> int:
+        """Open an interface that is followed rather than read (kmsg, trace_pipe); raises OSError."""
+        self._refuse_recorded(path)
+        return os.open(path, flags | os.O_CLOEXEC)
+
+    def _refuse_recorded(self, path: bytes) -> None:
+        if self.failures and (number := self.failures.get(path)):
+            raise OSError(number, os.strerror(number), os.fsdecode(path))
+
+    @staticmethod
+    def _read_fd(fd: int, path: bytes, limit: int) -> Outcome[bytes]:
+        try:
+            parts = []
+            size = 0
+            while chunk := os.read(fd, _CHUNK):
+                parts.append(chunk)
+                size += len(chunk)
+                if size > limit:
+                    return Failed(f"{os.fsdecode(path)}: more than {limit} bytes")
+            return Read(parts[0] if len(parts) == 1 else b"".join(parts))
+        finally:
+            os.close(fd)
+
+
+def outcome_of(error: OSError, path: bytes) -> Absent | Failed:
+    """Absent when the kernel says that there is no such thing, else Failed with errno and path."""
+    why = f"{os.fsdecode(path)}: {error.strerror or error}"
+    return Absent(why) if error.errno in _NOT_THERE else Failed(why, error.errno)
+
+
+def _manifest_failures(tree: Path) -> Mapping[bytes, int]:
+    try:
+        manifest: object = json.loads((tree / MANIFEST).read_text())
+    except FileNotFoundError:
+        return MappingProxyType({})
+    except (OSError, ValueError) as error:
+        raise KmodmonError(f"{tree / MANIFEST}: not a manifest of a recorded tree: {error}") from error
+    base = os.fsencode(tree.absolute())
+    listed = manifest.get("failures") if isinstance(manifest, dict) else None
+    if not isinstance(listed, dict):
+        return MappingProxyType({})
+    by_name = {name: number for number, name in errno.errorcode.items()}
+    return MappingProxyType(
+        {base + b"/" + os.fsencode(str(path)): by_name.get(str(code), errno.EIO) for path, code in listed.items()}
+    )
