@@ -5,16 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from kmodmon.kernel.modules import ModuleState
 from kmodmon.model.event import Actor
 from kmodmon.model.units import Instant
-
-
-class ModuleState(enum.StrEnum):
-    """The kernel's initstate words: /proc/modules says Live, Loading, Unloading for them."""
-
-    LIVE = "live"
-    COMING = "coming"
-    GOING = "going"
 
 
 class Signature(enum.StrEnum):

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
+from kmodmon.kernel.modules import ModuleState
 from kmodmon.model.event import Event, EventType, Severity
-from kmodmon.model.inventory import Inventory, Loaded, Module, ModuleState, Signature
+from kmodmon.model.inventory import Inventory, Loaded, Module, Signature
 from kmodmon.model.observation import ModulesRead
 from kmodmon.model.units import Instant, JsonValue
 
@@ -31,6 +32,8 @@ def modules_read(
         return _with(inventory, read, loaded), ()
     while_down = inventory.support is None
     gone, came, changed = _compare(inventory.modules, read.modules)
+    if not (gone or came or changed) and not while_down:
+        return _with(inventory, read, inventory.loaded), ()
     loaded = {name: how for name, how in inventory.loaded.items() if name in read.modules and name not in came}
     for name in came:
         loaded[name] = Loaded(before_start=False, while_down=while_down, at=None if while_down else at)
@@ -43,9 +46,7 @@ def modules_read(
 
 
 def _with(inventory: Inventory, read: ModulesRead, loaded: Mapping[str, Loaded]) -> Inventory:
-    return replace(
-        inventory, support=True, modules=read.modules, loaded=MappingProxyType(dict(loaded)), skipped=read.skipped
-    )
+    return replace(inventory, support=True, modules=read.modules, loaded=loaded, skipped=read.skipped)
 
 
 def _compare(

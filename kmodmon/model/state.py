@@ -27,3 +27,8 @@ class State:
     taint: TaintState = UNREAD_TAINT
     counts: Counts = NO_COUNTS
     stamps: Stamps = NO_STAMPS
+
+    @property
+    def waits(self) -> bool:
+        """Whether something here waits for time to pass, so that ticks must come every second."""
+        return bool(self.taint.pending)

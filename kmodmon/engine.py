@@ -1,0 +1,261 @@
+"""The one thread that owns the state: it reads the sources, steps the pipeline and hands on what happened.
+
+Everything runs on one asyncio loop. Poll sources have a timer each; a wake-up from an event source is debounced, so
+eighty modules at boot are one read; a threaded source runs in a worker of its own and never overlaps itself. Sinks take
+what a step gives: events go to the history with the parts of the state to be remembered, in one transaction.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from kmodmon.clock import Clock
+from kmodmon.model.checkpoint import CHECKPOINTS
+from kmodmon.model.event import Event, EventType
+from kmodmon.model.observation import Seen, Tick
+from kmodmon.model.outcome import Failed, Read
+from kmodmon.model.source import SourceState
+from kmodmon.model.state import State
+from kmodmon.model.units import Instant, JsonObject
+from kmodmon.pipeline import Rules, step
+from kmodmon.sources.source import EventSource, Look, PollSource, Reader, Surroundings
+
+log = logging.getLogger(__name__)
+
+DEBOUNCE = 0.05
+FRESH = 1.0  # a scrape does not refresh what is younger, in seconds
+TICK = 1.0
+IDLE_TICK = 15.0
+RETRY_FIRST, RETRY_LAST = 0.5, 60.0
+
+
+class Sink(Protocol):
+    """Where events go. `submit` never blocks and never raises."""
+
+    def submit(self, events: Sequence[Event], checkpoints: Mapping[str, JsonObject]) -> None:
+        """Take events, and the parts of the state that are to be remembered with them."""
+        ...
+
+
+@dataclass(slots=True)
+class _Polled:
+    """One poll source at work."""
+
+    source: PollSource
+    read: Reader
+    timer: asyncio.TimerHandle | None = None
+    wake: asyncio.TimerHandle | None = None
+    running: asyncio.Task[None] | None = None
+    pool: ThreadPoolExecutor | None = None
+    last: Instant | None = None
+    again: bool = False  # woken while it was being read
+
+
+@dataclass(slots=True)
+class Engine:
+    """Owns the state. `state` is immutable: whoever took it may keep it."""
+
+    around: Surroundings
+    state: State
+    sink: Sink
+    rules: Rules
+    polled_sources: Sequence[PollSource]
+    event_sources: Sequence[EventSource]
+    on_step: Callable[[State, Sequence[Event]], None] = lambda state, events: None
+    cycles: int = 0  # completed looks: the watchdog is fed only while this moves
+    _polled: dict[str, _Polled] = field(default_factory=dict)
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _saved: dict[str, object] = field(default_factory=dict)
+    _tick: asyncio.TimerHandle | None = None
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that everything here goes by."""
+        return self.around.clock
+
+    async def start(self) -> None:
+        """Read every source once, in order, then follow and poll them."""
+        for source in self.polled_sources:
+            self._polled[source.name] = _Polled(source=source, read=source.make(self.around))
+        for name, polled in self._polled.items():
+            if not polled.source.threaded:
+                self.look(name)
+        for event_source in self.event_sources:
+            self._tasks.append(asyncio.create_task(self._follow(event_source), name=event_source.name))
+        for name, polled in self._polled.items():
+            if polled.source.threaded:
+                self._start_thread(name)
+            self._arm(polled)
+        self._schedule_tick()
+
+    async def stop(self) -> None:
+        """Stop looking. Worker threads that hang are left to the end of the process."""
+        if self._tick is not None:
+            self._tick.cancel()
+        running = [*self._tasks, *(p.running for p in self._polled.values() if p.running is not None)]
+        for polled in self._polled.values():
+            for handle in (polled.timer, polled.wake):
+                if handle is not None:
+                    handle.cancel()
+            if polled.pool is not None:
+                polled.pool.shutdown(wait=False, cancel_futures=True)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def reconfigured(self, around: Surroundings, rules: Rules) -> None:
+        """Take over new settings: readers are made anew, timers armed anew."""
+        self.around, self.rules = around, rules
+        for polled in self._polled.values():
+            if not polled.source.threaded or polled.running is None:
+                polled.read = polled.source.make(around)
+            self._arm(polled)
+
+    def look(self, name: str) -> None:
+        """Read one source now, on this thread."""
+        polled = self._polled[name]
+        self._looked(polled, _guarded(polled.source.name, polled.read))
+
+    def wake(self, names: Iterable[str]) -> None:
+        """Have sources read soon; wake-ups within 50 ms are one."""
+        loop = asyncio.get_running_loop()
+        for name in names:
+            polled = self._polled.get(name)
+            if polled is not None and polled.wake is None:
+                polled.wake = loop.call_later(DEBOUNCE, self._woken, polled)
+
+    def refresh(self) -> None:
+        """Read the cheap sources that are older than a second: what a scrape asks for."""
+        now = self.clock.now().monotonic_usec
+        for name, polled in self._polled.items():
+            if polled.source.cheap and (polled.last is None or now - polled.last.monotonic_usec > FRESH * 1e6):
+                self.look(name)
+
+    def feed(self, seen: Seen) -> None:
+        """Step the pipeline with one look and hand on what happened."""
+        self.state, events = step(self.state, seen, self.rules)
+        self.cycles += 1
+        self.sink.submit(events, self._checkpoints())
+        self.on_step(self.state, events)
+        if events:
+            self._schedule_tick()
+            self.wake(name for name in _wakes_of(events) if name != seen.source)
+
+    def _checkpoints(self) -> Mapping[str, JsonObject]:
+        """The parts of the state that changed since they were last handed to the history."""
+        changed: dict[str, JsonObject] = {}
+        for checkpoint in CHECKPOINTS:
+            part = checkpoint.part(self.state)
+            saved = self._saved.get(checkpoint.section)
+            if saved is not part and saved != part:
+                self._saved[checkpoint.section] = part
+                changed[checkpoint.section] = checkpoint.save(self.state)
+        return changed
+
+    def _looked(self, polled: _Polled, look: Look) -> None:
+        at = self.clock.now()
+        polled.last = at
+        self.feed(
+            Seen(source=polled.source.name, at=at, outcome=look.outcome, lost=look.lost, unreadable=look.unreadable)
+        )
+
+    def _arm(self, polled: _Polled) -> None:
+        if polled.timer is not None:
+            polled.timer.cancel()
+            polled.timer = None
+        period = polled.source.every(self.around.settings)
+        if period > 0:
+            polled.timer = asyncio.get_running_loop().call_later(period, self._due, polled)
+
+    def _due(self, polled: _Polled) -> None:
+        self._arm(polled)
+        self._read_now(polled)
+
+    def _woken(self, polled: _Polled) -> None:
+        polled.wake = None
+        self._read_now(polled)
+
+    def _read_now(self, polled: _Polled) -> None:
+        if polled.source.threaded:
+            self._start_thread(polled.source.name)
+        else:
+            self._looked(polled, _guarded(polled.source.name, polled.read))
+
+    def _start_thread(self, name: str) -> None:
+        polled = self._polled[name]
+        if polled.running is not None and not polled.running.done():
+            polled.again = True
+            return
+        polled.running = asyncio.create_task(self._in_thread(polled), name=name)
+
+    async def _in_thread(self, polled: _Polled) -> None:
+        if polled.pool is None:
+            polled.pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=polled.source.name)
+        loop = asyncio.get_running_loop()
+        while True:
+            polled.again = False
+            self._looked(polled, await loop.run_in_executor(polled.pool, _guarded, polled.source.name, polled.read))
+            if not polled.again:
+                return
+
+    async def _follow(self, source: EventSource) -> None:
+        delay = RETRY_FIRST
+
+        def emit(look: Look) -> None:
+            nonlocal delay
+            delay = RETRY_FIRST
+            at = self.clock.now()
+            self.feed(Seen(source=source.name, at=at, outcome=look.outcome, lost=look.lost, unreadable=look.unreadable))
+            self.wake(source.wakes)
+
+        while True:
+            try:
+                await source.run(self.around, emit)
+                why = Failed(f"{source.name}: the reader ended")
+            except OSError as error:
+                why = Failed(f"{source.name}: {error}", error.errno)
+            except Exception as error:  # one broken reader must not end the others
+                log.exception("source %s broke and is started again in %.1f s", source.name, delay)
+                why = Failed(f"{source.name}: {error!r}")
+            self.feed(Seen(source=source.name, at=self.clock.now(), outcome=why))
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, RETRY_LAST)
+
+    def _schedule_tick(self) -> None:
+        if self._tick is not None:
+            self._tick.cancel()
+        period = TICK if self.state.waits else IDLE_TICK
+        self._tick = asyncio.get_running_loop().call_later(period, self._ticked)
+
+    def _ticked(self) -> None:
+        self.feed(Seen(source="clock", at=self.clock.now(), outcome=Read(Tick())))
+        self._schedule_tick()
+
+
+_TAINTING = frozenset({EventType.KERNEL_REPORT, EventType.MODULE_LOAD_FAILED})
+
+
+def _wakes_of(events: Iterable[Event]) -> frozenset[str]:
+    # What a module or a report may have done to the kernel's taint shows only when it is read.
+    return frozenset({"taint"} if any(event.module or event.type in _TAINTING for event in events) else ())
+
+
+def _guarded(name: str, read: Reader) -> Look:
+    try:
+        return read()
+    except Exception as error:  # a reader that breaks its promise is a failed source, not the end of the daemon
+        log.exception("source %s raised; it counts as failed", name)
+        return Look(outcome=Failed(f"{name}: {error!r}"))
+
+
+def fresh_state(boot_id: str, clock: Clock, names: Iterable[str], saved: Mapping[str, JsonObject]) -> State:
+    """The state at start: what an earlier run of this boot remembered, and every source as not read yet."""
+    state = State(boot_id=boot_id, started=clock.now(), resumed=bool(saved))
+    state = replace(state, sources={name: SourceState(name=name) for name in names})
+    for checkpoint in CHECKPOINTS:
+        if checkpoint.section in saved:
+            state = checkpoint.load(state, saved[checkpoint.section])
+    return state

@@ -1,0 +1,51 @@
+"""What the daemon remembers across restarts of itself within one boot: parts of the state, as JSON, and back.
+
+They are written in the transaction of the events they belong to, so that after SIGKILL both are there or neither is.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from kmodmon.model.recent import stamps_from_json, stamps_to_json
+from kmodmon.model.remembered import inventory_from_json, inventory_to_json, taint_from_json, taint_to_json
+from kmodmon.model.state import State
+from kmodmon.model.tally import counts_from_json, counts_to_json
+from kmodmon.model.units import JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """One part of the state: how it is found (`==` tells whether it changed), saved and loaded."""
+
+    section: str
+    part: Callable[[State], object]
+    save: Callable[[State], JsonObject]
+    load: Callable[[State, JsonObject], State]
+
+
+CHECKPOINTS: tuple[Checkpoint, ...] = (
+    Checkpoint(
+        section="inventory",
+        part=lambda state: state.inventory.loaded,
+        save=lambda state: inventory_to_json(state.inventory),
+        load=lambda state, saved: replace(state, inventory=inventory_from_json(saved)),
+    ),
+    Checkpoint(
+        section="taint",
+        part=lambda state: (state.taint.value, state.taint.ledger),
+        save=lambda state: taint_to_json(state.taint),
+        load=lambda state, saved: replace(state, taint=taint_from_json(saved)),
+    ),
+    Checkpoint(
+        section="counts",
+        part=lambda state: state.counts,
+        save=lambda state: counts_to_json(state.counts),
+        load=lambda state, saved: replace(state, counts=counts_from_json(saved)),
+    ),
+    Checkpoint(
+        section="stamps",
+        part=lambda state: state.stamps,
+        save=lambda state: stamps_to_json(state.stamps),
+        load=lambda state, saved: replace(state, stamps=stamps_from_json(saved)),
+    ),
+)

@@ -1,0 +1,199 @@
+"""/proc/modules and /sys/module/NAME: what is loaded.
+
+Interfaces: kernel/module/procfs.c, kernel/module/sysfs.c (Documentation/ABI/testing/sysfs-module). World readable; real
+addresses need CAP_SYSLOG and kptr_restrict < 2. Absent: a kernel without CONFIG_MODULES has no /proc/modules.
+
+One read() of the list gives a page; a load or unload between two of them makes an unrelated module vanish or appear
+twice. So a reading that differs from the one before, and is longer than a page, is made again until two agree; what
+they still disagree about is asked of /sys/module. An unchanged list costs one comparison of bytes, a changed one only
+its changed lines. Attributes are read once, when a module appears, and again when its sysfs directory is another one.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TypeVar
+
+from kmodmon.kernel.error import ParseError
+from kmodmon.kernel.modules import ModuleLine, ModulesFile, is_complete, merge_passes, parse_modules
+from kmodmon.kernel.sysmodule import parse_build_id, parse_size, parse_version, sysfs_name
+from kmodmon.model.inventory import NO_ATTRIBUTES, Module, ModuleAttributes
+from kmodmon.model.observation import ModulesRead
+from kmodmon.model.outcome import Absent, Failed, Read
+from kmodmon.root import Root
+from kmodmon.sources.source import Look, PollSource, Surroundings
+
+T = TypeVar("T")
+
+_PASSES = 5
+_STATS_A_LOOK = 64
+
+
+class ModulesReader:
+    """Reads the module list consistently; remembers bytes, lines and attributes between looks."""
+
+    def __init__(self, root: Root) -> None:
+        self._root = root
+        self._raw: bytes | None = None
+        self._lines: dict[bytes, ModuleLine] = {}
+        self._modules: Mapping[str, Module] = MappingProxyType({})
+        self._seen = ModulesRead(modules=self._modules)
+        self._queue: deque[str] = deque()
+
+    def __call__(self) -> Look:
+        """Look at the list; the same object again when nothing changed."""
+        outcome = self._root.read(self._root.proc(b"modules"))
+        match outcome:
+            case Read(raw):
+                if raw != self._raw:
+                    self._changed(raw)
+                self._renewed()
+                return Look(outcome=Read(self._seen), unreadable=self._seen.skipped)
+            case Absent() | Failed():
+                self._raw = None
+                return Look(outcome=outcome)
+
+    def _changed(self, raw: bytes) -> None:
+        file = self._parse(raw)
+        names = {line.name for line in file.lines}
+        if not is_complete(raw) and names != self._modules.keys():
+            file = self._confirmed(file)
+        else:
+            self._raw = raw
+        modules = {line.name: self._module(line) for line in file.lines}
+        self._modules = MappingProxyType(modules)
+        self._seen = ModulesRead(modules=self._modules, skipped=len(file.skipped))
+
+    def _confirmed(self, file: ModulesFile) -> ModulesFile:
+        """Read again until two passes agree; what stays doubtful is there if sysfs has its directory."""
+        self._raw = None
+        for _ in range(_PASSES):
+            outcome = self._root.read(self._root.proc(b"modules"))
+            if not isinstance(outcome, Read):
+                return file
+            again = self._parse(outcome.value)
+            merged = merge_passes(file, again)
+            if not merged.doubtful:
+                self._raw = outcome.value
+                return again
+            file = again
+        lines = tuple(line for line in merged.lines if line.name not in merged.doubtful or self._in_sysfs(line.name))
+        return ModulesFile(lines=lines, skipped=file.skipped)
+
+    def _parse(self, raw: bytes) -> ModulesFile:
+        """Parse only the lines that were not in the last look, when every line is a whole one."""
+        texts = raw.split(b"\n")
+        fresh = [text for text in texts if text and text not in self._lines]
+        parsed = parse_modules(b"\n".join(fresh) + b"\n") if fresh else ModulesFile(lines=())
+        if parsed.skipped or len(parsed.lines) != len(fresh):
+            return self._parse_odd(raw)
+        known = {**self._lines, **dict(zip(fresh, parsed.lines, strict=True))}
+        self._lines = {text: known[text] for text in texts if text}
+        return ModulesFile(lines=tuple(self._lines.values()))
+
+    def _parse_odd(self, raw: bytes) -> ModulesFile:
+        """A name holds a newline, or a line is damaged: let sysfs say which names there are."""
+        self._lines = {}
+        match self._root.directories(self._root.sys(b"module")):
+            case Read(names):
+                return parse_modules(raw, names)
+            case _:
+                return parse_modules(raw)
+
+    def _in_sysfs(self, name: str) -> bool:
+        return self._instance(name) is not None
+
+    def _directory(self, name: str) -> bytes | None:
+        try:
+            return self._root.sys(b"module", sysfs_name(name))
+        except ParseError:
+            return None
+
+    def _instance(self, name: str) -> int | None:
+        directory = self._directory(name)
+        if directory is None:
+            return None
+        try:
+            return os.stat(directory).st_ino
+        except OSError:
+            return None
+
+    def _renewed(self) -> None:
+        """Read attributes that are still missing, and notice, a few modules a look, sysfs directories made anew."""
+        names = [name for name, module in self._modules.items() if module.attributes is NO_ATTRIBUTES]
+        names += [name for name in self._rotation() if name not in names]
+        renewed = {}
+        for name in names:
+            module = self._modules[name]
+            instance = self._instance(name)
+            if instance is not None and instance != module.attributes.instance:
+                renewed[name] = replace(module, attributes=self._attributes(name, instance))
+        if renewed:
+            self._modules = MappingProxyType({**self._modules, **renewed})
+            self._seen = ModulesRead(modules=self._modules, skipped=self._seen.skipped)
+
+    def _rotation(self) -> Iterator[str]:
+        # A module reloaded between two looks leaves the same line. Uevents and trace events tell at once; this finds it
+        # without them, at a cost that does not grow with the number of modules.
+        if len(self._queue) < _STATS_A_LOOK:
+            self._queue.extend(self._modules)
+        for _ in range(min(_STATS_A_LOOK, len(self._queue))):
+            name = self._queue.popleft()
+            if name in self._modules:
+                yield name
+
+    def _module(self, line: ModuleLine) -> Module:
+        before = self._modules.get(line.name)
+        attributes = NO_ATTRIBUTES
+        if before is not None and before.state is line.state:
+            attributes = before.attributes
+        module = Module(
+            name=line.name,
+            size=line.size,
+            refcnt=line.refcnt,
+            holders=line.holders,
+            permanent=line.permanent,
+            state=line.state,
+            address=line.address,
+            taint=line.taint,
+            attributes=attributes,
+        )
+        return before if module == before else module
+
+    def _attributes(self, name: str, instance: int) -> ModuleAttributes:
+        directory = self._directory(name)
+        assert directory is not None  # its inode was just read
+        return ModuleAttributes(
+            instance=instance,
+            version=self._parsed(directory + b"/version", parse_version),
+            srcversion=self._parsed(directory + b"/srcversion", parse_version),
+            coresize=self._parsed(directory + b"/coresize", parse_size),
+            initsize=self._parsed(directory + b"/initsize", parse_size),
+            build_id=self._parsed(directory + b"/notes/.note.gnu.build-id", parse_build_id),
+        )
+
+    def _parsed(self, path: bytes, parse: Callable[[bytes], T | None]) -> T | None:
+        # A module may go while its attributes are read (ENODEV, ENOENT): then they are unknown, and it is gone soon.
+        outcome = self._root.read(path)
+        if not isinstance(outcome, Read):
+            return None
+        try:
+            return parse(outcome.value)
+        except ParseError:
+            return None
+
+
+def _make(around: Surroundings) -> ModulesReader:
+    return ModulesReader(around.root)
+
+
+SOURCE = PollSource(
+    name="modules",
+    make=_make,
+    every=lambda settings: settings.poll.modules,
+    cheap=True,
+    interfaces=("/proc/modules", "/sys/module/<module>/{version,srcversion,coresize,initsize,notes}"),
+    grant="mount procfs and sysfs of the host where --path.procfs and --path.sysfs say",
+)

@@ -1,0 +1,76 @@
+"""The two kinds of source. A source opens, reads and gives bytes as observations; it judges nothing.
+
+A poll source is read by a timer, by a scrape (when `cheap`) and when an event source wakes it. An event source follows
+a file descriptor; what it hears is an observation, and it wakes the poll sources that can tell the fact behind it.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from kmodmon.clock import Clock
+from kmodmon.model.observation import Observation
+from kmodmon.model.outcome import Outcome
+from kmodmon.root import Root
+from kmodmon.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """One look at an interface: the outcome, and what was lost or unreadable on the way."""
+
+    outcome: Outcome[Observation]
+    lost: int = 0
+    unreadable: int = 0
+
+
+class Reader(Protocol):
+    """Reads one interface now. It may remember its last look, to give the same object for the same bytes."""
+
+    def __call__(self) -> Look:
+        """Look once; raises nothing for anything that the kernel or the file system can do."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a source is made from."""
+
+    root: Root
+    settings: Settings
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollSource:
+    """A source that is read from time to time.
+
+    `every` gives the period in seconds, 0 for no timer. `cheap`: a scrape may refresh it. `threaded`: reading may
+    block or take long, so it runs in a worker thread of its own. `grant` is what an operator changes so that the
+    source can be read.
+    """
+
+    name: str
+    make: Callable[[Surroundings], Reader]
+    every: Callable[[Settings], float]
+    interfaces: tuple[str, ...]
+    cheap: bool = False
+    threaded: bool = False
+    grant: str = ""
+
+
+Emit = Callable[[Look], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventSource:
+    """A source that is followed: `run` hands every look to `emit` until it is cancelled or raises OSError.
+
+    When it ends it is started again with back-off. After each look the poll sources in `wakes` are read.
+    """
+
+    name: str
+    run: Callable[[Surroundings, Emit], Awaitable[None]]
+    interfaces: tuple[str, ...]
+    wakes: tuple[str, ...] = ()
+    grant: str = ""
