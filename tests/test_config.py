@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kmodmon.config import add_flags, default_file, flags_of, line_of, load, parse_file
 from kmodmon.config_writer import default_toml, markdown_table
 from kmodmon.kernel.error import ConfigError
-from kmodmon.settings import SETTINGS, LogLevel, Settings, assembled
+from kmodmon.settings import SETTINGS, Settings, assembled
 from kmodmon.values import Address, Bytes, Seconds, toml
 
 
@@ -49,12 +49,8 @@ def test_setting_when_in_file_replaces_the_default(tmp_path: Path) -> None:
 def test_setting_when_a_flag_too_is_the_flags(tmp_path: Path) -> None:
     text = '[poll]\nmodules = "30s"\n[kmsg]\nenabled = true\n[log]\nlevel = "debug"\n[history]\nqueue = 200\n'
     read = settings_of(text, tmp_path, "--poll.modules", "20s", "--no-kmsg.enabled", "--history.queue=300")
-    assert (read.poll.modules, read.kmsg.enabled, read.log.level, read.history.queue) == (
-        20,
-        False,
-        LogLevel.DEBUG,
-        300,
-    )
+    assert (read.poll.modules, read.kmsg.enabled) == (Seconds(20), False)
+    assert (read.log.level.value, read.history.queue) == ("debug", 300)
 
 
 @pytest.mark.parametrize("flag", ["--listen", "--web.listen-address", "--web.listen"])
