@@ -36,44 +36,14 @@ class Root:
     debugfs: bytes = b"/sys/kernel/debug"
     dev: bytes = b"/dev"
     modules: bytes = b"/lib/modules"
+    efivars: bytes = b"/sys/firmware/efi/efivars"
+    pstore: bytes = b"/sys/fs/pstore"
+    kallsyms: bytes = b"/proc/kallsyms"
     failures: Mapping[bytes, int] = field(default_factory=lambda: MappingProxyType({}))
 
-    @classmethod
-    def recorded(cls, tree: Path) -> "Root":
-        """A machine recorded under `tree`; raises KmodmonError when it is none or its manifest is unreadable."""
-        base = os.fsencode(tree.absolute())
-        if not tree.is_dir():
-            raise KmodmonError(f"{tree}: no recorded tree there; make one with `kmodmon record DIR`")
-        return cls(
-            procfs=base + b"/proc",
-            sysfs=base + b"/sys",
-            rootfs=base,
-            tracefs=base + b"/sys/kernel/tracing",
-            securityfs=base + b"/sys/kernel/security",
-            debugfs=base + b"/sys/kernel/debug",
-            dev=base + b"/dev",
-            modules=base + b"/lib/modules",
-            failures=_manifest_failures(tree),
-        )
-
-    def moved(self, **mounts: str | None) -> "Root":
-        """The same root with some mount points elsewhere (`--path.procfs DIR` and friends); None changes nothing."""
-
-        def at(name: str, now: bytes) -> bytes:
-            path = mounts.get(name)
-            return now if path is None else os.fsencode(path)
-
-        return replace(
-            self,
-            procfs=at("procfs", self.procfs),
-            sysfs=at("sysfs", self.sysfs),
-            rootfs=at("rootfs", self.rootfs),
-            tracefs=at("tracefs", self.tracefs),
-            securityfs=at("securityfs", self.securityfs),
-            debugfs=at("debugfs", self.debugfs),
-            dev=at("dev", self.dev),
-            modules=at("modules", self.modules),
-        )
+    def failing(self, failures: Mapping[bytes, int]) -> "Root":
+        """The same root, on which reading these paths fails with these errno numbers, as on the recorded machine."""
+        return replace(self, failures=failures)
 
     def proc(self, *parts: bytes) -> bytes:
         """A path below procfs."""
@@ -161,7 +131,8 @@ def outcome_of(error: OSError, path: bytes) -> Absent | Failed:
     return Absent(why) if error.errno in _NOT_THERE else Failed(why, error.errno)
 
 
-def _manifest_failures(tree: Path) -> Mapping[bytes, int]:
+def recorded_failures(tree: Path) -> Mapping[bytes, int]:
+    """What could not be read on a recorded machine, by absolute path; raises KmodmonError for a broken manifest."""
     try:
         manifest: object = json.loads((tree / MANIFEST).read_text())
     except FileNotFoundError:

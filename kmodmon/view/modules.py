@@ -1,0 +1,44 @@
+"""Modules as the API and `kmodmon modules --json` give them: one object a module, stable keys, null for unknown."""
+
+from collections.abc import Sequence
+
+from kmodmon.model.inventory import Inventory, Module
+from kmodmon.model.modules import trust
+from kmodmon.model.state import State
+from kmodmon.model.units import JsonObject
+
+
+def modules_view(state: State) -> Sequence[JsonObject]:
+    """Every loaded module, newest first as the kernel lists them."""
+    return [module_view(state, module) for module in state.inventory.modules.values()]
+
+
+def module_view(state: State, module: Module) -> JsonObject:
+    """One module."""
+    return {
+        "name": module.name,
+        "size_bytes": module.size,
+        "refcnt": module.refcnt,
+        "holders": list(module.holders),
+        "permanent": module.permanent,
+        "state": module.state.value,
+        "taint": module.taint,
+        "version": module.attributes.version,
+        "srcversion": module.attributes.srcversion,
+        "build_id": module.attributes.build_id,
+        "signature": trust(module).value,
+        **_loaded_view(state.inventory, module.name),
+    }
+
+
+def _loaded_view(inventory: Inventory, name: str) -> JsonObject:
+    loaded = inventory.loaded.get(name)
+    if loaded is None:
+        return {"loaded": None, "boot": None, "loaded_at": None, "actor": None}
+    how = "before_start" if loaded.before_start else "while_down" if loaded.while_down else "seen"
+    return {
+        "loaded": how,
+        "boot": loaded.before_start,
+        "loaded_at": None if loaded.at is None else loaded.at.realtime_usec,
+        "actor": None if loaded.actor is None else loaded.actor.to_json(),
+    }

@@ -1,0 +1,24 @@
+"""The sources as the API and `kmodmon doctor --json` give them: what can be seen on this host."""
+
+from collections.abc import Mapping, Sequence
+
+from kmodmon.model.source import SourceState
+from kmodmon.model.units import JsonObject
+
+
+def sources_view(sources: Mapping[str, SourceState]) -> Sequence[JsonObject]:
+    """Every source, in the order in which they are read."""
+    return [source_view(source) for source in sources.values()]
+
+
+def source_view(source: SourceState) -> JsonObject:
+    """One source; `why` is empty while it is up."""
+    return {
+        "source": source.name,
+        "present": source.present,
+        "up": source.up,
+        "why": source.why,
+        "last_read": None if source.last_read is None else source.last_read.realtime_usec,
+        "lost": source.lost,
+        "unreadable": source.unreadable,
+    }

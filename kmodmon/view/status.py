@@ -1,0 +1,28 @@
+"""One screen: taint in words with causes, posture, counts by trust, what cannot be seen. API and `kmodmon status`."""
+
+from kmodmon import __version__
+from kmodmon.model.inventory import Signature
+from kmodmon.model.modules import trust
+from kmodmon.model.state import State
+from kmodmon.model.units import JsonObject
+from kmodmon.view.taint import taint_view
+
+
+def status_view(state: State) -> JsonObject:
+    """The host at one look."""
+    inventory = state.inventory
+    trusted = dict.fromkeys((verdict.value for verdict in Signature), 0)
+    for module in inventory.modules.values():
+        trusted[trust(module).value] += 1
+    return {
+        "kmodmon": __version__,
+        "boot_id": state.boot_id,
+        "started": state.started.realtime_usec,
+        "module_support": inventory.support,
+        "modules": {"loaded": len(inventory.modules), "builtin": len(inventory.builtin), "by_trust": trusted},
+        "tainted_modules": [
+            {"module": module.name, "taint": module.taint} for module in inventory.modules.values() if module.taint
+        ],
+        "taint": taint_view(state),
+        "degraded": [{"source": source.name, "why": source.why} for source in state.sources.values() if not source.up],
+    }

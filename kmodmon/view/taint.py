@@ -1,0 +1,66 @@
+"""The kernel's taint in words, with the ledger: what each flag means, since when, by what, and who carries it now."""
+
+from collections.abc import Sequence
+
+from kmodmon.kernel.taint import Flag, decode, letters, parse_letters
+from kmodmon.model.inventory import Inventory
+from kmodmon.model.state import State
+from kmodmon.model.taint import TaintEntry, TaintState
+from kmodmon.model.units import JsonObject
+
+
+def taint_view(state: State) -> JsonObject:
+    """The running kernel's taint."""
+    value = state.taint.value
+    return {
+        "value": value,
+        "letters": None if value is None else letters(value),
+        "flags": flags_view(value or 0, state.taint, state.inventory),
+    }
+
+
+def flags_view(value: int, taint: TaintState | None, inventory: Inventory | None) -> Sequence[JsonObject]:
+    """Each set flag of `value`; without a state (an offline number) ledger and carriers are null."""
+    return [
+        {
+            **flag_view(flag),
+            **(_ledger_view(taint.ledger.get(flag.bit)) if taint is not None else _ledger_view(None)),
+            "modules": None if inventory is None else list(carriers(inventory, flag)),
+        }
+        for flag in decode(value)
+    ]
+
+
+def flag_view(flag: Flag) -> JsonObject:
+    """One flag in words."""
+    return {
+        "bit": flag.bit,
+        "letter": flag.letter,
+        "flag": flag.label,
+        "name": flag.name,
+        "tier": flag.tier.value,
+        "cause_of_flag": flag.cause,
+        "why": flag.why,
+        "advice": flag.advice,
+    }
+
+
+def carriers(inventory: Inventory, flag: Flag) -> tuple[str, ...]:
+    """Names of the loaded modules that carry a flag."""
+    return tuple(
+        module.name
+        for module in inventory.modules.values()
+        if module.taint and any(carried.bit == flag.bit for carried in parse_letters(module.taint).flags)
+    )
+
+
+def _ledger_view(entry: TaintEntry | None) -> JsonObject:
+    if entry is None:
+        return {"since": None, "cause": None, "module": None, "actor": None, "evidence": None}
+    return {
+        "since": None if entry.since is None else entry.since.realtime_usec,
+        "cause": entry.cause,
+        "module": entry.module,
+        "actor": None if entry.actor is None else entry.actor.to_json(),
+        "evidence": list(entry.evidence),
+    }

@@ -1,0 +1,153 @@
+"""What the daemon answers over HTTP: metrics, health, the JSON API. Handlers read one immutable state, nothing else."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from kmodmon.metrics.exposition import Exposition, Format
+from kmodmon.model.event import EventType, StoredEvent
+from kmodmon.model.query import EventQuery
+from kmodmon.model.state import State
+from kmodmon.view.modules import module_view, modules_view
+from kmodmon.view.sources import sources_view
+from kmodmon.view.status import status_view
+from kmodmon.web.message import BadRequest, Request, Response, Route, json_response, text_response
+from kmodmon.web.negotiate import choose_format, gzip_wanted
+
+MAX_EVENTS = 1000
+
+
+class Host(Protocol):
+    """What the site needs of the daemon."""
+
+    @property
+    def state(self) -> State:
+        """The current state."""
+        ...
+
+    @property
+    def ready(self) -> bool:
+        """Whether the first full read is published."""
+        ...
+
+    @property
+    def cycling(self) -> bool:
+        """Whether the loop has completed a cycle lately."""
+        ...
+
+    async def refresh(self) -> None:
+        """Read the cheap sources that are older than a second, within the scrape's budget."""
+        ...
+
+    async def events(self, query: EventQuery) -> Sequence[StoredEvent]:
+        """Events of the history."""
+        ...
+
+
+class Site:
+    """The routing table's handlers. One for the life of the daemon: it keeps the rendered blocks of the exposition."""
+
+    def __init__(self, host: Host, exposition: Exposition) -> None:
+        self._host = host
+        self._exposition = exposition
+
+    def routes(self) -> tuple[Route, ...]:
+        """Every path there is."""
+        return (
+            Route(path="/metrics", handler=self.metrics),
+            Route(path="/-/healthy", handler=self.healthy),
+            Route(path="/-/ready", handler=self.ready),
+            Route(path="/api/v1/status", handler=self.status),
+            Route(path="/api/v1/modules", handler=self.modules),
+            Route(path="/api/v1/modules/", handler=self.module, prefix=True),
+            Route(path="/api/v1/sources", handler=self.sources),
+            Route(path="/api/v1/events", handler=self.events),
+            Route(path="/api/v1/reports", handler=self.reports),
+        )
+
+    async def metrics(self, request: Request) -> Response:
+        """The exposition, in the format and encoding that the scraper asks for."""
+        await self._host.refresh()
+        choice = choose_format(request.header("accept"))
+        form = Format.OPENMETRICS if choice.openmetrics else Format.TEXT
+        if gzip_wanted(request.header("accept-encoding")):
+            body = self._exposition.gzipped(self._host.state, form)
+            headers: tuple[tuple[str, str], ...] = (("Content-Encoding", "gzip"), ("Vary", "Accept, Accept-Encoding"))
+        else:
+            body, headers = self._exposition.blocks(self._host.state, form), (("Vary", "Accept, Accept-Encoding"),)
+        return Response(content_type=choice.value, body=body, headers=headers)
+
+    def healthy(self, request: Request) -> Response:
+        """200 while the loop cycles; never depends on a source."""
+        return text_response("ok") if self._host.cycling else text_response("the loop does not cycle", 503)
+
+    def ready(self, request: Request) -> Response:
+        """200 once the first full read is published."""
+        return text_response("ok") if self._host.ready else text_response("the first read is under way", 503)
+
+    async def status(self, request: Request) -> Response:
+        """The host at one look."""
+        await self._host.refresh()
+        return json_response(status_view(self._host.state))
+
+    async def modules(self, request: Request) -> Response:
+        """Every loaded module."""
+        await self._host.refresh()
+        return json_response(modules_view(self._host.state))
+
+    async def module(self, request: Request) -> Response:
+        """One loaded module, by its name."""
+        await self._host.refresh()
+        found = self._host.state.inventory.modules.get(request.tail)
+        if found is None:
+            return json_response({"error": "no module of this name is loaded"}, 404)
+        return json_response(module_view(self._host.state, found))
+
+    def sources(self, request: Request) -> Response:
+        """What can be seen on this host."""
+        return json_response(sources_view(self._host.state.sources))
+
+    async def events(self, request: Request) -> Response:
+        """The history, by `since`, `type`, `module`, `limit` and `after`."""
+        found = await self._host.events(event_query(request))
+        return json_response([event.to_json() for event in found])
+
+    async def reports(self, request: Request) -> Response:
+        """The kernel's reports, newest first."""
+        query = EventQuery(types=(EventType.KERNEL_REPORT,), limit=100, newest_first=True)
+        return json_response([event.to_json() for event in await self._host.events(query)])
+
+
+def event_query(request: Request) -> EventQuery:
+    """The query string as a question to the history; raises BadRequest for what it does not understand."""
+    given = request.query()
+    unknown = sorted(set(given) - {"since", "until", "type", "module", "limit", "after", "order"})
+    if unknown:
+        raise BadRequest(f"unknown argument {unknown[0]}")
+    return EventQuery(
+        since_usec=_number(given.get("since"), "since", scale=1_000_000),
+        until_usec=_number(given.get("until"), "until", scale=1_000_000),
+        types=tuple(_type(name) for value in given.get("type", ()) for name in value.split(",")),
+        module=given["module"][-1] if "module" in given else None,
+        after_id=_number(given.get("after"), "after"),
+        limit=min(_number(given.get("limit"), "limit") or 100, MAX_EVENTS),
+        newest_first=given.get("order", ("",))[-1] == "newest",
+    )
+
+
+def _number(values: tuple[str, ...] | None, name: str, scale: int = 1) -> int | None:
+    if not values:
+        return None
+    try:
+        number = float(values[-1])
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1e12:
+        raise BadRequest(f"{name} wants a number{' of seconds since the epoch' if scale > 1 else ''}")
+    return int(number * scale)
+
+
+def _type(name: str) -> EventType:
+    try:
+        return EventType(name)
+    except ValueError:
+        raise BadRequest(f"unknown event type; there are {', '.join(EventType)}") from None
