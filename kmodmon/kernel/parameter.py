@@ -1,0 +1,128 @@
+r"""/sys/module/*/parameters/*: values of module parameters, and which of them are secrets.
+
+Interface: kernel/params.c (`param_get_*`), mode as the module declared it (0: no file; 0200: unreadable to root too).
+st_size is always 4096 and says nothing; a value has one page at most.
+
+Facts the code below is written from:
+
+- bool and invbool print `Y` or `N`; integers decimal; hexint (>= 5.10) `0x00beef`; charp and string their bytes, a NULL
+  charp `(null)`; all with a newline. Arrays join with commas; an empty array is zero bytes without a newline.
+- A getter of a module's own prints anything: no newline, several lines, 4095 bytes that are no UTF-8.
+- The type is nowhere to be read: a charp that holds `5` looks like an integer. Kinds are told by form alone.
+
+Secrets are told by the parameter's name. A pattern is compared with each *word* of the name (`wep_key1`, `apiKey` have
+the word `key`; `keyboard`, `monkey` and `hotkey` do not), with runs of words (`api_key`) and with the whole name; the
+globs `*` and `?` reach inside words, so `*passw*` covers `dbpassword`. What is only a boolean is no secret whatever its
+name (`libnvdimm.key_revalidate`).
+"""
+
+import enum
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from kmodmon.kernel.text import bounded, safe_text
+
+REDACTED = "<redacted>"
+SECRET_PATTERNS: tuple[str, ...] = (
+    "*passw*", "*passphrase*", "pass", "pwd", "*secret*", "*token", "*tokens", "*credential*", "cred", "creds",
+    "key", "keys", "*apikey", "*authkey", "*hostkey", "*privkey", "*privatekey", "*secretkey", "*cryptkey", "wpakey",
+    "wepkey", "psk", "*cookie",
+)  # fmt: skip
+_SHORT = 32  # bytes
+_WORD = re.compile(r"[A-Z]*[^\W_A-Z]+|[A-Z]+")
+_INTEGER = re.compile(rb"-?(?:0|[1-9][0-9]{0,19})")
+_HEX = re.compile(rb"0x[0-9a-fA-F]{1,16}")
+_BINARY = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+class ParameterKind(enum.StrEnum):
+    """What a value looks like."""
+
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    TEXT = "text"
+    EMPTY = "empty"  # an empty string, an empty array, or the NULL pointer `(null)`
+    ARRAY = "array"  # elements with commas between
+    BINARY = "binary"  # control characters, or no UTF-8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterValue:
+    """One value as printed by its getter. `text` is safe text and bounded."""
+
+    kind: ParameterKind
+    text: str
+    number: int | None = None  # numbers, and 1 or 0 for booleans
+    checksum: int | None = None  # CRC-32 of a value too long to keep, so that a change past the limit shows
+
+
+def parse_parameter(raw: bytes, limit: int = 256) -> ParameterValue:
+    """Read one value; never fails. `limit`: characters of text to keep."""
+    # Thousands of parameters share a few values: `N`, `0`, an empty line.
+    return _parse_short(raw, limit) if len(raw) <= _SHORT else _parse(raw, limit)
+
+
+def is_secret(name: str, patterns: Sequence[str] = SECRET_PATTERNS) -> bool:
+    """Whether a parameter of this name holds a secret by the rules at the head of this module, case ignored."""
+    in_words, whole = _compile(tuple(patterns))
+    words = "_".join(word.lower() for word in _WORD.findall(name))
+    return bool(in_words.search(words) or whole.fullmatch(name.lower()))
+
+
+def redact(value: ParameterValue) -> ParameterValue:
+    """Hide a secret value; booleans and empty values hold none and stay."""
+    if value.kind in (ParameterKind.BOOLEAN, ParameterKind.EMPTY):
+        return value
+    return ParameterValue(kind=ParameterKind.TEXT, text=REDACTED)
+
+
+def _parse(raw: bytes, limit: int) -> ParameterValue:
+    value = raw.removesuffix(b"\n")
+    kind, number = _classify(value.strip(b" \t\n"))
+    text = safe_text(value)
+    kept = bounded(text, limit)
+    return ParameterValue(kind=kind, text=kept, number=number, checksum=None if kept == text else zlib.crc32(raw))
+
+
+_parse_short = lru_cache(maxsize=512)(_parse)
+
+
+def _classify(value: bytes) -> tuple[ParameterKind, int | None]:
+    if value in (b"", b"(null)"):
+        return ParameterKind.EMPTY, None
+    if value in (b"Y", b"N"):
+        return ParameterKind.BOOLEAN, int(value == b"Y")
+    if _INTEGER.fullmatch(value) and -(1 << 63) <= int(value) < 1 << 64:
+        return ParameterKind.NUMBER, int(value)
+    if _HEX.fullmatch(value):
+        return ParameterKind.NUMBER, int(value, 16)
+    if _BINARY.search(value) or not _is_utf8(value):
+        return ParameterKind.BINARY, None
+    if b"," in value and not re.search(rb"\s", value):
+        return ParameterKind.ARRAY, None
+    return ParameterKind.TEXT, None
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=8)
+def _compile(patterns: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    # One expression over the words joined by `_`, where a glob stays within a word and digits may follow, and one over
+    # the whole name. No pattern at all must match nothing: `(?!)`.
+    used = [pattern.lower() for pattern in patterns if pattern]
+    words = "|".join(_glob(re.sub(r"[-.]", "_", pattern), "[^_]") for pattern in used) or "(?!)"
+    whole = "|".join(_glob(pattern, ".") for pattern in used) or "(?!)"
+    return re.compile(rf"(?:\A|_)(?:{words})[0-9]*(?:_|\Z)"), re.compile(whole, re.DOTALL)
+
+
+def _glob(pattern: str, char: str) -> str:
+    return "".join({"*": char + "*", "?": char}.get(letter) or re.escape(letter) for letter in pattern)
