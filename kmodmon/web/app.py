@@ -1,0 +1,196 @@
+"""The ASGI callable: rate limit, authentication, routing, a handler, and an answer with the headers that protect.
+
+Nothing that a client sent is repeated in an error. A handler that raises costs its client a 500, is counted, and is
+logged once per kind; the server goes on.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+
+from kmodmon.clock import Clock
+from kmodmon.web.auth import Gate, Verdict
+from kmodmon.web.message import BadRequest, Request, Response, Route, Routes, json_response, text_response
+from kmodmon.web.stats import Tally
+from kmodmon.web.watch import Watch
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
+
+log = logging.getLogger(__name__)
+
+PIECE_BYTES = 65536
+KINDS = 64
+_ALLOW = (("allow", "GET, HEAD"),)
+_CLOSE = (("connection", "close"),)
+DEFAULT_HEADERS = (
+    ("cache-control", "no-store"),
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("referrer-policy", "no-referrer"),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+)
+
+
+class App:
+    """Answers requests from a routing table."""
+
+    def __init__(self, routes: Sequence[Route], watch: Watch, tally: Tally, clock: Clock) -> None:
+        self._routes = Routes(tuple(routes))
+        self._watch = watch
+        self._tally = tally
+        self._clock = clock
+        self._gate = Gate()
+        self._date = (0, b"")
+        self._said: set[tuple[str, str]] = set()
+
+    async def __call__(self, scope: "Scope", receive: "ASGIReceiveCallable", send: "ASGISendCallable") -> None:
+        """Serve one request (ASGI 3); other kinds of scope do not occur: no lifespan, no websockets."""
+        if scope["type"] != "http":
+            raise NotImplementedError(scope["type"])
+        self._tally.requests += 1
+        request = read_request(scope)
+        response = await self._answer(request)
+        try:
+            await self._deliver(request, response, send)
+        except Exception as error:
+            self._count(request.path, error)  # a header that is none: our fault, and too late for a 500
+            raise
+
+    def close(self) -> None:
+        """End the thread that checks passwords."""
+        self._gate.close()
+
+    async def _answer(self, request: Request) -> Response:
+        if not self._watch.within_rate():
+            self._tally.rate_limited += 1
+            return _error(request, 429, "too many requests")
+        if request.method not in ("GET", "HEAD"):
+            return _error(request, 405, "only GET and HEAD are served", _ALLOW + _CLOSE)
+        if _has_body(request):
+            self._tally.bad_requests += 1
+            return _error(request, 413, "a request has no body here", _CLOSE)
+        refused = await self._refuse(request)
+        return refused if refused is not None else await self._route(request)
+
+    async def _refuse(self, request: Request) -> Response | None:
+        authorization = request.header("authorization")
+        match await self._gate.judge(authorization, self._watch.current().config.users):
+            case Verdict.ALLOWED:
+                return None
+            case Verdict.REFUSED:
+                self._tally.auth_failures += bool(authorization)
+                challenge = (("www-authenticate", 'Basic realm="kmodmon", charset="UTF-8"'),)
+                return _error(request, 401, "user and password are needed", challenge)
+            case Verdict.BUSY:
+                return _error(request, 503, "too many passwords to check", (("retry-after", "5"),))
+
+    async def _route(self, request: Request) -> Response:
+        found = self._routes.find(request.path)
+        if found is None:
+            return _error(request, 404, "there is no such page")
+        route, tail = found
+        try:
+            answer = route.handler(_with_tail(request, tail) if tail else request)
+            return answer if isinstance(answer, Response) else await answer
+        except BadRequest as error:
+            return _error(request, 400, str(error))
+        except Exception as error:  # noqa: BLE001 - the boundary: whatever a handler does, the server goes on
+            self._count(route.path, error)
+            return _error(request, 500, "this page failed; the log says why")
+
+    def _count(self, path: str, error: Exception) -> None:
+        self._tally.handler_errors += 1
+        kind = (path, type(error).__name__)
+        if kind not in self._said and len(self._said) < KINDS:
+            self._said.add(kind)
+            log.error("%s failed, its clients get a 500; logged once, then only counted", path, exc_info=error)
+
+    async def _deliver(self, request: Request, response: Response, send: "ASGISendCallable") -> None:
+        length = sum(len(block) for block in response.blocks)
+        headers = [(b"content-length", str(length).encode()), (b"date", self._now())]
+        headers += _head(response, self._watch.current().config.headers)
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        body = iter(()) if request.method == "HEAD" else pieces(response.blocks, PIECE_BYTES)
+        piece = next(body, b"")
+        while (following := next(body, None)) is not None:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            piece = following
+        await send({"type": "http.response.body", "body": piece, "more_body": False})
+
+    def _now(self) -> bytes:
+        second = self._clock.now().realtime_usec // 1_000_000
+        if second != self._date[0]:
+            self._date = (second, formatdate(second, usegmt=True).encode())
+        return self._date[1]
+
+
+def read_request(scope: "HTTPScope") -> Request:
+    """The request in an ASGI scope; an absolute target (``GET http://host/path``) loses its scheme and host."""
+    target = scope["raw_path"].decode("latin-1")
+    if not target.startswith("/"):
+        _, scheme, rest = target.partition("://")
+        target = "/" + rest.partition("/")[2] if scheme else target
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    client = scope["client"]
+    return Request(
+        method=scope["method"],
+        path=target,
+        query_string=scope["query_string"],
+        headers=headers,
+        peer=client[0] if client else "",
+    )
+
+
+def _with_tail(request: Request, tail: str) -> Request:
+    return Request(
+        method=request.method,
+        path=request.path,
+        tail=tail,
+        query_string=request.query_string,
+        headers=request.headers,
+        peer=request.peer,
+    )
+
+
+def _has_body(request: Request) -> bool:
+    return request.header("content-length") not in ("", "0") or bool(request.header("transfer-encoding"))
+
+
+def _error(request: Request, status: int, why: str, headers: tuple[tuple[str, str], ...] = ()) -> Response:
+    if request.path.startswith("/api/"):
+        made = json_response({"error": why}, status)
+        return Response(status=status, content_type=made.content_type, body=made.body, headers=headers)
+    return text_response(why, status, headers)
+
+
+def _head(response: Response, configured: tuple[tuple[str, str], ...]) -> Iterator[tuple[bytes, bytes]]:
+    """Headers of an answer: the handler's replace the defaults, the configured ones both; an empty one is left out."""
+    fields = dict(DEFAULT_HEADERS)
+    fields["content-type"] = response.content_type
+    fields.update((name.lower(), value) for name, value in response.headers)
+    fields.update((name.lower(), value) for name, value in configured)
+    return ((name.encode("latin-1"), value.encode("latin-1")) for name, value in fields.items() if value)
+
+
+def pieces(blocks: Sequence[bytes], size: int) -> Iterator[bytes]:
+    """The same bytes in pieces of at most `size`: small blocks joined, so there are few writes, large ones cut."""
+    gathered: list[bytes] = []
+    held = 0
+    for block in blocks:
+        start = 0
+        while start < len(block):
+            part = block[start : start + size - held]
+            gathered.append(part)
+            held += len(part)
+            start += len(part)
+            if held == size:
+                yield b"".join(gathered)
+                gathered, held = [], 0
+    if held:
+        yield b"".join(gathered)

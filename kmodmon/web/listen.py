@@ -1,0 +1,142 @@
+"""Sockets to listen on: addresses as Prometheus exporters write them, or those that systemd hands over.
+
+``127.0.0.1:10069``, ``[::1]:10069``, ``localhost:10069`` (every address it stands for), ``:10069`` (all addresses,
+both families), ``systemd`` or ``systemd:NAME`` (sd_listen_fds(3): sockets of the unit's .socket file, all of them or
+those with ``FileDescriptorName=NAME``).
+"""
+
+import errno
+import os
+import socket
+from collections.abc import MutableMapping, Sequence
+
+from kmodmon.kernel.error import ConfigError, KmodmonError
+
+BACKLOG = 256
+RECEIVE_BUFFER = 16384
+"""The kernel holds this much of what a client sends and we do not read (it doubles it): requests are small."""
+
+_FIRST_FD = 3
+_FLAG = "web.listen-address"
+_HINT = "write HOST:PORT, [IPV6]:PORT, :PORT or systemd"
+
+
+class ListenError(KmodmonError):
+    """An address that cannot be had; says which and why."""
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Host (empty: all addresses) and port of `text`; raises ConfigError."""
+    host, colon, port = text.rpartition(":")
+    if not colon:
+        raise ConfigError("command line", _FLAG, f"{text!r} has no port", _HINT)
+    bracketed = host.startswith("[") and host.endswith("]")
+    if ":" in host and not bracketed:
+        raise ConfigError("command line", _FLAG, f"{text!r}: an IPv6 address needs brackets", _HINT)
+    if not (port.isascii() and port.isdigit() and int(port) < 65536):
+        raise ConfigError("command line", _FLAG, f"{text!r}: {port!r} is not a port from 0 to 65535", _HINT)
+    return (host[1:-1] if bracketed else host), int(port)
+
+
+def open_listeners(listen: Sequence[str], environ: MutableMapping[str, str]) -> tuple[socket.socket, ...]:
+    """Listening, non-blocking sockets for all of `listen`; raises ConfigError or ListenError and leaves none open."""
+    opened: list[socket.socket] = []
+    try:
+        for text in listen:
+            if text == "systemd" or text.startswith("systemd:"):
+                opened += _inherited(text.partition(":")[2], environ)
+            else:
+                opened += _bound(text)
+    except BaseException:
+        for sock in opened:
+            sock.close()
+        raise
+    for sock in opened:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+    return tuple(opened)
+
+
+def _bound(text: str) -> list[socket.socket]:
+    host, port = parse_address(text)
+    try:
+        if not host:
+            return [_bind_all(port)]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        wanted = dict.fromkeys((family, str(address[0]), int(address[1])) for family, _, _, _, address in found)
+        return [_bind(family, name, number) for family, name, number in wanted]
+    except OSError as error:
+        raise ListenError(f"cannot listen on {text}: {_reason(error)}") from error
+
+
+def _bind_all(port: int) -> socket.socket:
+    """One socket for both families; without IPv6 in this kernel one for IPv4."""
+    try:
+        return _bind(socket.AF_INET6, "::", port)
+    except OSError as error:
+        if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+            raise
+        return _bind(socket.AF_INET, "0.0.0.0", port)
+
+
+def _bind(family: int, host: str, port: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" else 1)
+        sock.bind((host, port))
+        sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _reason(error: OSError) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return "the address is in use; `ss -ltnp` names the process, --web.listen-address takes another"
+        case errno.EACCES:
+            return "permission denied; a port below 1024 needs CAP_NET_BIND_SERVICE"
+        case errno.EADDRNOTAVAIL:
+            return "this host has no such address"
+        case _:
+            return error.strerror or str(error)
+
+
+def _inherited(name: str, environ: MutableMapping[str, str]) -> list[socket.socket]:
+    """The sockets that systemd passed to this very process (a child that inherits the variables has another pid)."""
+    pid, count = environ.get("LISTEN_PID", ""), environ.get("LISTEN_FDS", "")
+    if pid != str(os.getpid()) or not count.isdigit():
+        raise ListenError(
+            "no sockets from systemd: LISTEN_PID does not name this process; is the .socket unit started?"
+        )
+    names = environ.get("LISTEN_FDNAMES", "").split(":")
+    numbers = range(_FIRST_FD, _FIRST_FD + int(count))
+    chosen = [fd for index, fd in enumerate(numbers) if not name or names[index : index + 1] == [name]]
+    if not chosen:
+        raise ListenError(f"systemd passed {count} sockets and none is called {name!r}; see FileDescriptorName=")
+    return [_take(fd) for fd in chosen]
+
+
+def _take(fd: int) -> socket.socket:
+    try:
+        os.set_inheritable(fd, False)
+        sock = socket.socket(fileno=fd)
+    except OSError as error:
+        raise ListenError(f"file descriptor {fd} from systemd is not a socket: {error.strerror}") from error
+    if sock.type != socket.SOCK_STREAM or not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        sock.close()
+        raise ListenError(f"file descriptor {fd} from systemd does not listen; the .socket unit wants ListenStream=")
+    return sock
+
+
+def display(sock: socket.socket) -> str:
+    """The address of a listening socket as one would type it; a path for a Unix socket."""
+    name: object = sock.getsockname()
+    match name:
+        case (str(host), int(port), *_):
+            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        case _:
+            return str(name)

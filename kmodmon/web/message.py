@@ -1,0 +1,123 @@
+"""What a handler sees and gives: requests, responses and the routing table; no socket, no protocol library.
+
+Only GET and HEAD reach a handler, and never a body. A handler is a function of one :class:`Request`, plain or
+``async``; an ``async`` one is cancelled when its client goes away, so work it shares with others goes behind
+``asyncio.shield``. Names in paths and queries are arbitrary bytes; they are decoded once, by
+:func:`kmodmon.kernel.text.safe_text`, into the text that the model uses.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+from kmodmon.kernel.error import KmodmonError
+from kmodmon.kernel.text import safe_text
+from kmodmon.model.units import JsonValue
+
+TEXT = "text/plain; charset=utf-8"
+JSON = "application/json"
+MAX_ARGUMENTS = 64
+
+
+class BadRequest(KmodmonError):
+    """What the client asked for makes no sense; a handler raises it and the client gets a 400 with the sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One GET or HEAD. Header names are lower case; the Host header is here like any other and is not trusted."""
+
+    method: str
+    path: str
+    """As it was sent, percent signs and all, without query, host and scheme."""
+    tail: str = ""
+    """For a prefix route: what follows the prefix, percent-decoded, as safe text."""
+    query_string: bytes = b""
+    headers: Mapping[str, str]
+    peer: str = ""
+    """The client's address; empty: unknown."""
+
+    def header(self, name: str) -> str:
+        """Value of the header `name` (lower case), several joined by commas; empty: not sent."""
+        return self.headers.get(name, "")
+
+    def query(self) -> Mapping[str, tuple[str, ...]]:
+        """Decode the query into names and their values in order, as safe text; raises BadRequest for too many."""
+        text = self.query_string.decode("latin-1")
+        try:
+            pairs = parse_qsl(text, keep_blank_values=True, errors="surrogateescape", max_num_fields=MAX_ARGUMENTS)
+        except ValueError as error:
+            raise BadRequest(f"more than {MAX_ARGUMENTS} arguments in the query") from error
+        found: dict[str, tuple[str, ...]] = {}
+        for name, value in pairs:
+            key = _safe(name)
+            found[key] = (*found.get(key, ()), _safe(value))
+        return found
+
+
+def _safe(text: str) -> str:
+    return safe_text(text.encode("utf-8", "surrogateescape"))
+
+
+def decode_tail(raw: str) -> str:
+    """Percent-decode a piece of a path, whatever bytes it stands for, into safe text."""
+    return safe_text(unquote_to_bytes(raw))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """One answer. The body may be in blocks, which are sent one after the other without being joined first."""
+
+    status: int = 200
+    content_type: str = TEXT
+    body: bytes | tuple[bytes, ...] = b""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Further headers; a security header named here replaces the default one."""
+
+    @property
+    def blocks(self) -> tuple[bytes, ...]:
+        """The body as blocks, however it was given."""
+        return (self.body,) if isinstance(self.body, bytes) else self.body
+
+
+def text_response(text: str, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:
+    """One line of plain text, newline added."""
+    return Response(status=status, body=f"{text}\n".encode(), headers=headers)
+
+
+def json_response(value: JsonValue, status: int = 200) -> Response:
+    """`value` as compact JSON in UTF-8, newline added."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return Response(status=status, content_type=JSON, body=f"{text}\n".encode())
+
+
+Handler: TypeAlias = Callable[[Request], Response | Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Which handler answers which path; with `prefix` also every path that goes on after `path`."""
+
+    path: str
+    handler: Handler
+    prefix: bool = False
+
+
+class Routes:
+    """The routing table, looked up by the path exactly as it was sent: no ``..``, no doubled slashes, no folding."""
+
+    def __init__(self, routes: tuple[Route, ...]) -> None:
+        self._exact = {route.path: route for route in routes if not route.prefix}
+        prefixes = (route for route in routes if route.prefix)
+        self._prefixes = tuple(sorted(prefixes, key=lambda route: len(route.path), reverse=True))
+
+    def find(self, path: str) -> tuple[Route, str] | None:
+        """The route for `path` and, for a prefix route, the decoded rest; None: nobody answers this path."""
+        if (exact := self._exact.get(path)) is not None:
+            return exact, ""
+        for route in self._prefixes:
+            if path.startswith(route.path) and len(path) > len(route.path):
+                return route, decode_tail(path[len(route.path) :])
+        return None

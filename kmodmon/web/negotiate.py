@@ -1,0 +1,102 @@
+"""Which format and which encoding a client wants: Accept and Accept-Encoding with their q-values (RFC 9110, 12.5).
+
+The client library's ``choose_encoder`` and ``gzip_accepted`` do not look at q-values (``gzip;q=0`` gets gzip, a
+client that prefers text gets OpenMetrics) and put the version a client sends into the answer as it stands; so
+the choice is made here and the library gives the content types. Whatever is unclear gets text 0.0.4, which every
+Prometheus reads; an answer is never refused (RFC 9110 allows that, a scraper does not profit from a 406).
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+MAX_ITEMS = 32
+_VERSIONS = ("1.0.0", "0.0.1")
+
+
+class Format(Enum):
+    """An exposition format, named by what its Content-Type says."""
+
+    TEXT = CONTENT_TYPE_PLAIN_0_0_4
+    OPENMETRICS_1_0_0 = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    OPENMETRICS_0_0_1 = "application/openmetrics-text; version=0.0.1; charset=utf-8"
+
+    @property
+    def openmetrics(self) -> bool:
+        """Whether the body must be OpenMetrics; both versions have the same body."""
+        return self is not Format.TEXT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Item:
+    """One element of an Accept-like header; `q` is 0 to 1, what cannot be read as a weight weighs nothing."""
+
+    value: str
+    q: float
+    parameters: dict[str, str]
+
+
+def _items(header: str) -> tuple[_Item, ...]:
+    found = []
+    for element in header.split(",", MAX_ITEMS)[:MAX_ITEMS]:
+        value, *rest = (part.strip() for part in element.split(";"))
+        if not value:
+            continue
+        pairs = (part.partition("=") for part in rest)
+        parameters = {name.strip().lower(): text.strip().strip('"') for name, _, text in pairs}
+        found.append(_Item(value=value.lower(), q=_weight(parameters.pop("q", "1")), parameters=parameters))
+    return tuple(found)
+
+
+def _weight(text: str) -> float:
+    """A q-value by RFC 9110: 0 to 1 with at most three decimals; anything else is 0."""
+    whole, dot, decimals = text.partition(".")
+    if (
+        whole not in ("0", "1")
+        or len(decimals) > 3
+        or not (decimals == "" or (decimals.isascii() and decimals.isdigit()))
+    ):
+        return 0.0
+    q = float(f"{whole}{dot}{decimals}")
+    return q if q <= 1 else 0.0
+
+
+def choose_format(accept: str) -> Format:
+    """The format with the highest q in `accept`; among equals the one named exactly, then the one named first."""
+    best, best_rank = Format.TEXT, (0.0, 0)
+    for item in _items(accept):
+        offered = _offer(item)
+        if offered is None:
+            continue
+        form, specific = offered
+        if item.q > 0 and (item.q, specific) > best_rank:
+            best, best_rank = form, (item.q, specific)
+    return best
+
+
+def _offer(item: _Item) -> tuple[Format, int] | None:
+    """What we have for one element, and how exactly it was named: 2 a type, 1 a wildcard; None: nothing."""
+    version = item.parameters.get("version", "")
+    match item.value:
+        case "application/openmetrics-text":
+            match version:
+                case "" | "1.0.0":
+                    return Format.OPENMETRICS_1_0_0, 2
+                case "0.0.1":
+                    return Format.OPENMETRICS_0_0_1, 2
+                case _:
+                    return None
+        case "text/plain":
+            return (Format.TEXT, 2) if version in ("", "0.0.4") else None
+        case "text/*" | "*/*":
+            return Format.TEXT, 1
+        case _:
+            return None
+
+
+def gzip_wanted(accept_encoding: str) -> bool:
+    """Whether `accept_encoding` allows gzip and does not prefer the body as it is; without the header: no."""
+    weights = {item.value: item.q for item in reversed(_items(accept_encoding))}
+    gzip = weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0)))
+    return gzip > 0 and gzip >= weights.get("identity", 0.0)

@@ -1,0 +1,221 @@
+"""The HTTP server on the daemon's own loop: accepting, bounding and ending connections; uvicorn's protocol does HTTP.
+
+``asyncio``'s own server shows a TLS connection only after its handshake, so silent ones would not be bounded (0.3 MiB
+each), and it logs when file descriptors run out. So connections are accepted here, and each is counted from its first
+moment. When there are too many, the one that has waited longest for its client makes room, from the client address
+with the most connections: a flood from one address does not cost a scraper its connection.
+"""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import socket
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from kmodmon.clock import Clock, SystemClock
+from kmodmon.web.app import App
+from kmodmon.web.listen import display, open_listeners
+from kmodmon.web.message import Route
+from kmodmon.web.protocol import BoundedProtocol
+from kmodmon.web.stats import Limits, Tally, WebStats
+from kmodmon.web.watch import Watch
+
+log = logging.getLogger(__name__)
+
+ACCEPT_AT_ONCE = 16
+ACCEPT_PAUSE_SECONDS = 0.5
+GOODBYE_SECONDS = 1.0
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class WebServer:
+    """Serves `routes` on every address of `listen`. Use it on one loop, from one thread."""
+
+    def __init__(
+        self,
+        *,
+        routes: Sequence[Route],
+        listen: Sequence[str],
+        limits: Limits | None = None,
+        web_config: Path | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """Read `web_config`; raises ConfigError. Nothing is opened before :meth:`start`."""
+        self._limits = limits or Limits()
+        self._listen = tuple(listen)
+        clock = clock or SystemClock()
+        self._tally = Tally()
+        self._watch = Watch(web_config, clock, self._renew)
+        self._app = App(routes, self._watch, self._tally, clock)
+        self._config = _uvicorn_config(self._app, self._limits)
+        self._state = ServerState()
+        self._open: dict[BoundedProtocol, asyncio.Task[None]] = {}
+        self._listeners: tuple[socket.socket, ...] = ()
+        self._addresses: tuple[str, ...] = ()
+        self._no_room = False
+        self._emptied = asyncio.Event()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """What is listened on, with the ports that port 0 stood for; empty before the start."""
+        return self._addresses
+
+    @property
+    def stats(self) -> WebStats:
+        """The counters now."""
+        tally = self._tally
+        return WebStats(
+            open_connections=len(self._open),
+            config_errors=self._watch.errors,
+            config_ok=self._watch.ok,
+            **{name: getattr(tally, name) for name in Tally.__slots__},
+        )
+
+    async def start(self) -> None:
+        """Listen; raises ListenError (an address cannot be had) or ConfigError (it is none)."""
+        self._listeners = open_listeners(self._listen, os.environ)
+        self._addresses = tuple(display(sock) for sock in self._listeners)
+        for sock in self._listeners:
+            asyncio.get_running_loop().add_reader(sock, self._accept, sock)
+
+    async def stop(self) -> None:
+        """Accept nothing more, let requests in flight end for a while, then drop what is left."""
+        loop = asyncio.get_running_loop()
+        listeners, self._listeners = self._listeners, ()
+        for sock in listeners:
+            loop.remove_reader(sock)
+            sock.close()
+        for protocol in tuple(self._open):
+            protocol.finish()
+        if self._open:
+            self._emptied.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._emptied.wait(), self._limits.stop_seconds)
+        for protocol in tuple(self._open):
+            protocol.drop()
+        if tasks := self._state.tasks:
+            await asyncio.wait(tasks, timeout=GOODBYE_SECONDS)
+        self._app.close()
+
+    # accepting
+
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(ACCEPT_AT_ONCE):  # then the other connections have their turn
+            try:
+                sock, address = listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _NO_ROOM:
+                    self._pause(listener, error)
+                    return
+                continue  # accept(2): the client of one connection was gone already
+            self._no_room = False
+            self._admit(sock, _host(address))
+
+    def _pause(self, listener: socket.socket, error: OSError) -> None:
+        """Without a descriptor the listener would stay readable and the loop would spin."""
+        self._tally.accept_errors += 1
+        if not self._no_room:
+            self._no_room = True
+            log.error("cannot accept a connection: %s; trying again twice a second", error.strerror)
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listener)
+        loop.call_later(ACCEPT_PAUSE_SECONDS, self._resume, listener)
+
+    def _resume(self, listener: socket.socket) -> None:
+        if listener in self._listeners:
+            asyncio.get_running_loop().add_reader(listener, self._accept, listener)
+
+    def _admit(self, sock: socket.socket, peer: str) -> None:
+        self._tally.connections += 1
+        if len(self._open) >= self._limits.connections:
+            self._tally.rejected += 1
+            victim = self._longest_waiting()
+            if victim is None:
+                sock.close()
+                return
+            victim.drop()
+        sock.setblocking(False)
+        protocol = BoundedProtocol(
+            self._config, self._state, limits=self._limits, tally=self._tally, peer=peer, gone=self._forget
+        )
+        greeting = asyncio.get_running_loop().create_task(self._greet(protocol, sock))
+        greeting.add_done_callback(lambda _: None if protocol.handed_over else sock.close())
+        self._open[protocol] = greeting
+
+    def _longest_waiting(self) -> BoundedProtocol | None:
+        """Who makes room; None: every connection is being answered right now."""
+        crowd = Counter(protocol.peer for protocol in self._open)
+        waiting = (protocol for protocol in self._open if protocol.stalled)
+        return max(waiting, key=lambda protocol: (crowd[protocol.peer], -protocol.since), default=None)
+
+    async def _greet(self, protocol: BoundedProtocol, sock: socket.socket) -> None:
+        """Hand the connection to its protocol, after a TLS handshake if TLS is in force at this moment."""
+        in_force = self._watch.current()
+        protocol.allowed_sans = in_force.tls.client_allowed_sans if in_force.tls is not None else ()
+        tls = in_force.context is not None
+        protocol.handed_over = True
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: protocol,
+                sock,
+                ssl=in_force.context,
+                ssl_handshake_timeout=self._limits.head_seconds if tls else None,
+                ssl_shutdown_timeout=GOODBYE_SECONDS if tls else None,
+            )
+        except OSError as error:
+            # asyncio's word for the handshake's timeout is ConnectionAbortedError
+            self._tally.timeouts += isinstance(error, ConnectionAbortedError)
+            self._tally.handshake_failures += not isinstance(error, ConnectionAbortedError)
+            protocol.drop()
+        finally:
+            if not protocol.made:
+                self._forget(protocol)
+
+    def _forget(self, protocol: BoundedProtocol) -> None:
+        greeting = self._open.pop(protocol, None)
+        if greeting is not None and not protocol.made:
+            greeting.cancel()
+        if not self._open:
+            self._emptied.set()
+
+    def _renew(self) -> None:
+        """TLS is another one now: what was let in under the old terms has to come again."""
+        for protocol in tuple(self._open):
+            if protocol.made:
+                protocol.finish()
+
+
+def _uvicorn_config(app: App, limits: Limits) -> Config:
+    config = Config(
+        app,
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        h11_max_incomplete_event_size=limits.head_bytes,
+    )
+    config.load()
+    return config
+
+
+def _host(address: object) -> str:
+    """The client's address without its port; empty for a Unix socket."""
+    match address:
+        case (str(host), *_):
+            return host
+        case _:
+            return ""

@@ -1,0 +1,180 @@
+"""The web configuration file of Prometheus exporters (``--web.config.file``), read as its exporter-toolkit reads it.
+
+YAML; every unknown field is an error, relative paths start at the file's directory. What Python's TLS cannot do is
+refused if a person would rely on it (client certificates that nobody verifies) and noted if not (HTTP/2, several
+curves in order of preference). :mod:`kmodmon.web.watch` reads it again when it changes.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from kmodmon.web.section import Section, read_yaml
+from kmodmon.web.tls import CIPHERS, CURVES, VERSIONS, TlsSettings
+
+CLIENT_AUTH = ("NoClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert")
+_UNVERIFIED = ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")
+_HEADERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "Content-Security-Policy": (),
+        "X-Frame-Options": ("deny", "sameorigin"),
+        "X-Content-Type-Options": ("nosniff",),
+        "X-XSS-Protection": (),
+        "Strict-Transport-Security": (),
+    }
+)
+_BCRYPT = re.compile(r"\$2[abxy]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
+_UNITS = MappingProxyType({"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimit:
+    """``rate_limit``: one request per `interval` seconds in the long run, `burst` at once."""
+
+    interval: float
+    burst: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebConfig:
+    """The whole file; the defaults are those of no file at all."""
+
+    tls: TlsSettings | None = None
+    users: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    headers: tuple[tuple[str, str], ...] = ()
+    rate_limit: RateLimit | None = None
+    notes: tuple[str, ...] = ()
+    """What the file asks for and kmodmon does not do, one sentence each."""
+
+
+def read_web_config(file: Path) -> WebConfig:
+    """Read and check `file`, but not yet the certificates it names; raises ConfigError and nothing else."""
+    top = read_yaml(file)
+    top.only("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit")
+    http = top.inner("http_server_config")
+    http.only("http2", "headers")
+    tls = _tls(top.inner("tls_server_config"))
+    return WebConfig(
+        tls=tls,
+        users=_users(top.inner("basic_auth_users")),
+        headers=_headers(http.inner("headers")),
+        rate_limit=_rate_limit(top.inner("rate_limit")),
+        notes=_notes(tls, http2=http.flag("http2", False)),
+    )
+
+
+def _tls(section: Section) -> TlsSettings | None:
+    section.only(*TlsSettings.__dataclass_fields__)
+    settings = TlsSettings(
+        cert_file=section.path("cert_file"),
+        key_file=section.path("key_file"),
+        client_ca_file=section.path("client_ca_file"),
+        cert=section.text("cert"),
+        key=section.text("key"),
+        client_ca=section.text("client_ca"),
+        client_auth_type=_client_auth(section),
+        client_allowed_sans=section.texts("client_allowed_sans"),
+        min_version=section.text("min_version", "TLS12", tuple(VERSIONS)),
+        max_version=section.text("max_version", "TLS13", tuple(VERSIONS)),
+        cipher_suites=section.texts("cipher_suites", tuple(CIPHERS)),
+        prefer_server_cipher_suites=section.flag("prefer_server_cipher_suites", True),
+        curve_preferences=section.texts("curve_preferences", tuple(CURVES)),
+    )
+    if not any(
+        section.values.get(key)
+        for key in ("cert", "cert_file", "key", "key_file", "client_ca", "client_ca_file", "client_auth_type")
+    ):
+        return None
+    _consistent(settings, section)
+    return settings
+
+
+def _client_auth(section: Section) -> str:
+    value = section.text("client_auth_type") or "NoClientCert"
+    if value in _UNVERIFIED:
+        hint = "RequireAndVerifyClientCert with client_ca_file is the one that protects"
+        raise section.error("client_auth_type", f"{value} verifies nothing and is not offered", hint)
+    return section.text("client_auth_type", "NoClientCert", CLIENT_AUTH) or value
+
+
+def _consistent(tls: TlsSettings, section: Section) -> None:
+    for text, path in (("cert", "cert_file"), ("key", "key_file"), ("client_ca", "client_ca_file")):
+        if section.text(text) and section.text(path):
+            raise section.error(text, f"and {path} are both there", "keep one of them")
+    if not (tls.cert or tls.cert_file):
+        raise section.error("cert_file", "is missing", "TLS needs a certificate: cert_file or cert")
+    if not (tls.key or tls.key_file):
+        raise section.error("key_file", "is missing", "TLS needs the certificate's key: key_file or key")
+    if list(VERSIONS).index(tls.min_version) > list(VERSIONS).index(tls.max_version):
+        raise section.error("min_version", f"{tls.min_version} is above max_version {tls.max_version}")
+    verified = tls.client_auth_type != "NoClientCert"
+    if verified != bool(tls.client_ca or tls.client_ca_file):
+        hint = "client_ca_file and client_auth_type: RequireAndVerifyClientCert go together"
+        raise section.error("client_auth_type", f"{tls.client_auth_type} does not fit the client CA", hint)
+    if tls.client_allowed_sans and tls.client_auth_type != "RequireAndVerifyClientCert":
+        raise section.error("client_allowed_sans", "needs client_auth_type: RequireAndVerifyClientCert")
+
+
+def _users(section: Section) -> Mapping[str, str]:
+    users = {name: section.text(name) for name in section.values}
+    for name, hashed in users.items():
+        if not _BCRYPT.fullmatch(hashed):
+            raise section.error(name, "is not a bcrypt hash", "make one with `htpasswd -nBC 10 NAME`")
+    if users:
+        _need_bcrypt(section)
+    return MappingProxyType(users)
+
+
+def _need_bcrypt(section: Section) -> None:
+    try:
+        import bcrypt  # noqa: F401 - only installations with users pay for it, and they learn here if it is missing
+    except ImportError as error:
+        raise section.error("", f"needs the bcrypt package: {error}") from error
+
+
+def _headers(section: Section) -> tuple[tuple[str, str], ...]:
+    section.only(*_HEADERS)
+    headers = tuple((name, section.text(name)) for name in section.values)
+    for name, value in headers:
+        if _HEADERS[name] and value.lower() not in ("", *_HEADERS[name]):
+            raise section.error(name, f"{value!r} is not known", f"one of {', '.join(_HEADERS[name])}")
+        if not (value.isascii() and value.isprintable()):
+            raise section.error(name, "a header is printable ASCII on one line")
+    return headers
+
+
+def _rate_limit(section: Section) -> RateLimit | None:
+    section.only("interval", "burst")
+    interval = _seconds(section, "interval")
+    burst = section.values.get("burst", 0)
+    if not isinstance(burst, int) or isinstance(burst, bool) or burst < 0:
+        raise section.error("burst", f"must be a whole number, not {burst!r}")
+    if interval == 0:
+        return None
+    if burst == 0:
+        raise section.error("burst", "is 0, which would refuse every request", "1 or more")
+    return RateLimit(interval=interval, burst=burst)
+
+
+def _seconds(section: Section, key: str) -> float:
+    """A duration as Go writes it (``1m30s``) in seconds; raises ConfigError."""
+    value = section.values.get(key)
+    if value in (None, 0, "0"):
+        return 0.0
+    if not isinstance(value, str) or not re.fullmatch(f"(?:{_DURATION.pattern})+", value):
+        raise section.error(key, f"must be a duration, not {value!r}", "write 1s, 100ms or 1m30s")
+    return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(value))
+
+
+def _notes(tls: TlsSettings | None, *, http2: bool) -> tuple[str, ...]:
+    notes = []
+    if http2 and tls is not None:
+        notes.append("http_server_config.http2: kmodmon speaks HTTP/1.1 only")
+    if tls is not None and len(tls.curve_preferences) > 1:
+        notes.append(
+            "tls_server_config.curve_preferences: several curves cannot be set here, OpenSSL's own order is used"
+        )
+    return tuple(notes)
