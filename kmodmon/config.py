@@ -148,45 +148,40 @@ def _plain(dotted: str) -> str:
     return ".".join(part.strip().strip("\"'") for part in dotted.split("."))
 
 
-def add_flags(parser: argparse.ArgumentParser, sections: Iterable[str] | None = None) -> None:
-    """Add `--root` and the flags of these sections (None: of all) to `parser`; :func:`flags_of` reads them."""
-    wanted = None if sections is None else set(sections)
+def add_flags(parser: argparse.ArgumentParser, sections: Iterable[str] | None = None, *, hidden: bool = False) -> None:
+    """Add the flags of these sections (None: of all) to `parser`, and `--root` with the paths'.
+
+    `hidden`: one line stands for a section's flags in --help. What is given, :func:`flags_of` tells.
+    """
+    wanted = {row.section for row in SETTINGS} if sections is None else set(sections)
     groups: dict[str, argparse._ArgumentGroup] = {}
     for row in SETTINGS:
-        if wanted is not None and row.section not in wanted:
+        if row.section not in wanted:
             continue
         if row.section not in groups:
-            groups[row.section] = parser.add_argument_group(*_heading(row.section))
-            if row.section == "path":
-                groups[row.section].add_argument(
-                    "--root",
-                    metavar="DIR",
-                    default=argparse.SUPPRESS,
-                    help="A recorded or mounted host: DIR/proc, DIR/sys, …",
-                )
-        _add_flag(groups[row.section], row)
+            groups[row.section] = _add_group(parser, row.section, hidden)
+        _add_flag(groups[row.section], row, hidden)
 
 
-def _heading(section: str) -> tuple[str, str]:
-    return section, (getattr(Settings(), section).__doc__ or "").replace("%", "%%")
+def _add_group(parser: argparse.ArgumentParser, section: str, hidden: bool) -> "argparse._ArgumentGroup":
+    purpose = getattr(Settings(), section).__doc__ or ""
+    if hidden:
+        purpose = f"Flags --{section}.*, as in `kmodmon run --help`: {purpose}"
+    group = parser.add_argument_group(section, purpose.replace("%", "%%"))
+    if section == "path":
+        group.add_argument("--root", type=Path, metavar="DIR", help="A recorded or mounted host: DIR/proc, DIR/sys, …")
+    return group
 
 
-def _add_flag(group: "argparse._ArgumentGroup", row: Setting) -> None:
-    shown = toml(row.default).strip('"')
-    help = f"{row.help} Default: {shown or 'none'}.".replace("%", "%%")
+def _add_flag(group: "argparse._ArgumentGroup", row: Setting, hidden: bool) -> None:
+    shown = toml(row.default).strip('"') or "none"
+    help = argparse.SUPPRESS if hidden else f"{row.help} Default: {shown}.".replace("%", "%%")
+    names, dest, absent = row.flags, row.key, argparse.SUPPRESS
     if isinstance(row.default, bool):
-        group.add_argument(
-            *row.flags, dest=row.key, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=help
-        )
+        group.add_argument(*names, dest=dest, action=argparse.BooleanOptionalAction, default=absent, help=help)
     else:
-        group.add_argument(
-            *row.flags,
-            dest=row.key,
-            action="append" if row.kind.many else "store",
-            metavar=row.kind.metavar,
-            default=argparse.SUPPRESS,
-            help=help,
-        )
+        action = "append" if row.kind.many else "store"
+        group.add_argument(*names, dest=dest, action=action, metavar=row.kind.metavar, default=absent, help=help)
 
 
 def flags_of(args: argparse.Namespace) -> Mapping[str, object]:

@@ -145,9 +145,6 @@ class Paths:
     pstore: Path = setting(
         Path("{sysfs}/fs/pstore"), PATH, "pstore, for the last words of the previous boot.", restart=True
     )
-    pstore_archive: Path = setting(
-        Path("{rootfs}/var/lib/systemd/pstore"), PATH, "Where systemd-pstore moves those records.", restart=True
-    )
     modules: Path = setting(
         Path("{rootfs}/lib/modules"), PATH, "Directory that holds the module tree of each kernel release.", restart=True
     )

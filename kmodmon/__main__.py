@@ -1,0 +1,63 @@
+"""The command `kmodmon`: run a verb, turn errors into one sentence on stderr and an exit code.
+
+Exit codes: 0 fine, 1 findings, 2 bad usage or configuration, 3 cannot read or start; what a verb adds is its own.
+A bug must not look like a finding, so a traceback exits with 3 too (Python's own would be 1).
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from kmodmon.cli import UsageError
+from kmodmon.cli.frame import dispatch
+from kmodmon.cli.output import printable
+from kmodmon.kernel.error import ConfigError, KmodmonError
+
+USAGE, CANNOT = 2, 3
+INTERRUPTED, PIPE_CLOSED = 130, 141  # as a shell reports SIGINT and SIGPIPE
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line and give its exit code; `argv` without the program's name, None: this process's."""
+    try:
+        code = dispatch(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        _discard_stdout()
+        return PIPE_CLOSED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last resort, see the module's docstring
+        return _refuse(error)
+
+
+def _refuse(error: Exception) -> int:
+    match error:
+        case UsageError():
+            return _say(error.prog, str(error), USAGE)
+        case ConfigError():
+            return _say("kmodmon", str(error), USAGE)
+        case KmodmonError():
+            return _say("kmodmon", str(error), CANNOT)
+        case OSError():
+            return _say("kmodmon", f"{error.filename or 'input or output'}: {error.strerror or error}", CANNOT)
+        case _:
+            import traceback
+
+            traceback.print_exception(error)
+            return _say("kmodmon", "this is a bug in kmodmon: please report it with the lines above", CANNOT)
+
+
+def _say(who: str, what: str, code: int) -> int:
+    print(f"{who}: {printable(what)}", file=sys.stderr)
+    return code
+
+
+def _discard_stdout() -> None:
+    # at exit the interpreter flushes stdout once more, and would complain about the closed pipe
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

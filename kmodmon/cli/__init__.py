@@ -1,0 +1,59 @@
+"""The verbs of the command `kmodmon`: one file each, listed here, imported only when used.
+
+A verb's module has ``add_arguments(parser)`` for what is its own and ``run(args) -> int`` for the work; the frame gives
+it --json, --no-color, --config, --root and --path.* (see `options.py`). A test fails for a file that is not listed.
+"""
+
+import argparse
+from dataclasses import dataclass
+from typing import Protocol
+
+from kmodmon.kernel.error import KmodmonError
+
+
+class UsageError(KmodmonError):
+    """A command line that makes no sense, `prog` being what was called; exit code 2."""
+
+    def __init__(self, prog: str, why: str) -> None:
+        self.prog = prog
+        super().__init__(why)
+
+
+class VerbModule(Protocol):
+    """What a verb's file has."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser, /) -> None:
+        """Declare the verb's own arguments."""
+        ...
+
+    def run(self, args: argparse.Namespace, /) -> int:
+        """Do it; give the exit code."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verb:
+    """One verb as the frame knows it before its file is imported."""
+
+    name: str
+    help: str
+    host: bool = True  # looks at a host: takes --config, --root and the flags of `sections`
+    listing: bool = True  # prints something that --json gives as JSON
+    sections: tuple[str, ...] | None = ("path", "history")  # settings that have flags here; None: all
+    shown: bool = False  # those flags are worth a line each in --help
+
+    @property
+    def module(self) -> str:
+        """The module that does it."""
+        return f"kmodmon.cli.{self.name}"
+
+
+VERBS: tuple[Verb, ...] = (
+    Verb(
+        name="export", help="write the packaged rules, dashboards, systemd unit or a commented configuration",
+        host=False, listing=False,
+    ),
+)  # fmt: skip
+
+# Files beside the verbs: the frame, and what verbs share.
+NOT_VERBS = ("frame", "options", "output")

@@ -1,0 +1,50 @@
+"""`kmodmon export`: whole files, nothing replaced unasked."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from kmodmon.__main__ import main
+from kmodmon.cli.export import _write
+from kmodmon.config import load
+from kmodmon.settings import Settings
+
+
+def test_config_when_exported_is_a_file_that_changes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = tmp_path / "new" / "etc"
+    assert main(["export", "config", str(directory)]) == 0
+    file = directory / "kmodmon.toml"
+    assert capsys.readouterr().out == f"{file}\n"
+    assert load(file, {}, {}) == Settings()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+    assert os.listdir(directory) == ["kmodmon.toml"]
+
+
+def test_file_when_there_is_only_replaced_by_force(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "kmodmon.toml"
+    file.write_text("mine")
+    assert main(["export", "config", str(tmp_path)]) == 3
+    assert capsys.readouterr().err == f"kmodmon: {file}: is there already; --force replaces it\n"
+    assert file.read_text() == "mine"
+    assert main(["export", "config", str(tmp_path), "--force"]) == 0
+    assert file.read_text() != "mine"
+
+
+def test_file_when_it_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "x"
+    file.write_text("theirs")
+    with pytest.raises(FileExistsError):
+        _write(file, b"ours", force=False)
+    assert (file.read_text(), os.listdir(tmp_path)) == ("theirs", ["x"])
+
+
+def test_directory_when_it_is_a_file_is_refused_in_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "f").write_text("")
+    assert main(["export", "config", str(tmp_path / "f")]) == 3
+    assert capsys.readouterr().err.count("\n") == 1
