@@ -1,0 +1,106 @@
+"""What is asked of a history, whichever it is."""
+
+import enum
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from kmodmon.model.event import Event, EventType, StoredEvent
+from kmodmon.model.units import JsonObject, Usec
+from kmodmon.store.chain import Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventQuery:
+    """Which events; every condition narrows. Order is that of recording (ids), whatever the wall clock did."""
+
+    since_usec: int | None = None  # CLOCK_REALTIME, this moment or later
+    until_usec: int | None = None  # before this moment
+    types: tuple[EventType, ...] = ()  # none: all
+    module: str | None = None
+    after_id: int = 0
+    limit: int | None = None
+    newest_first: bool = False
+
+
+EVERYTHING = EventQuery()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How much is kept; None: no limit."""
+
+    age_usec: int | None = None
+    size_bytes: int | None = None
+
+
+class Pruned(enum.Enum):
+    """What one bounded step of retention came to."""
+
+    DONE = "nothing is left to remove"
+    MORE = "there is more to remove"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The size of a history."""
+
+    events: int
+    bytes: int  # on disk; 0 in memory
+    oldest_usec: int | None  # CLOCK_REALTIME of the oldest event; None: no event
+
+
+class HistoryReader(Protocol):
+    """What readers of a history may do; everything raises StoreError and nothing else."""
+
+    @property
+    def note(self) -> str:
+        """What a reader should be told about how this history is read; empty: nothing."""
+        ...
+
+    @property
+    def unreadable(self) -> int:
+        """How many rows were passed over because this version cannot read them."""
+        ...
+
+    def events(self, query: EventQuery = EVERYTHING) -> Iterator[StoredEvent]:
+        """Give the events asked for, reading a page at a time."""
+        ...
+
+    def verify(self) -> Iterator[Problem]:
+        """Check the whole chain; gives what is wrong as it is found."""
+        ...
+
+    def last(self, boot_id: str | None = None) -> StoredEvent | None:
+        """The newest event (of one boot); None: there is none."""
+        ...
+
+    def changed(self) -> int:
+        """A number that differs after somebody else wrote; for following without reading."""
+        ...
+
+    def summary(self) -> Summary:
+        """The size of the history."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the file."""
+        ...
+
+
+class History(HistoryReader, Protocol):
+    """A history that may also be written, by one thread at a time."""
+
+    def append(
+        self, events: Sequence[Event], checkpoints: Mapping[str, JsonObject] | None = None
+    ) -> tuple[StoredEvent, ...]:
+        """Number, chain and keep the events, and the checkpoints with them: all or nothing."""
+        ...
+
+    def load_checkpoints(self, boot_id: str | None) -> Mapping[str, JsonObject]:
+        """What was last remembered during that boot (None: during any), by section."""
+        ...
+
+    def prune(self, retention: Retention, now: Usec | None) -> Pruned:
+        """Remove a bounded number of the oldest events; `now` None: the wall clock is not to be trusted, no ageing."""
+        ...

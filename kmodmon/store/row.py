@@ -1,0 +1,105 @@
+"""One event as the history holds it, and its hash.
+
+The hash is SHA-256 over the canonical JSON of the public shape of the event without `hash` itself, so it covers id,
+boot, times, type, severity, module, actor, evidence, fields and `prev_hash`. Anybody can check one without kmodmon:
+`kmodmon events --json | head -n 1 | jq -cjS 'del(.hash)' | sha256sum`.
+"""
+
+import hashlib
+from typing import NamedTuple
+
+from kmodmon.model.codec import ShapeError, actor_from_json, canonical_json, fields_from_json, parse_json
+from kmodmon.model.codec import texts_from_json as texts
+from kmodmon.model.event import Event, EventType, Severity, StoredEvent
+from kmodmon.model.units import Instant, Usec
+from kmodmon.store.body import body_of, split
+
+NO_HASH = bytes(32)  # what the first event ever has as prev_hash
+_LARGEST = 2**63 - 1  # SQLite's integer
+
+
+class Row(NamedTuple):
+    """One event with its place; `body` is unpacked. A tuple, because a million of them are verified in one go."""
+
+    id: int
+    boot_id: str
+    realtime_usec: int
+    monotonic_usec: int
+    type: str
+    severity: str
+    module: str | None
+    body: bytes
+    prev_hash: bytes
+    hash: bytes
+
+
+def digest(row: Row, as_id: int | None = None) -> bytes:
+    """The hash that the row should have (or would have had with the id `as_id`); raises ValueError on a broken body."""
+    actor, evidence, fields = split(row.body)
+    text = (
+        b'{"actor":%b,"boot_id":%b,"evidence":%b,"fields":%b,"id":%d,"module":%b,"monotonic":%d,"prev_hash":"%b",'
+        b'"realtime":%d,"severity":%b,"type":%b}'
+    ) % (
+        actor,
+        canonical_json(row.boot_id),
+        evidence,
+        fields,
+        row.id if as_id is None else as_id,
+        canonical_json(row.module),
+        row.monotonic_usec,
+        row.prev_hash.hex().encode(),
+        row.realtime_usec,
+        canonical_json(row.severity),
+        canonical_json(row.type),
+    )
+    return hashlib.sha256(text).digest()
+
+
+def chained(event: Event, row_id: int, boot_id: str, prev_hash: bytes) -> Row:
+    """Give an event its place; raises ShapeError for one that cannot be stored."""
+    at = event.at
+    if not (0 <= at.realtime_usec <= _LARGEST and 0 <= at.monotonic_usec <= _LARGEST):
+        raise ShapeError("at", "a time after 1970 that fits 63 bits")
+    if event.module is not None and not event.module.isprintable():
+        raise ShapeError("module", "a safe text")  # a lone surrogate could not even be bound to a column
+    row = Row(
+        id=row_id,
+        boot_id=boot_id,
+        realtime_usec=at.realtime_usec,
+        monotonic_usec=at.monotonic_usec,
+        type=event.type.value,
+        severity=event.severity.value,
+        module=event.module,
+        body=body_of(event),
+        prev_hash=prev_hash,
+        hash=NO_HASH,
+    )
+    return row._replace(hash=digest(row))
+
+
+def stored(row: Row, event: Event) -> StoredEvent:
+    """The public form of an event that has just got its place."""
+    return StoredEvent(id=row.id, boot_id=row.boot_id, event=event, prev_hash=row.prev_hash.hex(), hash=row.hash.hex())
+
+
+def read_back(row: Row) -> StoredEvent:
+    """The public form of a row; raises ShapeError when it holds what this version cannot read."""
+    return stored(row, _event(row))
+
+
+def _event(row: Row) -> Event:
+    where = f"event {row.id}"
+    try:
+        actor, evidence, fields = split(row.body)
+        kind, severity = EventType(row.type), Severity(row.severity)
+    except ValueError as error:
+        raise ShapeError(where, f"what this version knows ({error})") from None
+    return Event(
+        type=kind,
+        at=Instant(realtime_usec=Usec(row.realtime_usec), monotonic_usec=Usec(row.monotonic_usec)),
+        severity=severity,
+        module=row.module,
+        actor=actor_from_json(parse_json(actor, where), f"{where}.actor"),
+        evidence=texts(parse_json(evidence, where), f"{where}.evidence"),
+        fields=fields_from_json(parse_json(fields, where), f"{where}.fields"),
+    )
