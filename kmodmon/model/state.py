@@ -25,7 +25,7 @@ class State:
     sources: Mapping[str, SourceState] = field(default_factory=lambda: MappingProxyType({}))
     inventory: Inventory = EMPTY_INVENTORY
     taint: TaintState = UNREAD_TAINT
-    counts: Counts = NO_COUNTS
+    counts: Counts = field(default_factory=lambda: NO_COUNTS)
     stamps: Stamps = NO_STAMPS
 
     @property

@@ -1,0 +1,61 @@
+"""`kmodmon doctor`: what can be seen on this host, source by source, and what to change to see the rest."""
+
+import argparse
+
+from kmodmon.cli.gather import gather
+from kmodmon.cli.output import Cell, Column, Screen, Tint, Tinted
+from kmodmon.model.source import SourceState
+from kmodmon.sources import FOLLOWED, POLLED
+from kmodmon.sources.source import EventSource, PollSource
+from kmodmon.view.sources import source_view
+
+_COLUMNS = (
+    Column(title="SOURCE"),
+    Column(title="STATE"),
+    Column(title="INTERFACE", least=20),
+    Column(title="WHAT IS MISSING, AND WHAT TO DO", least=30),
+)
+_ALL: tuple[PollSource | EventSource, ...] = (*POLLED, *FOLLOWED)
+_GRANTS = {source.name: source for source in _ALL}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's own arguments."""
+    del parser  # it takes only the shared ones
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the sources; 0 all can be read, 1 some cannot (what the kernel does not offer counts as fine)."""
+    found = gather(args)
+    sources = list(found.state.sources.values())
+    screen = Screen.of(args)
+    if args.json:
+        screen.json(
+            [
+                {
+                    **source_view(source),
+                    "interfaces": list(_GRANTS[source.name].interfaces),
+                    "grant": _GRANTS[source.name].grant,
+                }
+                for source in sources
+            ]
+        )
+    else:
+        screen.table(_COLUMNS, [_row(source) for source in sources])
+        if found.history:
+            screen.line(f"The history is not readable: {found.history}")
+    return 1 if any(source.present and not source.up for source in sources) else 0
+
+
+def _row(source: SourceState) -> tuple[Cell, ...]:
+    known = _GRANTS[source.name]
+    if source.up:
+        state = Tinted("up", Tint.GOOD)
+        missing = f"{source.unreadable} unreadable" if source.unreadable else ""
+    elif source.present:
+        state = Tinted("failed", Tint.BAD)
+        missing = f"{source.why}; {known.grant}" if known.grant else source.why
+    else:
+        state = Tinted("absent", Tint.FAINT)
+        missing = source.why
+    return (source.name, state, " ".join(known.interfaces), missing)

@@ -1,0 +1,84 @@
+"""`kmodmon modules`: the lsmod one wants."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+
+from kmodmon.cli.gather import gather
+from kmodmon.cli.output import Cell, Column, Screen, Tint, Tinted, human_bytes, local_time
+from kmodmon.kernel.error import KmodmonError
+from kmodmon.model.units import JsonValue
+from kmodmon.view.modules import modules_view
+
+_COLUMNS = (
+    Column(title="MODULE", least=12),
+    Column(title="SIZE", right=True),
+    Column(title="REFS", right=True),
+    Column(title="TAINT"),
+    Column(title="SIGNATURE"),
+    Column(title="LOADED", least=10),
+    Column(title="BY", least=6),
+    Column(title="USED BY", least=8),
+)
+_SIGNATURE_TINTS = {"valid": Tint.GOOD, "unsigned": Tint.WARN, "invalid": Tint.BAD}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's own arguments."""
+    parser.add_argument("name", nargs="*", metavar="NAME", help="Only these modules.")
+    parser.add_argument("--tainted", action="store_true", help="Only modules that carry a taint letter.")
+    parser.add_argument("--unsigned", action="store_true", help="Only modules without a valid signature.")
+    parser.add_argument("--out-of-tree", action="store_true", help="Only modules not built with the kernel (O).")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the list; 0, or 3 when the kernel's list cannot be read."""
+    found = gather(args)
+    if found.state.inventory.support is None:
+        raise KmodmonError(f"the list of modules cannot be read: {found.state.sources['modules'].why}")
+    shown = [module for module in modules_view(found.state) if _wanted(module, args)]
+    screen = Screen.of(args)
+    if args.json:
+        screen.json(shown)
+    elif found.state.inventory.support is False:
+        screen.line("This kernel was built without loadable modules.")
+    else:
+        screen.table(_COLUMNS, [_row(module) for module in shown])
+    return 0
+
+
+def _wanted(module: Mapping[str, JsonValue], args: argparse.Namespace) -> bool:
+    taint = str(module["taint"])
+    return not (
+        (args.name and module["name"] not in args.name)
+        or (args.tainted and not taint)
+        or (args.unsigned and module["signature"] not in ("unsigned", "invalid"))
+        or (args.out_of_tree and "O" not in taint)
+    )
+
+
+def _row(module: Mapping[str, JsonValue]) -> tuple[Cell, ...]:
+    size, refcnt, holders = module["size_bytes"], module["refcnt"], module["holders"]
+    taint, signature = str(module["taint"]), str(module["signature"])
+    name = str(module["name"])
+    state = str(module["state"])
+    return (
+        name if state == "live" else Tinted(f"{name} ({state})", Tint.WARN),
+        human_bytes(size) if isinstance(size, int) else "-",
+        "-" if refcnt is None else str(refcnt),
+        Tinted(taint, Tint.WARN) if taint else "-",
+        Tinted(signature, _SIGNATURE_TINTS.get(signature, Tint.STRONG)),
+        _when(module),
+        _who(module["actor"]),
+        ",".join(str(holder) for holder in holders) if isinstance(holders, Sequence) else "",
+    )
+
+
+def _when(module: Mapping[str, JsonValue]) -> str:
+    at = module["loaded_at"]
+    if isinstance(at, int):
+        return local_time(at)
+    return {"before_start": "before start", "while_down": "while down"}.get(str(module["loaded"]), "-")
+
+
+def _who(actor: JsonValue) -> str:
+    return str(actor["comm"] or actor["pid"]) if isinstance(actor, Mapping) else "-"

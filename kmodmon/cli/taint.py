@@ -1,0 +1,89 @@
+"""`kmodmon taint [VALUE]`: what each flag means; of the running kernel with its ledger, or of any number offline."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+
+from kmodmon.cli.gather import gather
+from kmodmon.cli.output import Screen, Tint, Tinted, local_time
+from kmodmon.kernel.error import KmodmonError, ParseError
+from kmodmon.kernel.taint import Tier, letters, parse_tainted, parse_tainted_text
+from kmodmon.model.units import JsonObject, JsonValue
+from kmodmon.view.taint import flags_view, taint_view
+
+_TINTS = {Tier.SECURITY.value: Tint.BAD, Tier.DEGRADED.value: Tint.WARN, Tier.INFORMATIONAL.value: Tint.STRONG}
+
+
+class BadValue(KmodmonError):
+    """The argument is neither a taint number nor taint letters; exit code 2."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's own arguments."""
+    parser.add_argument("value", nargs="?", metavar="VALUE", help="A taint number, or letters as in `Tainted: G  OE`.")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the flags; 0 not tainted, 1 tainted, 3 the kernel's number cannot be read."""
+    screen = Screen.of(args)
+    if args.value is not None:
+        number = offline_value(str(args.value))
+        view: JsonObject = {"value": number, "letters": letters(number), "flags": flags_view(number, None, None)}
+    else:
+        found = gather(args)
+        if found.state.taint.value is None:
+            raise KmodmonError(f"the kernel's taint cannot be read: {found.state.sources['taint'].why}")
+        view = taint_view(found.state)
+    if args.json:
+        screen.json(view)
+    else:
+        _show(screen, view)
+    return 1 if view["value"] else 0
+
+
+def offline_value(text: str) -> int:
+    """Give the number that `text` means: decimal, 0x…, or letters; raises BadValue."""
+    try:
+        if text.lower().startswith("0x"):
+            return int(text, 16)
+        return parse_tainted(text.encode())
+    except (ValueError, ParseError):
+        pass_on = parse_tainted_text(text.strip() if text.strip().startswith("Tainted") else f"Tainted: {text}")
+    if not pass_on.flags:
+        raise BadValue(f"{text!r} is neither a taint number nor taint letters; try `kmodmon taint 12288`")
+    return pass_on.value
+
+
+def _show(screen: Screen, view: JsonObject) -> None:
+    flags = view["flags"]
+    assert isinstance(flags, Sequence)
+    if not flags:
+        screen.line(Tinted("Not tainted", Tint.GOOD))
+        return
+    screen.line(f"Tainted: {view['letters']} ({view['value']})")
+    for flag in flags:
+        assert isinstance(flag, Mapping)
+        _show_flag(screen, flag)
+
+
+def _show_flag(screen: Screen, flag: Mapping[str, JsonValue]) -> None:
+    tier = str(flag["tier"])
+    screen.line("")
+    screen.line(Tinted(f"{flag['letter']}  {flag['flag']}", Tint.STRONG), "  ", Tinted(tier, _TINTS[tier]))
+    screen.line(f"   What    {flag['cause_of_flag']}")
+    screen.line(f"   Why     {flag['why']}")
+    if flag["cause"] is not None:
+        screen.line(f"   Cause   {_cause(flag)}")
+    modules = flag["modules"]
+    if isinstance(modules, Sequence) and modules:
+        screen.line(f"   Carried by {', '.join(str(name) for name in modules)}")
+    screen.line(f"   Do      {flag['advice']}")
+
+
+def _cause(flag: Mapping[str, JsonValue]) -> str:
+    since = flag["since"]
+    when = f" since {local_time(since)}" if isinstance(since, int) else ""
+    actor = flag["actor"]
+    who = f", by {actor['comm'] or 'pid ' + str(actor['pid'])}" if isinstance(actor, Mapping) else ""
+    evidence = flag["evidence"]
+    why = f" ({'; '.join(str(line) for line in evidence)})" if isinstance(evidence, Sequence) and evidence else ""
+    return f"{flag['cause']}{when}{who}{why}"

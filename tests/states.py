@@ -1,0 +1,60 @@
+"""States of hosts for tests, made by the pipeline itself from observations."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from kmodmon.clock import FakeClock
+from kmodmon.model.event import Event
+from kmodmon.model.inventory import Module, ModuleAttributes
+from kmodmon.model.observation import ModulesRead, Observation, Seen, TaintRead
+from kmodmon.model.outcome import Read
+from kmodmon.model.state import State
+from kmodmon.pipeline import Rules, step
+
+BOOT = "11111111-2222-3333-4444-555555555555"
+
+
+def module(name: str, taint: str = "", *, instance: int = 1, srcversion: str = "ABC", size: int = 16384) -> Module:
+    return Module(
+        name=name,
+        size=size,
+        refcnt=0,
+        taint=taint,
+        attributes=ModuleAttributes(instance=instance, srcversion=srcversion),
+    )
+
+
+def modules_read(*modules: Module) -> ModulesRead:
+    return ModulesRead(modules=MappingProxyType({one.name: one for one in modules}))
+
+
+class Story:
+    """Feeds observations to the pipeline and keeps what happened."""
+
+    def __init__(self, state: State | None = None) -> None:
+        self.clock = FakeClock()
+        self.state = state or State(boot_id=BOOT, started=self.clock.now())
+        self.events: list[Event] = []
+        self.rules = Rules()
+
+    def see(self, source: str, observation: Observation, after: float = 0.0) -> Sequence[Event]:
+        self.clock.advance(after)
+        seen = Seen(source=source, at=self.clock.now(), outcome=Read(observation))
+        self.state, events = step(self.state, seen, self.rules)
+        self.events += events
+        return events
+
+    def modules(self, *modules: Module, after: float = 1.0) -> Sequence[Event]:
+        return self.see("modules", modules_read(*modules), after)
+
+    def taint(self, value: int, after: float = 0.0) -> Sequence[Event]:
+        return self.see("taint", TaintRead(value=value), after)
+
+
+def types(events: Sequence[Event]) -> list[str]:
+    return [event.type.value for event in events]
+
+
+def field(event: Event, name: str) -> object:
+    fields: Mapping[str, object] = event.fields
+    return fields.get(name)
