@@ -1,0 +1,69 @@
+"""Which kernel this is and since when it runs.
+
+Interfaces, world readable and always there: /proc/version (fs/proc/version.c), /proc/sys/kernel/osrelease and (since
+6.1) arch, /proc/sys/kernel/random/boot_id, `btime` in /proc/stat, and /proc/uptime. In a container they speak of the
+host's kernel; lxcfs replaces /proc/stat and /proc/uptime by the container's own.
+"""
+
+import re
+from dataclasses import dataclass
+
+from kmodmon.kernel.error import ParseError
+from kmodmon.kernel.text import bounded, safe_text
+
+VERSION = "/proc/version"
+_TEXT_MAX = 1024  # characters; linux_banner is far shorter
+_UUID = re.compile(rb"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+_BTIME = re.compile(rb"^btime ([0-9]{1,12})$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelVersion:
+    """/proc/version taken apart; all safe text."""
+
+    text: str  # the whole line
+    release: str  # as uname -r
+    version: str  # as uname -v: build number, options, date
+
+
+def parse_version(raw: bytes) -> KernelVersion:
+    """Read /proc/version; raises ParseError when it does not begin as every kernel's does."""
+    text = bounded(safe_text(raw.strip(b"\n\0 ")), _TEXT_MAX)
+    # The parentheses of builder and compiler nest and are free text; uname -v begins with the last ` #NUMBER`.
+    found = re.fullmatch(r"Linux version (\S+) ?(.*)", text)
+    if found is None:
+        raise ParseError(VERSION, raw, "does not begin with `Linux version RELEASE`")
+    at = found[2].rfind(" #")
+    return KernelVersion(text=text, release=found[1], version=found[2][at + 1 :] if at >= 0 else "")
+
+
+def parse_word(raw: bytes, interface: str) -> str:
+    """Read a file that holds one word (osrelease, arch); raises ParseError when it is empty."""
+    text = bounded(safe_text(raw.strip(b"\n\0 ")), _TEXT_MAX)
+    if not text:
+        raise ParseError(interface, raw, "empty")
+    return text
+
+
+def parse_boot_id(raw: bytes) -> str:
+    """Read the random name of this boot; raises ParseError."""
+    text = raw.strip()
+    if not _UUID.fullmatch(text):
+        raise ParseError("/proc/sys/kernel/random/boot_id", raw, "not a UUID")
+    return text.decode()
+
+
+def parse_boot_time(raw: bytes) -> int:
+    """Find `btime` in /proc/stat: boot in seconds since the epoch, to the second; raises ParseError."""
+    found = _BTIME.search(raw)
+    if found is None:
+        raise ParseError("/proc/stat", raw, "no btime line")
+    return int(found[1])
+
+
+def parse_uptime(raw: bytes) -> float:
+    """Read seconds since boot, suspend included, from /proc/uptime; raises ParseError."""
+    found = re.fullmatch(rb"([0-9]{1,12}\.[0-9]{2}) [0-9]{1,15}\.[0-9]{2}\n?", raw)
+    if found is None:
+        raise ParseError("/proc/uptime", raw, "not two numbers of seconds")
+    return float(found[1])
