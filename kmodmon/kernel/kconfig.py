@@ -1,0 +1,60 @@
+"""The kernel's configuration: /proc/config.gz, /boot/config-RELEASE or /lib/modules/RELEASE/config.
+
+Interface: scripts/kconfig; lines are `CONFIG_X=y`, `=m`, `="text"`, `=number` or `# CONFIG_X is not set`. An option
+that the file does not mention does not exist for that kernel. /proc/config.gz needs CONFIG_IKCONFIG_PROC (absent on
+Debian and Ubuntu); files under /boot and /lib may belong to another build of the same release: they are weaker.
+"""
+
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from kmodmon.kernel.error import ParseError
+from kmodmon.kernel.text import safe_text
+
+_GZIP = b"\x1f\x8b"
+_SIZE_MAX = 1 << 24  # bytes unpacked; real ones have 0.3 million
+# Only what speaks of modules and trust is kept: a whole configuration has 10,000 options.
+_KEPT = re.compile(
+    rb"^(?:# )?CONFIG_(MOD(?:ULE|ULES|VERSIONS)(?:_[A-Z0-9_]+)?|(?:SECURITY_)?LOCK_?DOWN[A-Z0-9_]*|LSM|LIVEPATCH"
+    rb"|SECURITY_LOADPIN[A-Z0-9_]*|SECURITY_DMESG_RESTRICT|IMA_[A-Z0-9_]+|KEXEC(?:_FILE)?_?SIG[A-Z0-9_]*"
+    rb"|KALLSYMS[A-Z0-9_]*|KFENCE[A-Z0-9_]*|PRINTK_CALLER|STACKTRACE_BUILD_ID|TRIM_UNUSED_KSYMS|RANDSTRUCT[A-Z0-9_]*"
+    rb"|DEBUG_INFO_BTF_MODULES|DEBUG_KMEMLEAK|FTRACE|KPROBES|IKCONFIG_PROC|SYSTEM_TRUSTED_KEYS|SUSE_KERNEL_SUPPORTED)"
+    rb"(?:=(.*)| is not set)$",
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kconfig:
+    """The options that matter, by full name, `n` for those said to be not set."""
+
+    values: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def is_on(self, name: str) -> bool:
+        """Whether `name` is built in or a module; an option that is not mentioned is off."""
+        return self.values.get(name, "n") in ("y", "m")
+
+
+def parse_kconfig(raw: bytes) -> Kconfig:
+    """Read a configuration, plain or gzip; raises ParseError when it is none or larger than any kernel's."""
+    text = _unpack(raw) if raw.startswith(_GZIP) else raw
+    if not re.search(rb"^(?:# )?CONFIG_[A-Za-z0-9_]+(?:=| is not set)", text[:_SIZE_MAX], re.MULTILINE):
+        raise ParseError("kernel configuration", raw, "no CONFIG_ line in it")
+    found = {f"CONFIG_{name.decode()}": _value(value) for name, value in _KEPT.findall(text[:_SIZE_MAX])}
+    return Kconfig(values=MappingProxyType(found))
+
+
+def _value(raw: bytes) -> str:
+    # The expression gives an empty group for `is not set`; an empty text is `""` in the file.
+    text = safe_text(raw[:256])
+    return text.removeprefix('"').removesuffix('"') if raw else "n"
+
+
+def _unpack(raw: bytes) -> bytes:
+    try:
+        return zlib.decompressobj(wbits=31).decompress(raw, _SIZE_MAX)
+    except zlib.error as error:
+        raise ParseError("kernel configuration", raw, f"broken gzip ({error})") from None
