@@ -12,7 +12,6 @@ from kmodmon.kernel.modules import (
     by_name,
     is_complete,
     merge_passes,
-    parse_changed,
     parse_modules,
     render_line,
 )
@@ -165,19 +164,6 @@ def test_parse_modules_when_fragments_then_every_byte_is_accounted_for(pieces: l
     seen = sum(len(raw_bytes(line.name)) for line in file.lines) + sum(map(len, file.skipped))
     assert seen <= len(raw)
     assert (not file.lines and not file.skipped) == (not raw.strip(b"\n"))
-
-
-LIST = st.lists(
-    st.sampled_from([*RECORDED.splitlines(), b"a b 1 0 - Live 0x1", b"x", b"y 1 0 - Live 0x2", b""]), max_size=8
-)
-
-
-@given(LIST, LIST, st.sampled_from([(), (b"stp",), (b"x\ny",), (b"a b",)]))
-def test_parse_changed_when_any_two_lists_then_as_parsed_whole(
-    before: list[bytes], after: list[bytes], sysfs_names: tuple[bytes, ...]
-) -> None:
-    old, new = b"\n".join(before), b"\n".join(after)
-    assert parse_changed(new, old, parse_modules(old), sysfs_names) == parse_modules(new, sysfs_names)
 
 
 def test_merge_passes_when_a_module_is_missing_from_one_then_listed_and_doubtful() -> None:
