@@ -9,7 +9,7 @@ from kmodmon.kernel.error import ParseError
 
 
 def test_parse_builtin_when_recorded_then_kernel_names() -> None:
-    raw = b"kernel/arch/x86/events/amd/amd-uncore.ko\nkernel/fs/ext4/ext4.ko\nkernel/lib/crypto/libcurve25519-generic.ko\n"
+    raw = b"kernel/arch/x86/events/amd/amd-uncore.ko\nkernel/fs/ext4/ext4.ko\nkernel/lib/libcurve25519-generic.ko\n"
     assert parse_builtin(raw) == ("amd_uncore", "ext4", "libcurve25519_generic")
 
 
