@@ -4,8 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from kmodmon.kernel.efivar import SecureBoot
+from kmodmon.kernel.livepatch import Livepatch
+from kmodmon.kernel.lockdown import Lockdown
 from kmodmon.model.inventory import Module
+from kmodmon.model.kernel import Kernel
 from kmodmon.model.outcome import Outcome
+from kmodmon.model.parameters import ParameterTable
+from kmodmon.model.posture import Switches
 from kmodmon.model.units import Instant
 
 
@@ -32,11 +38,73 @@ class TaintRead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KernelRead:
+    """Identity of the running kernel, its command line and its configuration."""
+
+    kernel: Kernel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockdownRead:
+    """/sys/kernel/security/lockdown and lsm."""
+
+    lockdown: Lockdown
+    lsm: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchesRead:
+    """/proc/sys/kernel and /sys/module/module/parameters/sig_enforce."""
+
+    switches: Switches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecureBootRead:
+    """What the firmware's variables say."""
+
+    state: SecureBoot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountersRead:
+    """/sys/kernel/{oops,warn}_count and their kin."""
+
+    counters: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LivepatchesRead:
+    """/sys/kernel/livepatch."""
+
+    patches: Mapping[str, Livepatch]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParametersRead:
+    """A sweep over /sys/module/*/parameters. The same object again means that nothing changed."""
+
+    table: ParameterTable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
     """Time passed: what waits for silence or for age is settled. Comes once a second while anything waits."""
 
 
-Observation: TypeAlias = ModulesRead | BuiltinRead | TaintRead | Tick
+Observation: TypeAlias = (
+    ModulesRead
+    | BuiltinRead
+    | TaintRead
+    | KernelRead
+    | LockdownRead
+    | SwitchesRead
+    | SecureBootRead
+    | CountersRead
+    | LivepatchesRead
+    | ParametersRead
+    | Tick
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,28 @@
 """From a state and one look at a source to the next state, and what is different. Pure; one line an observation."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from types import MappingProxyType
 
 from kmodmon.model.event import Event
 from kmodmon.model.modules import modules_read
-from kmodmon.model.observation import BuiltinRead, ModulesRead, Observation, Seen, TaintRead, Tick
+from kmodmon.model.observation import (
+    BuiltinRead,
+    CountersRead,
+    KernelRead,
+    LivepatchesRead,
+    LockdownRead,
+    ModulesRead,
+    Observation,
+    ParametersRead,
+    SecureBootRead,
+    Seen,
+    SwitchesRead,
+    TaintRead,
+    Tick,
+)
 from kmodmon.model.outcome import Absent, Read
+from kmodmon.model.parameters import ParameterTable, parameters_changed
+from kmodmon.model.posture import Posture, posture_changed
 from kmodmon.model.source import SourceState, source_seen
 from kmodmon.model.state import State
 from kmodmon.model.taint import taint_read
@@ -48,8 +63,40 @@ def _observation(state: State, seen: Observation, at: Instant) -> Reduced:
             return replace(state, taint=taint), events
         case BuiltinRead(names=names):
             return replace(state, inventory=replace(state.inventory, builtin=names)), ()
+        case ParametersRead(table=table):
+            return _parameters(state, table, at)
+        case KernelRead(kernel=kernel):
+            return _posture(replace(state, kernel=kernel), state.posture, at)
+        case LockdownRead() | SwitchesRead() | SecureBootRead() | CountersRead() | LivepatchesRead():
+            return _posture(state, _posture_part(state.posture, seen), at)
         case Tick():
             return state, ()
 
 
-Reducer = Callable[[State, Seen], Reduced]
+def _parameters(state: State, table: ParameterTable, at: Instant) -> Reduced:
+    if table is state.parameters:
+        return state, ()
+    events = parameters_changed(state.parameters.parameters, table.parameters, at)
+    return replace(state, parameters=table), events
+
+
+def _posture_part(
+    posture: Posture, seen: LockdownRead | SwitchesRead | SecureBootRead | CountersRead | LivepatchesRead
+) -> Posture:
+    match seen:
+        case LockdownRead(lockdown=lockdown, lsm=lsm):
+            return replace(posture, lockdown=lockdown, lsm=lsm)
+        case SwitchesRead(switches=switches):
+            return replace(posture, switches=switches)
+        case SecureBootRead(state=secure_boot):
+            return replace(posture, secure_boot=secure_boot)
+        case CountersRead(counters=counters):
+            return replace(posture, counters=counters)
+        case LivepatchesRead(patches=patches):
+            return replace(posture, livepatches=patches)
+
+
+def _posture(state: State, posture: Posture, at: Instant) -> Reduced:
+    after, events = posture_changed(posture, state.kernel, at)
+    # The same object while nothing changed: readers compare with `is`.
+    return (state if after == state.posture else replace(state, posture=after)), events

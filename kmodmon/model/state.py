@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from kmodmon.model.inventory import EMPTY_INVENTORY, Inventory
+from kmodmon.model.kernel import Kernel
+from kmodmon.model.parameters import UNREAD_PARAMETERS, ParameterTable
+from kmodmon.model.posture import UNREAD_POSTURE, Posture
 from kmodmon.model.recent import NO_STAMPS, Stamps
 from kmodmon.model.source import SourceState
 from kmodmon.model.taint import UNREAD_TAINT, TaintState
@@ -25,6 +28,9 @@ class State:
     sources: Mapping[str, SourceState] = field(default_factory=lambda: MappingProxyType({}))
     inventory: Inventory = EMPTY_INVENTORY
     taint: TaintState = UNREAD_TAINT
+    kernel: Kernel | None = None
+    posture: Posture = UNREAD_POSTURE
+    parameters: ParameterTable = UNREAD_PARAMETERS
     counts: Counts = field(default_factory=lambda: NO_COUNTS)
     stamps: Stamps = NO_STAMPS
 

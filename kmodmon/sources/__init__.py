@@ -1,14 +1,17 @@
 """Layer 3, edges in: one file per kernel interface. Every source is listed here, and nowhere else.
 
-Order matters once: what explains is read before what it explains, so `modules` comes before `taint`.
+Order matters: what explains is read before what it explains, so `kernel` comes first and `modules` before `taint`.
 """
 
-from kmodmon.sources import builtin, modules, taint
+from kmodmon.sources import builtin, kernel, modules, parameters, posture, taint
 from kmodmon.sources.source import EventSource, PollSource
 
 POLLED: tuple[PollSource, ...] = (
+    kernel.SOURCE,
     modules.SOURCE,
     taint.SOURCE,
+    *posture.SOURCES,
+    parameters.SOURCE,
     builtin.SOURCE,
 )
 FOLLOWED: tuple[EventSource, ...] = ()

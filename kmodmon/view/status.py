@@ -2,9 +2,11 @@
 
 from kmodmon import __version__
 from kmodmon.model.inventory import Signature
+from kmodmon.model.kernel import Kernel
 from kmodmon.model.modules import trust
 from kmodmon.model.state import State
 from kmodmon.model.units import JsonObject
+from kmodmon.view.posture import posture_view
 from kmodmon.view.taint import taint_view
 
 
@@ -18,11 +20,33 @@ def status_view(state: State) -> JsonObject:
         "kmodmon": __version__,
         "boot_id": state.boot_id,
         "started": state.started.realtime_usec,
+        "kernel": None if state.kernel is None else kernel_view(state.kernel),
         "module_support": inventory.support,
         "modules": {"loaded": len(inventory.modules), "builtin": len(inventory.builtin), "by_trust": trusted},
         "tainted_modules": [
             {"module": module.name, "taint": module.taint} for module in inventory.modules.values() if module.taint
         ],
         "taint": taint_view(state),
+        "posture": posture_view(state.posture),
         "degraded": [{"source": source.name, "why": source.why} for source in state.sources.values() if not source.up],
+    }
+
+
+def kernel_view(kernel: Kernel) -> JsonObject:
+    """Identity of the kernel, and what its command line says about modules."""
+    facts = kernel.cmdline
+    return {
+        "release": kernel.release,
+        "version": kernel.version,
+        "machine": kernel.machine,
+        "boot_time": kernel.boot_time,
+        "cmdline": None
+        if facts is None
+        else {
+            "nomodule": facts.nomodule,
+            "module.sig_enforce": facts.sig_enforce,
+            "lockdown": facts.lockdown,
+            "module_blacklist": list(facts.module_blacklist),
+            "modprobe.blacklist": list(facts.modprobe_blacklist),
+        },
     }

@@ -8,6 +8,7 @@ from kmodmon.model.event import EventType, StoredEvent
 from kmodmon.model.query import EventQuery
 from kmodmon.model.state import State
 from kmodmon.view.modules import module_view, modules_view
+from kmodmon.view.parameters import parameters_view
 from kmodmon.view.sources import sources_view
 from kmodmon.view.status import status_view
 from kmodmon.web.message import BadRequest, Request, Response, Route, json_response, text_response
@@ -59,6 +60,7 @@ class Site:
             Route(path="/api/v1/status", handler=self.status),
             Route(path="/api/v1/modules", handler=self.modules),
             Route(path="/api/v1/modules/", handler=self.module, prefix=True),
+            Route(path="/api/v1/parameters", handler=self.parameters),
             Route(path="/api/v1/sources", handler=self.sources),
             Route(path="/api/v1/events", handler=self.events),
             Route(path="/api/v1/reports", handler=self.reports),
@@ -101,6 +103,11 @@ class Site:
         if found is None:
             return json_response({"error": "no module of this name is loaded"}, 404)
         return json_response(module_view(self._host.state, found))
+
+    def parameters(self, request: Request) -> Response:
+        """Every parameter, or those of one `module`."""
+        module = request.query().get("module")
+        return json_response(parameters_view(self._host.state, module[-1] if module else None))
 
     def sources(self, request: Request) -> Response:
         """What can be seen on this host."""

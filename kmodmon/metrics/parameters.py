@@ -1,0 +1,79 @@
+"""Metrics of module parameters: numbers as values, texts as redacted and bounded labels."""
+
+from collections.abc import Iterator
+
+from kmodmon.kernel.parameter import ParameterKind
+from kmodmon.metrics.metric import Kind, Metric, Sample, counted, single, stamped
+from kmodmon.model.parameters import Parameter
+from kmodmon.model.state import State
+
+_FILES = "/sys/module/<module>/parameters/<parameter>"
+
+
+def _parameters(state: State) -> Iterator[tuple[str, str, Parameter]]:
+    for module, parameters in state.parameters.parameters.items():
+        for name, parameter in parameters.items():
+            yield module, name, parameter
+
+
+def _numbers(state: State) -> Iterator[Sample]:
+    for module, name, parameter in _parameters(state):
+        if parameter.value is not None and parameter.value.number is not None:
+            yield (module, name), float(parameter.value.number)
+
+
+def _texts(state: State) -> Iterator[Sample]:
+    for module, name, parameter in _parameters(state):
+        value = parameter.value
+        if value is not None and value.number is None and value.kind is not ParameterKind.EMPTY:
+            yield (module, name, value.text), 1.0
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        name="kmodmon_module_parameter",
+        help="Value of a numeric or boolean module parameter.",
+        labels=("module", "parameter"),
+        interface=_FILES,
+        absent="not readable, or its value is text",
+        bound="parameters.max_series",
+        of=("parameters",),
+        samples=_numbers,
+    ),
+    Metric(
+        name="kmodmon_module_parameter_info",
+        help="Value of a module parameter that is text or an array, redacted by name and bounded.",
+        labels=("module", "parameter", "value"),
+        interface=_FILES,
+        absent="not readable, empty, or its value is a number",
+        bound="parameters.max_series",
+        of=("parameters",),
+        samples=_texts,
+    ),
+    Metric(
+        name="kmodmon_module_parameters_unreadable",
+        help="Module parameters that could not be read in the last sweep (write-only, root-only, failing, hanging).",
+        interface=_FILES,
+        absent="not read yet",
+        of=("parameters",),
+        samples=lambda state: single(state.parameters.unreadable if state.parameters.read else None),
+    ),
+    Metric(
+        name="kmodmon_module_parameter_changes_total",
+        kind=Kind.COUNTER,
+        help="Changes of module parameters seen in this boot.",
+        interface=_FILES,
+        of=("counts",),
+        samples=counted("kmodmon_module_parameter_changes_total"),
+    ),
+    Metric(
+        name="kmodmon_module_parameter_change_timestamp_seconds",
+        help="When a module parameter last changed, kept for retention.recent.",
+        labels=("module", "parameter"),
+        interface=_FILES,
+        absent="no change within retention.recent",
+        bound="retention.max_series",
+        of=("stamps",),
+        samples=stamped("kmodmon_module_parameter_change_timestamp_seconds"),
+    ),
+)

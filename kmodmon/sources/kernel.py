@@ -1,0 +1,90 @@
+"""Which kernel this is: /proc/version, /proc/sys/kernel/{osrelease,arch}, /proc/stat, /proc/cmdline, its configuration.
+
+All are world readable and fixed for a boot, so they are read once. The configuration is /proc/config.gz
+(CONFIG_IKCONFIG_PROC; absent on Debian and Ubuntu), or a file that the distribution ships beside the kernel.
+"""
+
+import os
+from collections.abc import Iterator
+
+from kmodmon.kernel.cmdline import CommandLineFacts, cmdline_facts, parse_cmdline
+from kmodmon.kernel.error import ParseError
+from kmodmon.kernel.identity import parse_boot_time, parse_version
+from kmodmon.kernel.kconfig import Kconfig, parse_kconfig
+from kmodmon.model.kernel import Kernel
+from kmodmon.model.observation import KernelRead
+from kmodmon.model.outcome import Failed, Read
+from kmodmon.root import Root
+from kmodmon.sources.source import Look, PollSource, Reader, Surroundings
+
+
+def _make(around: Surroundings) -> Reader:
+    return lambda: read_kernel(around.root)
+
+
+def read_kernel(root: Root) -> Look:
+    """Look at the kernel's identity; failed when it does not say its version."""
+    outcome = root.read(root.proc(b"version"))
+    if not isinstance(outcome, Read):
+        return Look(outcome=outcome)
+    try:
+        version = parse_version(outcome.value)
+    except ParseError as error:
+        return Look(outcome=Failed(str(error)))
+    kernel = Kernel(
+        release=version.release,
+        version=version.version,
+        machine=root.text(root.proc(b"sys", b"kernel", b"arch")) or os.uname().machine,
+        boot_time=_boot_time(root),
+        cmdline=_cmdline(root),
+        config=_config(root, version.release),
+    )
+    return Look(outcome=Read(KernelRead(kernel=kernel)))
+
+
+def _boot_time(root: Root) -> int | None:
+    match root.read(root.proc(b"stat")):
+        case Read(raw):
+            try:
+                return parse_boot_time(raw)
+            except ParseError:
+                return None
+        case _:
+            return None
+
+
+def _cmdline(root: Root) -> CommandLineFacts | None:
+    match root.read(root.proc(b"cmdline")):
+        case Read(raw):
+            return cmdline_facts(parse_cmdline(raw))
+        case _:
+            return None
+
+
+def _config(root: Root, release: str) -> Kconfig | None:
+    for path in _config_paths(root, release):
+        outcome = root.read(path, limit=1 << 24)
+        if isinstance(outcome, Read):
+            try:
+                return parse_kconfig(outcome.value)
+            except ParseError:
+                continue
+    return None
+
+
+def _config_paths(root: Root, release: str) -> Iterator[bytes]:
+    name = release.encode("utf-8", "surrogateescape")
+    yield root.proc(b"config.gz")
+    if b"/" not in name:
+        yield root.host(b"boot", b"config-" + name)
+        yield b"/".join((root.modules, name, b"config"))
+        yield root.host(b"usr", b"lib", b"modules", name, b"config")
+
+
+SOURCE = PollSource(
+    name="kernel",
+    make=_make,
+    every=lambda settings: 0.0,
+    interfaces=("/proc/version", "/proc/cmdline", "/proc/stat", "/proc/config.gz", "/boot/config-<release>"),
+    grant="mount procfs where --path.procfs says",
+)

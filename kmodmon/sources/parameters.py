@@ -1,0 +1,146 @@
+"""/sys/module/*/parameters/*: the values of module parameters, of loaded and of built-in modules.
+
+Interface: kernel/params.c; modes as the modules declared them. Root-only ones (0400, 0600) need CAP_DAC_READ_SEARCH, a
+write-only one (0200) cannot be read by anybody, one without a getter says EPERM: all are kept, with the reason, and
+counted. A getter that hangs is given up after parameters.read_timeout and not asked again until its module is another
+one. Values are redacted by name before they leave this file, and bounded; a redacted value leaves a keyed digest, so
+that its change shows.
+"""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from kmodmon.kernel.parameter import is_secret, parse_parameter, redact
+from kmodmon.kernel.text import safe_text
+from kmodmon.model.observation import ParametersRead
+from kmodmon.model.outcome import Absent, Failed, Outcome, Read
+from kmodmon.model.parameters import Parameter, ParameterTable
+from kmodmon.root import Root
+from kmodmon.settings import Parameters as ParameterSettings
+from kmodmon.sources.deadline import DeadlineReader
+from kmodmon.sources.source import Look, PollSource, Surroundings
+
+
+class ParametersReader:
+    """Sweeps the parameters; remembers raw values and modes, so that an unchanged one costs its read and no more."""
+
+    def __init__(self, root: Root, settings: ParameterSettings) -> None:
+        self._root = root
+        self._settings = settings
+        self._reader = DeadlineReader(lambda path: root.read(path, limit=1 << 17), settings.read_timeout)
+        self._key = secrets.token_bytes(16)
+        self._raw: dict[bytes, Outcome[bytes]] = {}
+        self._parsed: dict[bytes, Parameter] = {}
+        self._modes: dict[bytes, int | None] = {}
+        self._hung: dict[bytes, int] = {}  # path -> inode of the directory it hung in
+        self._seen = ParametersRead(table=ParameterTable())
+
+    def __call__(self) -> Look:
+        """Sweep once; the same object again when nothing changed. Absent without /sys/module, or when switched off."""
+        if not self._settings.enabled:
+            return Look(outcome=Absent("switched off by parameters.enabled"))
+        directory = self._root.sys(b"module")
+        names = self._root.directories(directory)
+        if not isinstance(names, Read):
+            return Look(outcome=names)
+        listed = {name: tuple(self._listed(directory, name)) for name in names.value}
+        wanted = [path for paths in listed.values() for path in paths if not self._is_given_up(path)]
+        results, hung = self._reader.read_all(wanted)
+        for path in hung:
+            self._hung[path] = _inode(os.path.dirname(path))
+        return self._look({name: paths for name, paths in listed.items() if paths}, results)
+
+    def _listed(self, directory: bytes, name: bytes) -> Iterator[bytes]:
+        below = b"/".join((directory, name, b"parameters"))
+        match self._root.names(below):
+            case Read(files):
+                yield from (below + b"/" + file for file in files)
+            case _:
+                return
+
+    def _is_given_up(self, path: bytes) -> bool:
+        inode = self._hung.get(path)
+        if inode is None:
+            return False
+        if inode == _inode(os.path.dirname(path)):
+            return True
+        del self._hung[path]
+        return False
+
+    def _look(self, listed: Mapping[bytes, tuple[bytes, ...]], results: Mapping[bytes, Outcome[bytes]]) -> Look:
+        if results != self._raw or self._parsed.keys() != {path for paths in listed.values() for path in paths}:
+            self._parsed = {path: self._parameter(path, results) for paths in listed.values() for path in paths}
+            self._modes = {path: mode for path, mode in self._modes.items() if path in self._parsed}
+            self._raw = dict(results)
+            self._seen = ParametersRead(table=self._table(listed))
+        return Look(outcome=Read(self._seen), unreadable=self._seen.table.unreadable)
+
+    def _table(self, listed: Mapping[bytes, tuple[bytes, ...]]) -> ParameterTable:
+        before = self._seen.table.parameters
+        table: dict[str, Mapping[str, Parameter]] = {}
+        for name, paths in listed.items():
+            now = {safe_text(os.path.basename(path)): self._parsed[path] for path in paths}
+            module = safe_text(name)
+            was = before.get(module)
+            table[module] = was if was is not None and dict(was) == now else MappingProxyType(now)
+        unreadable = sum(parameter.value is None for parameters in table.values() for parameter in parameters.values())
+        return ParameterTable(parameters=MappingProxyType(table), read=True, unreadable=unreadable)
+
+    def _parameter(self, path: bytes, results: Mapping[bytes, Outcome[bytes]]) -> Parameter:
+        outcome = results.get(path, Failed("no answer at an earlier look; not asked again"))
+        before = self._parsed.get(path)
+        if before is not None and self._raw.get(path) == outcome:
+            return before
+        if path not in self._modes:
+            self._modes[path] = self._root.mode(path)
+        mode = self._modes[path]
+        match outcome:
+            case Read(raw):
+                return self._readable(path, raw, mode)
+            case Absent(why) | Failed(why):
+                return Parameter(value=None, mode=mode, why=why)
+
+    def _readable(self, path: bytes, raw: bytes, mode: int | None) -> Parameter:
+        value = parse_parameter(raw, self._settings.max_value_length)
+        module, _, name = path.split(b"/")[-3:]
+        if not self._is_secret(safe_text(module), safe_text(name)):
+            return Parameter(value=value, mode=mode)
+        hidden = redact(value)
+        if hidden is value:
+            return Parameter(value=value, mode=mode)
+        digest = hashlib.blake2b(raw, digest_size=8, key=self._key).digest()
+        return Parameter(value=hidden, mode=mode, mark=int.from_bytes(digest))
+
+    def _is_secret(self, module: str, name: str) -> bool:
+        return _matches(self._settings.redact, module, name) and not _matches(self._settings.redact_allow, module, name)
+
+
+def _matches(patterns: tuple[str, ...], module: str, name: str) -> bool:
+    """Whether a pattern names the parameter; a pattern with a dot is held against module.parameter."""
+    dotted = tuple(pattern for pattern in patterns if "." in pattern)
+    plain = tuple(pattern for pattern in patterns if "." not in pattern)
+    return is_secret(name, plain) or bool(dotted and is_secret(f"{module}.{name}", dotted))
+
+
+def _inode(path: bytes) -> int:
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return 0
+
+
+def _make(around: Surroundings) -> ParametersReader:
+    return ParametersReader(around.root, around.settings.parameters)
+
+
+SOURCE = PollSource(
+    name="parameters",
+    make=_make,
+    every=lambda settings: settings.poll.parameters,
+    threaded=True,
+    interfaces=("/sys/module/<module>/parameters/<parameter>",),
+    grant="CAP_DAC_READ_SEARCH lets root-only parameters be read (drop-in root-only-sources.conf)",
+)

@@ -1,0 +1,228 @@
+"""The switches of trust: one poll source an interface, because each can be absent or unreadable by itself.
+
+Interfaces: /proc/sys/kernel (Documentation/admin-guide/sysctl/kernel.rst), /sys/module/module/parameters/sig_enforce
+(absent with CONFIG_MODULE_SIG=n), /sys/kernel/security (securityfs, mounted on request), efivarfs (reads are slow and
+rate-limited, and Secure Boot cannot change while the system runs: read once), /sys/kernel/livepatch and
+/sys/kernel/*_count. All are world readable. Nothing wakes a watcher of them: they are polled.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from types import MappingProxyType
+from typing import TypeVar
+
+from kmodmon.kernel.efivar import (
+    MOK_STATE_FILE,
+    SECURE_BOOT_FILE,
+    SETUP_MODE_FILE,
+    EfiVariable,
+    parse_efivar,
+    secure_boot,
+)
+from kmodmon.kernel.error import ParseError
+from kmodmon.kernel.livepatch import Livepatch, parse_livepatch
+from kmodmon.kernel.lockdown import parse_lockdown, parse_lsm
+from kmodmon.kernel.sysctl import COUNTERS, HARDENING, Setting, parse_number, parse_switch, parse_words
+from kmodmon.kernel.text import safe_text
+from kmodmon.model.observation import (
+    CountersRead,
+    LivepatchesRead,
+    LockdownRead,
+    Observation,
+    SecureBootRead,
+    SwitchesRead,
+)
+from kmodmon.model.outcome import Absent, Failed, Outcome, Read
+from kmodmon.model.posture import Switches
+from kmodmon.root import Root
+from kmodmon.settings import Settings
+from kmodmon.sources.source import Look, PollSource, Surroundings
+
+T = TypeVar("T")
+
+
+class Gatherer:
+    """Reads small files and counts those that are there and could not be read or understood."""
+
+    def __init__(self, root: Root) -> None:
+        self.root = root
+        self.unreadable = 0
+        self.why = ""
+
+    def parsed(self, path: bytes, parse: Callable[[bytes], T]) -> T | None:
+        """The value of a file; None when it is absent, or unreadable (then it is counted)."""
+        match self.root.read(path, limit=1 << 20):
+            case Read(raw):
+                try:
+                    return parse(raw)
+                except ParseError as error:
+                    self._count(str(error))
+            case Failed(why):
+                self._count(why)
+            case Absent():
+                pass
+        return None
+
+    def numbers(self, settings: Iterable[Setting]) -> dict[str, int]:
+        """The values of those settings that this kernel has."""
+        found: dict[str, int] = {}
+        for setting in settings:
+            value = self.parsed(self._path(setting), partial(parse_number, interface=setting.interface))
+            if value is not None:
+                found[setting.name] = value
+        return found
+
+    def _path(self, setting: Setting) -> bytes:
+        below = self.root.proc if setting.mount == "procfs" else self.root.sys
+        return below(*(part.encode() for part in setting.path))
+
+    def _count(self, why: str) -> None:
+        self.unreadable += 1
+        self.why = self.why or why
+
+
+def read_switches(root: Root) -> Look:
+    """Settings of /proc/sys; failed when not one of them could be read."""
+    gather = Gatherer(root)
+    kernel = (b"sys", b"kernel")
+    enforce = root.sys(b"module", b"module", b"parameters", b"sig_enforce")
+    switches = Switches(
+        settings=MappingProxyType(gather.numbers(HARDENING)),
+        modules_disabled=gather.parsed(root.proc(*kernel, b"modules_disabled"), _switch("modules_disabled")),
+        sig_enforce=gather.parsed(enforce, _switch("sig_enforce")),
+        modprobe=gather.parsed(root.proc(*kernel, b"modprobe"), parse_words),
+        printk_devkmsg=gather.parsed(root.proc(*kernel, b"printk_devkmsg"), parse_words),
+    )
+    if switches == Switches():
+        return _nothing(root.proc(*kernel), gather)
+    return Look(outcome=Read(SwitchesRead(switches=switches)), unreadable=gather.unreadable)
+
+
+def _switch(name: str) -> Callable[[bytes], bool]:
+    return lambda raw: parse_switch(raw, name)
+
+
+def _nothing(directory: bytes, gather: Gatherer) -> Look:
+    if gather.why:
+        return Look(outcome=Failed(gather.why), unreadable=gather.unreadable)
+    return Look(outcome=Absent(f"{directory.decode(errors='replace')}: none of its files is there"))
+
+
+def read_lockdown(root: Root) -> Look:
+    """The lockdown file of securityfs and the list of active security modules."""
+    directory = root.securityfs
+    outcome = root.read(directory + b"/lockdown")
+    if not isinstance(outcome, Read):
+        return Look(outcome=outcome)
+    gather = Gatherer(root)
+    lsm = gather.parsed(directory + b"/lsm", parse_lsm)
+    return _look(lambda: LockdownRead(lockdown=parse_lockdown(outcome.value), lsm=lsm), gather.unreadable)
+
+
+def read_counters(root: Root) -> Look:
+    """The kernel's own counts of oopses, warnings, lockups and stalls."""
+    gather = Gatherer(root)
+    counters = gather.numbers(COUNTERS)
+    if not counters:
+        return _nothing(root.sys(b"kernel"), gather)
+    return Look(outcome=Read(CountersRead(counters=MappingProxyType(counters))), unreadable=gather.unreadable)
+
+
+def read_livepatches(root: Root) -> Look:
+    """Every patch of /sys/kernel/livepatch."""
+    directory = root.sys(b"kernel", b"livepatch")
+    names = root.directories(directory)
+    if not isinstance(names, Read):
+        return Look(outcome=names)
+    gather = Gatherer(root)
+    found = {safe_text(name): _livepatch(root, directory + b"/" + name, gather) for name in names.value}
+    patches = {name: patch for name, patch in found.items() if patch is not None}
+    return Look(outcome=Read(LivepatchesRead(patches=MappingProxyType(patches))), unreadable=gather.unreadable)
+
+
+def _livepatch(root: Root, directory: bytes, gather: Gatherer) -> Livepatch | None:
+    files = [gather.parsed(directory + name, bytes) for name in (b"/enabled", b"/transition", b"/replace")]
+    enabled, transition, replace = files
+    if enabled is None or transition is None:
+        return None  # it went while we looked
+    try:
+        return parse_livepatch(enabled, transition, replace, gather.parsed(directory + b"/stack_order", bytes))
+    except ParseError:
+        gather.unreadable += 1
+        return None
+
+
+def read_secure_boot(root: Root) -> Look:
+    """SecureBoot, SetupMode and shim's MokSBStateRT."""
+    names = root.names(root.efivars)
+    if not isinstance(names, Read):
+        return Look(outcome=names)
+    if not names.value:
+        return Look(outcome=Absent(f"{root.efivars.decode(errors='replace')}: empty, efivarfs is not mounted"))
+    gather = Gatherer(root)
+
+    def variable(name: str) -> EfiVariable | None:
+        return gather.parsed(root.efivars + b"/" + name.encode(), parse_efivar)
+
+    secure, setup, mok = variable(SECURE_BOOT_FILE), variable(SETUP_MODE_FILE), variable(MOK_STATE_FILE)
+    if gather.why:
+        return Look(outcome=Failed(gather.why), unreadable=gather.unreadable)
+    return _look(lambda: SecureBootRead(state=secure_boot(secure, setup, mok, variables_readable=True)), 0)
+
+
+def _look(make: Callable[[], Observation], unreadable: int) -> Look:
+    try:
+        outcome: Outcome[Observation] = Read(make())
+    except ParseError as error:
+        outcome = Failed(str(error))
+    return Look(outcome=outcome, unreadable=unreadable)
+
+
+def _often(settings: Settings) -> float:
+    return settings.poll.posture
+
+
+def _never(settings: Settings) -> float:
+    return 0.0
+
+
+def _source(
+    name: str,
+    read: Callable[[Root], Look],
+    interfaces: tuple[str, ...],
+    *,
+    grant: str,
+    every: Callable[[Settings], float] = _often,
+    cheap: bool = False,
+) -> PollSource:
+    def make(around: Surroundings) -> Callable[[], Look]:
+        return lambda: read(around.root)
+
+    return PollSource(name=name, make=make, every=every, interfaces=interfaces, grant=grant, cheap=cheap)
+
+
+SOURCES: tuple[PollSource, ...] = (
+    _source(
+        "posture",
+        read_switches,
+        ("/proc/sys/kernel/{modules_disabled,modprobe,…}", "/sys/module/module/parameters/sig_enforce"),
+        grant="mount procfs with /proc/sys where --path.procfs says",
+        cheap=True,
+    ),
+    _source(
+        "lockdown",
+        read_lockdown,
+        ("/sys/kernel/security/lockdown", "/sys/kernel/security/lsm"),
+        grant="mount securityfs: `mount -t securityfs securityfs /sys/kernel/security`",
+        cheap=True,
+    ),
+    _source(
+        "secure_boot",
+        read_secure_boot,
+        ("/sys/firmware/efi/efivars/{SecureBoot,SetupMode,MokSBStateRT}-*",),
+        grant="mount efivarfs: `mount -t efivarfs efivarfs /sys/firmware/efi/efivars`",
+        every=_never,
+    ),
+    _source("counters", read_counters, ("/sys/kernel/{oops,warn}_count",), grant="mount sysfs of the host"),
+    _source("livepatch", read_livepatches, ("/sys/kernel/livepatch/<patch>/",), grant="mount sysfs of the host"),
+)

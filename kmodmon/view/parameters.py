@@ -1,0 +1,32 @@
+"""Module parameters as the API gives them; unreadable ones are there, with the reason."""
+
+from collections.abc import Sequence
+
+from kmodmon.model.parameters import Parameter
+from kmodmon.model.state import State
+from kmodmon.model.units import JsonObject
+
+
+def parameters_view(state: State, module: str | None = None) -> Sequence[JsonObject]:
+    """Every parameter of every module, or of one."""
+    return [
+        parameter_view(name, parameter_name, parameter)
+        for name, parameters in state.parameters.parameters.items()
+        if module is None or name == module
+        for parameter_name, parameter in parameters.items()
+    ]
+
+
+def parameter_view(module: str, name: str, parameter: Parameter) -> JsonObject:
+    """One parameter; `value` is null and `why` says so when it could not be read."""
+    value = parameter.value
+    return {
+        "module": module,
+        "parameter": name,
+        "value": None if value is None else value.text,
+        "number": None if value is None else value.number,
+        "kind": None if value is None else value.kind.value,
+        "redacted": parameter.redacted,
+        "mode": None if parameter.mode is None else f"{parameter.mode:04o}",
+        "why": parameter.why or None,
+    }
