@@ -32,11 +32,12 @@ Identity = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A connection that is ready; `identity` is the file it was opened on, `note` what a reader should be told."""
+    """A connection that is ready, and the file that it is open on; `note` is for the reader's user."""
 
     connection: sqlite3.Connection
     identity: Identity
     note: str = ""
+    fresh: bool = False  # made by this opening
 
 
 def identity_of(path: Path) -> Identity:
@@ -73,7 +74,7 @@ def open_writer(path: Path, busy_seconds: float) -> Opened:
         version = schema.version_of(connection, path)
         _prepare(connection, fresh=version == 0)
         schema.migrate(connection, version)
-        return Opened(connection, identity_of(path))
+        return Opened(connection, identity_of(path), fresh=version == 0)
     except (sqlite3.Error, StoreError) as error:
         _abandon(connection)
         raise of_sqlite(error, path) if isinstance(error, sqlite3.Error) else error from None

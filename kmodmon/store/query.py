@@ -5,25 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from kmodmon.model.event import Event, EventType, StoredEvent
+from kmodmon.model.event import Event, StoredEvent
+from kmodmon.model.query import EVERYTHING, EventQuery
 from kmodmon.model.units import JsonObject, Usec
-from kmodmon.store.chain import Problem
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventQuery:
-    """Which events; every condition narrows. Order is that of recording (ids), whatever the wall clock did."""
-
-    since_usec: int | None = None  # CLOCK_REALTIME, this moment or later
-    until_usec: int | None = None  # before this moment
-    types: tuple[EventType, ...] = ()  # none: all
-    module: str | None = None
-    after_id: int = 0
-    limit: int | None = None
-    newest_first: bool = False
-
-
-EVERYTHING = EventQuery()
+from kmodmon.store.chain import Link, Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +57,11 @@ class HistoryReader(Protocol):
         ...
 
     def last(self, boot_id: str | None = None) -> StoredEvent | None:
-        """The newest event (of one boot); None: there is none."""
+        """The newest event (of one boot); None: there is none, or it cannot be read."""
+        ...
+
+    def newest_link(self) -> Link | None:
+        """The head of the chain; None: it is missing."""
         ...
 
     def changed(self) -> int:
@@ -90,6 +79,11 @@ class HistoryReader(Protocol):
 
 class History(HistoryReader, Protocol):
     """A history that may also be written, by one thread at a time."""
+
+    @property
+    def fresh(self) -> bool:
+        """It was made by this opening: it holds nothing of before."""
+        ...
 
     def append(
         self, events: Sequence[Event], checkpoints: Mapping[str, JsonObject] | None = None

@@ -36,6 +36,7 @@ class SqliteReader:
         self.path = path
         self.note = opened.note
         self.unreadable = 0
+        self.fresh = opened.fresh
         self._connection = opened.connection
         self._identity: Identity = opened.identity
 
@@ -55,14 +56,23 @@ class SqliteReader:
         return islice(self._readable(query), query.limit)
 
     def last(self, boot_id: str | None = None) -> StoredEvent | None:
-        """The newest event (of one boot); None: there is none."""
+        """The newest event (of one boot); None: there is none, or it cannot be read."""
         with self._troubles():
             boot = None if boot_id is None else self._id_of("name", boot_id)
             if boot is None and boot_id is not None:
                 return None  # nothing was recorded during that boot
             condition, values = ("1", ()) if boot is None else ("e.boot = ?", (boot,))
             rows = self._page("NOT INDEXED", condition, values, "DESC", 1)
-        return read_back(rows[0]) if rows else None
+        try:
+            return read_back(rows[0]) if rows else None
+        except ShapeError:
+            self.unreadable += 1
+            return None
+
+    def newest_link(self) -> Link | None:
+        """The head of the chain; None: it is missing."""
+        with self._troubles():
+            return self._link("head")
 
     def changed(self) -> int:
         """A number that differs after somebody else wrote; raises StoreError MISSING when the file was replaced."""

@@ -47,15 +47,10 @@ class SqliteHistory(SqliteReader):
         finally:
             os.close(self._lock)
 
-    def head(self) -> Link:
-        """The newest place in the chain."""
-        with self._troubles():
-            return self._must("head")
-
     def append(
         self, events: Sequence[Event], checkpoints: Mapping[str, JsonObject] | None = None
     ) -> tuple[StoredEvent, ...]:
-        """Number, chain and keep the events, the checkpoints with them: on the disk when this returns, or not at all."""
+        """Number, chain and keep events and checkpoints: all of it is on the disk when this returns, or nothing."""
         if identity_of(self.path) != self._identity:
             raise StoreError(Trouble.MISSING, self.path, "was replaced by another file")
         documents = self._documents(checkpoints or {})

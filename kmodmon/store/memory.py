@@ -1,0 +1,109 @@
+"""A history without a disk: the newest events in memory, numbered and chained the same way, gone with the process."""
+
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+
+from kmodmon.model.codec import ShapeError
+from kmodmon.model.event import Event, StoredEvent
+from kmodmon.model.units import JsonObject, Usec
+from kmodmon.store.chain import GENESIS, Link, Problem, Verifier
+from kmodmon.store.error import Refused
+from kmodmon.store.query import EVERYTHING, EventQuery, Pruned, Retention, Summary
+from kmodmon.store.row import Row, chained, read_back, stored
+
+
+class MemoryHistory:
+    """A ring of `capacity` events. One thread writes while others read: all of it is behind one lock."""
+
+    unreadable = 0
+    fresh = False
+
+    def __init__(self, boot_id: str, capacity: int = 2000) -> None:
+        self.boot_id = boot_id
+        self.note = f"no history is kept on disk: these are at most the newest {capacity} events since kmodmon started"
+        self._rows: deque[Row] = deque(maxlen=max(1, capacity))
+        self._anchor = GENESIS
+        self._head = GENESIS
+        self._checkpoints: dict[str, JsonObject] = {}
+        self._lock = threading.Lock()
+
+    def append(
+        self, events: Sequence[Event], checkpoints: Mapping[str, JsonObject] | None = None
+    ) -> tuple[StoredEvent, ...]:
+        """Number and chain the events; the oldest make room. Raises Refused, and then took none."""
+        rows: list[Row] = []
+        head = self._head
+        for index, event in enumerate(events):
+            try:
+                row = chained(event, head.id + 1, self.boot_id, head.hash)
+            except ShapeError as error:
+                raise Refused(None, str(error), index=index) from None
+            rows.append(row)
+            head = Link(row.id, row.hash)
+        with self._lock:
+            for row in rows:
+                if len(self._rows) == self._rows.maxlen:
+                    self._anchor = Link(self._rows[0].id, self._rows[0].hash)
+                self._rows.append(row)
+            self._head = head
+            self._checkpoints.update(checkpoints or {})
+        return tuple(stored(row, event) for row, event in zip(rows, events, strict=True))
+
+    def load_checkpoints(self, boot_id: str | None) -> Mapping[str, JsonObject]:
+        """What this process remembered; nothing outlives it."""
+        return dict(self._checkpoints) if boot_id in (None, self.boot_id) else {}
+
+    def prune(self, retention: Retention, now: Usec | None) -> Pruned:
+        """Nothing to do: the ring bounds itself."""
+        return Pruned.DONE
+
+    def events(self, query: EventQuery = EVERYTHING) -> Iterator[StoredEvent]:
+        """Give the events asked for, as they were at this moment."""
+        with self._lock:
+            rows = [row for row in self._rows if _matches(query, row)]
+        if query.newest_first:
+            rows.reverse()
+        return (read_back(row) for row in rows[: query.limit])
+
+    def last(self, boot_id: str | None = None) -> StoredEvent | None:
+        """The newest event; None: there is none, or another boot was asked for."""
+        return (
+            next(self.events(EventQuery(newest_first=True, limit=1)), None) if boot_id in (None, self.boot_id) else None
+        )
+
+    def newest_link(self) -> Link | None:
+        """The head of the chain."""
+        return self._head
+
+    def changed(self) -> int:
+        """The id of the newest event."""
+        return self._head.id
+
+    def summary(self) -> Summary:
+        """How many events are held."""
+        with self._lock:
+            return Summary(
+                events=len(self._rows), bytes=0, oldest_usec=self._rows[0].realtime_usec if self._rows else None
+            )
+
+    def verify(self) -> Iterator[Problem]:
+        """Check the ring like a file."""
+        with self._lock:
+            rows, verifier, head = list(self._rows), Verifier(self._anchor), self._head
+        for row in rows:
+            yield from verifier.row(row)
+        yield from verifier.end(head)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def _matches(query: EventQuery, row: Row) -> bool:
+    return (
+        row.id > query.after_id
+        and (query.since_usec is None or row.realtime_usec >= query.since_usec)
+        and (query.until_usec is None or row.realtime_usec < query.until_usec)
+        and (not query.types or row.type in query.types)
+        and query.module in (None, row.module)
+    )
