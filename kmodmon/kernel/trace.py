@@ -22,6 +22,7 @@ Decoding trace_pipe_raw instead would be exact for every name, at the price of a
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.taint import parse_letters
@@ -33,7 +34,7 @@ _HEAD = re.compile(
     rb"(?:\A|(?<=\n))([\s\S]{16})-(?=[\d ]{6})(\d{1,10}) +(?:\(([ \d-]{5,10})\) )?\[(\d{3,5})\] (?:\S{4,6})? "
     rb"([ \d]{4}\d{1,12})\.(\d{6}): (\w{1,64}): "
 )
-_LOST = re.compile(rb"\nCPU:\d{1,5} \[LOST (?:(\d{1,20}) )?EVENTS\]\Z")
+_LOST = re.compile(rb"CPU:\d{1,5} \[LOST (?:(\d{1,20}) )?EVENTS\]")
 _LOAD = re.compile(rb"(.*) ([A-Za-z?]*)(?:0x([0-9a-f]{1,16}))?", re.DOTALL)
 _REQUEST = re.compile(rb"(.*) wait=([01]) call_site=([^\n]*)", re.DOTALL)
 _REFERENCE = re.compile(rb"(.*) call_site=([^\n]*) refcnt=(-?\d{1,11})", re.DOTALL)
@@ -148,10 +149,11 @@ def parse_trace_clock(raw: bytes) -> TraceClocks:
 def _without_losses(text: bytes) -> tuple[bytes, list[int | None]]:
     # Loss markers precede the event that was read next, so they end up behind the text of the one before.
     lost: list[int | None] = []
-    while (found := _LOST.search(text)) is not None:
+    end = len(text)
+    while (at := text.rfind(b"\n", 0, end)) >= 0 and (found := _LOST.fullmatch(text, at + 1, end)) is not None:
         lost.append(int(found[1]) if found[1] else None)
-        text = text[: found.start()]
-    return text, lost
+        end = at
+    return text[:end], lost
 
 
 def _event(head: re.Match[bytes], text: bytes) -> TraceEvent | None:
@@ -190,9 +192,15 @@ def _load(event: TraceEvent, text: bytes) -> TraceEvent | None:
     found = _LOAD.fullmatch(text)
     if found is None:
         return None
-    letters = parse_letters(found[2].decode())
+    bits, unknown = _letters(found[2])
     rest = int(found[3], 16) if found[3] else 0
-    return replace(event, module=_name(found[1]), taints=letters.value | rest, unknown_taints=letters.unknown)
+    return replace(event, module=_name(found[1]), taints=bits | rest, unknown_taints=unknown)
+
+
+@lru_cache(maxsize=64)
+def _letters(raw: bytes) -> tuple[int, str]:
+    found = parse_letters(raw.decode())
+    return found.value, found.unknown
 
 
 def _name(raw: bytes) -> str:
