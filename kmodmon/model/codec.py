@@ -28,6 +28,17 @@ class ShapeError(KmodmonError):
         super().__init__(f"{path}: wants {wanted}")
 
 
+def _plain(value: object) -> dict[str, JsonValue]:
+    if isinstance(value, Mapping):  # a frozen mapping; json knows only dict
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain
+)
+
+
 def parse_json(text: str | bytes, path: str) -> JsonValue:
     """Give the value of a JSON text; raises ShapeError and nothing else, however deep or broken it is."""
     try:
@@ -44,18 +55,10 @@ def canonical_json(value: JsonValue) -> bytes:
     its JSON escape, which reads back as the same text.
     """
     try:
-        text = json.dumps(
-            value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain
-        )
+        text = _CANONICAL.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise ShapeError("value", f"what JSON can hold ({error})") from None
     return text.encode("utf-8", "backslashreplace")
-
-
-def _plain(value: object) -> dict[str, JsonValue]:
-    if isinstance(value, Mapping):  # a frozen mapping; json knows only dict
-        return dict(value)
-    raise TypeError(f"{type(value).__name__} is not JSON")
 
 
 def event_from_json(document: JsonObject, path: str = "event") -> Event:
