@@ -1,0 +1,36 @@
+"""Names of modules: the kernel's (with `_`) and those of files (with `-` or `_`, a directory, a compression)."""
+
+from kmodmon.kernel.text import safe_text
+
+THIS_MODULE = b".gnu.linkonce.this_module"
+SUFFIXES = (".ko", ".ko.gz", ".ko.xz", ".ko.zst")
+
+
+def kernel_name(name: str) -> str:
+    """The kernel's spelling of a module name: every `-` is `_` (scripts/Makefile.lib name-fix)."""
+    return name.replace("-", "_")
+
+
+def name_of_file(path: str) -> str | None:
+    """The kernel's name for a module file by its file name; None when it is not named like a module file."""
+    base = path.rpartition("/")[2]
+    for suffix in SUFFIXES:
+        if base.endswith(suffix) and len(base) > len(suffix):
+            return kernel_name(base[: -len(suffix)])
+    return None
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a name may stand for one file in a directory: not empty, no `/`, neither `.` nor `..`, no NUL."""
+    return bool(name) and "/" not in name and "\0" not in name and name not in {".", ".."}
+
+
+def parse_this_module(raw: bytes, bits: int) -> str | None:
+    """The name that the kernel will give the module: in struct module after its state and two list pointers.
+
+    `raw` is the section `.gnu.linkonce.this_module`; None when it is too short or holds no name. Safe text.
+    """
+    width = bits // 8
+    room = raw[3 * width : 3 * width + 64 - width]  # MODULE_NAME_LEN
+    name = room.partition(b"\0")[0]
+    return safe_text(name) if name and len(name) < len(room) else None

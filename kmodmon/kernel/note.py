@@ -1,0 +1,41 @@
+"""ELF notes (`.note.*` of a module, `.notes` of the kernel, /sys/kernel/notes): who built it, and which build it is."""
+
+import struct
+from typing import NamedTuple
+
+from kmodmon.kernel.error import ParseError
+
+NT_GNU_BUILD_ID = 3
+_HEADER = {"<": struct.Struct("<III"), ">": struct.Struct(">III")}
+
+
+class Note(NamedTuple):
+    """One note: owner without its NUL, type, contents."""
+
+    owner: bytes
+    type: int
+    contents: bytes
+
+
+def parse_notes(raw: bytes, order: str = "<") -> tuple[Note, ...]:
+    """Every whole note; zero padding at the end is none. Raises ParseError when a note claims more than there is."""
+    layout = _HEADER[order]
+    notes = []
+    at = 0
+    while at + layout.size <= len(raw):
+        owner_size, size, kind = layout.unpack_from(raw, at)
+        at += layout.size
+        start = at + (owner_size + 3 & ~3)
+        if owner_size > len(raw) or size > len(raw) or start + size > len(raw):
+            raise ParseError("ELF note", raw[at - layout.size : at], "runs past the end")
+        notes.append(Note(raw[at : at + owner_size].rstrip(b"\0"), kind, raw[start : start + size]))
+        at = start + (size + 3 & ~3)
+    return tuple(notes)
+
+
+def build_id(raw: bytes, order: str = "<") -> str | None:
+    """The GNU build-id among these notes as lower-case hex; None when there is none. Raises ParseError."""
+    for note in parse_notes(raw, order):
+        if note.owner == b"GNU" and note.type == NT_GNU_BUILD_ID and note.contents:
+            return note.contents.hex()
+    return None
