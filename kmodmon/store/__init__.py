@@ -9,7 +9,7 @@ from kmodmon.store.chain import Problem, ProblemKind
 from kmodmon.store.error import StoreError, Trouble
 from kmodmon.store.options import WriterOptions, WriterStats
 from kmodmon.store.place import InMemory, OnDisk, Place
-from kmodmon.store.query import EventQuery, HistoryReader, Retention, Summary
+from kmodmon.store.query import HistoryReader, Retention, Summary
 from kmodmon.store.reader import SqliteReader
 from kmodmon.store.writer import HistoryWriter
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from kmodmon.model.codec import ShapeError
 from kmodmon.model.event import Event, StoredEvent
+from kmodmon.model.query import EVERYTHING, EventQuery
 from kmodmon.model.units import JsonObject, Usec
 from kmodmon.store.chain import GENESIS, Link, Problem, Verifier
 from kmodmon.store.error import Refused
-from kmodmon.store.query import EVERYTHING, EventQuery, Pruned, Retention, Summary
+from kmodmon.store.query import Pruned, Retention, Summary
 from kmodmon.store.row import Row, chained, read_back, stored
 
 

@@ -64,6 +64,10 @@ class HistoryReader(Protocol):
         """The head of the chain; None: it is missing."""
         ...
 
+    def load_checkpoints(self, boot_id: str | None) -> Mapping[str, JsonObject]:
+        """What was last remembered during that boot (None: during any), by section."""
+        ...
+
     def changed(self) -> int:
         """A number that differs after somebody else wrote; for following without reading."""
         ...
@@ -89,10 +93,6 @@ class History(HistoryReader, Protocol):
         self, events: Sequence[Event], checkpoints: Mapping[str, JsonObject] | None = None
     ) -> tuple[StoredEvent, ...]:
         """Number, chain and keep the events, and the checkpoints with them: all or nothing."""
-        ...
-
-    def load_checkpoints(self, boot_id: str | None) -> Mapping[str, JsonObject]:
-        """What was last remembered during that boot (None: during any), by section."""
         ...
 
     def prune(self, retention: Retention, now: Usec | None) -> Pruned:

@@ -2,18 +2,20 @@
 
 import heapq
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from kmodmon.model.codec import ShapeError
+from kmodmon.model.codec import ShapeError, object_from_json, parse_json
 from kmodmon.model.event import Severity, StoredEvent
+from kmodmon.model.query import EVERYTHING, EventQuery
+from kmodmon.model.units import JsonObject
 from kmodmon.store.body import unpack
 from kmodmon.store.chain import Link, Problem, ProblemKind, Verifier
 from kmodmon.store.database import FILE, Identity, Opened, identity_of, open_reader
 from kmodmon.store.error import StoreError, Trouble, of_sqlite
-from kmodmon.store.query import EVERYTHING, EventQuery, Summary
+from kmodmon.store.query import Summary
 from kmodmon.store.row import NO_HASH, Row, read_back
 
 SEVERITIES = tuple(Severity)  # the number in the table is the place here: additions at the end only
@@ -73,6 +75,20 @@ class SqliteReader:
         """The head of the chain; None: it is missing."""
         with self._troubles():
             return self._link("head")
+
+    def load_checkpoints(self, boot_id: str | None) -> Mapping[str, JsonObject]:
+        """What was last remembered during that boot (None: during any), by section; what is no object is left out."""
+        with self._troubles():
+            found: list[tuple[str, str]] = self._connection.execute(
+                "SELECT section, body FROM checkpoint WHERE ?1 IS NULL OR boot_id = ?1", (boot_id,)
+            ).fetchall()
+        documents: dict[str, JsonObject] = {}
+        for section, text in found:
+            try:
+                documents[section] = object_from_json(parse_json(text, section), section)
+            except ShapeError:
+                continue  # as if it had never been written: the daemon then reads anew what it would have known
+        return documents
 
     def changed(self) -> int:
         """A number that differs after somebody else wrote; raises StoreError MISSING when the file was replaced."""

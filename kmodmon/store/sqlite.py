@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from kmodmon.model.codec import ShapeError, canonical_json, object_from_json, parse_json
+from kmodmon.model.codec import ShapeError, canonical_json
 from kmodmon.model.event import Event, StoredEvent
 from kmodmon.model.units import JsonObject, Usec
 from kmodmon.store.body import pack
@@ -70,20 +70,6 @@ class SqliteHistory(SqliteReader):
         self._keep(numbers)
         self._written.update(documents)
         return tuple(stored(row, event) for row, event in zip(rows, events, strict=True))
-
-    def load_checkpoints(self, boot_id: str | None) -> Mapping[str, JsonObject]:
-        """What was last remembered during that boot (None: during any), by section; what is no object is left out."""
-        with self._troubles():
-            found: list[tuple[str, str]] = self._connection.execute(
-                "SELECT section, body FROM checkpoint WHERE ?1 IS NULL OR boot_id = ?1", (boot_id,)
-            ).fetchall()
-        documents: dict[str, JsonObject] = {}
-        for section, text in found:
-            try:
-                documents[section] = object_from_json(parse_json(text, section), section)
-            except ShapeError:
-                continue  # as if it had never been written: the daemon then reads anew what it would have known
-        return documents
 
     def prune(self, retention: Retention, now: Usec | None) -> Pruned:
         """Remove at most a thousand of the oldest events, in one short transaction; the newest event always stays."""
