@@ -15,6 +15,8 @@ Facts the code below is written from:
 - module_load prints flags in the order P O F C E and all other taint bits as hex: `OCE0x48000`; untainted is a blank.
 - The pid is a thread's, in the initial pid namespace. module_load comes before init(): a failing load has one too,
   followed by module_free. The task is the one that loads.
+- initcall_finish (include/trace/events/initcall.h) comes for a module's init too, in the task that loads, with what
+  init returned: negative, and the load has failed. A module without init has none.
 - `CPU:1 [LOST 12 EVENTS]` lines stand between events where the ring buffer was overwritten before it was read.
 
 Decoding trace_pipe_raw instead would be exact for every name, at the price of a page decoder and of polling each CPU.
@@ -38,6 +40,7 @@ _LOST = re.compile(rb"CPU:\d{1,5} \[LOST (?:(\d{1,20}) )?EVENTS\]")
 _LOAD = re.compile(rb"(.*) ([A-Za-z?]*)(?:0x([0-9a-f]{1,16}))?", re.DOTALL)
 _REQUEST = re.compile(rb"(.*) wait=([01]) call_site=([^\n]*)", re.DOTALL)
 _REFERENCE = re.compile(rb"(.*) call_site=([^\n]*) refcnt=(-?\d{1,11})", re.DOTALL)
+_RETURN = re.compile(rb".* ret=(-?\d{1,11})", re.DOTALL)
 _STAT = re.compile(rb"^([a-z ]{1,32}): +(\d{1,20}(?:\.\d{1,9})?)$", re.MULTILINE)
 
 
@@ -57,6 +60,7 @@ class TraceEvent:
     wait: bool | None = None  # module_request
     call_site: str | None = None  # module_request, module_get, module_put
     refcnt: int | None = None  # module_get, module_put: the base reference included
+    ret: int | None = None  # initcall_finish: what init returned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +188,9 @@ def _with_text(event: TraceEvent, text: bytes) -> TraceEvent | None:
         case "module_get" | "module_put":
             found = _REFERENCE.fullmatch(text)
             return found and replace(event, module=_name(found[1]), call_site=_name(found[2]), refcnt=int(found[3]))
+        case "initcall_finish":
+            found = _RETURN.fullmatch(text)
+            return found and replace(event, ret=int(found[1]))
         case _:
             return event
 

@@ -123,6 +123,12 @@ def test_parse_trace_when_another_event_then_kept_without_a_module() -> None:
     assert only(line(b"comm=x", event=b"sched_wakeup")).module is None
 
 
+@pytest.mark.parametrize("ret", [0, -5, -517])
+def test_parse_trace_when_init_returned_then_what(ret: int) -> None:
+    text = b"func=hello_init+0x0/0x1000 [hello_unsigned] ret=%d" % ret  # 6.1 and 6.12
+    assert only(line(text, event=b"initcall_finish")).ret == ret
+
+
 def test_parse_trace_when_empty_then_nothing() -> None:
     assert parse_trace(b"") == TraceChunk()
 
