@@ -17,8 +17,10 @@ from kmodmon.model.checkpoint import CHECKPOINTS
 from kmodmon.model.event import Event, EventType
 from kmodmon.model.observation import Seen, Tick
 from kmodmon.model.outcome import Failed, Read
+from kmodmon.model.own import Own
 from kmodmon.model.source import SourceState
 from kmodmon.model.state import State
+from kmodmon.model.tally import tally
 from kmodmon.model.units import Instant, JsonObject
 from kmodmon.pipeline import Rules, step
 from kmodmon.sources.source import EventSource, Look, PollSource, Reader, Surroundings
@@ -127,6 +129,11 @@ class Engine:
             if polled is not None and polled.wake is None:
                 polled.wake = loop.call_later(DEBOUNCE, self._woken, polled)
 
+    def note_own(self, own: Own) -> None:
+        """Take what the edges know of themselves into the state, so that it is shown like everything else."""
+        if own != self.state.own:
+            self.state = replace(self.state, own=own)
+
     def refresh(self) -> None:
         """Read the cheap sources that are older than a second: what a scrape asks for."""
         now = self.clock.now().monotonic_usec
@@ -143,6 +150,12 @@ class Engine:
         if events:
             self._schedule_tick()
             self.wake(name for name in _wakes_of(events) if name != seen.source)
+
+    def happened(self, events: tuple[Event, ...]) -> None:
+        """Record what happened to the daemon itself, counted like everything else."""
+        self.state = replace(self.state, counts=tally(self.state.counts, events))
+        self.sink.submit(events, self._checkpoints())
+        self.on_step(self.state, events)
 
     def _checkpoints(self) -> Mapping[str, JsonObject]:
         """The parts of the state that changed since they were last handed to the history."""

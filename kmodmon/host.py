@@ -1,8 +1,6 @@
 """The host as settings name it: its root, its boot, and one look at everything without a daemon."""
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 
 from kmodmon.clock import Clock
 from kmodmon.engine import fresh_state
@@ -11,34 +9,13 @@ from kmodmon.model.outcome import Read
 from kmodmon.model.state import State
 from kmodmon.model.units import JsonObject
 from kmodmon.pipeline import Rules, step
-from kmodmon.root import MANIFEST, Root, recorded_failures
+from kmodmon.root import Root
 from kmodmon.settings import Settings
 from kmodmon.sources import FOLLOWED, POLLED
 from kmodmon.sources.source import Look, PollSource, Surroundings
 
 NO_BOOT = "00000000-0000-0000-0000-000000000000"
 SOURCE_NAMES = (*(source.name for source in POLLED), *(source.name for source in FOLLOWED))
-
-
-def root_of(settings: Settings) -> Root:
-    """Where this host's interfaces are; a recorded tree's manifest counts. Raises KmodmonError for a broken one."""
-    paths = settings.path
-    tree = Path(paths.rootfs)
-    failures = recorded_failures(tree) if (tree / MANIFEST).exists() else None
-    root = Root(
-        procfs=os.fsencode(paths.procfs),
-        sysfs=os.fsencode(paths.sysfs),
-        rootfs=os.fsencode(paths.rootfs),
-        tracefs=os.fsencode(paths.tracefs),
-        securityfs=os.fsencode(paths.securityfs),
-        debugfs=os.fsencode(paths.debugfs),
-        dev=os.fsencode(paths.dev),
-        modules=os.fsencode(paths.modules),
-        efivars=os.fsencode(paths.efivars),
-        pstore=os.fsencode(paths.pstore),
-        kallsyms=os.fsencode(paths.kallsyms),
-    )
-    return root if failures is None else root.failing(failures)
 
 
 def boot_id(root: Root) -> str:

@@ -49,6 +49,14 @@ class Verb:
 
 
 VERBS: tuple[Verb, ...] = (
+    Verb(name="run", help="run the daemon", listing=False, sections=None, shown=True),
+    Verb(name="status", help="show the kernel's trust on one screen"),
+    Verb(name="modules", help="list the loaded modules"),
+    Verb(name="taint", help="explain the kernel's taint, or any taint number"),
+    Verb(name="check", help="print all findings, with an exit code for monitoring systems"),
+    Verb(name="doctor", help="say what can be seen on this host, and what to change to see the rest"),
+    Verb(name="metrics", help="print one reading as Prometheus metrics", listing=False),
+    Verb(name="record", help="copy this host's interfaces, redacted, into a directory", listing=False),
     Verb(
         name="export", help="write the packaged rules, dashboards, systemd unit or a commented configuration",
         host=False, listing=False,
@@ -56,4 +64,4 @@ VERBS: tuple[Verb, ...] = (
 )  # fmt: skip
 
 # Files beside the verbs: the frame, and what verbs share.
-NOT_VERBS = ("frame", "options", "output")
+NOT_VERBS = ("frame", "gather", "options", "output")

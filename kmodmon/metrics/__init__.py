@@ -1,6 +1,6 @@
 """Layer 2: what is exposed. One table a file; every file of this room is listed here, and nowhere else."""
 
-from kmodmon.metrics import modules, parameters, posture, sources, taint
+from kmodmon.metrics import modules, own, parameters, posture, sources, taint
 from kmodmon.metrics.metric import Metric
 
 METRICS: tuple[Metric, ...] = (
@@ -9,4 +9,5 @@ METRICS: tuple[Metric, ...] = (
     *taint.METRICS,
     *posture.METRICS,
     *parameters.METRICS,
+    *own.METRICS,
 )

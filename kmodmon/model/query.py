@@ -7,12 +7,15 @@ from kmodmon.model.event import EventType
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventQuery:
-    """Which events; every part that is None, empty or 0 allows all. Times in microseconds since the epoch."""
+    """Which events; every condition narrows. Order is that of recording (ids), whatever the wall clock did."""
 
-    since_usec: int | None = None
-    until_usec: int | None = None
-    types: tuple[EventType, ...] = ()
+    since_usec: int | None = None  # CLOCK_REALTIME, this moment or later
+    until_usec: int | None = None  # before this moment
+    types: tuple[EventType, ...] = ()  # none: all
     module: str | None = None
-    after_id: int | None = None
-    limit: int = 1000
+    after_id: int = 0
+    limit: int | None = None
     newest_first: bool = False
+
+
+EVERYTHING = EventQuery()

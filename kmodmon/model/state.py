@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from kmodmon.model.inventory import EMPTY_INVENTORY, Inventory
 from kmodmon.model.kernel import Kernel
+from kmodmon.model.own import NOTHING_OWN, Own
 from kmodmon.model.parameters import UNREAD_PARAMETERS, ParameterTable
 from kmodmon.model.posture import UNREAD_POSTURE, Posture
 from kmodmon.model.recent import NO_STAMPS, Stamps
@@ -31,6 +32,7 @@ class State:
     kernel: Kernel | None = None
     posture: Posture = UNREAD_POSTURE
     parameters: ParameterTable = UNREAD_PARAMETERS
+    own: Own = NOTHING_OWN
     counts: Counts = field(default_factory=lambda: NO_COUNTS)
     stamps: Stamps = NO_STAMPS
 

@@ -135,7 +135,7 @@ def event_query(request: Request) -> EventQuery:
         until_usec=_number(given.get("until"), "until", scale=1_000_000),
         types=tuple(_type(name) for value in given.get("type", ()) for name in value.split(",")),
         module=given["module"][-1] if "module" in given else None,
-        after_id=_number(given.get("after"), "after"),
+        after_id=_number(given.get("after"), "after") or 0,
         limit=min(_number(given.get("limit"), "limit") or 100, MAX_EVENTS),
         newest_first=given.get("order", ("",))[-1] == "newest",
     )
