@@ -26,7 +26,7 @@ _KPROBE = re.compile(
     rb" +(?:\[(?:GONE|DISABLED|OPTIMIZED|FTRACE)\])*$",
     re.MULTILINE,
 )
-_PSEUDO = frozenset({b"bpf", b"kernel", b"vmlinux"})
+_PSEUDO = frozenset({b"bpf"})
 
 
 def kallsyms_modules(chunks: Iterable[bytes]) -> frozenset[str]:
