@@ -4,6 +4,7 @@ Nothing that a client sent is repeated in an error. A handler that raises costs 
 logged once per kind; the server goes on.
 """
 
+import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from email.utils import formatdate
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PIECE_BYTES = 65536
+PIECE_BYTES = 131072
+"""What one connection may hold of an answer that its client does not take, besides what the kernel holds."""
+
 KINDS = 64
 _ALLOW = (("allow", "GET, HEAD"),)
 _CLOSE = (("connection", "close"),)
@@ -56,7 +59,7 @@ class App:
         try:
             await self._deliver(request, response, send)
         except Exception as error:
-            self._count(request.path, error)  # a header that is none: our fault, and too late for a 500
+            self._count("an answer", error)  # a header that is none: our fault, and too late for a 500
             raise
 
     def close(self) -> None:
@@ -106,10 +109,12 @@ class App:
         kind = (path, type(error).__name__)
         if kind not in self._said and len(self._said) < KINDS:
             self._said.add(kind)
-            log.error("%s failed, its clients get a 500; logged once, then only counted", path, exc_info=error)
+            log.error(
+                "%s failed, the client got no good answer; this is logged once, then only counted", path, exc_info=error
+            )
 
     async def _deliver(self, request: Request, response: Response, send: "ASGISendCallable") -> None:
-        length = sum(len(block) for block in response.blocks)
+        length = sum(map(len, response.blocks))
         headers = [(b"content-length", str(length).encode()), (b"date", self._now())]
         headers += _head(response, self._watch.current().config.headers)
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
@@ -118,6 +123,7 @@ class App:
         while (following := next(body, None)) is not None:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
             piece = following
+            await asyncio.sleep(0)  # others have their turn, and asyncio learns here that the client is gone
         await send({"type": "http.response.body", "body": piece, "more_body": False})
 
     def _now(self) -> bytes:
@@ -179,18 +185,22 @@ def _head(response: Response, configured: tuple[tuple[str, str], ...]) -> Iterat
 
 
 def pieces(blocks: Sequence[bytes], size: int) -> Iterator[bytes]:
-    """The same bytes in pieces of at most `size`: small blocks joined, so there are few writes, large ones cut."""
+    """The same bytes in pieces shorter than twice `size`: small ones joined for fewer writes, large ones cut."""
     gathered: list[bytes] = []
     held = 0
     for block in blocks:
-        start = 0
-        while start < len(block):
-            part = block[start : start + size - held]
-            gathered.append(part)
-            held += len(part)
-            start += len(part)
-            if held == size:
-                yield b"".join(gathered)
-                gathered, held = [], 0
+        gathered.append(block)
+        held += len(block)
+        if held >= size:
+            yield from _cut(b"".join(gathered), size)
+            gathered, held = [], 0
     if held:
         yield b"".join(gathered)
+
+
+def _cut(joined: bytes, size: int) -> Iterator[bytes]:
+    if len(joined) < 2 * size:
+        yield joined
+        return
+    for start in range(0, len(joined), size):
+        yield joined[start : start + size]

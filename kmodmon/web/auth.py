@@ -34,7 +34,7 @@ class Verdict(Enum):
 class Verdicts:
     """A bounded memory of verdicts; the least recently used one goes first."""
 
-    def __init__(self, size: int = REMEMBERED) -> None:
+    def __init__(self, size: int) -> None:
         self._size = size
         self._known: OrderedDict[bytes, None] = OrderedDict()
 
@@ -81,8 +81,8 @@ class Gate:
 
     def __init__(self) -> None:
         self._secret = os.urandom(32)
-        self._allowed = Verdicts()
-        self._refused = Verdicts()
+        self._allowed = Verdicts(REMEMBERED)
+        self._refused = Verdicts(REMEMBERED)
         self._one_at_a_time = asyncio.Lock()
         self._waiting = 0
         self._thread: ThreadPoolExecutor | None = None

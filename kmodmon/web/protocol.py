@@ -14,7 +14,9 @@ test names them, so that an upgrade that drops one fails there.
 
 import asyncio
 import logging
+import socket
 import ssl
+import struct
 from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 _SILENT = logging.getLogger("kmodmon.web.uvicorn")
 _SILENT.setLevel(logging.CRITICAL + 1)
 
+_RESET = struct.pack("ii", 1, 0)
 _BAD_REQUEST = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n"
     b"Connection: close\r\nContent-Length: 13\r\n\r\nnot HTTP/1.1\n"
@@ -93,7 +96,14 @@ class BoundedProtocol(H11Protocol):
             self._dropped = True
             self._gone(self)
             if self.made:
+                self._discard_unread()
                 self.transport.abort()
+
+    def _discard_unread(self) -> None:
+        """Have the kernel forget, too, what a client does not read; an idle client gets an orderly end instead."""
+        sock = self.transport.get_extra_info("socket")
+        if self.phase is Phase.ANSWER and sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
     def finish(self) -> None:
         """End the connection as soon as the request in flight, if there is one, is answered."""
@@ -106,8 +116,9 @@ class BoundedProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base does
         self.made = True
-        transport.set_write_buffer_limits(high=0)  # "paused" then means: the client has not taken everything yet
         super().connection_made(transport)
+        # "paused" then means: the client has not taken everything (high=0 would keep asyncio's TLS paused for ever)
+        transport.set_write_buffer_limits(high=1, low=0)
         if self._dropped:  # it had to make room while its handshake was ending
             transport.abort()
         elif not san_allowed(transport.get_extra_info("peercert") or {}, self.allowed_sans):

@@ -82,6 +82,7 @@ class WebServer:
         """Listen; raises ListenError (an address cannot be had) or ConfigError (it is none)."""
         self._listeners = open_listeners(self._listen, os.environ)
         self._addresses = tuple(display(sock) for sock in self._listeners)
+        logging.getLogger("asyncio").addFilter(_about_more_than_a_lost_client)
         for sock in self._listeners:
             asyncio.get_running_loop().add_reader(sock, self._accept, sock)
 
@@ -103,6 +104,7 @@ class WebServer:
         if tasks := self._state.tasks:
             await asyncio.wait(tasks, timeout=GOODBYE_SECONDS)
         self._app.close()
+        logging.getLogger("asyncio").removeFilter(_about_more_than_a_lost_client)
 
     # accepting
 
@@ -210,6 +212,11 @@ def _uvicorn_config(app: App, limits: Limits) -> Config:
     )
     config.load()
     return config
+
+
+def _about_more_than_a_lost_client(record: logging.LogRecord) -> bool:
+    """asyncio warns, without saying which, at each write to a TLS client that half closed: a way to fill the log."""
+    return record.msg not in ("socket.send() raised exception.", "SSL connection is closed")
 
 
 def _host(address: object) -> str:

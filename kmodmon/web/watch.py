@@ -98,6 +98,7 @@ class Watch:
         # a bad file is tried at every look: what makes it good (a certificate that was missing) may not be in it
         if self.ok and self._seen == tuple((path, _stamp(path)) for path, _ in self._seen):
             return
+        before = self._in_force.tls
         try:
             self._take_over(file)
         except ConfigError as error:
@@ -108,6 +109,8 @@ class Watch:
             return
         self._complaint = ""
         log.info("web configuration %s was read again and is in force", file)
+        if self._in_force.tls != before:
+            self._tls_changed()
 
     def _take_over(self, file: Path) -> None:
         new, self._seen = _load(file)
@@ -118,8 +121,6 @@ class Watch:
         for note in new.config.notes:
             if note not in old.config.notes:
                 log.warning("web configuration: %s", note)
-        if new.tls != old.tls:
-            self._tls_changed()
 
 
 def _load(file: Path) -> tuple[InForce, Fingerprint]:

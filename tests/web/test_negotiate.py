@@ -1,0 +1,144 @@
+"""Formats and encodings that clients ask for; the client library's own choice is the second opinion."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, gzip_accepted
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST
+
+from kmodmon.web.negotiate import Format, choose_format, gzip_wanted
+
+PROMETHEUS_2_42 = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+PROMETHEUS_3 = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
+    "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+PROTOBUF_FIRST = (
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.2"
+)
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ("", Format.TEXT),
+        (PROMETHEUS_2_42, Format.OPENMETRICS_1_0_0),
+        (PROMETHEUS_3, Format.OPENMETRICS_1_0_0),
+        (BROWSER, Format.TEXT),
+        (PROTOBUF_FIRST, Format.TEXT),
+        ("*/*", Format.TEXT),
+        ("text/*", Format.TEXT),
+        ("application/openmetrics-text", Format.OPENMETRICS_1_0_0),
+        (
+            "application/openmetrics-text; version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            Format.OPENMETRICS_0_0_1,
+        ),
+        (
+            "application/openmetrics-text;version=0.0.1;q=0.9, application/openmetrics-text;version=1.0.0",
+            Format.OPENMETRICS_1_0_0,
+        ),
+        ("application/openmetrics-text;q=0.4,text/plain;q=0.6", Format.TEXT),
+        ("application/openmetrics-text;q=0", Format.TEXT),
+        ("application/openmetrics-text;q=0,*/*", Format.TEXT),
+        ("text/plain;q=0,application/openmetrics-text;q=0.001", Format.OPENMETRICS_1_0_0),
+        ("*/*, application/openmetrics-text", Format.OPENMETRICS_1_0_0),
+        ('APPLICATION/OpenMetrics-Text ; Version="1.0.0" ; Q=1', Format.OPENMETRICS_1_0_0),
+        ("application/openmetrics-text;version=2.0.0,text/plain;q=0.1", Format.TEXT),
+        ("application/openmetrics-text;version=1\r\nx: y", Format.TEXT),
+        ("application/openmetrics-text;q=nan", Format.TEXT),
+        ("application/openmetrics-text;q=1e1", Format.TEXT),
+        ("application/openmetrics-text;q=-1", Format.TEXT),
+        ("application/openmetrics-text;q=1.5", Format.TEXT),
+        (",;,;q=,", Format.TEXT),
+    ],
+)
+def test_choose_format_when_accept_is_this_gives_that(accept: str, expected: Format) -> None:
+    assert choose_format(accept) is expected
+
+
+@pytest.mark.parametrize("accept", [PROMETHEUS_2_42, BROWSER, "", "*/*", "application/openmetrics-text;version=1.0.0"])
+def test_choose_format_when_weights_do_not_matter_agrees_with_the_client_library(accept: str) -> None:
+    ours = choose_format(accept)
+    theirs = choose_encoder(accept)[1]
+    assert ours.value == theirs.partition("; escaping=")[0]
+
+
+def test_formats_have_the_client_librarys_content_types() -> None:
+    assert Format.TEXT.value == CONTENT_TYPE_PLAIN_0_0_4
+    assert Format.OPENMETRICS_1_0_0.value == CONTENT_TYPE_LATEST
+    assert [form.openmetrics for form in Format] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("accept_encoding", "expected"),
+    [
+        ("", False),
+        ("gzip", True),
+        ("deflate, gzip;q=1.0, *;q=0.5", True),
+        ("GZIP", True),
+        ("x-gzip", True),
+        ("*", True),
+        ("gzip;q=0", False),
+        ("gzip;q=0, *;q=1", False),
+        ("gzip;q=0.000", False),
+        ("identity", False),
+        ("identity;q=1, gzip;q=0.5", False),
+        ("identity;q=0.5, gzip;q=0.5", True),
+        ("br, zstd", False),
+        ("gzip;q=abc", False),
+        ("gzip ; q = 0.3", True),
+    ],
+)
+def test_gzip_wanted_when_accept_encoding_is_this_gives_that(accept_encoding: str, expected: bool) -> None:
+    assert gzip_wanted(accept_encoding) is expected
+
+
+@given(st.lists(st.sampled_from(["gzip", "br", "deflate", "zstd", "compress"])))
+def test_gzip_wanted_without_weights_agrees_with_the_client_library(codings: list[str]) -> None:
+    header = ", ".join(codings)
+    assert gzip_wanted(header) == gzip_accepted(header)
+
+
+@given(st.text(alphabet=st.sampled_from('aegipqtxz/*;=,. "01.\t-\u00ff'), max_size=200) | st.text(max_size=100))
+def test_negotiation_survives_any_header(header: str) -> None:
+    assert choose_format(header) in Format
+    assert gzip_wanted(header) in (True, False)
+
+
+WEIGHTS = st.integers(0, 1000)
+
+
+@given(openmetrics=WEIGHTS, text=WEIGHTS, swapped=st.booleans(), spaced=st.booleans())
+def test_choose_format_when_both_are_named_takes_the_heavier_one(
+    openmetrics: int, text: int, swapped: bool, spaced: bool
+) -> None:
+    gap = " " if spaced else ""
+    elements = [
+        f"application/openmetrics-text;{gap}q={openmetrics / 1000:.3f}",
+        f"text/plain;{gap}version=0.0.4;q={text / 1000:.3f}",
+    ]
+    if swapped:
+        elements.reverse()
+    chosen = choose_format(f",{gap}".join(elements))
+    if openmetrics != text:
+        assert chosen.openmetrics == (openmetrics > text)
+    elif openmetrics > 0:
+        assert chosen.openmetrics != swapped, "equal weights: the one named first"
+    else:
+        assert chosen is Format.TEXT
+
+
+@given(WEIGHTS, WEIGHTS)
+def test_gzip_wanted_when_identity_is_named_too_takes_the_heavier_one(gzip: int, identity: int) -> None:
+    header = f"identity;q={identity / 1000:.3f}, gzip;q={gzip / 1000:.3f}"
+    assert gzip_wanted(header) == (gzip > 0 and gzip >= identity)
+
+
+def test_headers_with_very_many_elements_are_read_to_a_bound() -> None:
+    assert choose_format("x/y," * 100_000 + "application/openmetrics-text") is Format.TEXT
