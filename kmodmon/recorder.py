@@ -1,9 +1,9 @@
 """Copying a host's interfaces into a directory, redacted, so that they can be read again with --root.
 
-What is copied is what the sources read, as plain files; what failed is in the manifest with its errno, and fails again
-when the tree is read. Addresses are zeroed, secret parameters blanked, and of the command line only what concerns
 What is copied is what the sources read, as plain files; what failed is in the manifest with its errno, and fails
-again when the tree is read. Addresses are zeroed, secret parameters blanked, and of the command line only what concerns
+again when the tree is read. Addresses are zeroed, secret parameters blanked, and of the command line only what
+concerns modules is kept; names of modules stay, for they are what it is all about.
+"""
 
 import errno
 import json
