@@ -34,6 +34,7 @@ _ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
 _CUT_ESCAPE = re.compile(rb"\\(?:x[0-9a-f]?)?\Z")
 _ESCAPED = re.compile(rb"[\x00-\x1f\x7f-\xff\\]")
 _CONTINUATION = (b"c", b"+")  # `+` up to 4.9
+_NO_FIELDS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,7 @@ class KmsgRecord:
     caller: str | None = None  # T and a thread id, or C and a CPU; None: kernel without CONFIG_PRINTK_CALLER
     text: bytes
     cut: bool = False  # the kernel cut the text in the midst of an escape
-    fields: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # SUBSYSTEM, DEVICE
+    fields: Mapping[str, str] = field(default_factory=lambda: _NO_FIELDS)  # SUBSYSTEM, DEVICE
 
     @property
     def from_kernel(self) -> bool:
@@ -109,6 +110,8 @@ def _caller(more: bytes) -> str | None:
 
 
 def _fields(lines: list[bytes], raw: bytes) -> Mapping[str, str]:
+    if not lines:
+        return _NO_FIELDS
     found: dict[str, str] = {}
     for line in lines:
         if not line.startswith(b" "):

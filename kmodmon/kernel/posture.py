@@ -44,6 +44,8 @@ class Enforcement:
 
 def signature_enforcement(seen: SignatureEvidence) -> Enforcement:
     """Decide whether unsigned modules are refused."""
+    if _no_modules(seen):
+        return Enforcement(enforced=None, deciders=(), explanation="The kernel was built without loadable modules.")
     yes = _reasons(seen)
     if yes:
         reasons = " and ".join(yes.values())
@@ -91,6 +93,10 @@ def _unknown(seen: SignatureEvidence) -> list[str]:
     if locked_down(seen) is None:
         missing.append("/sys/kernel/security/lockdown cannot be read (is securityfs mounted?)")
     return missing
+
+
+def _no_modules(seen: SignatureEvidence) -> bool:
+    return seen.param is None and seen.config is not None and not seen.config.is_on("CONFIG_MODULES")
 
 
 def _never_checked(seen: SignatureEvidence) -> bool:

@@ -12,11 +12,13 @@ from kmodmon.kernel.posture import SignatureEvidence, locked_down, signature_enf
 LEVELS = ("none", "integrity", "confidentiality")
 NONE, INTEGRITY = (Lockdown(mode=mode, available=LEVELS) for mode in ("none", "integrity"))
 ACTIVE = ("lockdown", "capability")
-DEBIAN = Kconfig(values={"CONFIG_MODULE_SIG": "y", "CONFIG_SECURITY_LOCKDOWN_LSM": "y"})
-NO_SIG = Kconfig(values={"CONFIG_MODULE_SIG": "n"})
-FORCED = Kconfig(values={"CONFIG_MODULE_SIG": "y", "CONFIG_MODULE_SIG_FORCE": "y"})
+DEBIAN = Kconfig(values={"CONFIG_MODULES": "y", "CONFIG_MODULE_SIG": "y", "CONFIG_SECURITY_LOCKDOWN_LSM": "y"})
+NO_SIG = Kconfig(values={"CONFIG_MODULES": "y", "CONFIG_MODULE_SIG": "n"})
+NO_MODULES = Kconfig(values={"CONFIG_MODULES": "n", "CONFIG_LOCK_DOWN_KERNEL_FORCE_INTEGRITY": "y"})
+FORCED = Kconfig(values={"CONFIG_MODULES": "y", "CONFIG_MODULE_SIG": "y", "CONFIG_MODULE_SIG_FORCE": "y"})
 BUILT_LOCKED = Kconfig(
     values={
+        "CONFIG_MODULES": "y",
         "CONFIG_SECURITY_LOCKDOWN_LSM": "y",
         "CONFIG_LOCK_DOWN_KERNEL_FORCE_INTEGRITY": "y",
         "CONFIG_MODULE_SIG": "y",
@@ -52,6 +54,7 @@ BUILT_LOCKED = Kconfig(
         (SignatureEvidence(config=DEBIAN, lsm=(), cmdline=CommandLineFacts(sig_enforce=True)), True, ("cmdline",)),
         (SignatureEvidence(config=DEBIAN, lsm=()), None, ()),
         (SignatureEvidence(), None, ()),
+        (SignatureEvidence(config=NO_MODULES, lsm=ACTIVE, lockdown=INTEGRITY), None, ()),
     ],
 )
 def test_signature_enforcement_when_evidence_then_decision(
@@ -69,7 +72,7 @@ evidence = st.builds(
     lockdown=st.sampled_from([None, NONE, INTEGRITY]),
     lsm=st.sampled_from([None, ACTIVE, ("capability",)]),
     cmdline=st.none() | st.builds(CommandLineFacts, sig_enforce=maybe, lockdown=st.sampled_from([None, "integrity"])),
-    config=st.sampled_from([None, DEBIAN, NO_SIG, FORCED, BUILT_LOCKED]),
+    config=st.sampled_from([None, DEBIAN, NO_SIG, NO_MODULES, FORCED, BUILT_LOCKED]),
 )
 
 
@@ -78,7 +81,7 @@ def test_signature_enforcement_when_any_evidence_then_the_kernel_s_own_word_wins
     found = signature_enforcement(seen)
     if seen.param:
         assert found.enforced is True
-    if locked_down(seen):
+    if locked_down(seen) and seen.config is not NO_MODULES:
         assert found.enforced is True
     if seen.param is False and locked_down(seen) is False:
         assert found.enforced is False
