@@ -70,6 +70,8 @@ def _bound(text: str) -> list[socket.socket]:
         return [_bind(family, name, number) for family, name, number in wanted]
     except OSError as error:
         raise ListenError(f"cannot listen on {text}: {_reason(error)}") from error
+    except ValueError as error:  # a NUL, or what is no domain name
+        raise ListenError(f"cannot listen on {text!r}: {error}") from error
 
 
 def _bind_all(port: int) -> socket.socket:

@@ -57,6 +57,7 @@ class WebServer:
         self._config = _uvicorn_config(self._app, self._limits)
         self._state = ServerState()
         self._open: dict[BoundedProtocol, asyncio.Task[None]] = {}
+        self._greetings: set[asyncio.Task[None]] = set()
         self._listeners: tuple[socket.socket, ...] = ()
         self._addresses: tuple[str, ...] = ()
         self._no_room = False
@@ -101,7 +102,7 @@ class WebServer:
                 await asyncio.wait_for(self._emptied.wait(), self._limits.stop_seconds)
         for protocol in tuple(self._open):
             protocol.drop()
-        if tasks := self._state.tasks:
+        if tasks := self._state.tasks | self._greetings:
             await asyncio.wait(tasks, timeout=GOODBYE_SECONDS)
         self._app.close()
         logging.getLogger("asyncio").removeFilter(_about_more_than_a_lost_client)
@@ -150,7 +151,9 @@ class WebServer:
             self._config, self._state, limits=self._limits, tally=self._tally, peer=peer, gone=self._forget
         )
         greeting = asyncio.get_running_loop().create_task(self._greet(protocol, sock))
+        greeting.add_done_callback(self._greetings.discard)
         greeting.add_done_callback(lambda _: None if protocol.handed_over else sock.close())
+        self._greetings.add(greeting)
         self._open[protocol] = greeting
 
     def _longest_waiting(self) -> BoundedProtocol | None:
