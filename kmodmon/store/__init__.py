@@ -14,7 +14,7 @@ from kmodmon.store.reader import SqliteReader
 from kmodmon.store.writer import HistoryWriter
 
 __all__ = (
-    "EventQuery", "HistoryReader", "HistoryWriter", "InMemory", "OnDisk", "Place", "Problem", "ProblemKind",
+    "HistoryReader", "HistoryWriter", "InMemory", "OnDisk", "Place", "Problem", "ProblemKind",
     "Retention", "StoreError", "Summary", "Trouble", "WriterOptions", "WriterStats", "open_reader",
 )  # fmt: skip
 

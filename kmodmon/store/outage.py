@@ -14,20 +14,20 @@ _AT_ONCE = frozenset({Trouble.CORRUPT, Trouble.MISSING})  # a new file is tried 
 
 @dataclass(slots=True)
 class Outage:
-    """None while `tries` is 0."""
+    """There is none while `tries` is 0. `lost_before`: events lost until the last success."""
 
+    lost_before: int = 0
     tries: int = 0
     retry_at: float = 0.0  # time.monotonic()
     why: str = ""
     trouble: Trouble | None = None
     began_usec: int = 0
-    lost_before: int = 0
 
-    def failed(self, error: StoreError, now: Instant, lost: int, options: WriterOptions) -> bool:
+    def failed(self, error: StoreError, now: Instant, options: WriterOptions) -> bool:
         """Note a failure and when to try again; True: it is news and worth a line in the log."""
         news = error.trouble is not self.trouble
         if self.tries == 0:
-            self.began_usec, self.lost_before = now.monotonic_usec, lost
+            self.began_usec = now.monotonic_usec
         self.tries += 1
         self.why, self.trouble = error.why, error.trouble
         wait = min(options.retry_first * 2 ** min(self.tries - 1, 16), options.retry_last)
@@ -35,11 +35,12 @@ class Outage:
         return news
 
     def over(self, now: Instant, lost: int) -> tuple[Event, ...]:
-        """The event that tells of it, when it cost something or was more than a moment."""
+        """The event that tells of it, when events were lost (in a flood too) or it was more than a moment."""
         gone = lost - self.lost_before
-        seconds = (now.monotonic_usec - self.began_usec) / 1e6
-        if not self.tries or (not gone and seconds < NOTABLE_SECONDS):
+        seconds = (now.monotonic_usec - self.began_usec) / 1e6 if self.tries else 0.0
+        if not gone and seconds < NOTABLE_SECONDS:
             return ()
         severity = Severity.WARNING if gone else Severity.NOTICE
-        fields: JsonObject = {"source": "history", "why": self.why, "lost": gone, "seconds": round(seconds)}
+        why = self.why or "more events came than could be written"
+        fields: JsonObject = {"source": "history", "why": why, "lost": gone, "seconds": round(seconds)}
         return (Event(type=EventType.SOURCE_RECOVERED, at=now, severity=severity, fields=fields),)

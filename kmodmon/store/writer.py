@@ -10,6 +10,7 @@ next id; that, and an outage that is over, become events of their own in the tra
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -72,7 +73,7 @@ class HistoryWriter:
         self._outage = Outage()
         self._last_chance_failed = False
         self._steady = SteadyClock(clock.now())
-        self._wrote_at = 0.0
+        self._wrote_at = -math.inf
         self._tidied_at = time.monotonic()
         self._since_tidied = 0
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
@@ -165,7 +166,8 @@ class HistoryWriter:
     def _write(self, batch: Batch) -> None:
         """Write one batch; raises StoreError."""
         history = self._opened()
-        notices = (*self._notices, *self._outage.over(self._clock.now(), self._stats.lost))
+        lost = self._stats.lost
+        notices = (*self._notices, *self._outage.over(self._clock.now(), lost))
         checkpoints = batch.checkpoints if self._known_is_written else {**self._known, **batch.checkpoints}
         try:
             stored = history.append((*notices, *batch.events), checkpoints)
@@ -184,7 +186,7 @@ class HistoryWriter:
             self._checkpoints_wait_since = None if self._backlog.empty else self._wrote_at
         if self._outage.tries:
             log.info("the history is written again, after %d failures", self._outage.tries)
-            self._outage = Outage()
+        self._outage = Outage(lost_before=lost)
         self._measure()
         if stored:
             self._tell(lambda: self._on_stored(stored))
@@ -216,7 +218,7 @@ class HistoryWriter:
             self._last_chance_failed = self._closing
             errors = self._stats.write_errors + 1
             self._stats = replace(self._stats, write_errors=errors, healthy=False, last_error=str(error))
-        if self._outage.failed(error, self._clock.now(), self._stats.lost, self.options):
+        if self._outage.failed(error, self._clock.now(), self.options):
             log.error("%s; up to %d events wait in memory", error, self.options.queue_events)
 
     def _set_aside_if_possible(self, error: StoreError) -> None:
@@ -248,6 +250,7 @@ class HistoryWriter:
     def _refused(self, error: Refused, notices: int) -> None:
         """One thing of the batch can never be written: without it the rest can."""
         log.error("%s", error)
+        self._outage.why = error.why
         index = None if error.index is None else error.index - notices
         if index is not None and index < 0:
             self._notices.clear()
