@@ -10,6 +10,18 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+# what OpenSSL's strict checks want, which Python's clients switch on from 3.13
+_SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 _YEAR = datetime.timedelta(days=365)
 
 
@@ -22,6 +34,8 @@ class Authority:
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
         own = self._build("test authority", self._key, ())
         own = own.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        own = own.add_extension(_SIGNS, critical=True)
+        own = own.add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
         self.file = directory / "ca.pem"
         self.file.write_bytes(own.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
         self.issue("server")
@@ -39,7 +53,12 @@ class Authority:
             .not_valid_before(now - _YEAR)
             .not_valid_after(now + _YEAR)
         )
-        return builder.add_extension(x509.SubjectAlternativeName(sans), critical=False) if sans else builder
+        if not sans:
+            return builder
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        return builder.add_extension(x509.SubjectAlternativeName(sans), critical=False).add_extension(
+            issuer, critical=False
+        )
 
     def issue(self, name: str, *extra: x509.GeneralName) -> tuple[Path, Path]:
         """A certificate for localhost called `name`: its file and its key's file, written anew at each call."""

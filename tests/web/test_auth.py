@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import bcrypt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kmodmon.web import auth
@@ -169,11 +169,13 @@ def test_verdicts_when_full_forget_the_least_recently_used() -> None:
     assert [key in verdicts for key in (b"a", b"b", b"c", b"d")] == [True, False, True, True]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_credentials_survive_any_header(text: str) -> None:
     assert credentials(text) is None or isinstance(credentials(text), tuple)
 
 
+@settings(deadline=None)
 @given(user=st.text(max_size=20).filter(lambda user: ":" not in user), password=st.binary(max_size=40))
 def test_credentials_give_back_what_was_encoded(user: str, password: bytes) -> None:
     assert credentials(basic(user, password)) == (user, password)

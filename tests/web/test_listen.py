@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kmodmon.kernel.error import ConfigError
@@ -33,6 +33,7 @@ def test_parse_address_when_it_is_none_says_what_to_write(text: str) -> None:
         parse_address(text)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_parse_address_survives_any_text(text: str) -> None:
     try:

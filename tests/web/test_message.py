@@ -4,7 +4,7 @@ import json
 from urllib.parse import parse_qs, quote, quote_from_bytes
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kmodmon.kernel.text import raw_bytes, safe_text
@@ -56,18 +56,21 @@ def test_find_when_no_route_fits_gives_none(path: str) -> None:
     assert ROUTES.find(path) is None
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=60))
 def test_decode_tail_when_a_name_is_any_bytes_gives_the_models_text_for_it(name: bytes) -> None:
     assert decode_tail(quote_from_bytes(name, safe="")) == safe_text(name)
     assert raw_bytes(decode_tail(quote_from_bytes(name, safe=""))) == name
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60), st.binary(max_size=60))
 def test_query_when_a_value_is_any_bytes_gives_the_models_text_for_it(name: bytes, value: bytes) -> None:
     query = f"{quote_from_bytes(name, safe='')}={quote_from_bytes(value, safe='')}".encode()
     assert ask(query).query() == {safe_text(name): (safe_text(value),)}
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.text(min_size=1, max_size=8), st.lists(st.text(max_size=8), min_size=1, max_size=3), max_size=5)
 )
@@ -78,6 +81,7 @@ def test_query_when_it_is_plain_text_agrees_with_the_standard_library(given_quer
     assert ask(query.encode()).query() == expected
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_query_when_it_is_any_bytes_gives_text_or_bad_request(raw: bytes) -> None:
     try:

@@ -1,7 +1,7 @@
 """Formats and encodings that clients ask for; the client library's own choice is the second opinion."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, gzip_accepted
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST
@@ -99,12 +99,14 @@ def test_gzip_wanted_when_accept_encoding_is_this_gives_that(accept_encoding: st
     assert gzip_wanted(accept_encoding) is expected
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["gzip", "br", "deflate", "zstd", "compress"])))
 def test_gzip_wanted_without_weights_agrees_with_the_client_library(codings: list[str]) -> None:
     header = ", ".join(codings)
     assert gzip_wanted(header) == gzip_accepted(header)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.sampled_from('aegipqtxz/*;=,. "01.\t-\u00ff'), max_size=200) | st.text(max_size=100))
 def test_negotiation_survives_any_header(header: str) -> None:
     assert choose_format(header) in Format
@@ -114,6 +116,7 @@ def test_negotiation_survives_any_header(header: str) -> None:
 WEIGHTS = st.integers(0, 1000)
 
 
+@settings(deadline=None)
 @given(openmetrics=WEIGHTS, text=WEIGHTS, swapped=st.booleans(), spaced=st.booleans())
 def test_choose_format_when_both_are_named_takes_the_heavier_one(
     openmetrics: int, text: int, swapped: bool, spaced: bool
@@ -134,6 +137,7 @@ def test_choose_format_when_both_are_named_takes_the_heavier_one(
         assert chosen is Format.TEXT
 
 
+@settings(deadline=None)
 @given(WEIGHTS, WEIGHTS)
 def test_gzip_wanted_when_identity_is_named_too_takes_the_heavier_one(gzip: int, identity: int) -> None:
     header = f"identity;q={identity / 1000:.3f}, gzip;q={gzip / 1000:.3f}"

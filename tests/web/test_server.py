@@ -12,7 +12,7 @@ from pathlib import Path
 
 import bcrypt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
@@ -52,6 +52,7 @@ def test_get_when_the_body_is_in_blocks_gives_all_of_them() -> None:
         assert served.get("/big").body == b"".join(BIG)
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=40), max_size=20), st.integers(1, 30))
 def test_pieces_are_the_same_bytes_in_bounded_pieces(blocks: list[bytes], size: int) -> None:
     made = list(pieces(blocks, size))

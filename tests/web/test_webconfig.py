@@ -251,6 +251,7 @@ KEYS = (
 )
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(KEYS), YAML_VALUES | st.dictionaries(st.sampled_from(KEYS), YAML_VALUES), max_size=4
@@ -267,6 +268,7 @@ def test_read_when_the_yaml_is_anything_gives_settings_or_config_error(
         assert error.file == str(file)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_read_when_the_file_is_any_bytes_gives_settings_or_config_error(
     tmp_path_factory: pytest.TempPathFactory, raw: bytes
