@@ -1,0 +1,215 @@
+r"""What log files put in front of the kernel's own words, line by line: levels, stamps, hosts, tags, mail quotes.
+
+Formats: the console (CONFIG_PRINTK_TIME, CONFIG_PRINTK_CALLER), raw /dev/kmsg, dmesg (plain, -T, -d, -e, -x, --time-format
+iso), journalctl (short, short-iso, short-precise, short-monotonic, short-full), syslog files (RFC 3164, RFC 5424,
+busybox), Android's logcat, CI and container runners, and mails that quote any of these. A line is read by itself, so
+that a file may mix them; what cannot be known is None. Facts the code is written from:
+
+- A tag other than `kernel` means that user space spoke. Without a tag the kernel is taken to speak.
+- Exactly one blank parts a stamp from the text: a text that begins with a blank goes on with the line before it.
+- Serial lines carry control bytes, carriage returns, and what a getty or shell wrote before the stamp.
+"""
+
+import re
+from dataclasses import dataclass
+
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>78cM]|[\x00-\x08\x0b\x0c\x0e-\x1a\x7f]|�")
+_ENTITIES = (
+    ("&lt;", "<"),
+    ("&gt;", ">"),
+    ("&quot;", '"'),
+    ("&#39;", "'"),
+    ("&#x27;", "'"),
+    ("&nbsp;", " "),
+    ("&amp;", "&"),
+)
+
+_KMSG = re.compile(
+    r"(?P<priority>\d+),(?P<seq>\d+),(?P<usec>\d+),(?P<flag>[-c+])(?:,caller=(?P<caller>[TC]\d+))?[^;]*;"
+)
+_LEVEL = re.compile(r"<(?P<priority>\d{1,4})>(?P<version>1 )?")
+_QUOTE = re.compile(r"(?:[>|] ?)+(?![0-9a-f]{8})")
+_PRINTK = re.compile(
+    r"\[\s*(?P<seconds>\d+)\.(?P<fraction>\d{2,9})(?:[@,:]\s?\d+)?(?:\s*<\s*[\d.]+>)?\](?:\s?\[\s*(?P<caller>[TC]\d+)\])? ?"
+)
+_CALLER = re.compile(r"\[\s*(?P<caller>[TC]\d+)\] ")
+_CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d+)?"
+_HUMAN = re.compile(
+    rf"\[(?:[^\[\]]{{1,20}}{_CLOCK}(?: \w{{2,5}})?(?: \d{{4}})?|\s*\+\s*\d+\.\d+|[A-Z][a-z]{{2}}\s+\d+ \d\d:\d\d)\](?:\s?\[\s*(?P<caller>[TC]\d+)\])? ?"
+)
+_ISO = re.compile(rf"\d{{4}}-\d\d-\d\d[T ]{_CLOCK}(?:Z| ?[+-]\d\d:?\d\d| UTC)?\s+")
+_BSD = re.compile(
+    rf"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) )?(?:[A-Z][a-z]{{2}}\s+\d{{1,2}}(?: \d{{4}})?|\d{{4}}-\d\d-\d\d) {_CLOCK}(?: \w{{3,5}})? "
+)
+_LOGCAT = re.compile(
+    r"(?:\d{4}-)?\d\d-\d\d \d\d:\d\d:\d\d\.\d+\s+(?:\w+\s+)?\d+\s+\d+ [VDIWEF] (?:kernel\s*: )?(?:: )?"
+)
+_DAYTIME = re.compile(rf"{_CLOCK}\s+")
+_FACILITY = re.compile(
+    r"(?P<facility>kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local\d)\s*:(?P<level>emerg|alert|crit|err|warn|notice|info|debug)\s*: ?"
+)
+_TAG = re.compile(
+    r"(?:(?P<host>[\w.:-]{1,255}) )?(?:(?P<selector>[a-z]+\d?\.[a-z]+) )?(?P<tag>[\w./@-]{1,64})(?:\[(?P<pid>\d*)\])?: ?"
+)
+_TAG_5424 = re.compile(r"(?P<host>\S+) (?P<tag>\S+) \S+ \S+ (?:-|(?:\[[^\]]*\])+) ?")
+_HOST_KERNEL = re.compile(r"(?:[\w.-]{1,255} )?kernel(?:\[\d*\])?: ?")
+_DROPPED = re.compile(r"\*\* \d+ printk messages? dropped \*\* ?")
+_VENDOR = re.compile(
+    r"[-~ ]?\(\d\)\[\d+:[^\]]{1,20}\]\s?|\[\d:\s*[^\]]{1,20}:\s*\d+\] |c\d+\s+\d+ \([^)]{1,20}\) |\[[a-z]\d?\] (?=\[)"
+)
+_LATE = re.compile(r"[^\[]{0,120}?(?:<\d>)?(?=\[\s*\d+\.\d{6}\])")
+_LEVELS = ("emerg", "alert", "crit", "err", "warn", "notice", "info", "debug")
+_KERNEL_TAGS = frozenset({"kernel", "vmunix", "klogd", "kern"})
+
+
+@dataclass(slots=True)
+class Prefixed:
+    """A line without its prefix, and what the prefix said."""
+
+    text: str
+    level: int | None = None
+    facility: int | None = None
+    seq: int | None = None
+    usec: int | None = None
+    caller: str | None = None
+    continuation: bool = False
+    stamped: bool = False  # something that only a log puts there was found
+
+
+def strip_prefix(raw: str) -> Prefixed:
+    """Take off everything that is not the kernel's own text; never fails."""
+    line = Prefixed(_clean(raw))
+    for _ in range(8):  # prefixes nest: a quoted syslog line holds a host, a tag, a stamp and a caller
+        before = line.text
+        _strip_once(line)
+        if line.text == before:
+            break
+    return line
+
+
+def _clean(raw: str) -> str:
+    text = _CONTROL.sub("", raw) if not raw.isascii() or not raw.isprintable() else raw
+    if "&" in text:
+        for entity, char in _ENTITIES:
+            text = text.replace(entity, char)
+    return text.rstrip("\r\n ").replace("\t", "        ")
+
+
+def _strip_once(line: Prefixed) -> None:
+    text = line.text
+    bare = text.lstrip(" ")
+    for pattern, take in _STEPS:
+        found = pattern.match(bare)
+        if found is not None and found.end() and take(line, found, bare):
+            return
+    if bare.startswith("**"):
+        line.text = _DROPPED.sub("", bare, count=1)
+    elif not line.stamped and "." in bare:
+        late = _LATE.match(bare)
+        if late is not None and late.end():
+            line.text = bare[late.end() :]
+
+
+def _rest(line: Prefixed, found: re.Match[str], bare: str) -> bool:
+    line.text = bare[found.end() :]
+    return True
+
+
+def _kmsg(line: Prefixed, found: re.Match[str], bare: str) -> bool:
+    priority = int(found["priority"])
+    line.level, line.facility, line.seq = priority & 7, priority >> 3, int(found["seq"])
+    line.usec, line.caller, line.continuation = int(found["usec"]), found["caller"], found["flag"] == "c"
+    line.stamped = True
+    return _rest(line, found, bare)
+
+
+def _level(line: Prefixed, found: re.Match[str], bare: str) -> bool:
+    priority = int(found["priority"])
+    line.level = priority & 7
+    if priority >= 8:
+        line.facility = priority >> 3
+    line.stamped = True
+    if found["version"] is None:
+        return _rest(line, found, bare)
+    rest = bare[found.end() :]
+    stamp = _ISO.match(rest)
+    return _tag_5424(line, rest[stamp.end() :] if stamp else rest)
+
+
+def _tag_5424(line: Prefixed, rest: str) -> bool:
+    found = _TAG_5424.match(rest)
+    if found is None:
+        line.text = rest
+        return True
+    line.facility = 0 if found["tag"] in _KERNEL_TAGS else line.facility or 1
+    line.text = rest[found.end() :].removeprefix("\ufeff").removeprefix("BOM")
+    return True
+
+
+def _printk(line: Prefixed, found: re.Match[str], bare: str) -> bool:
+    if line.usec is None:
+        fraction = found["fraction"][:6].ljust(6, "0")
+        line.usec = int(found["seconds"][:12]) * 1_000_000 + int(fraction)
+    line.caller = line.caller or found["caller"]
+    line.stamped = True
+    return _rest(line, found, bare)
+
+
+def _human(line: Prefixed, found: re.Match[str], bare: str) -> bool:
+    line.caller = line.caller or found["caller"]
+    line.stamped = True
+    return _rest(line, found, bare)
+
+
+def _caller(line: Prefixed, found: re.Match[str], bare: str) -> bool:
+    line.caller = line.caller or found["caller"]
+    return _rest(line, found, bare)
+
+
+def _facility(line: Prefixed, found: re.Match[str], bare: str) -> bool:
+    line.level = _LEVELS.index(found["level"])
+    line.facility = 0 if found["facility"] == "kern" else 1
+    line.stamped = True
+    return _rest(line, found, bare)
+
+
+def _dated(line: Prefixed, found: re.Match[str], bare: str) -> bool:
+    line.stamped = True
+    rest = bare[found.end() :]
+    tagged = _TAG.match(rest)
+    plain_5424 = _TAG_5424.match(rest) if tagged is None else None
+    if plain_5424 is not None and plain_5424["tag"] in _KERNEL_TAGS:
+        return _tag_5424(line, rest)
+    if tagged is None or rest[:1] in "[<":
+        line.text = rest
+    elif tagged["tag"] in _KERNEL_TAGS:
+        line.facility = 0 if not line.facility else line.facility
+        line.text = rest[tagged.end() :]
+    elif tagged["host"] is not None and tagged["host"][-1:] != ":":
+        line.facility = 1
+        line.text = rest[tagged.end() :]
+    else:
+        line.text = rest  # `2024-01-01T00:00:00 BUG: ...`: no host, so no tag
+    return True
+
+
+def _host_kernel(line: Prefixed, found: re.Match[str], bare: str) -> bool:
+    line.stamped = True
+    return _rest(line, found, bare)
+
+
+_STEPS = (
+    (_KMSG, _kmsg),
+    (_LEVEL, _level),
+    (_PRINTK, _printk),
+    (_HUMAN, _human),
+    (_CALLER, _caller),
+    (_FACILITY, _facility),
+    (_BSD, _dated),
+    (_LOGCAT, _host_kernel),
+    (_ISO, _dated),
+    (_DAYTIME, _rest),
+    (_HOST_KERNEL, _host_kernel),
+    (_VENDOR, _rest),
+    (_QUOTE, _rest),
+)

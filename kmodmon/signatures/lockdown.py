@@ -1,0 +1,40 @@
+"""Lockdown: what the kernel refused because it is locked down.
+
+Kernel file: security/lockdown/lockdown.c. The name in the line is the acting process's, not a module's.
+"""
+
+from kmodmon.model.event import Severity
+from kmodmon.model.report import LoadFailure, ReportClass
+from kmodmon.signatures.signature import Signature, Stage
+
+SIGNATURES: tuple[Signature, ...] = (
+    Signature(
+        name="lockdown_module", klass=ReportClass.LOCKDOWN_DENIAL, severity=Severity.WARNING, stage=Stage.SAYING,
+        title="unsigned module refused by lockdown",
+        contains=("is restricted; see",),
+        pattern=r"Lockdown: (?P<comm>.{0,16}?): (?P<symbol>(?:unsigned module loading|Loading of unsigned module)) "
+        r"is restricted; see man kernel_lockdown",
+        help="The kernel is locked down and takes only signed modules. The line names the process, not the module.",
+        advice="Sign the module with an enrolled key, or turn lockdown (Secure Boot) off.",
+        origin="security/lockdown/lockdown.c lockdown_is_locked_down()", reason=LoadFailure.LOCKDOWN,
+        wording="4.18 Ubuntu `Loading of unsigned module`",
+    ),
+    Signature(
+        name="lockdown_denial", klass=ReportClass.LOCKDOWN_DENIAL, severity=Severity.NOTICE, stage=Stage.SAYING,
+        title="lockdown: {symbol}",
+        contains=("is restricted; see",),
+        pattern=r"Lockdown: (?P<comm>.{0,16}?): (?P<symbol>.{1,80}?) is restricted; see man kernel_lockdown",
+        help="The kernel is locked down and refused an operation that could change or read kernel memory.",
+        advice="Expected with Secure Boot; find the program if it is not.",
+        origin="security/lockdown/lockdown.c lockdown_is_locked_down()",
+        wording="since 5.4; earlier in distributions' kernels",
+    ),
+    Signature(
+        name="lockdown_suppressed", klass=ReportClass.LOCKDOWN_DENIAL, severity=Severity.NOTICE, stage=Stage.SAYING,
+        title="lockdown denials suppressed",
+        contains=("lockdown_is_locked_down: ",),
+        pattern=r"lockdown_is_locked_down: (?P<symbol>\d+) callbacks suppressed",
+        help="More lockdown denials happened than were printed.", advice="Find the program that repeats them.",
+        origin="security/lockdown/lockdown.c",
+    ),
+)  # fmt: skip

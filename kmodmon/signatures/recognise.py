@@ -1,0 +1,228 @@
+"""What the kernel said: reports, refused modules, taints, denials, and attempts to speak in its name.
+
+Pure and incremental: the same lines give the same answer however they are cut into batches. The state is bounded: at
+most `MAX_OPEN` unfinished reports, each of bounded size, and a bounded memory of fingerprints. A fingerprint that comes
+again within the window is counted, not reported again.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from kmodmon.kernel.text import bounded
+from kmodmon.model.logline import LogLine
+from kmodmon.model.report import FaultReason, KernelReport, ReportClass
+from kmodmon.signatures.assembler import Work
+from kmodmon.signatures.draft import Draft
+from kmodmon.signatures.fingerprint import saying_fingerprint
+from kmodmon.signatures.signature import Match, Stage
+from kmodmon.signatures.table import match
+
+SILENCE_USEC = 1_000_000
+WINDOW_USEC = 60_000_000
+MAX_DISTINCT = 256
+MAX_FORGERIES = 32  # kept as text for one batch; the rest is only counted
+_NOTHING: Mapping[str, int] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat:
+    """A report that came again and is not told again."""
+
+    fingerprint: str
+    signature: str
+    klass: ReportClass
+    module: str | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forgery:
+    """A line that user space wrote, in words that only the kernel uses."""
+
+    signature: str
+    text: str
+    number: int
+    facility: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spoken:
+    """What was understood since the last call."""
+
+    reports: tuple[KernelReport, ...] = ()
+    load_failures: tuple[KernelReport, ...] = ()  # class module_load_failure, and lockdown's refusals of modules
+    denials: tuple[KernelReport, ...] = ()  # class lockdown_denial
+    taints: tuple[KernelReport, ...] = ()  # class module_taint
+    forgeries: tuple[Forgery, ...] = ()
+    forged: int = 0  # all of them
+    repeats: tuple[Repeat, ...] = ()
+    suppressed: int = 0  # different reports beyond what is kept in one window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Which fingerprints were told since when."""
+
+    since_usec: int = 0
+    told: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """The recogniser's memory between two calls; never changed in place."""
+
+    open: tuple[Draft, ...] = ()
+    cut: LogLine | None = None
+    cut_at: int = 0
+    count: int = 0
+    panicked: bool = False
+    tail: LogLine | None = None  # the last record: a continuation may follow
+    heard_usec: int = 0
+    window: Window = Window()
+    dedupe: bool = True  # False: every report is told (saved logs)
+
+    @property
+    def wants_all(self) -> bool:
+        """Whether a report is open: then every record counts, not only those that the prefilter picks."""
+        return bool(self.open) or self.cut is not None
+
+
+def recognise(state: State, lines: Iterable[LogLine], now_usec: int = 0) -> tuple[State, Spoken]:
+    """Take in lines in the order the kernel wrote them; `now_usec` is any clock that :func:`tick` uses too."""
+    work = Work(
+        open=[draft.copy() for draft in state.open],
+        cut=state.cut,
+        cut_at=state.cut_at,
+        count=state.count,
+        panicked=state.panicked,
+    )
+    sayings: list[KernelReport] = []
+    forgeries: list[Forgery] = []
+    forged = 0
+    heard = False
+    for line in lines:
+        if not line.from_kernel:
+            forgery = _forgery(line)
+            forged += forgery is not None
+            if forgery is not None and len(forgeries) < MAX_FORGERIES:
+                forgeries.append(forgery)
+            continue
+        heard = True
+        for text in _texts(line.text):
+            saying = work.take(line, text)
+            if saying is not None:
+                sayings.append(_saying(line, text, saying))
+    if work.cut is not None and not work.open and work.count - work.cut_at > 12:
+        work.cut = None
+    state = replace(state, heard_usec=now_usec if heard else state.heard_usec)
+    return _settle(state, work, sayings, tuple(forgeries), forged, now_usec)
+
+
+def tick(state: State, now_usec: int) -> tuple[State, Spoken]:
+    """Close what has been silent for a second."""
+    if not state.wants_all or now_usec - state.heard_usec < SILENCE_USEC:
+        return state, Spoken()
+    return flush(state, now_usec)
+
+
+def flush(state: State, now_usec: int = 0) -> tuple[State, Spoken]:
+    """Close everything: the log is over."""
+    work = Work(open=[draft.copy() for draft in state.open], count=state.count, panicked=state.panicked)
+    work.close_all()
+    return _settle(state, work, [], (), 0, now_usec)
+
+
+def _settle(
+    state: State, work: Work, sayings: list[KernelReport], forgeries: tuple[Forgery, ...], forged: int, now_usec: int
+) -> tuple[State, Spoken]:
+    reports = [draft.report() for draft in work.closed]
+    window, told, repeats, suppressed = _told(state, reports, now_usec)
+    new = replace(
+        state,
+        open=tuple(work.open),
+        cut=work.cut,
+        cut_at=work.cut_at,
+        count=work.count,
+        panicked=work.panicked,
+        window=window,
+    )
+    return new, Spoken(
+        reports=told,
+        repeats=repeats,
+        suppressed=suppressed,
+        forgeries=forgeries,
+        forged=forged,
+        load_failures=tuple(one for one in sayings if one.reason is not None),
+        denials=tuple(one for one in sayings if one.klass is ReportClass.LOCKDOWN_DENIAL),
+        taints=tuple(one for one in sayings if one.klass is ReportClass.MODULE_TAINT),
+    )
+
+
+def _told(
+    state: State, reports: list[KernelReport], now_usec: int
+) -> tuple[Window, tuple[KernelReport, ...], tuple[Repeat, ...], int]:
+    if not state.dedupe or not reports:
+        return state.window, tuple(reports), (), 0
+    window = state.window
+    if now_usec - window.since_usec >= WINDOW_USEC:
+        window = Window(since_usec=now_usec)
+    counts = dict(window.told)
+    told: list[KernelReport] = []
+    again: dict[str, Repeat] = {}
+    suppressed = 0
+    for report in reports:
+        print_ = report.fingerprint
+        if print_ in counts:
+            counts[print_] += 1
+            count = again[print_].count + 1 if print_ in again else 1
+            again[print_] = Repeat(
+                fingerprint=print_, signature=report.signature, klass=report.klass, module=report.module, count=count
+            )
+        elif len(counts) >= MAX_DISTINCT:
+            suppressed += 1
+        else:
+            counts[print_] = 0
+            told.append(report)
+    return replace(window, told=MappingProxyType(counts)), tuple(told), tuple(again.values()), suppressed
+
+
+def _texts(text: str) -> list[str]:
+    if "\\x" not in text:
+        return [text]
+    # Records keep what printk was given: tabs, and line feeds inside one record, escaped by safe_text().
+    return [part for part in text.replace("\\x09", " ").replace("\\x0d", "").split("\\x0a") if part] or [""]
+
+
+def _forgery(line: LogLine) -> Forgery | None:
+    found = match(_texts(line.text)[0])
+    if found is None or found.signature.weak or found.signature.stage in (Stage.LINE, Stage.SAYING):
+        return None
+    return Forgery(
+        signature=found.signature.name, text=bounded(line.text, 240), number=line.number, facility=line.facility or 0
+    )
+
+
+def _saying(line: LogLine, text: str, found: Match) -> KernelReport:
+    signature = found.signature
+    groups = {key.rstrip("23456789"): value for key, value in found.groups.items() if value is not None}
+    module, symbol = groups.get("module"), groups.get("symbol")
+    title = (
+        signature.title.format_map({"symbol": symbol or "", **groups}) if "{" in signature.title else signature.title
+    )
+    return KernelReport(
+        klass=signature.klass,
+        signature=signature.name,
+        severity=signature.severity,
+        reason=signature.reason,
+        title=title if module is None else f"{title}: {module}",
+        fingerprint=saying_fingerprint(signature.klass.value, signature.name, module, symbol),
+        first_line=line.number,
+        last_line=line.number,
+        module=module,
+        symbol=symbol,
+        comm=groups.get("comm"),
+        module_reason=None if module is None else FaultReason.NAMED,
+        printk_usec=line.printk_usec,
+        evidence=(bounded(text, 240),),
+    )

@@ -1,0 +1,151 @@
+"""Input and output errors of disks, and of what lies between disks and file systems.
+
+Kernel files: block/blk-mq.c, fs/buffer.c, drivers/ata/libata-eh.c, drivers/scsi/, drivers/nvme/, drivers/mmc/,
+drivers/md/. Floppy drives are left out: virtual machines have one that is not there, and every boot tries it.
+"""
+
+from kmodmon.model.event import Severity
+from kmodmon.model.report import ReportClass
+from kmodmon.signatures.signature import BUS, DEV, Signature, Stage
+
+_IO = ReportClass.IO_ERROR
+_DISK = "Check the disk (smartctl, cables, the controller's log) and that the backups are good."
+
+
+def _line(name: str, title: str, contains: tuple[str, ...], pattern: str, help_: str, origin: str) -> Signature:
+    return Signature(
+        name=name,
+        klass=_IO,
+        severity=Severity.ERROR,
+        stage=Stage.LINE,
+        title=title,
+        contains=contains,
+        pattern=pattern,
+        help=help_,
+        advice=_DISK,
+        origin=origin,
+    )
+
+
+SIGNATURES: tuple[Signature, ...] = (
+    _line(
+        "block_io_error", "I/O error on {dev}",
+        ("/O error, dev ", " error, dev "),
+        r"(?:<\d>)?(?:blk_update_request: |print_req_error: |end_request: )?(?:operation not supported|timeout|"
+        r"recoverable transport|"
+        r"critical (?:space allocation|target|nexus|medium)|protection|resource|device (?:offline|resource|busy)|"
+        r"zone (?:active|open)|[Ii]/O|"
+        rf"invalid|nonblocking retry|dm internal retry|unknown) ?(?:error)?,? ?(?:error, )?dev (?!fd\d){DEV}, sector "
+        r"\d+",
+        "A disk could not read or write some sectors.", "block/blk-mq.c blk_print_req_error()",
+    ),
+    _line(
+        "buffer_io_error", "buffer I/O error on {dev}",
+        ("uffer I/O error on dev", "lost page write due to I/O", "lost async page write", "lost sync page write"),
+        rf"(?:<\d>)?(?:Buffer I/O error on dev(?:ice)? (?!fd\d){DEV}|lost page write due to I/O error on "
+        r"(?!fd\d)(?P<dev2>\S+))",
+        "Data of a disk could not be read, or could not be written and is lost.", "fs/buffer.c buffer_io_error()",
+    ),
+    _line(
+        "ata_exception", "ATA error",
+        ("exception Emask ", "failed command: ", "COMRESET failed", "reset failed, giving up",
+        "limiting SATA link speed",
+         ": disabled", "revalidation failed", "failed to IDENTIFY"),
+        r"ata\d+(?:\.\d+)?: (?:exception Emask |failed command: |COMRESET failed|(?:hard|soft)?reset failed, giving up|"
+        r"reset failed, giving up|disabled$|error: \{ UNC|revalidation failed|failed to IDENTIFY|NCQ disabled due to "
+        r"excessive)",
+        "A disk on an ATA port reported an error, or did not answer.", "drivers/ata/libata-eh.c ata_eh_link_report()",
+    ),
+    _line(
+        "ide_error", "IDE error",
+        ("_intr: ", "dma_timer_expiry", "lost interrupt", "status error: status="),
+        r"hd[a-z]: (?:\w+_intr: (?:status|error)=0x(?!51 \{ DriveReady SeekComplete \})|dma_timer_expiry|lost "
+        r"interrupt|status (?:error|timeout): status=)",
+        "A disk on an IDE port reported an error, or did not answer.", "drivers/ide/",
+    ),
+    _line(
+        "scsi_sense", "SCSI error: {kind}",
+        ("Medium Error", "Hardware Error", "hostbyte=", "Unrecovered read error", "edium Error", "Unhandled error code",
+         "Unhandled sense code", "Write error", "ardware Error"),
+        r"(?:<\d>)?(?:sd|sr|st|ses|scsi|ch) ?[\d:]*:? ?(?:\[\w+\] )?(?:tag#\d+ )?(?:CDB: .*)?(?P<kind>Sense Key : "
+        r"(?:Medium|Hardware) Error|"
+        r"Add\. Sense: (?:Unrecovered read error|Write error|No additional sense information$|Internal target "
+        r"failure|Peripheral device write fault)|"
+        r"FAILED Result: hostbyte=DID_(?!OK)\w+|Result: hostbyte=DID_(?:ERROR|BAD_TARGET|NO_CONNECT|TIME_OUT|ABORT|"
+        r"RESET|TRANSPORT_DISRUPTED|TRANSPORT_FAILFAST)|"
+        r"FAILED Result: hostbyte=DID_OK|Unhandled (?:error|sense) code)",
+        "A SCSI disk reported an error.", "drivers/scsi/scsi_logging.c, drivers/scsi/constants.c",
+    ),
+    _line(
+        "scsi_offline", "disk taken offline",
+        ("rejecting I/O to ", "evice offlined", "Device offlined", "killing request", "timing out command",
+        "I/O to dead device"),
+        r"(?:sd|sr|scsi|st) ?[\d:]*:? ?(?:\[\w+\] )?(?:rejecting I/O to (?:offline|dead) device|[Dd]evice offlined|"
+        r"killing request|timing out command|"
+        r"scsi: Device offlined)",
+        "A disk did not answer and was given up.", "drivers/scsi/scsi_lib.c, drivers/scsi/scsi_error.c",
+    ),
+    _line(
+        "nvme_error", "NVMe error: {kind}",
+        ("nvme",),
+        r"nvme(?:\d+n\d+|\d+c\d+n\d+| nvme\d+)?:? (?:[\da-f:.]+: )?(?P<kind>controller is down|I/O (?:tag )?\d+.* "
+        r"timeout\b|Device not ready|Removing after probe failure|"
+        r"Device shutdown incomplete|frozen state error|Disabling device after reset failure|failed to reset|Abort "
+        r"status|I/O Cmd\(0x|"
+        r"I/O timeout|resetting controller due to|Reset failure|Identify Controller failed|Could not set queue count|"
+        r"failed to mark controller|"
+        r"Removing controller after probe failure|unable to read|I/O error|disabling device|QID Timeout|completing|"
+        r"(?:Read|Write|Flush|Admin Cmd|Compare|Dataset Management|Identify|Cmd)\w*\(0x[0-9a-f]+\)(?: @ LBA)?)",
+        "An NVMe disk reported an error, or did not answer.",
+        "drivers/nvme/host/pci.c nvme_timeout(), nvme_warn_reset()",
+    ),
+    _line(
+        "mmc_error", "MMC error",
+        ("mmc",),
+        r"(?:mmcblk\d+\w*|mmc\d+): (?:Timeout waiting for hardware|error -\d+ (?:transferring data|requesting status|"
+        r"sending (?:stop|read)|whilst)|timed out sending|"
+        r"recovery failed|cache flush error|unrecoverable|running CQE recovery|cmdq error|tried to HW reset|Card "
+        r"stuck|I/O error|"
+        r"unable to (?:set|read)|CRC error|Internal clock never|Reset 0x\w+ never completed|Controller never "
+        r"released|Got data interrupt|"
+        r"card never left busy|retrying because a re-tune|error -\d+ doing|unspecified timeout|r/w command failed)",
+        "A memory card reported an error, or did not answer.", "drivers/mmc/core/block.c, drivers/mmc/host/sdhci.c",
+    ),
+    _line(
+        "md_failure", "RAID: disk failure",
+        ("Disk failure on ", "unrecoverable I/O", "read error not correct", "md/raid"),
+        r"(?:md/raid[\w:/ -]*: ?|raid\d+: ?|md: ?|md\d+: ?){1,2}(?:\S+: )?(?:Disk failure on |[\w-]+: unrecoverable "
+        r"I/O|unrecoverable I/O|read error not correct|"
+        r"(?:too many|Too many) read errors|not enough operational|Cannot continue operation|super_written gets "
+        r"error|rescheduling sector|"
+        r"redirecting sector|raid array is not clean.*cannot)",
+        "A disk of a RAID array failed.", "drivers/md/raid1.c, raid5.c, md.c",
+    ),
+    _line(
+        "dm_error", "device mapper: {kind}",
+        ("device-mapper: ",),
+        r"device-mapper: (?P<kind>multipath: (?:\S+: )?Failing path|thin: .*(?:aborting|failed|out of (?:data|"
+        r"metadata) space|switching pool to (?:read-only|failure))|"
+        r"verity: \S+: (?:data|metadata) block \d+ is corrupted|verity-fec: .*(?:failed|corrupted)|integrity: "
+        r".*(?:[Cc]hecksum failed|MISMATCH)|crypt: .*INTEGRITY AEAD ERROR|"
+        r"raid\d*: .*(?:failed|Failed|faulty)|cache: .*(?:aborting|fail)|space map .*: (?:unable|too many)|block "
+        r"manager: .*(?:validator check failed|bad checksum)|"
+        r"btree spine: node_check failed|snapshots: Invalidating snapshot|array: .*check failed|writecache.*[Ii]/O "
+        r"error)",
+        "A mapped disk (multipath, thin, verity, RAID) reported an error.", "drivers/md/dm-*.c",
+    ),
+    _line(
+        "beyond_end", "access beyond the end of {dev}",
+        ("attempt to access beyond end of device",),
+        r"(?:(?P<comm>[^\s:]{1,16}): )?attempt to access beyond end of device",
+        "Something asked for sectors that the disk does not have; a file system may be larger than its partition.",
+        "block/blk-core.c bio_check_eod()",
+    ),
+    _line(
+        "ubi_error", "UBI error",
+        ("ubi", "UBI error"),
+        r"(?:ubi\d+ error|UBI error)(?: \(pid \d+\))?: ",
+        "Flash memory reported an error.", "drivers/mtd/ubi/",
+    ),
+)  # fmt: skip
+_ = BUS

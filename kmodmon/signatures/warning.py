@@ -1,0 +1,109 @@
+"""WARN(): something that developers hold to be impossible has happened and the kernel went on.
+
+Kernel files: kernel/panic.c __warn(), lib/bug.c; the specific ones stand in the tables of their themes, before these.
+"""
+
+from kmodmon.model.event import Severity
+from kmodmon.model.report import ReportClass
+from kmodmon.signatures.signature import FUNC, PLACE, Signature, Stage
+
+_WHO = r"(?:CPU: \d+ PID: \d+ )?"
+_ADVICE = "Read the lines above and below: the function and the module are where to ask. The kernel goes on."
+
+
+def warning_at(files: str) -> str:
+    """Give the pattern of a WARN banner raised in source files that match `files`, in every wording."""
+    return (
+        rf"(?:<\d>)?WARNING: {_WHO}(?:\[.*?\] )?(?:at )?(?P<file>(?:[\w./+@~-]*/)?(?:{files})):(?P<line>\d+)"
+        rf"(?:[ /](?:at )?{FUNC})?"
+    )
+
+
+SIGNATURES: tuple[Signature, ...] = (
+    Signature(
+        name="warning", klass=ReportClass.WARNING, severity=Severity.WARNING,
+        title="WARNING at {file}",
+        contains=("WARNING: ",),
+        pattern=rf"(?:<\d>)?WARNING: (?:CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) )?(?:\[.*?\] )?(?:at )?{PLACE}(?:[ "
+        rf"/](?:at )?{FUNC})?",
+        help="WARN(): something that developers hold to be impossible has happened; the kernel went on.",
+        advice=_ADVICE,
+        origin="kernel/panic.c __warn()",
+        wording="<= 6.18 `WARNING: CPU: N PID: N at FILE:LINE FUNC`; since 6.19 `WARNING: FILE:LINE at FUNC, CPU#N: "
+        "COMM/PID`;"
+        " <= 3.11 `WARNING: at FILE:LINE FUNC()`",
+    ),
+    Signature(
+        name="warning", klass=ReportClass.WARNING, severity=Severity.WARNING,
+        title="WARNING",
+        contains=("WARNING: ",),
+        pattern=rf"(?:<\d>)?WARNING: (?:CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) )?(?:\[.*?\] )?at {FUNC}",
+        help="WARN(): something that developers hold to be impossible has happened; the kernel went on.",
+        advice=_ADVICE,
+        origin="kernel/panic.c __warn()",
+        wording="kernel without CONFIG_DEBUG_BUGVERBOSE",
+    ),
+    Signature(
+        name="warning_split", klass=ReportClass.WARNING, severity=Severity.WARNING,
+        title="WARNING",
+        contains=("WARNING: ",),
+        pattern=r"WARNING: CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) at\b",
+        help="WARN(): something that developers hold to be impossible has happened; the kernel went on.",
+        advice=_ADVICE,
+        origin="kernel/panic.c __warn()",
+        wording="a banner that was cut or wrapped after `at`",
+    ),
+    Signature(
+        name="badness", klass=ReportClass.WARNING, severity=Severity.WARNING,
+        title="Badness",
+        contains=("Badness ", "BUG: warning at ", "BUG: at "),
+        pattern=rf"(?:<\d>)?(?:Badness (?:in (?P<function2>\w+) )?at|BUG: warning at|BUG: at) (?:{PLACE}|{FUNC})",
+        help="WARN(): something that developers hold to be impossible has happened; the kernel went on.",
+        advice=_ADVICE,
+        origin="lib/kernel/dump_stack.c, include/asm-generic/bug.h",
+        wording="`Badness in FUNC at FILE:LINE` (<= 2.6.17, powerpc longer), `BUG: warning at` (2.6.18), `BUG: at` "
+        "(<= 2.6.22)",
+    ),
+    Signature(
+        name="unwinder", klass=ReportClass.WARNING, severity=Severity.WARNING,
+        title="WARNING: {what}",
+        contains=("WARNING: kernel stack ", "WARNING: stack ", "WARNING: unrecognized unwind"),
+        pattern=r"WARNING: (?P<what>kernel stack (?:regs|frame pointer)|stack (?:recursion|going in the wrong "
+        r"direction\?)|"
+        r"unrecognized unwind stack type)\b",
+        help="The unwinder found a stack that does not look like one.",
+        advice="Harmless by itself; with a fault near by, the stack was damaged.",
+        origin="arch/x86/kernel/unwind_frame.c, unwind_orc.c",
+    ),
+    Signature(
+        name="kmemcheck", klass=ReportClass.WARNING, severity=Severity.WARNING,
+        title="WARNING: kmemcheck",
+        contains=("WARNING: kmemcheck: ",),
+        pattern=r"WARNING: kmemcheck: Caught ",
+        help="Kernel code read memory that was never written.",
+        advice=_ADVICE,
+        origin="arch/x86/mm/kmemcheck/error.c",
+        wording="2.6.31 to 4.14",
+    ),
+    Signature(
+        name="netdev_watchdog", klass=ReportClass.OTHER, severity=Severity.WARNING, stage=Stage.PREFACE, weak=True,
+        title="NETDEV WATCHDOG: transmit queue timed out ({driver})",
+        contains=("NETDEV WATCHDOG: ",),
+        pattern=r"(?:[\w.-]+ [\w:.-]+ (?P<dev>\S+): )?NETDEV WATCHDOG: (?:(?P<dev2>\S+) \((?P<driver>[\w-]*)\): |"
+        r"CPU: \d+: )?"
+        r"transmit (?:queue \d+ )?timed out",
+        help="A network card did not report packets as sent for seconds.",
+        advice="Look at the link, the cable, the card's firmware and its driver.",
+        origin="net/sched/sch_generic.c dev_watchdog()",
+        wording="since 6.6 a line of its own, before that the text of a WARN()",
+    ),
+    Signature(
+        name="assertion", klass=ReportClass.OTHER, severity=Severity.ERROR, stage=Stage.PREFACE, weak=True,
+        title="assertion failed",
+        contains=("ssertion failed",),
+        pattern=r"(?:XFS(?: \([^)]*\))?: |\[drm\] |BTRFS: |assertion|ASSERTION)?\s?[Aa]ssertion [Ff]ailed[:!( ]",
+        help="A developer's assertion about the kernel's own state did not hold.",
+        advice=_ADVICE,
+        origin="fs/xfs/xfs_message.c asswarn()",
+    ),
+)  # fmt: skip
