@@ -3,13 +3,14 @@
 from dataclasses import dataclass, replace
 
 from kmodmon.model.event import Event
-from kmodmon.model.observation import Seen, Tick
+from kmodmon.model.observation import LogRead, Seen, Tick
 from kmodmon.model.outcome import Read
 from kmodmon.model.recent import expire, stamp
 from kmodmon.model.reduce import reduce
 from kmodmon.model.state import State
-from kmodmon.model.taint import explain, notice_clues
+from kmodmon.model.taint import Clue, explain, notice_clues
 from kmodmon.model.tally import tally
+from kmodmon.signatures.hear import hear, heard_nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +24,9 @@ class Rules:
 def step(state: State, seen: Seen, rules: Rules) -> tuple[State, tuple[Event, ...]]:
     """The next state and what happened, from one look at one source."""
     state, changed = reduce(state, seen)
-    state, explained = _ledger(state, changed, seen)
-    events = changed + explained
+    state, spoken, clues = _hear(state, seen)
+    state, explained = _ledger(state, changed + spoken, clues, seen)
+    events = changed + spoken + explained
     counts = tally(state.counts, events)
     stamps = stamp(state.stamps, events, rules.recent_series)
     if isinstance(seen.outcome, Read) and isinstance(seen.outcome.value, Tick):
@@ -32,7 +34,20 @@ def step(state: State, seen: Seen, rules: Rules) -> tuple[State, tuple[Event, ..
     return replace(state, counts=counts, stamps=stamps), events
 
 
-def _ledger(state: State, events: tuple[Event, ...], seen: Seen) -> tuple[State, tuple[Event, ...]]:
-    taint = notice_clues(state.taint, events)
+def _hear(state: State, seen: Seen) -> tuple[State, tuple[Event, ...], tuple[Clue, ...]]:
+    match seen.outcome:
+        case Read(LogRead(records=records)):
+            said = hear(state.log, state.hearing, records, seen.at)
+        case Read(Tick()) if state.hearing is not None:
+            said = heard_nothing(state.log, state.hearing, seen.at)
+        case _:
+            return state, (), ()
+    return replace(state, log=said.account, hearing=said.hearing), said.events, said.clues
+
+
+def _ledger(
+    state: State, events: tuple[Event, ...], clues: tuple[Clue, ...], seen: Seen
+) -> tuple[State, tuple[Event, ...]]:
+    taint = notice_clues(state.taint, events, clues)
     taint, explained = explain(taint, seen.at)
     return (state if taint is state.taint else replace(state, taint=taint)), explained

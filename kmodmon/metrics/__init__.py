@@ -1,6 +1,6 @@
 """Layer 2: what is exposed. One table a file; every file of this room is listed here, and nowhere else."""
 
-from kmodmon.metrics import modules, own, parameters, posture, sources, taint
+from kmodmon.metrics import log, modules, own, parameters, posture, sources, taint
 from kmodmon.metrics.metric import Metric
 
 METRICS: tuple[Metric, ...] = (
@@ -9,5 +9,6 @@ METRICS: tuple[Metric, ...] = (
     *taint.METRICS,
     *posture.METRICS,
     *parameters.METRICS,
+    *log.METRICS,
     *own.METRICS,
 )

@@ -6,6 +6,7 @@ They are written in the transaction of the events they belong to, so that after 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from kmodmon.model.log import account_from_json, account_to_json
 from kmodmon.model.posture import facts_from_json
 from kmodmon.model.recent import stamps_from_json, stamps_to_json
 from kmodmon.model.remembered import inventory_from_json, inventory_to_json, taint_from_json, taint_to_json
@@ -42,6 +43,12 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         part=lambda state: state.posture.facts,
         save=lambda state: dict(state.posture.facts),
         load=lambda state, saved: replace(state, posture=replace(state.posture, facts=facts_from_json(saved))),
+    ),
+    Checkpoint(
+        section="log",
+        part=lambda state: state.log,
+        save=lambda state: account_to_json(state.log),
+        load=lambda state, saved: replace(state, log=account_from_json(saved)),
     ),
     Checkpoint(
         section="counts",

@@ -40,6 +40,7 @@ class EventType(enum.StrEnum):
     TAINT_ADDED = "TaintAdded"
     TAINT_CLEARED = "TaintCleared"
     LOCKDOWN_CHANGED = "LockdownChanged"
+    LOCKDOWN_DENIED = "LockdownDenied"
     MODULES_DISABLED = "ModulesDisabled"
     SIGNATURE_ENFORCEMENT_CHANGED = "SignatureEnforcementChanged"
     POSTURE_CHANGED = "PostureChanged"

@@ -1,0 +1,110 @@
+"""Metrics of the kernel log: every record is counted by level and origin, and every loss."""
+
+from collections.abc import Iterable
+
+from kmodmon.metrics.metric import Kind, Metric, Sample, stamped
+from kmodmon.model.log import KERNEL, LEVELS, USER
+from kmodmon.model.report import LoadFailure
+from kmodmon.model.state import State
+from kmodmon.model.tally import Labels
+from kmodmon.signatures.table import SIGNATURES
+
+_KMSG = "/dev/kmsg"
+_REPORTS = tuple(dict.fromkeys(signature.name for signature in SIGNATURES if not signature.klass.is_saying))
+_REASONS = (*(reason.value for reason in LoadFailure), "init_failed")
+
+
+def _records(state: State) -> Iterable[Sample]:
+    zeros = {(level, origin): 0 for origin in (KERNEL, USER) for level in LEVELS}
+    return (((level, origin), float(count)) for (level, origin), count in {**zeros, **state.log.records}.items())
+
+
+def _reports(state: State) -> Iterable[Sample]:
+    counts = dict.fromkeys(_REPORTS, 0)
+    for (signature,), told in state.counts.get("kmodmon_kernel_reports_total", {}).items():
+        counts[signature] = counts.get(signature, 0) + told
+    for signature, repeated in state.log.repeats.items():
+        counts[signature] = counts.get(signature, 0) + repeated
+    return (((signature,), float(count)) for signature, count in counts.items())
+
+
+def _failures(state: State) -> Iterable[Sample]:
+    counts: dict[Labels, int] = dict.fromkeys(((reason,) for reason in _REASONS), 0)
+    counts.update(state.counts.get("kmodmon_module_load_failures_total", {}))
+    return ((labels, float(count)) for labels, count in counts.items())
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        name="kmodmon_kernel_log_records_total",
+        kind=Kind.COUNTER,
+        help="Records of the kernel log read in this boot; origin user is what user space wrote into it.",
+        labels=("level", "origin"),
+        interface=_KMSG,
+        bound="8 levels x 2 origins",
+        of=("log",),
+        samples=_records,
+    ),
+    Metric(
+        name="kmodmon_kernel_log_lost_total",
+        kind=Kind.COUNTER,
+        help="Records of the kernel log that were overwritten before they were read (gaps in the sequence numbers).",
+        interface=_KMSG,
+        of=("log",),
+        samples=lambda state: [((), float(state.log.lost))],
+    ),
+    Metric(
+        name="kmodmon_kernel_log_malformed_total",
+        kind=Kind.COUNTER,
+        help="Records of the kernel log that are not of its format.",
+        interface=_KMSG,
+        of=("log",),
+        samples=lambda state: [((), float(state.log.malformed))],
+    ),
+    Metric(
+        name="kmodmon_kernel_log_forged_total",
+        kind=Kind.COUNTER,
+        help="Lines that user space wrote into the kernel log in the words of a kernel report.",
+        interface=_KMSG,
+        of=("log",),
+        samples=lambda state: [((), float(state.log.forged))],
+    ),
+    Metric(
+        name="kmodmon_kernel_reports_total",
+        kind=Kind.COUNTER,
+        help="Reports of the kernel about its own failures, one a report and not a line, repeats included.",
+        labels=("signature",),
+        interface=_KMSG,
+        bound=f"{len(_REPORTS)} signatures",
+        of=("counts", "log"),
+        samples=_reports,
+    ),
+    Metric(
+        name="kmodmon_kernel_reports_suppressed_total",
+        kind=Kind.COUNTER,
+        help="Different reports in a storm beyond those that are told one by one.",
+        interface=_KMSG,
+        of=("log",),
+        samples=lambda state: [((), float(state.log.suppressed))],
+    ),
+    Metric(
+        name="kmodmon_kernel_report_timestamp_seconds",
+        help="When a kind of report last named a module (empty: none), kept for retention.recent.",
+        labels=("signature", "module"),
+        interface=_KMSG,
+        absent="no report within retention.recent",
+        bound="retention.max_series",
+        of=("stamps",),
+        samples=stamped("kmodmon_kernel_report_timestamp_seconds"),
+    ),
+    Metric(
+        name="kmodmon_module_load_failures_total",
+        kind=Kind.COUNTER,
+        help="Module loads that the kernel refused or that failed, by reason.",
+        labels=("reason",),
+        interface="/dev/kmsg, tracefs module events",
+        bound=f"{len(_REASONS)} reasons",
+        of=("counts",),
+        samples=_failures,
+    ),
+)
