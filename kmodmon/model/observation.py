@@ -88,6 +88,14 @@ class ParametersRead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogRead:
+    """Records of /dev/kmsg as read() gave them, in order. Empty: the log could be opened."""
+
+    records: tuple[bytes, ...]
+    too_long: int = 0  # records that did not fit the buffer and are lost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
     """Time passed: what waits for silence or for age is settled. Comes once a second while anything waits."""
 
@@ -103,6 +111,7 @@ Observation: TypeAlias = (
     | CountersRead
     | LivepatchesRead
     | ParametersRead
+    | LogRead
     | Tick
 )
 

@@ -11,6 +11,7 @@ from kmodmon.model.observation import (
     KernelRead,
     LivepatchesRead,
     LockdownRead,
+    LogRead,
     ModulesRead,
     Observation,
     ParametersRead,
@@ -69,8 +70,8 @@ def _observation(state: State, seen: Observation, at: Instant) -> Reduced:
             return _posture(replace(state, kernel=kernel), state.posture, at)
         case LockdownRead() | SwitchesRead() | SecureBootRead() | CountersRead() | LivepatchesRead():
             return _posture(state, _posture_part(state.posture, seen), at)
-        case Tick():
-            return state, ()
+        case LogRead() | Tick():
+            return state, ()  # the pipeline hears the log, and what waits for silence
 
 
 def _parameters(state: State, table: ParameterTable, at: Instant) -> Reduced:

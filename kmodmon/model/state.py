@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from kmodmon.model.inventory import EMPTY_INVENTORY, Inventory
 from kmodmon.model.kernel import Kernel
+from kmodmon.model.log import NO_LOG, Hearing, LogAccount
 from kmodmon.model.own import NOTHING_OWN, Own
 from kmodmon.model.parameters import UNREAD_PARAMETERS, ParameterTable
 from kmodmon.model.posture import UNREAD_POSTURE, Posture
@@ -32,6 +33,8 @@ class State:
     kernel: Kernel | None = None
     posture: Posture = UNREAD_POSTURE
     parameters: ParameterTable = UNREAD_PARAMETERS
+    log: LogAccount = NO_LOG
+    hearing: Hearing | None = None
     own: Own = NOTHING_OWN
     counts: Counts = field(default_factory=lambda: NO_COUNTS)
     stamps: Stamps = NO_STAMPS
@@ -39,4 +42,4 @@ class State:
     @property
     def waits(self) -> bool:
         """Whether something here waits for time to pass, so that ticks must come every second."""
-        return bool(self.taint.pending)
+        return bool(self.taint.pending) or (self.hearing is not None and self.hearing.waits)

@@ -108,9 +108,9 @@ def taint_read(taint: TaintState, value: int, at: Instant, resumed: bool) -> tup
     )
 
 
-def notice_clues(taint: TaintState, events: Iterable[Event]) -> TaintState:
-    """Remember what the events could explain."""
-    found = tuple(clue for event in events if (clue := _clue(event)) is not None)
+def notice_clues(taint: TaintState, events: Iterable[Event], clues: tuple[Clue, ...] = ()) -> TaintState:
+    """Remember what the events could explain, and clues that are no event."""
+    found = (*clues, *(clue for event in events if (clue := _clue(event)) is not None))
     return replace(taint, clues=(*taint.clues, *found)[-MAX_CLUES:]) if found else taint
 
 

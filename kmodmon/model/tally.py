@@ -61,7 +61,6 @@ COUNTED: tuple[Counted, ...] = (
         types=frozenset({EventType.KERNEL_REPORT}),
         labels=lambda event: (text_field(event, "signature"),),
     ),
-    Counted(counter="kmodmon_kernel_log_forged_total", types=frozenset({EventType.LOG_FORGED})),
 )
 
 
