@@ -4,13 +4,11 @@ Interfaces: /lib/modules/RELEASE/modules.builtin (Documentation/kbuild/kbuild.rs
 /proc/modules; sysfs shows only those with a parameter, a version or a driver. Fixed for a boot, read every hour.
 """
 
-from collections.abc import Iterator
-
 from kmodmon.kernel.builtin import parse_builtin
 from kmodmon.kernel.error import ParseError
-from kmodmon.kernel.text import safe_text
+from kmodmon.kernel.sysmodule import module_name
 from kmodmon.model.observation import BuiltinRead
-from kmodmon.model.outcome import Read
+from kmodmon.model.outcome import Failed, Read
 from kmodmon.root import Root
 from kmodmon.sources.source import Look, PollSource, Reader, Surroundings
 
@@ -26,22 +24,24 @@ def read_builtin(root: Root) -> Look:
     directories = root.directories(root.sys(b"module"))
     if not isinstance(directories, Read):
         return Look(outcome=directories)
-    in_sysfs = {
-        safe_text(name) for name in directories.value if not root.exists(root.sys(b"module", name, b"initstate"))
+    names = {
+        module_name(name) for name in directories.value if not root.exists(root.sys(b"module", name, b"initstate"))
     }
-    return Look(outcome=Read(BuiltinRead(names=frozenset(in_sysfs | set(_listed(root))))))
+    try:
+        return Look(outcome=Read(BuiltinRead(names=frozenset(names | set(_listed(root))))))
+    except ParseError as error:
+        return Look(outcome=Failed(str(error)))
 
 
-def _listed(root: Root) -> Iterator[str]:
+def _listed(root: Root) -> tuple[str, ...]:
     release = root.text(root.proc(b"sys", b"kernel", b"osrelease"))
-    if release is None:
-        return
-    outcome = root.read(b"/".join((root.modules, release.encode(), b"modules.builtin")))
-    if isinstance(outcome, Read):
-        try:
-            yield from parse_builtin(outcome.value)
-        except ParseError:
-            return
+    if release is None or "/" in release:
+        return ()
+    match root.read(b"/".join((root.modules, release.encode(), b"modules.builtin"))):
+        case Read(raw):
+            return parse_builtin(raw)
+        case _:
+            return ()
 
 
 SOURCE = PollSource(
