@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PIECE_BYTES = 131072
+PIECE_BYTES = 32768
 """What one connection may hold of an answer that its client does not take, besides what the kernel holds."""
 
 KINDS = 64
@@ -118,13 +118,12 @@ class App:
         headers = [(b"content-length", str(length).encode()), (b"date", self._now())]
         headers += _head(response, self._watch.current().config.headers)
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        body = iter(()) if request.method == "HEAD" else pieces(response.blocks, PIECE_BYTES)
-        piece = next(body, b"")
-        while (following := next(body, None)) is not None:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-            piece = following
-            await asyncio.sleep(0)  # others have their turn, and asyncio learns here that the client is gone
-        await send({"type": "http.response.body", "body": piece, "more_body": False})
+        left = 0 if request.method == "HEAD" else length
+        for piece in pieces(response.blocks, PIECE_BYTES) if left else (b"",):
+            left -= len(piece)
+            await send({"type": "http.response.body", "body": piece, "more_body": left > 0})
+            if left > 0:
+                await asyncio.sleep(0)  # others have their turn, and asyncio learns here that the client is gone
 
     def _now(self) -> bytes:
         second = self._clock.now().realtime_usec // 1_000_000
