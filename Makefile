@@ -23,5 +23,11 @@ test: $(VENV)/.test  ## set up all that is needed and run the tests (lint and ty
 	$(BIN)/python tests/tools.py
 	$(BIN)/python -m pytest $(ARGS)
 
+generate: $(VENV)/.test  ## write the files that are made from declarations
+	$(BIN)/python -m tests.generate
+
+bench: $(VENV)/.test  ## print what kmodmon costs against its peers, as ratios
+	$(BIN)/python -m tests.bench
+
 clean:           ## remove what the other targets made inside the tree
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache

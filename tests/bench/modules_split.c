@@ -1,4 +1,5 @@
-/* Reads a module list and splits every line at blanks, N times: the anchor for the steady poll. Prints CPU microseconds a pass. */
+/* Reads a module list and splits every line at blanks, N times: the anchor for the steady poll.
+ * Prints CPU microseconds a pass. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,0 +1,74 @@
+"""Files that are made from declarations and committed: `make generate` writes them, a test compares them.
+
+A line of FILES is one generated file, a line of README_PARTS one part of README.md between
+`<!-- generated: NAME -->` and `<!-- end: NAME -->`.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from kmodmon.cli import VERBS
+from kmodmon.config_writer import markdown_table
+from kmodmon.metrics import METRICS
+from kmodmon.metrics.reference import reference
+from kmodmon.sources import FOLLOWED, POLLED
+from kmodmon.sources.source import EventSource, PollSource
+
+ROOT = Path(__file__).parent.parent
+
+
+def sources_table() -> str:
+    """The sources as Markdown."""
+    sources: tuple[PollSource | EventSource, ...] = (*POLLED, *FOLLOWED)
+    rows = (
+        f"| `{source.name}` | {'<br>'.join(f'`{path}`' for path in source.interfaces)} | {source.grant} |"
+        for source in sources
+    )
+    return "\n".join(("| source | reads | if it is missing |", "|---|---|---|", *rows)) + "\n"
+
+
+def commands_table() -> str:
+    """The commands as Markdown."""
+    rows = (f"| `kmodmon {verb.name}` | {verb.help} |" for verb in VERBS)
+    return "\n".join(("| command | does |", "|---|---|", *rows)) + "\n"
+
+
+FILES: Mapping[str, Callable[[], str]] = {
+    "grafana/METRICS.md": lambda: reference(METRICS),
+    "README.md": lambda: readme((ROOT / "README.md").read_text()),
+}
+README_PARTS: Mapping[str, Callable[[], str]] = {
+    "commands": commands_table,
+    "sources": sources_table,
+    "settings": markdown_table,
+}
+
+
+def readme(text: str) -> str:
+    """README with its generated parts made anew."""
+    for name, make in README_PARTS.items():
+        part = re.compile(rf"(<!-- generated: {name} -->\n).*?(<!-- end: {name} -->)", re.DOTALL)
+        text, count = part.subn(partial(_filled, make()), text)
+        assert count == 1, f"README.md has no generated part called {name}"
+    return text
+
+
+def _filled(content: str, found: re.Match[str]) -> str:
+    return f"{found[1]}\n{content}\n{found[2]}"
+
+
+def main() -> None:
+    """Write every generated file."""
+    for name, make in FILES.items():
+        content = make()
+        path = ROOT / name
+        if not path.exists() or path.read_text() != content:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+            print(f"wrote {name}")
+
+
+if __name__ == "__main__":
+    main()
