@@ -222,7 +222,8 @@ class Engine:
             delay = RETRY_FIRST
             at = self.clock.now()
             self.feed(Seen(source=source.name, at=at, outcome=look.outcome, lost=look.lost, unreadable=look.unreadable))
-            self.wake(source.wakes)
+            if not look.quiet:
+                self.wake(source.wakes)
 
         while True:
             try:
@@ -245,6 +246,8 @@ class Engine:
 
     def _ticked(self) -> None:
         self.feed(Seen(source="clock", at=self.clock.now(), outcome=Read(Tick())))
+        if self.state.lifecycle.waits:
+            self.wake(("modules",))  # what is open about a module is settled by a second look
         self._schedule_tick()
 
 

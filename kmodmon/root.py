@@ -40,10 +40,11 @@ class Root:
     pstore: bytes = b"/sys/fs/pstore"
     kallsyms: bytes = b"/proc/kallsyms"
     failures: Mapping[bytes, int] = field(default_factory=lambda: MappingProxyType({}))
+    live: bool = True  # False: a recorded machine, where nothing happens and nothing may be written
 
     def failing(self, failures: Mapping[bytes, int]) -> "Root":
         """The same root, on which reading these paths fails with these errno numbers, as on the recorded machine."""
-        return replace(self, failures=failures)
+        return replace(self, failures=failures, live=False)
 
     def proc(self, *parts: bytes) -> bytes:
         """A path below procfs."""
@@ -105,6 +106,33 @@ class Root:
         """Open an interface that is followed rather than read (kmsg, trace_pipe); raises OSError."""
         self._refuse_recorded(path)
         return os.open(path, flags | os.O_CLOEXEC)
+
+    def write(self, path: bytes, text: bytes) -> None:
+        """Write a control file of our own tracefs instance, the one thing that kmodmon sets up; raises OSError."""
+        self._refuse_dead(path)
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, text)
+        finally:
+            os.close(fd)
+
+    def make_directory(self, path: bytes) -> bool:
+        """Make a directory (which makes a tracefs instance); False when it was there. Raises OSError."""
+        self._refuse_dead(path)
+        try:
+            os.mkdir(path, 0o750)
+        except FileExistsError:
+            return False
+        return True
+
+    def remove_directory(self, path: bytes) -> None:
+        """Remove a directory (which removes a tracefs instance); raises OSError."""
+        self._refuse_dead(path)
+        os.rmdir(path)
+
+    def _refuse_dead(self, path: bytes) -> None:
+        if not self.live:
+            raise OSError(errno.EROFS, "a recorded machine is not written to", os.fsdecode(path))
 
     def _refuse_recorded(self, path: bytes) -> None:
         if self.failures and (number := self.failures.get(path)):

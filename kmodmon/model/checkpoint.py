@@ -9,7 +9,14 @@ from dataclasses import dataclass, replace
 from kmodmon.model.log import account_from_json, account_to_json
 from kmodmon.model.posture import facts_from_json
 from kmodmon.model.recent import stamps_from_json, stamps_to_json
-from kmodmon.model.remembered import inventory_from_json, inventory_to_json, taint_from_json, taint_to_json
+from kmodmon.model.remembered import (
+    inventory_from_json,
+    inventory_to_json,
+    lifecycle_from_json,
+    lifecycle_to_json,
+    taint_from_json,
+    taint_to_json,
+)
 from kmodmon.model.state import State
 from kmodmon.model.tally import counts_from_json, counts_to_json
 from kmodmon.model.units import JsonObject
@@ -31,6 +38,12 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         part=lambda state: state.inventory.loaded,
         save=lambda state: inventory_to_json(state.inventory),
         load=lambda state, saved: replace(state, inventory=inventory_from_json(saved)),
+    ),
+    Checkpoint(
+        section="lifecycle",
+        part=lambda state: (state.lifecycle.trace_usec, state.lifecycle.builds, state.lifecycle.hiding),
+        save=lambda state: lifecycle_to_json(state.lifecycle),
+        load=lambda state, saved: replace(state, lifecycle=lifecycle_from_json(saved)),
     ),
     Checkpoint(
         section="taint",

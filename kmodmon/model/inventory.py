@@ -51,18 +51,38 @@ class Module:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """What tells one build of a module from another, and what is said of it when it goes; None as in its attributes."""
+
+    taint: str = ""
+    version: str | None = None
+    srcversion: str | None = None
+    build_id: str | None = None
+    instance: int | None = None
+
+
+UNKNOWN_BUILD = Build()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """How a module came in, as far as it was witnessed; kept for as long as it is loaded."""
+    """How a module came in, as far as it was witnessed; kept until its unload is known, even while nothing lists it."""
 
     before_start: bool  # it was there at our first look in this boot
     while_down: bool = False  # it came while kmodmon was not running
     at: Instant | None = None  # None: nobody saw the moment
     actor: Actor | None = None
+    init_usec: int | None = None  # how long init ran
+    witnesses: tuple[str, ...] = ("list",)  # list, uevent, trace: who told of it
+    build: Build = UNKNOWN_BUILD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """Every module of the kernel. `support` is None until read, False for a kernel without loadable modules."""
+    """Every module of the kernel. `support` is None until read, False for a kernel without loadable modules.
+
+    `loaded` also names modules that the list does not: those whose unload nobody has seen.
+    """
 
     support: bool | None = None
     modules: Mapping[str, Module] = field(default_factory=lambda: MappingProxyType({}))
@@ -72,3 +92,14 @@ class Inventory:
 
 
 EMPTY_INVENTORY = Inventory()
+
+
+def build_of(module: Module) -> Build:
+    """What is to be remembered of a module as it is listed now."""
+    return Build(
+        taint=module.taint,
+        version=module.attributes.version,
+        srcversion=module.attributes.srcversion,
+        build_id=module.attributes.build_id,
+        instance=module.attributes.instance,
+    )

@@ -1,16 +1,16 @@
-"""The inventory from one reading to the next: what came, what went, what is another module of the same name."""
+"""What is said of modules: how far they are trusted, and the events of their lives."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 
 from kmodmon.kernel.modules import ModuleState
-from kmodmon.model.event import Event, EventType, Severity
-from kmodmon.model.inventory import Inventory, Loaded, Module, Signature
-from kmodmon.model.observation import ModulesRead
+from kmodmon.model.event import Actor, Event, EventType, Severity
+from kmodmon.model.inventory import Build, Loaded, Module, Signature
 from kmodmon.model.units import Instant, JsonValue
 
 _TAINT_SEVERITY = (("F", Severity.ERROR), ("E", Severity.WARNING), ("O", Severity.WARNING), ("P", Severity.WARNING))
+INIT_FAILED = "init_failed"  # a reason of kmodmon_module_load_failures_total
+UNKNOWN_REASON = "unknown"
 
 
 def trust(module: Module) -> Signature:
@@ -18,110 +18,119 @@ def trust(module: Module) -> Signature:
 
     On a kernel without CONFIG_MODULE_SIG no module gets an E; the examiner's verdict replaces this one there.
     """
-    return Signature.UNSIGNED if "E" in module.taint else Signature.VALID
+    return trust_of_taint(module.taint)
 
 
-def modules_read(
-    inventory: Inventory, read: ModulesRead, at: Instant, *, resumed: bool
-) -> tuple[Inventory, tuple[Event, ...]]:
-    """Fold one consistent reading of the module list. `resumed`: `inventory` is from an earlier run of this boot."""
-    if read.modules is inventory.modules and inventory.support:
-        return inventory, ()
-    if inventory.support is None and not resumed:
-        loaded = {name: Loaded(before_start=True) for name in read.modules}
-        return _with(inventory, read, loaded), ()
-    while_down = inventory.support is None
-    gone, came, changed = _compare(inventory.modules, read.modules)
-    if not (gone or came or changed) and not while_down:
-        return _with(inventory, read, inventory.loaded), ()
-    loaded = {name: how for name, how in inventory.loaded.items() if name in read.modules and name not in came}
-    for name in came:
-        loaded[name] = Loaded(before_start=False, while_down=while_down, at=None if while_down else at)
-    events = (
-        *(unloaded_event(inventory.modules[name], at, while_down=while_down) for name in gone),
-        *(loaded_event(read.modules[name], at, while_down=while_down) for name in came),
-        *(_changed_event(inventory.modules[name], read.modules[name], at) for name in changed),
-    )
-    return _with(inventory, read, loaded), events
+def trust_of_taint(taint: str) -> Signature:
+    """The same of a module that only its taint letters are known of, because it came and went unlisted."""
+    return Signature.UNSIGNED if "E" in taint else Signature.VALID
 
 
-def _with(inventory: Inventory, read: ModulesRead, loaded: Mapping[str, Loaded]) -> Inventory:
-    return replace(inventory, support=True, modules=read.modules, loaded=loaded, skipped=read.skipped)
-
-
-def _compare(
-    before: Mapping[str, Module], after: Mapping[str, Module]
-) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    gone = [name for name in before if name not in after]
-    came = [name for name in after if name not in before]
-    changed = []
-    for name, now in after.items():
-        was = before.get(name)
-        if was is None or was is now:
-            continue
-        if was.attributes.instance != now.attributes.instance and None not in (
-            was.attributes.instance,
-            now.attributes.instance,
-        ):
-            gone.append(name)
-            came.append(name)
-        if identity(was) != identity(now) or was.taint != now.taint:
-            changed.append(name)
-    return tuple(gone), tuple(came), tuple(changed)
-
-
-def identity(module: Module) -> tuple[str | None, str | None]:
-    """What tells one build of a module from another: srcversion and build-id, None where the kernel has none."""
-    return module.attributes.srcversion, module.attributes.build_id
-
-
-def loaded_event(module: Module, at: Instant, *, while_down: bool = False) -> Event:
-    """A module that was not there is there."""
-    severity = next((level for letter, level in _TAINT_SEVERITY if letter in module.taint), Severity.INFO)
+def loaded_event(name: str, how: Loaded, at: Instant, module: Module | None, evidence: tuple[str, ...]) -> Event:
+    """A module that was not there is there. `module`: as listed, None when no look at the list ever saw it."""
+    taint = how.build.taint
+    severity = next((level for letter, level in _TAINT_SEVERITY if letter in taint), Severity.INFO)
     fields: dict[str, JsonValue] = {
-        "signature": trust(module).value,
-        "taints": module.taint,
-        "size": module.size,
-        "state": module.state.value,
-        "version": module.attributes.version,
-        "srcversion": module.attributes.srcversion,
-        "build_id": module.attributes.build_id,
+        "signature": trust_of_taint(taint).value,
+        "taints": taint,
+        "size": None if module is None else module.size,
+        "state": None if module is None else module.state.value,
+        "version": how.build.version,
+        "srcversion": how.build.srcversion,
+        "build_id": how.build.build_id,
+        "init_ms": _milliseconds(how.init_usec),
+        "witnesses": list(how.witnesses),
+    }
+    if how.while_down:
+        fields["while_down"] = True
+    return Event(
+        type=EventType.MODULE_LOADED, at=at, severity=severity, module=name, actor=how.actor, evidence=evidence,
+        fields=MappingProxyType(fields),
+    )  # fmt: skip
+
+
+def unloaded_event(
+    name: str, how: Loaded, at: Instant, actor: Actor | None, evidence: tuple[str, ...], *, while_down: bool = False
+) -> Event:
+    """A module that was there is gone."""
+    fields: dict[str, JsonValue] = {
+        "taints": how.build.taint,
+        "srcversion": how.build.srcversion,
+        "lifetime_ms": _lifetime(how, at),
     }
     if while_down:
         fields["while_down"] = True
     return Event(
-        type=EventType.MODULE_LOADED, at=at, severity=severity, module=module.name, fields=MappingProxyType(fields),
-        evidence=("/proc/modules",),
+        type=EventType.MODULE_UNLOADED, at=at, module=name, actor=actor, evidence=evidence,
+        fields=MappingProxyType(fields),
     )  # fmt: skip
 
 
-def unloaded_event(module: Module, at: Instant, *, while_down: bool = False) -> Event:
-    """A module that was there is gone."""
-    fields: dict[str, JsonValue] = {"taints": module.taint, "srcversion": module.attributes.srcversion}
-    if while_down:
+def transient_event(name: str, how: Loaded, at: Instant, actor: Actor | None, evidence: tuple[str, ...]) -> Event:
+    """A module's whole life, from load to unload, passed between two looks at the list."""
+    fields: dict[str, JsonValue] = {
+        "signature": trust_of_taint(how.build.taint).value,
+        "taints": how.build.taint,
+        "loaded": None if how.at is None else how.at.realtime_usec,
+        "lifetime_ms": _lifetime(how, at),
+        "unloaded_by": None if actor is None else actor.name,
+    }
+    return Event(
+        type=EventType.MODULE_TRANSIENT, at=at, severity=Severity.NOTICE, module=name, actor=how.actor,
+        evidence=evidence, fields=MappingProxyType(fields),
+    )  # fmt: skip
+
+
+def load_failed_event(
+    name: str, how: Loaded, noticed: Instant, reason: str, error: int | None, evidence: tuple[str, ...]
+) -> Event:
+    """A load came to nothing after the kernel had taken the module in. `error`: what init returned, None if unknown."""
+    fields: dict[str, JsonValue] = {
+        "reason": reason,
+        "taints": how.build.taint,
+        "error": error,
+        "witnesses": list(how.witnesses),
+    }
+    if how.while_down:
         fields["while_down"] = True
     return Event(
-        type=EventType.MODULE_UNLOADED, at=at, module=module.name, fields=MappingProxyType(fields),
-        evidence=("/proc/modules",),
+        type=EventType.MODULE_LOAD_FAILED, at=how.at or noticed, severity=Severity.WARNING, module=name,
+        actor=how.actor, evidence=evidence, fields=MappingProxyType(fields),
     )  # fmt: skip
 
 
-def _changed_event(was: Module, now: Module, at: Instant) -> Event:
+def changed_event(name: str, was: Build, now: Build, at: Instant, evidence: tuple[str, ...], *, loaded: bool) -> Event:
+    """The module of this name is another build than the one before, or (`loaded`) changed while it was loaded."""
     return Event(
         type=EventType.MODULE_CHANGED,
         at=at,
-        severity=Severity.WARNING,
-        module=now.name,
+        severity=Severity.WARNING if loaded else Severity.NOTICE,
+        module=name,
         fields={
-            "old_srcversion": was.attributes.srcversion,
-            "srcversion": now.attributes.srcversion,
-            "old_build_id": was.attributes.build_id,
-            "build_id": now.attributes.build_id,
+            "old_srcversion": was.srcversion,
+            "srcversion": now.srcversion,
+            "old_build_id": was.build_id,
+            "build_id": now.build_id,
             "old_taints": was.taint,
             "taints": now.taint,
+            "while_loaded": loaded,
         },
-        evidence=("/proc/modules", "/sys/module"),
+        evidence=evidence,
     )
+
+
+def is_other_build(was: Build, now: Build) -> bool:
+    """Whether two builds differ in what the kernel tells of both of them."""
+    pairs = ((was.srcversion, now.srcversion), (was.build_id, now.build_id))
+    return any(before is not None and after is not None and before != after for before, after in pairs)
+
+
+def contradiction_event(name: str, kind: str, at: Instant, evidence: tuple[str, ...]) -> Event:
+    """Witnesses of one module's life do not agree: something is hidden, forged, or unknown to us."""
+    return Event(
+        type=EventType.WITNESS_CONTRADICTED, at=at, severity=Severity.ERROR, module=name, evidence=evidence,
+        fields={"kind": kind},
+    )  # fmt: skip
 
 
 def count_states(modules: Iterable[Module]) -> Mapping[ModuleState, int]:
@@ -130,3 +139,11 @@ def count_states(modules: Iterable[Module]) -> Mapping[ModuleState, int]:
     for module in modules:
         counts[module.state] += 1
     return counts
+
+
+def _milliseconds(usec: int | None) -> float | None:
+    return None if usec is None else round(usec / 1000, 3)
+
+
+def _lifetime(how: Loaded, until: Instant) -> float | None:
+    return None if how.at is None else _milliseconds(until.monotonic_usec - how.at.monotonic_usec)

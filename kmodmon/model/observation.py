@@ -13,6 +13,7 @@ from kmodmon.model.outcome import Outcome
 from kmodmon.model.parameters import ParameterTable
 from kmodmon.model.posture import Switches
 from kmodmon.model.units import Instant
+from kmodmon.model.witness import TraceHeard, UeventsHeard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +113,8 @@ Observation: TypeAlias = (
     | LivepatchesRead
     | ParametersRead
     | LogRead
+    | TraceHeard
+    | UeventsHeard
     | Tick
 )
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from kmodmon.model.event import Event
-from kmodmon.model.modules import modules_read
+from kmodmon.model.life import Scene
+from kmodmon.model.lifecycle import Told, modules_read, settled, trace_heard, uevents_heard, witness_lost
 from kmodmon.model.observation import (
     BuiltinRead,
     CountersRead,
@@ -24,10 +25,11 @@ from kmodmon.model.observation import (
 from kmodmon.model.outcome import Absent, Read
 from kmodmon.model.parameters import ParameterTable, parameters_changed
 from kmodmon.model.posture import Posture, posture_changed
-from kmodmon.model.source import SourceState, source_seen
+from kmodmon.model.source import NOT_READ_YET, SourceState, source_seen
 from kmodmon.model.state import State
 from kmodmon.model.taint import taint_read
 from kmodmon.model.units import Instant
+from kmodmon.model.witness import TraceHeard, UeventsHeard
 
 Reduced = tuple[State, tuple[Event, ...]]
 
@@ -37,12 +39,45 @@ def reduce(state: State, seen: Seen) -> Reduced:
     state, transitions = _source(state, seen)
     match seen.outcome:
         case Read(observation):
+            state, told = _lives(state, observation, seen)
             state, events = _observation(state, observation, seen.at)
-            return state, transitions + events
+            return state, transitions + told + events
         case Absent() if seen.source == "modules":
             return replace(state, inventory=replace(state.inventory, support=False)), transitions
+        case _ if seen.source in _WITNESSES:
+            state, told = _told(state, witness_lost(state.inventory, state.lifecycle, seen.source, _scene(state, seen)))
+            return state, transitions + told
         case _:
             return state, transitions
+
+
+_WITNESSES = frozenset({"trace", "uevent"})
+
+
+def _lives(state: State, heard: Observation, seen: Seen) -> Reduced:
+    inventory, life, scene = state.inventory, state.lifecycle, _scene(state, seen)
+    match heard:
+        case ModulesRead():
+            return _told(state, modules_read(inventory, life, heard, scene))
+        case TraceHeard():
+            return _told(state, trace_heard(inventory, life, heard, seen.lost, scene))
+        case UeventsHeard():
+            return _told(state, uevents_heard(inventory, life, heard, scene))
+        case Tick():
+            return _told(state, settled(inventory, life, scene))
+        case _:
+            return state, ()
+
+
+def _scene(state: State, seen: Seen) -> Scene:
+    trace = state.sources.get("trace")
+    expected = trace is not None and trace.last_read is None and trace.why == NOT_READ_YET
+    return Scene(at=seen.at, started=state.started, resumed=state.resumed, trace_expected=expected)
+
+
+def _told(state: State, told: Told) -> Reduced:
+    inventory, lifecycle, events = told
+    return replace(state, inventory=inventory, lifecycle=lifecycle), events
 
 
 def _source(state: State, seen: Seen) -> Reduced:
@@ -56,9 +91,6 @@ def _source(state: State, seen: Seen) -> Reduced:
 
 def _observation(state: State, seen: Observation, at: Instant) -> Reduced:
     match seen:
-        case ModulesRead():
-            inventory, events = modules_read(state.inventory, seen, at, resumed=state.resumed)
-            return replace(state, inventory=inventory), events
         case TaintRead(value=value):
             taint, events = taint_read(state.taint, value, at, resumed=state.resumed)
             return replace(state, taint=taint), events
@@ -70,7 +102,9 @@ def _observation(state: State, seen: Observation, at: Instant) -> Reduced:
             return _posture(replace(state, kernel=kernel), state.posture, at)
         case LockdownRead() | SwitchesRead() | SecureBootRead() | CountersRead() | LivepatchesRead():
             return _posture(state, _posture_part(state.posture, seen), at)
-        case LogRead() | Tick():
+        case ModulesRead() | TraceHeard() | UeventsHeard() | Tick():
+            return state, ()  # these tell of lives
+        case LogRead():
             return state, ()  # the pipeline hears the log, and what waits for silence
 
 

@@ -1,6 +1,7 @@
-"""The inventory and the taint ledger as checkpoints: JSON, and back. Entries of another shape are dropped.
+"""The inventory, the lives of modules and the taint ledger as checkpoints: JSON, and back.
 
-A dropped entry makes the daemon know less ("before our first look"), never something false.
+Entries of another shape are dropped. A dropped entry makes the daemon know less ("before our first look"), never
+something false.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +11,8 @@ from typing import TypeVar
 
 from kmodmon.model.codec import ShapeError, actor_from_json
 from kmodmon.model.event import Actor
-from kmodmon.model.inventory import EMPTY_INVENTORY, Inventory, Loaded, Module, ModuleAttributes
+from kmodmon.model.inventory import EMPTY_INVENTORY, Build, Inventory, Loaded
+from kmodmon.model.life import HIDING, NO_LIFECYCLE, Doubt, Lifecycle
 from kmodmon.model.taint import TaintEntry, TaintState
 from kmodmon.model.units import Instant, JsonObject, JsonValue, Usec
 
@@ -18,29 +20,66 @@ T = TypeVar("T")
 
 
 def inventory_to_json(inventory: Inventory) -> JsonObject:
-    """Who was loaded, which build of it, and how it came; sizes and counts are read anew."""
-    return {
-        name: {
-            "taint": module.taint,
-            "instance": module.attributes.instance,
-            "srcversion": module.attributes.srcversion,
-            "build_id": module.attributes.build_id,
-            "version": module.attributes.version,
-            **_loaded_to_json(inventory.loaded.get(name)),
-        }
-        for name, module in inventory.modules.items()
-    }
+    """Which modules were told as loaded, which build of each, and how it came; sizes and counts are read anew."""
+    return {name: {**build_to_json(how.build), **_loaded_to_json(how)} for name, how in inventory.loaded.items()}
 
 
 def inventory_from_json(document: JsonObject) -> Inventory:
     """The inventory to compare the first reading with; `support` stays None until that reading."""
-    modules: dict[str, Module] = {}
-    loaded: dict[str, Loaded] = {}
-    for name, entry in document.items():
-        if isinstance(entry, Mapping):
-            modules[name] = _module(name, entry)
-            loaded[name] = _loaded(entry)
-    return replace(EMPTY_INVENTORY, modules=MappingProxyType(modules), loaded=MappingProxyType(loaded))
+    loaded = {name: _loaded(entry) for name, entry in document.items() if isinstance(entry, Mapping)}
+    return replace(EMPTY_INVENTORY, loaded=MappingProxyType(loaded))
+
+
+def lifecycle_to_json(life: Lifecycle) -> JsonObject:
+    """How far the trace was told, the builds last told of each name, and what must still be loaded though unseen."""
+    return {
+        "trace_usec": life.trace_usec,
+        "builds": {name: build_to_json(build) for name, build in life.builds.items()},
+        "hiding": {name: [doubt.kind, instant_to_json(doubt.since)] for name, doubt in life.hiding.items()},
+    }
+
+
+def lifecycle_from_json(document: JsonObject) -> Lifecycle:
+    """What the run before left; witnesses are none of it."""
+    usec, builds, hiding = (document.get(key) for key in ("trace_usec", "builds", "hiding"))
+    known = builds.items() if isinstance(builds, Mapping) else ()
+    doubted = hiding.items() if isinstance(hiding, Mapping) else ()
+    return replace(
+        NO_LIFECYCLE,
+        trace_usec=number_or_none(usec) or 0,
+        builds=MappingProxyType({name: build_from_json(each) for name, each in known if isinstance(each, Mapping)}),
+        doubts=MappingProxyType({name: doubt for name, each in doubted if (doubt := _doubt(each)) is not None}),
+    )
+
+
+def _doubt(value: JsonValue) -> Doubt | None:
+    match value:
+        case [str(kind), since] if kind in HIDING and (at := instant_from_json(since)) is not None:
+            return Doubt(kind=kind, since=at, said=True)
+        case _:
+            return None
+
+
+def build_to_json(build: Build) -> JsonObject:
+    """One build of a module."""
+    return {
+        "taint": build.taint,
+        "instance": build.instance,
+        "srcversion": build.srcversion,
+        "build_id": build.build_id,
+        "version": build.version,
+    }
+
+
+def build_from_json(entry: JsonObject) -> Build:
+    """Undo :func:`build_to_json`; what has another shape is unknown."""
+    return Build(
+        taint=text_or_none(entry.get("taint")) or "",
+        instance=number_or_none(entry.get("instance")),
+        version=text_or_none(entry.get("version")),
+        srcversion=text_or_none(entry.get("srcversion")),
+        build_id=text_or_none(entry.get("build_id")),
+    )
 
 
 def taint_to_json(taint: TaintState) -> JsonObject:
@@ -109,37 +148,27 @@ def _quietly(parse: Callable[[], T | None]) -> T | None:
         return None
 
 
-def _loaded_to_json(loaded: Loaded | None) -> JsonObject:
-    if loaded is None:
-        return {}
+def _loaded_to_json(loaded: Loaded) -> JsonObject:
     return {
         "before_start": loaded.before_start,
         "while_down": loaded.while_down,
         "at": instant_to_json(loaded.at),
         "actor": None if loaded.actor is None else loaded.actor.to_json(),
+        "init_usec": loaded.init_usec,
+        "witnesses": list(loaded.witnesses),
     }
 
 
 def _loaded(entry: Mapping[str, JsonValue]) -> Loaded:
+    witnesses = entry.get("witnesses")
     return Loaded(
         before_start=entry.get("before_start") is not False,
         while_down=entry.get("while_down") is True,
         at=instant_from_json(entry.get("at")),
         actor=actor_or_none(entry.get("actor")),
-    )
-
-
-def _module(name: str, entry: Mapping[str, JsonValue]) -> Module:
-    return Module(
-        name=name,
-        size=0,
-        taint=text_or_none(entry.get("taint")) or "",
-        attributes=ModuleAttributes(
-            instance=number_or_none(entry.get("instance")),
-            version=text_or_none(entry.get("version")),
-            srcversion=text_or_none(entry.get("srcversion")),
-            build_id=text_or_none(entry.get("build_id")),
-        ),
+        init_usec=number_or_none(entry.get("init_usec")),
+        witnesses=tuple(str(name) for name in witnesses) if isinstance(witnesses, list) else ("list",),
+        build=build_from_json(entry),
     )
 
 

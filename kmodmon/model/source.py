@@ -7,6 +7,8 @@ from kmodmon.model.event import Event, EventType, Severity
 from kmodmon.model.outcome import Absent, Failed, Read
 from kmodmon.model.units import Instant
 
+NOT_READ_YET = "not read yet"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceState:
@@ -15,7 +17,7 @@ class SourceState:
     name: str
     present: bool = False
     up: bool = False
-    why: str = "not read yet"
+    why: str = NOT_READ_YET
     last_read: Instant | None = None  # last success
     lost: int = 0  # records, datagrams or trace events that the kernel dropped before we read them
     unreadable: int = 0  # things inside the interface that could not be read (a parameter, an attribute)

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from kmodmon.model.inventory import EMPTY_INVENTORY, Inventory
 from kmodmon.model.kernel import Kernel
+from kmodmon.model.life import NO_LIFECYCLE, Lifecycle
 from kmodmon.model.log import NO_LOG, Hearing, LogAccount
 from kmodmon.model.own import NOTHING_OWN, Own
 from kmodmon.model.parameters import UNREAD_PARAMETERS, ParameterTable
@@ -29,6 +30,7 @@ class State:
     resumed: bool = False  # an earlier run of this boot left its facts behind
     sources: Mapping[str, SourceState] = field(default_factory=lambda: MappingProxyType({}))
     inventory: Inventory = EMPTY_INVENTORY
+    lifecycle: Lifecycle = NO_LIFECYCLE
     taint: TaintState = UNREAD_TAINT
     kernel: Kernel | None = None
     posture: Posture = UNREAD_POSTURE
@@ -42,4 +44,4 @@ class State:
     @property
     def waits(self) -> bool:
         """Whether something here waits for time to pass, so that ticks must come every second."""
-        return bool(self.taint.pending) or (self.hearing is not None and self.hearing.waits)
+        return bool(self.taint.pending) or self.lifecycle.waits or (self.hearing is not None and self.hearing.waits)

@@ -3,7 +3,7 @@
 Order matters: what explains is read before what it explains, so `kernel` comes first and `modules` before `taint`.
 """
 
-from kmodmon.sources import builtin, kernel, kmsg, modules, parameters, posture, taint
+from kmodmon.sources import builtin, kernel, kmsg, modules, parameters, posture, taint, trace, uevent
 from kmodmon.sources.source import EventSource, PollSource
 
 POLLED: tuple[PollSource, ...] = (
@@ -14,4 +14,4 @@ POLLED: tuple[PollSource, ...] = (
     parameters.SOURCE,
     builtin.SOURCE,
 )
-FOLLOWED: tuple[EventSource, ...] = (kmsg.SOURCE,)
+FOLLOWED: tuple[EventSource, ...] = (trace.SOURCE, uevent.SOURCE, kmsg.SOURCE)

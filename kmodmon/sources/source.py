@@ -22,6 +22,7 @@ class Look:
     outcome: Outcome[Observation]
     lost: int = 0
     unreadable: int = 0
+    quiet: bool = False  # of an event source: it is well, and nothing happened that other sources should be read for
 
 
 class Reader(Protocol):

@@ -1,0 +1,216 @@
+"""/proc/PID: the process behind a trace event, captured at once, because it may exit within a millisecond.
+
+Interfaces (proc(5)), through psutil: stat, status, comm, exe, cmdline; directly: loginuid, cgroup, status of a thread.
+`exe` needs the rights of ptrace (the same user, or CAP_SYS_PTRACE); the rest is world readable unless procfs is mounted
+with hidepid. Absent: the process exited.
+
+Facts the code below is written from:
+
+- A trace event names a thread, by its id in the initial pid namespace. procfs of any other pid namespace (a container
+  without the host's) would name other processes: there is no kthreadd with pid 2 there, and nothing is looked up.
+- A pid is used again: a process that started after the event is another one. Its name may have changed by exec since;
+  for an event that waited in the buffer, another name means another process.
+- modprobe as the kernel runs it for request_module() (kernel/module/kmod.c) is `modprobe -q -- ALIAS`, a child of a
+  kernel thread, without a login; the process that asked is another one, and waits.
+- Arguments are redacted as parameters are: `insmod x.ko psk=...` must not bring a key into the history.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import psutil
+
+from kmodmon.clock import Clock
+from kmodmon.kernel.cgroup import Cgroup, parse_cgroup
+from kmodmon.kernel.error import ParseError
+from kmodmon.kernel.parameter import REDACTED, is_secret
+from kmodmon.kernel.task_status import TaskStatus, parse_task_status
+from kmodmon.kernel.text import bounded, safe_text
+from kmodmon.model.event import Actor, Process
+from kmodmon.model.outcome import Read
+from kmodmon.root import Root
+from kmodmon.settings import Settings
+
+T = TypeVar("T")
+
+_KTHREADD = 2
+_NO_LOGIN = 0xFFFFFFFF
+_PARENTS_MAX = 8
+_ARGUMENTS_MAX, _ARGUMENT_MAX = 32, 256
+_REMEMBERED = 512
+_STALE = 2.0  # seconds after which an event's task may be another one
+_SLACK = 1.0  # seconds: create times count clock ticks from a boot time that is itself rounded
+_KERNELS_MODPROBE = ("-q", "--")  # kernel/module/kmod.c call_modprobe()
+
+
+class Actors:
+    """Looks up processes of one host, and remembers those it saw begin to run a tool of kmod's."""
+
+    def __init__(self, root: Root, settings: Settings, clock: Clock) -> None:
+        psutil.PROCFS_PATH = os.fsdecode(root.procfs)
+        self._root = root
+        self._settings = settings
+        self._clock = clock
+        self.resolves = settings.actor.enabled and _is_initial_pid_namespace(root)
+        self._started: OrderedDict[int, tuple[Actor, str | None]] = OrderedDict()
+        self._parents: OrderedDict[int, tuple[float, Process, int]] = OrderedDict()
+
+    def capture(self, tid: int, comm: str | None, monotonic_usec: int) -> tuple[Actor, str | None]:
+        """Look the task up now: the actor, and what the kernel told it to load if it is the kernel's own modprobe.
+
+        `exited`: it is gone, and only what the event said is known.
+        """
+        found = self._look(tid, comm, monotonic_usec) if self.resolves else None
+        if found is not None:
+            return found
+        started = self._started.get(tid)
+        if started is not None and comm in (None, started[0].process.comm):
+            return started
+        return Actor(process=Process(pid=tid, comm=comm), exited=self.resolves), None
+
+    def started(self, tid: int, comm: str | None, monotonic_usec: int) -> Actor:
+        """Look up a task that has just begun to run a tool of kmod's, and remember it: it may not live to be seen."""
+        found = self.capture(tid, comm, monotonic_usec)
+        if not found[0].exited:
+            _remember(self._started, tid, found)
+        return found[0]
+
+    def _look(self, tid: int, comm: str | None, monotonic_usec: int) -> tuple[Actor, str | None] | None:
+        status = self._status(tid)  # first and in one read, because it holds what an exit would take away: the uid
+        if status is None:
+            return None
+        comm = status.comm if comm is None else comm
+        now = self._clock.now()
+        if comm != status.comm and now.monotonic_usec - monotonic_usec > _STALE * 1e6:
+            return None
+        try:
+            process = psutil.Process(status.process)
+            if process.create_time() > now.back_to(monotonic_usec).seconds + _SLACK:
+                return None  # the id was used again
+        except (psutil.Error, OSError, ValueError):
+            return self._actor(status, Process(pid=status.process, comm=comm), ()), None
+        with process.oneshot():
+            arguments = _optional(process.cmdline)
+            described = self._process(status.process, comm, arguments, _optional(process.exe))
+        return self._actor(status, described, tuple(self._ancestors(status.parent))), _asked_for(arguments)
+
+    def _actor(self, status: TaskStatus, process: Process, parents: tuple[Process, ...]) -> Actor:
+        cgroup = self._cgroup(status.process)
+        return Actor(
+            process=process,
+            uid=status.uid,
+            login_uid=self._login_uid(status.process),
+            parents=parents,
+            unit=None if cgroup is None else cgroup.unit,
+            cgroup=None if cgroup is None else cgroup.path,
+            container=None if cgroup is None else cgroup.container,
+        )
+
+    def _process(self, pid: int, comm: str, arguments: Sequence[str] | None, exe: str | None) -> Process:
+        shown = arguments if arguments and self._settings.actor.arguments else None
+        return Process(
+            pid=pid,
+            comm=comm,
+            exe=_text(exe) if exe else None,
+            cmdline=None if shown is None else tuple(self._redacted([_text(argument) for argument in shown])),
+        )
+
+    def _redacted(self, arguments: Sequence[str]) -> Iterator[str]:
+        # `name=value` as insmod and modprobe take it; `--name value` hides what follows.
+        hide = False
+        for argument in arguments[:_ARGUMENTS_MAX]:
+            name, equals, _ = argument.partition("=")
+            secret = self._is_secret(name.lstrip("-"))
+            if hide:
+                yield REDACTED
+            elif equals and secret:
+                yield f"{bounded(name, _ARGUMENT_MAX)}={REDACTED}"
+            else:
+                yield bounded(argument, _ARGUMENT_MAX)
+            hide = not hide and not equals and secret and argument.startswith("-")
+        if len(arguments) > _ARGUMENTS_MAX:
+            yield "…"
+
+    def _is_secret(self, name: str) -> bool:
+        wanted = self._settings.parameters
+        names = {name, name.rpartition(".")[2]}
+        hidden = any(is_secret(each, wanted.redact) for each in names)
+        return hidden and not any(is_secret(each, wanted.redact_allow) for each in names)
+
+    def _ancestors(self, parent: int) -> Iterator[Process]:
+        for _ in range(_PARENTS_MAX):
+            found = self._parent(parent) if parent > 0 else None
+            if found is None:
+                return
+            process, parent = found
+            yield process
+
+    def _parent(self, pid: int) -> tuple[Process, int] | None:
+        # The same shell runs many an insmod: what is known of a living parent is not read again.
+        try:
+            process = psutil.Process(pid)
+            created = process.create_time()
+            known = self._parents.get(pid)
+            if known is not None and known[0] == created:
+                return known[1], known[2]
+            status = self._status(pid)
+            if status is None:
+                return None
+            with process.oneshot():
+                found = self._process(pid, status.comm, _optional(process.cmdline), _optional(process.exe))
+        except (psutil.Error, OSError, ValueError):
+            return None
+        _remember(self._parents, pid, (created, found, status.parent))
+        return found, status.parent
+
+    def _status(self, tid: int) -> TaskStatus | None:
+        return _status(self._root, tid)
+
+    def _login_uid(self, pid: int) -> int | None:
+        text = self._root.text(self._root.proc(b"%d" % pid, b"loginuid"))
+        uid = int(text) if text is not None and text.isdecimal() else _NO_LOGIN
+        return None if uid == _NO_LOGIN else uid
+
+    def _cgroup(self, pid: int) -> Cgroup | None:
+        outcome = self._root.read(self._root.proc(b"%d" % pid, b"cgroup"), limit=1 << 16)
+        return parse_cgroup(outcome.value) if isinstance(outcome, Read) else None
+
+
+def _remember(known: OrderedDict[int, T], key: int, value: T) -> None:
+    known[key] = value
+    known.move_to_end(key)
+    if len(known) > _REMEMBERED:
+        known.popitem(last=False)
+
+
+def _status(root: Root, tid: int) -> TaskStatus | None:
+    outcome = root.read(root.proc(b"%d" % tid, b"status"), limit=1 << 16)
+    try:
+        return parse_task_status(outcome.value) if isinstance(outcome, Read) else None
+    except ParseError:
+        return None
+
+
+def _is_initial_pid_namespace(root: Root) -> bool:
+    status = _status(root, _KTHREADD)
+    return status is not None and (status.comm, status.parent) == ("kthreadd", 0)
+
+
+def _asked_for(arguments: Sequence[str] | None) -> str | None:
+    if arguments is None or len(arguments) != 4 or tuple(arguments[1:3]) != _KERNELS_MODPROBE:
+        return None
+    return bounded(_text(arguments[3]), _ARGUMENT_MAX)
+
+
+def _optional(ask: Callable[[], T]) -> T | None:
+    # None: not ours to know (exe without the rights of ptrace), or it exited meanwhile.
+    try:
+        return ask()
+    except (psutil.Error, OSError, ValueError):
+        return None
+
+
+def _text(text: str) -> str:
+    return safe_text(os.fsencode(text))

@@ -1,0 +1,249 @@
+"""tracefs events/module: every load, unload and autoload request, with its time and the task behind it.
+
+Interfaces: include/trace/events/{module,initcall,sched}.h in an instance of our own (`tracefs`). An event's task is
+looked up the moment the event is read.
+
+Facts the code below is written from:
+
+- module_load comes before init and is the last to be heard of a load that fails in it; initcall_finish, which only
+  modules cause after boot, says what init returned.
+- A read gives one page at most; 0 bytes, which is no end, after tracing_on was switched off.
+- What an earlier run left in the buffer is older than our start; if its clock was another one it cannot be dated.
+- Autoload requests can be caused by any user as fast as it likes: the number of tasks looked up for them is bounded.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from kmodmon.kernel.taint import letters
+from kmodmon.kernel.trace import TraceEvent, parse_trace, split_stream
+from kmodmon.model.event import Actor, Process
+from kmodmon.model.outcome import Absent, Read
+from kmodmon.model.units import Usec
+from kmodmon.model.witness import TraceEntry, TraceHeard, TraceKind
+from kmodmon.root import Root
+from kmodmon.sources.source import Emit, EventSource, Look, Surroundings
+from kmodmon.sources.tracefs import Instance
+
+if TYPE_CHECKING:
+    from kmodmon.sources.actor import Actors
+
+_READS = 64  # pages in one turn of the loop
+_READS_ALL = 1 << 16  # pages of a whole buffer, at start and at the end
+_REST_MAX = 1 << 16  # bytes of an unfinished line
+_RETRY = 60.0
+_PAUSE = 1.0
+_CHECK = 10.0
+_REQUESTS_A_SECOND = 20
+_KINDS = {kind.value: kind for kind in TraceKind}
+
+
+class Follower:
+    """Follows trace_pipe of an instance and hands on what it says."""
+
+    def __init__(self, instance: Instance, actors: "Actors", emit: Emit) -> None:
+        self._instance = instance
+        self._actors = actors
+        self._emit = emit
+        self._rest = b""
+        self._second, self._looked_up = 0, 0
+        self._loop = asyncio.get_running_loop()
+        self._broken: asyncio.Future[None] = self._loop.create_future()
+        dated = instance.readable_clock() or not instance.adopted
+        self._fd = instance.open_pipe()
+        try:
+            self._drain(adopted=instance.adopted, dated=dated, reads=_READS_ALL)
+            instance.set_up()
+        except OSError:
+            os.close(self._fd)
+            raise
+
+    async def follow(self) -> None:
+        """Follow until cancelled, which removes the instance; raises OSError when it can no longer be read."""
+        self._begin()
+        self._loop.add_reader(self._fd, self._readable)
+        try:
+            while not self._broken.done():
+                await asyncio.wait((self._broken,), timeout=_CHECK)
+                self._check()
+            self._broken.result()
+        except asyncio.CancelledError:
+            self._instance.switch_off()
+            with suppress(OSError):
+                self._drain(reads=_READS_ALL)
+            self._close()
+            self._instance.remove()
+            raise
+        finally:
+            self._close()
+
+    def _begin(self, *, lost: int = 0) -> None:
+        began = TraceHeard(began=True, tells_init=self._instance.tells_init)
+        self._emit(Look(outcome=Read(began), lost=lost))
+
+    def _check(self) -> None:
+        # Anybody who is root may switch our events off (`trace-cmd reset` does it to every instance).
+        if self._broken.done():
+            return
+        if self._instance.is_intact():
+            self._drain()  # nothing may wait in the pipe that is older than this verdict
+            self._emit(Look(outcome=Read(TraceHeard(intact=True)), quiet=True))
+        else:
+            self._instance.set_up()
+            self._begin(lost=1)
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            self._loop.remove_reader(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+
+    def _readable(self) -> None:
+        try:
+            if not self._drain():
+                self._pause()
+        except OSError as error:
+            self._break(error)
+
+    def _pause(self) -> None:
+        # Readable, but nothing there: somebody switched tracing off. Do not spin; switch it on again.
+        self._loop.remove_reader(self._fd)
+        self._loop.call_later(_PAUSE, self._resume)
+
+    def _resume(self) -> None:
+        if self._broken.done() or self._fd < 0:
+            return
+        try:
+            self._instance.switch_on()
+        except OSError as error:
+            self._break(error)
+        else:
+            self._loop.add_reader(self._fd, self._readable)
+
+    def _break(self, error: OSError) -> None:
+        if not self._broken.done():
+            self._broken.set_exception(error)
+
+    def _drain(self, *, adopted: bool = False, dated: bool = True, reads: int = _READS) -> bool:
+        """Read what is there and hand it on; False when the pipe said that it has ended."""
+        data, alive = self._read(reads)
+        whole, self._rest = split_stream(self._rest + data)
+        if len(self._rest) > _REST_MAX:
+            whole, self._rest = whole + self._rest, b""
+        if not whole:
+            return alive
+        chunk = parse_trace(whole)
+        lost = chunk.lost + chunk.lost_uncounted
+        entries = tuple(self._entries(chunk.events)) if dated else ()
+        lost += 0 if dated else len(chunk.events)
+        heard = TraceHeard(entries=entries, adopted=adopted)
+        if entries or lost or chunk.skipped:
+            self._emit(Look(outcome=Read(heard), lost=lost, unreadable=len(chunk.skipped)))
+        return alive
+
+    def _read(self, reads: int) -> tuple[bytes, bool]:
+        parts: list[bytes] = []
+        for _ in range(reads):
+            try:
+                part = os.read(self._fd, _REST_MAX)
+            except BlockingIOError:
+                break
+            if not part:
+                return b"".join(parts), bool(parts)
+            parts.append(part)
+        return b"".join(parts), True
+
+    def _entries(self, events: tuple[TraceEvent, ...]) -> Iterator[TraceEntry]:
+        for event in events:
+            kind = _KINDS.get(event.event)
+            if kind is not None:
+                actor, asked_for = self._actor(kind, event)
+                yield TraceEntry(
+                    kind=kind,
+                    monotonic_usec=Usec(event.trace_usec),
+                    tid=event.tid,
+                    module=event.module or "",
+                    taint=letters(event.taints or 0) + event.unknown_taints,
+                    ret=event.ret,
+                    actor=actor,
+                    asked_for=asked_for,
+                )
+
+    def _actor(self, kind: TraceKind, event: TraceEvent) -> tuple[Actor | None, str | None]:
+        match kind:
+            case TraceKind.LOAD | TraceKind.FREE:
+                return self._actors.capture(event.tid, event.comm, event.trace_usec)
+            case TraceKind.EXEC:
+                return self._actors.started(event.tid, event.comm, event.trace_usec), None
+            case TraceKind.REQUEST if self._may_look_up(event.trace_usec):
+                return self._actors.capture(event.tid, event.comm, event.trace_usec)
+            case TraceKind.REQUEST:
+                return Actor(process=Process(pid=event.tid, comm=event.comm)), None
+            case TraceKind.INIT:
+                return None, None
+
+    def _may_look_up(self, monotonic_usec: int) -> bool:
+        second = monotonic_usec // 1_000_000
+        if second != self._second:
+            self._second, self._looked_up = second, 0
+        self._looked_up += 1
+        return self._looked_up <= _REQUESTS_A_SECOND
+
+
+async def run_trace(around: Surroundings, emit: Emit) -> None:
+    """Follow the trace until cancelled; raises OSError when the instance can be neither made nor read."""
+    absent = ""
+    while True:
+        why = _absence(around)
+        if why is None:
+            await _follow(around, emit)
+        elif why != absent:
+            emit(Look(outcome=Absent(why)))
+            absent = why
+        await asyncio.sleep(_RETRY)
+
+
+async def _follow(around: Surroundings, emit: Emit) -> None:
+    from kmodmon.sources.actor import Actors  # psutil: only the daemon needs it
+
+    settings = around.settings.trace
+    place = _place(around.root)
+    instance = Instance(around.root, place + b"/" + settings.instance.encode(), settings.buffer)
+    follower = Follower(instance, Actors(around.root, around.settings, around.clock), emit)
+    await follower.follow()
+
+
+def _absence(around: Surroundings) -> str | None:
+    if not around.settings.trace.enabled:
+        return "switched off by trace.enabled"
+    if not around.root.live:
+        return "a recorded machine has no trace to follow"
+    found = around.root.names(_place(around.root))
+    if isinstance(found, Absent):
+        return f"{found.why} (kernel without tracing, tracefs not mounted, or lockdown=confidentiality)"
+    return None
+
+
+def _place(root: Root) -> bytes:
+    # Where only debugfs is mounted, tracefs is found below it.
+    places = (root.tracefs + b"/instances", root.debugfs + b"/tracing/instances")
+    return next((place for place in places if not isinstance(root.names(place), Absent)), places[0])
+
+
+SOURCE = EventSource(
+    name="trace",
+    run=run_trace,
+    interfaces=(
+        "tracefs instances/<trace.instance>/trace_pipe",
+        "events/module/{module_load,module_free,module_request}",
+        "events/initcall/initcall_finish",
+        "events/sched/sched_process_exec of kmod's tools",
+        "/proc/<pid>/{status,stat,cmdline,exe,cgroup,loginuid}",
+    ),
+    wakes=("modules", "taint"),
+    grant="mount tracefs at /sys/kernel/tracing and use the packaged unit, which makes the instance for its user; or "
+    "as root: mkdir /sys/kernel/tracing/instances/kmodmon, and give its files to the daemon's user",
+)

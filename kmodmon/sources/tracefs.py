@@ -1,0 +1,128 @@
+"""A tracefs instance of our own: made or adopted, set up for the module loader's events, read, removed.
+
+Interface: kernel/trace/trace.c (Documentation/trace/ftrace.rst, "Instances"). The mount is 0700 root; the unit hands
+the instance over to the daemon's user. Absent: no CONFIG_TRACING, tracefs not mounted, or empty (lockdown at
+confidentiality from boot; set at run time, opening fails with EPERM but an open trace_pipe goes on).
+
+Facts the code below is written from:
+
+- mkdir in instances/ makes a buffer of 1408 KiB a CPU, to be shrunk at once. Reading trace_pipe consumes; one reader at
+  a time (EBUSY). rmdir fails while a file is open in it.
+- The buffer outlives us: what was traced after a crash is read by the next start. A clean stop removes the instance.
+- poll() waits for `buffer_percent` of the buffer unless that is 0. The clock `mono` is CLOCK_MONOTONIC; setting the
+  clock empties the buffer.
+- insmod may have exited before its event is read. Its exec is traced too, which comes some milliseconds earlier, and
+  tells who ran a load that is refused without a trace event. Only kmod's tools in the usual directories: a file name
+  that others could choose would let them write lines of their own into trace_pipe.
+"""
+
+import logging
+import os
+
+from kmodmon.kernel.error import ParseError
+from kmodmon.kernel.trace import parse_trace_clock
+from kmodmon.model.outcome import Read
+from kmodmon.root import Root
+
+log = logging.getLogger(__name__)
+
+_TOOLS = ("insmod", "modprobe", "rmmod", "kmod")
+_DIRECTORIES = ("/sbin", "/usr/sbin", "/bin", "/usr/bin")
+_EXEC_FILTER = " || ".join(f'filename == "{place}/{tool}"' for place in _DIRECTORIES for tool in _TOOLS)
+_NEEDED = (b"module/module_load", b"module/module_free")
+_EXEC, _INIT = b"sched/sched_process_exec", b"initcall/initcall_finish"
+_EXTRA = (b"module/module_request", _INIT, _EXEC)
+
+
+class Instance:
+    """Our tracefs instance: made or adopted, set up, read, removed."""
+
+    def __init__(self, root: Root, path: bytes, buffer_bytes: int) -> None:
+        self._root = root
+        self._path = path
+        self._kib = max(1, buffer_bytes // 1024)
+        self.adopted = not root.make_directory(path)
+        self.tells_init = False
+        if not self.adopted:
+            self._try(b"buffer_size_kb", b"%d" % self._kib)
+
+    def readable_clock(self) -> bool:
+        """Whether what an adopted buffer holds is timed by a clock that we understand."""
+        return self._clock() == "mono"
+
+    def open_pipe(self) -> int:
+        """Open trace_pipe without blocking; raises OSError, EBUSY when somebody else reads it."""
+        return self._root.open(self._path + b"/trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
+
+    def set_up(self) -> None:
+        """Have the events recorded; raises OSError when they are not, and we may not change it."""
+        if not self.readable_clock():
+            self._write(b"trace_clock", b"mono")
+        self._try(b"buffer_percent", b"0")
+        if self.adopted and self._number(b"buffer_size_kb") > 4 * self._kib:
+            self._try(b"buffer_size_kb", b"%d" % self._kib)
+        for event in _NEEDED:
+            self._enable(event)
+        self._try(b"events/" + _EXEC + b"/filter", _EXEC_FILTER.encode())
+        enabled = [event for event in _EXTRA if self._enabled_if_possible(event)]
+        self.tells_init = _INIT in enabled
+        self.switch_on()
+
+    def is_intact(self) -> bool:
+        """Whether all is recorded still; what may not be read is taken to be as it was."""
+        switches = (b"tracing_on", *(b"events/" + event + b"/enable" for event in _NEEDED))
+        return all(self._number(name) != 0 for name in switches)
+
+    def switch_on(self) -> None:
+        """Have tracing on; raises OSError."""
+        if self._number(b"tracing_on") != 1:
+            self._write(b"tracing_on", b"1")
+
+    def switch_off(self) -> None:
+        """Stop recording; what is recorded stays."""
+        self._try(b"tracing_on", b"0")
+
+    def remove(self) -> None:
+        """Remove the instance; one that root made for us stays, because it is not ours to remove."""
+        try:
+            self._root.remove_directory(self._path)
+        except OSError as error:
+            log.debug("%s stays: %s", os.fsdecode(self._path), error)
+
+    def _enable(self, event: bytes) -> None:
+        name = b"events/" + event + b"/enable"
+        if self._number(name) != 1:
+            self._write(name, b"1")
+
+    def _enabled_if_possible(self, event: bytes) -> bool:
+        if event == _EXEC and not self._text(b"events/" + _EXEC + b"/filter").startswith("filename =="):
+            return False  # without its filter it would record every program that is started
+        try:
+            self._enable(event)
+        except OSError as error:
+            log.debug("trace event %s is not recorded: %s", event.decode(), error)
+            return False
+        return True
+
+    def _clock(self) -> str | None:
+        outcome = self._root.read(self._path + b"/trace_clock")
+        try:
+            return parse_trace_clock(outcome.value).current if isinstance(outcome, Read) else None
+        except ParseError:
+            return None
+
+    def _text(self, name: bytes) -> str:
+        return self._root.text(self._path + b"/" + name) or ""
+
+    def _number(self, name: bytes) -> int:
+        word = self._text(name).partition(" ")[0]
+        return int(word) if word.isdecimal() else -1
+
+    def _write(self, name: bytes, text: bytes) -> None:
+        self._root.write(self._path + b"/" + name, text)
+
+    def _try(self, name: bytes, text: bytes) -> None:
+        try:
+            self._write(name, text)
+        except OSError as error:
+            log.debug("%s could not be set to %s: %s", os.fsdecode(self._path + b"/" + name), text.decode(), error)

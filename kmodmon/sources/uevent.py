@@ -1,0 +1,146 @@
+"""NETLINK_KOBJECT_UEVENT, the kernel's own group: a hint that a module came or went.
+
+Interface: lib/kobject_uevent.c, through pyroute2. Joining needs no privilege. Absent: kernel without CONFIG_NET, or a
+network namespace owned by a user namespace, which is sent nothing.
+
+Facts the code below is written from:
+
+- Only what the kernel itself sent counts: its address is (0, 1). pyroute2's own messages no longer know the sender, so
+  the datagrams are taken where its transport hands them over (`enqueue`), which saves building its messages as well.
+- After ENOBUFS pyroute2's socket is of no more use: the loss is counted, the socket made anew, the module list read.
+- Most uevents are not about modules: those cost one search for bytes and the sequence number.
+- SEQNUM counts every uevent of the system; one that went to another network namespace is a gap too. A gap therefore
+  only causes a reading, at most once a second.
+
+Importing pyroute2 imports all of it (0.11 s, 12 MiB); it is imported when the source starts, so only by the daemon.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from kmodmon.kernel.error import ParseError
+from kmodmon.kernel.uevent import is_about_modules, parse_uevent
+from kmodmon.model.outcome import Absent, Read
+from kmodmon.model.witness import Uevent, UeventsHeard
+from kmodmon.sources.source import Emit, EventSource, Look, Surroundings
+
+_KERNEL = (0, 1)  # port id and groups of the sender
+_GROUP = 1
+_GAP_PAUSE = 1.0
+_REOPEN_PAUSE = 0.1
+
+
+class Hearer:
+    """Takes datagrams, keeps those of the kernel about modules, and follows the sequence numbers."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._loop = asyncio.get_running_loop()
+        self._seqnum: int | None = None
+        self._missed = 0
+        self._said_gap = 0.0
+        self.overflow = asyncio.Event()
+
+    def opened(self, *, lost: int) -> None:
+        """Say that from now on every uevent is heard; `lost`: times the socket overflowed before."""
+        self._seqnum = None
+        self.overflow.clear()
+        self._emit(Look(outcome=Read(UeventsHeard(began=True)), lost=lost))
+
+    def take(self, datagram: bytes, address: object) -> None:
+        """Take one datagram; one without an address is the transport's word for an error (ENOBUFS)."""
+        if address is None:
+            self.overflow.set()
+        elif address == _KERNEL:
+            self._number(datagram)
+            if is_about_modules(datagram):
+                self._module(datagram)
+            elif self._missed and self._loop.time() - self._said_gap > _GAP_PAUSE:
+                self._said()
+
+    def _module(self, datagram: bytes) -> None:
+        try:
+            event = parse_uevent(datagram)
+        except ParseError:
+            self._emit(Look(outcome=Read(UeventsHeard(missed=self._taken_gap())), unreadable=1))
+            return
+        if event.module is None:
+            return
+        heard = Uevent(
+            action=event.action,
+            module=event.module,
+            synthetic=event.synthetic,
+            moved_from=event.module_old,
+        )
+        self._emit(Look(outcome=Read(UeventsHeard(events=(heard,), missed=self._taken_gap()))))
+
+    def _said(self) -> None:
+        self._said_gap = self._loop.time()
+        self._emit(Look(outcome=Read(UeventsHeard(missed=self._taken_gap()))))
+
+    def _taken_gap(self) -> int:
+        missed, self._missed = self._missed, 0
+        return missed
+
+    def _number(self, datagram: bytes) -> None:
+        digits = datagram[datagram.rfind(b"SEQNUM=") + 7 : -1]
+        if not digits.isdigit():
+            return
+        now, before = int(digits), self._seqnum
+        # Two CPUs may send in the other order: only going on counts.
+        if before is not None and now > before + 1:
+            self._missed += now - before - 1
+        if before is None or now > before:
+            self._seqnum = now
+
+
+async def run_uevent(around: Surroundings, emit: Emit) -> None:
+    """Listen until cancelled; raises OSError when no socket can be had."""
+    why = _absence(around)
+    if why is not None:
+        emit(Look(outcome=Absent(why)))
+        await asyncio.get_running_loop().create_future()
+    hearer = Hearer(emit)
+    lost = 0
+    while True:
+        close = await _open(hearer.take)
+        try:
+            hearer.opened(lost=lost)
+            await hearer.overflow.wait()
+        finally:
+            close()
+        lost = 1
+        await asyncio.sleep(_REOPEN_PAUSE)
+
+
+async def _open(take: Callable[[bytes, object], None]) -> Callable[[], None]:
+    from pyroute2.netlink.uevent import AsyncUeventSocket
+
+    class Socket(AsyncUeventSocket):  # type: ignore[misc]  # pyroute2 has no types
+        def enqueue(self, data: bytes, addr: object) -> None:
+            take(data, addr)
+
+    socket = Socket()
+    await socket.bind(groups=_GROUP)
+
+    def close() -> None:
+        socket.close()
+
+    return close
+
+
+def _absence(around: Surroundings) -> str | None:
+    if not around.settings.uevent.enabled:
+        return "switched off by uevent.enabled"
+    if not around.root.live:
+        return "a recorded machine sends no uevents"
+    return None
+
+
+SOURCE = EventSource(
+    name="uevent",
+    run=run_uevent,
+    interfaces=("NETLINK_KOBJECT_UEVENT group 1",),
+    wakes=("modules", "taint"),
+    grant="run in a network namespace owned by the initial user namespace (hostNetwork, or an ordinary container)",
+)
