@@ -38,6 +38,7 @@ class Opened:
     identity: Identity
     note: str = ""
     fresh: bool = False  # made by this opening
+    live: bool = True  # what others write shows; False: the file as it was when it was opened
 
 
 def identity_of(path: Path) -> Identity:
@@ -83,15 +84,13 @@ def open_writer(path: Path, busy_seconds: float) -> Opened:
 def open_reader(path: Path, busy_seconds: float = 2.0) -> Opened:
     """Open the history for reading only, in whatever way this user may. Raises StoreError."""
     identity = identity_of(path)
-    note = ""
     try:
-        connection = _read_only(path, "ro", busy_seconds)
+        return Opened(_read_only(path, "ro", busy_seconds), identity)
     except StoreError as first:
         if first.trouble not in (Trouble.MISSING, Trouble.READ_ONLY, Trouble.BROKEN):
             raise
         connection = _read_only(path, "ro&immutable=1", busy_seconds)
-        note = _what_is_missing(path)
-    return Opened(connection, identity, note)
+        return Opened(connection, identity, _what_is_missing(path), live=False)
 
 
 def _make(path: Path) -> None:

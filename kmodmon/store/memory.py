@@ -19,6 +19,7 @@ class MemoryHistory:
 
     unreadable = 0
     fresh = False
+    live = True
 
     def __init__(self, boot_id: str, capacity: int = 2000) -> None:
         self.boot_id = boot_id

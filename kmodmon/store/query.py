@@ -44,6 +44,11 @@ class HistoryReader(Protocol):
         ...
 
     @property
+    def live(self) -> bool:
+        """Whether what is written from now on will show; if not, it has to be opened anew for that."""
+        ...
+
+    @property
     def unreadable(self) -> int:
         """How many rows were passed over because this version cannot read them."""
         ...

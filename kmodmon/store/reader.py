@@ -39,6 +39,7 @@ class SqliteReader:
         self.note = opened.note
         self.unreadable = 0
         self.fresh = opened.fresh
+        self.live = opened.live
         self._connection = opened.connection
         self._identity: Identity = opened.identity
 

@@ -1,0 +1,199 @@
+"""`kmodmon events`: what happened on this host, from the history that the daemon keeps; also while it runs.
+
+Oldest first. `--json` gives one event a line, in the one public shape, so that a million can be piped. `--follow` asks
+the file four times a second whether somebody wrote, which costs nothing that could be measured.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from kmodmon.cli import UsageError
+from kmodmon.cli.options import settings_of
+from kmodmon.cli.output import Screen, Tint, Tinted
+from kmodmon.cli.when import moment
+from kmodmon.clock import SystemClock
+from kmodmon.model.describe import describe
+from kmodmon.model.event import EventType, Severity, StoredEvent
+from kmodmon.model.query import EventQuery
+from kmodmon.store import HistoryReader, StoreError, Trouble, open_reader
+
+BROKEN = 1
+_SHOWN = 100  # the newest, when nothing says which
+_BEFORE_FOLLOWING = 10
+_POLL_SECONDS = 0.25
+_TINTS = {
+    Severity.CRITICAL: Tint.BAD, Severity.ERROR: Tint.BAD, Severity.WARNING: Tint.WARN, Severity.NOTICE: Tint.STRONG,
+    Severity.INFO: Tint.FAINT,
+}  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's own arguments."""
+    parser.add_argument("--since", metavar="WHEN", help="Not older: a span (1h, 2d), a date and time, or @SECONDS.")
+    parser.add_argument("--until", metavar="WHEN", help="Older than that.")
+    parser.add_argument("--type", metavar="TYPE", action="append", default=[], help="Only of this type; repeatable.")
+    parser.add_argument("--module", metavar="NAME", help="Only those of one module.")
+    parser.add_argument("--limit", metavar="N", type=int, help="At most the newest N; 0: all.")
+    parser.add_argument("--follow", "-f", action="store_true", help="Go on with what happens from now on.")
+    parser.add_argument("--verify", action="store_true", help="Check that no event was edited, removed or added.")
+    parser.add_argument("--state-dir", metavar="DIR", type=Path, help="Where the history is. Default: as configured.")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print events; 0, or 1 when --verify finds the chain broken. Raises StoreError when there is nothing to read."""
+    screen = Screen.of(args)
+    query = _query(args)
+    directory: Path = args.state_dir or settings_of(args).history.directory
+    reader = open_reader(directory)
+    try:
+        _remark(reader.note)
+        if args.verify:
+            return _verify(screen, reader, as_json=args.json)
+        last = _show(screen, reader, query, as_json=args.json)
+        if reader.unreadable:
+            _remark(f"{reader.unreadable} events cannot be read by this version; `kmodmon events --verify` tells more")
+    finally:
+        reader.close()
+    if args.follow:
+        _follow(screen, directory, query, last, as_json=args.json)
+    return 0
+
+
+def _query(args: argparse.Namespace) -> EventQuery:
+    now = SystemClock().now().realtime_usec
+    if args.limit is not None and args.limit < 0:
+        raise UsageError("kmodmon events", f"--limit {args.limit}: write how many, or 0 for all")
+    narrowed = args.since or args.until or args.type or args.module or args.json
+    shown = _BEFORE_FOLLOWING if args.follow else _SHOWN
+    default = None if narrowed else shown
+    return EventQuery(
+        since_usec=_moment("--since", args.since, now),
+        until_usec=_moment("--until", args.until, now),
+        types=tuple(dict.fromkeys(_type(name) for name in args.type)),
+        module=args.module,
+        limit=(args.limit or None) if args.limit is not None else default,
+        newest_first=True,
+    )
+
+
+def _moment(flag: str, text: str | None, now_usec: int) -> int | None:
+    try:
+        return None if text is None else moment(text, now_usec)
+    except ValueError as error:
+        raise UsageError("kmodmon events", f"{flag}: {error}") from None
+
+
+def _type(name: str) -> EventType:
+    for kind in EventType:
+        if kind.value.lower() == name.lower():
+            return kind
+    raise UsageError("kmodmon events", f"--type {name}: there is no such type; there are {', '.join(EventType)}")
+
+
+def _show(screen: Screen, reader: HistoryReader, query: EventQuery, *, as_json: bool) -> int:
+    """Print what is there; gives the id up to which everything was seen."""
+    head = reader.newest_link()
+    last = 0 if head is None else head.id
+    for event in _oldest_first(reader, query):
+        _print(screen, event, as_json=as_json)
+        last = max(last, event.id)  # more may have been written since
+    screen.stream.flush()
+    return last
+
+
+def _oldest_first(reader: HistoryReader, query: EventQuery) -> Iterator[StoredEvent]:
+    if query.limit is None:
+        yield from reader.events(_ascending(query))
+        return
+    newest = list(reader.events(query))
+    yield from reversed(newest)
+
+
+def _ascending(query: EventQuery, after_id: int = 0) -> EventQuery:
+    return EventQuery(
+        since_usec=query.since_usec,
+        until_usec=query.until_usec,
+        types=query.types,
+        module=query.module,
+        after_id=after_id,
+    )
+
+
+def _follow(screen: Screen, directory: Path, query: EventQuery, last: int, *, as_json: bool) -> None:
+    """Print what is written from now on, until Ctrl-C; a history that is replaced or not there yet is waited for."""
+    try:
+        while True:
+            try:
+                last = _follow_file(screen, directory, query, last, as_json=as_json)
+            except StoreError as error:
+                if error.trouble not in (Trouble.MISSING, Trouble.LOCKED):
+                    raise
+                time.sleep(_POLL_SECONDS)
+    except KeyboardInterrupt:
+        return
+
+
+def _follow_file(screen: Screen, directory: Path, query: EventQuery, last: int, *, as_json: bool) -> int:
+    reader = open_reader(directory)
+    try:
+        head = reader.newest_link()
+        if head is not None and head.id < last:
+            _remark("the history was started anew")
+            last = 0
+        seen: int | None = None
+        while (now := reader.changed()) != seen:
+            seen = now
+            last = _print_new(screen, reader, _ascending(query, last), last, as_json=as_json)
+            while reader.live and reader.changed() == seen:
+                time.sleep(_POLL_SECONDS)
+        time.sleep(_POLL_SECONDS)  # not live: look at it anew
+        return last
+    finally:
+        reader.close()
+
+
+def _print_new(screen: Screen, reader: HistoryReader, query: EventQuery, last: int, *, as_json: bool) -> int:
+    for event in reader.events(query):
+        _print(screen, event, as_json=as_json)
+        last = event.id
+    screen.stream.flush()
+    return last
+
+
+def _print(screen: Screen, event: StoredEvent, *, as_json: bool) -> None:
+    if as_json:
+        screen.json_line(event.to_json())
+        return
+    at = event.event.at.realtime_usec
+    stamp = f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(at // 1_000_000))}.{at // 1000 % 1000:03d}"
+    severity = event.event.severity
+    screen.line(
+        Tinted(stamp, Tint.FAINT), "  ", Tinted(f"{severity.value:8}", _TINTS[severity]), "  ",
+        f"{event.event.type.value:16}  {describe(event.event)}",
+    )  # fmt: skip
+
+
+def _verify(screen: Screen, reader: HistoryReader, *, as_json: bool) -> int:
+    problems = list(reader.verify())
+    head, size = reader.newest_link(), reader.summary()
+    place = (0, "") if head is None else (head.id, head.hash.hex())
+    if as_json:
+        screen.json({
+            "events": size.events, "head": {"id": place[0], "hash": place[1]},
+            "problems": [{"kind": found.kind.value, "first": found.first, "last": found.last, "text": found.text}
+                         for found in problems],
+        })  # fmt: skip
+        return BROKEN if problems else 0
+    for found in problems:
+        screen.line(Tinted(found.kind.value, Tint.BAD), ": ", found.text)
+    verdict = Tinted("broken", Tint.BAD) if problems else Tinted("whole", Tint.GOOD)
+    screen.line("The chain of ", f"{size.events} events is ", verdict, f"; event {place[0]} has the hash {place[1]}")
+    return BROKEN if problems else 0
+
+
+def _remark(text: str) -> None:
+    if text:
+        print(f"kmodmon events: {text}", file=sys.stderr)

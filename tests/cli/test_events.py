@@ -1,0 +1,174 @@
+import hashlib
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from kmodmon.__main__ import main
+from kmodmon.model.event import EventType
+from kmodmon.store.database import FILE
+from kmodmon.store.sqlite import SqliteHistory
+from tests.store.making import BOOT, SECOND, START, event, filled
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[SqliteHistory]:
+    open_history = filled(tmp_path, 150)
+    open_history.append([event(151, kind=EventType.STARTED, module=None)])
+    yield open_history
+    open_history.close()
+
+
+class Said:
+    """A command line's exit code and words."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], words: Sequence[str], directory: Path) -> None:
+        self.code = main(["events", "--state-dir", str(directory), *words])
+        self.out, self.err = capsys.readouterr()
+
+    @property
+    def lines(self) -> list[str]:
+        """Lines of standard output."""
+        return self.out.splitlines()
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids that --json gave."""
+        return [json.loads(line)["id"] for line in self.lines]
+
+
+def test_newest_hundred_are_shown_oldest_first(
+    history: SqliteHistory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = Said(capsys, [], tmp_path)
+    assert (said.code, len(said.lines), said.err) == (0, 100, "")
+    assert said.lines[-1].endswith("info      Started           kmodmon started")
+    assert "info      ModuleLoaded      Module e1000e was loaded" in said.lines[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "ids"),
+    [
+        ([], list(range(1, 152))),
+        (["--limit", "3"], [149, 150, 151]),
+        (["--limit", "0", "--type", "moduleloaded", "--since", f"@{START // SECOND + 148}"], [148, 149, 150]),
+        (["--type", "Started"], [151]),
+        (["--type", "Started", "--type", "ModuleLoaded", "--since", f"@{START // SECOND + 150}"], [150, 151]),
+        (["--module", "e1000e", "--until", f"@{START // SECOND + 3}"], [1, 2]),
+        (["--module", "never_loaded"], []),
+    ],
+)
+def test_json_gives_one_event_a_line(
+    history: SqliteHistory, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], ids: list[int]
+) -> None:
+    assert Said(capsys, ["--json", *words], tmp_path).ids == ids
+
+
+def test_anybody_can_check_a_hash_with_standard_tools(
+    history: SqliteHistory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for line in Said(capsys, ["--json", "--limit", "5"], tmp_path).lines:
+        document = json.loads(line)
+        told = document.pop("hash")
+        text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        assert hashlib.sha256(text.encode()).hexdigest() == told
+
+
+def test_whole_chain_is_said_to_be_whole_with_its_head(
+    history: SqliteHistory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    last = history.last()
+    assert last is not None
+    said = Said(capsys, ["--verify"], tmp_path)
+    assert (said.code, said.out) == (0, f"The chain of 151 events is whole; event 151 has the hash {last.hash}\n")
+
+
+def test_broken_chain_is_named_and_gives_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    filled(tmp_path, 20).close()
+    with sqlite3.connect(tmp_path / FILE) as other:
+        other.execute("UPDATE event SET realtime_usec = 0 WHERE id = 3")
+        other.execute("DELETE FROM event WHERE id IN (7, 8)")
+    other.close()
+    said = Said(capsys, ["--verify"], tmp_path)
+    assert said.code == 1
+    assert said.lines[:2] == [
+        "edited: event 3: its content or hash was changed",
+        "removed: events 7 to 8: not there any more",
+    ]
+    assert "is broken" in said.lines[2]
+    document = json.loads(Said(capsys, ["--verify", "--json"], tmp_path).out)
+    assert [(found["kind"], found["first"], found["last"]) for found in document["problems"]] == [
+        ("edited", 3, 3),
+        ("removed", 7, 8),
+    ]
+
+
+def test_history_that_is_not_there_gives_three_and_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = Said(capsys, [], tmp_path / "nowhere")
+    assert (said.code, said.out) == (3, "")
+    assert "history.sqlite3: No such file or directory; check the directory" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--since", "soon"], "--since: 'soon' is no moment"),
+        (["--type", "Nonsense"], "there is no such type; there are ModuleLoaded"),
+        (["--limit", "-1"], "--limit -1"),
+    ],
+)
+def test_nonsense_gives_two_and_a_sentence(
+    history: SqliteHistory, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], why: str
+) -> None:
+    said = Said(capsys, words, tmp_path)
+    assert said.code == 2 and why in said.err
+
+
+def test_unreadable_event_is_remarked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    filled(tmp_path, 3).close()
+    with sqlite3.connect(tmp_path / FILE) as other:
+        other.execute("UPDATE event SET body = x'00' WHERE id = 2")
+    other.close()
+    said = Said(capsys, [], tmp_path)
+    assert (said.code, len(said.lines)) == (0, 2)
+    assert "1 events cannot be read by this version" in said.err
+
+
+def test_follow_shows_what_is_written_and_survives_a_new_file(tmp_path: Path) -> None:
+    history = filled(tmp_path, 15)
+    follower = subprocess.Popen(
+        [sys.executable, "-m", "kmodmon", "events", "--follow", "--json", "--limit", "2", "--state-dir", str(tmp_path)],
+        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "TZ": "UTC"},
+    )  # fmt: skip
+    assert follower.stdout is not None
+
+    def next_id() -> int:
+        assert follower.stdout is not None
+        found = json.loads(follower.stdout.readline())["id"]
+        assert isinstance(found, int)
+        return found
+
+    assert [next_id(), next_id()] == [14, 15]
+    history.append([event(16), event(17)])
+    assert [next_id(), next_id()] == [16, 17]
+    history.close()
+    for path in tmp_path.glob(FILE + "*"):
+        path.unlink()
+    again = SqliteHistory(tmp_path, BOOT)
+    again.append([event(1), event(2)])
+    assert [next_id(), next_id()] == [1, 2]
+    again.close()
+    follower.send_signal(signal.SIGINT)
+    _, said = follower.communicate(timeout=30)
+    assert follower.returncode == 0
+    assert "started anew" in said and "Traceback" not in said
