@@ -1,11 +1,10 @@
-"""The ASGI callable: rate limit, authentication, routing, a handler, and an answer with the headers that protect.
+"""The ASGI callable: checks, rate limit, authentication, routing, a handler, and an answer with headers that protect.
 
 Nothing that a client sent is repeated in an error. A handler that raises costs its client a 500, is counted, and is
 logged once per kind; the server goes on.
 """
 
 import asyncio
-import logging
 from collections.abc import Iterator, Sequence
 from email.utils import formatdate
 from typing import TYPE_CHECKING
@@ -19,12 +18,9 @@ from kmodmon.web.watch import Watch
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
-log = logging.getLogger(__name__)
-
 PIECE_BYTES = 32768
 """What one connection may hold of an answer that its client does not take, besides what the kernel holds."""
 
-KINDS = 64
 _ALLOW = (("allow", "GET, HEAD"),)
 _CLOSE = (("connection", "close"),)
 DEFAULT_HEADERS = (
@@ -47,7 +43,6 @@ class App:
         self._clock = clock
         self._gate = Gate()
         self._date = (0, b"")
-        self._said: set[tuple[str, str]] = set()
 
     async def __call__(self, scope: "Scope", receive: "ASGIReceiveCallable", send: "ASGISendCallable") -> None:
         """Serve one request (ASGI 3); other kinds of scope do not occur: no lifespan, no websockets."""
@@ -59,7 +54,7 @@ class App:
         try:
             await self._deliver(request, response, send)
         except Exception as error:
-            self._count("an answer", error)  # a header that is none: our fault, and too late for a 500
+            self._tally.fault("sending an answer", error)  # a header that is none: our fault, and too late for a 500
             raise
 
     def close(self) -> None:
@@ -67,14 +62,14 @@ class App:
         self._gate.close()
 
     async def _answer(self, request: Request) -> Response:
-        if not self._watch.within_rate():
-            self._tally.rate_limited += 1
-            return _error(request, 429, "too many requests")
         if request.method not in ("GET", "HEAD"):
             return _error(request, 405, "only GET and HEAD are served", _ALLOW + _CLOSE)
         if _has_body(request):
             self._tally.bad_requests += 1
             return _error(request, 413, "a request has no body here", _CLOSE)
+        if not self._watch.within_rate():
+            self._tally.rate_limited += 1
+            return _error(request, 429, "too many requests")
         refused = await self._refuse(request)
         return refused if refused is not None else await self._route(request)
 
@@ -101,17 +96,8 @@ class App:
         except BadRequest as error:
             return _error(request, 400, str(error))
         except Exception as error:  # noqa: BLE001 - the boundary: whatever a handler does, the server goes on
-            self._count(route.path, error)
+            self._tally.fault(route.path, error)
             return _error(request, 500, "this page failed; the log says why")
-
-    def _count(self, path: str, error: Exception) -> None:
-        self._tally.handler_errors += 1
-        kind = (path, type(error).__name__)
-        if kind not in self._said and len(self._said) < KINDS:
-            self._said.add(kind)
-            log.error(
-                "%s failed, the client got no good answer; this is logged once, then only counted", path, exc_info=error
-            )
 
     async def _deliver(self, request: Request, response: Response, send: "ASGISendCallable") -> None:
         length = sum(map(len, response.blocks))

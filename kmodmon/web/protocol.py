@@ -144,8 +144,8 @@ class BoundedProtocol(H11Protocol):
             self._enter(Phase.HEAD)
         try:
             super().data_received(data)
-        except h11.ProtocolError:  # in the middle of an answer there is no way to say so
-            self._tally.bad_requests += 1
+        except Exception as error:  # noqa: BLE001 - the boundary: asyncio would log it each time a client causes it
+            self._tally.fault("reading a request", error)
             self.drop()
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # the base never stays half open
@@ -170,9 +170,9 @@ class BoundedProtocol(H11Protocol):
         self._settle()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is not HTTP, once, without repeating it."""
+        """Answer what is not HTTP, without repeating it; into an answer that has begun nothing can be said."""
         self._tally.bad_requests += 1
-        if self.conn.our_state is h11.IDLE:
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.write(_BAD_REQUEST)
             self.transport.close()
         else:

@@ -71,12 +71,8 @@ class WebServer:
     @property
     def stats(self) -> WebStats:
         """The counters now."""
-        tally = self._tally
-        return WebStats(
-            open_connections=len(self._open),
-            config_errors=self._watch.errors,
-            config_ok=self._watch.ok,
-            **{name: getattr(tally, name) for name in Tally.__slots__},
+        return self._tally.snapshot(
+            open_connections=len(self._open), config_errors=self._watch.errors, config_ok=self._watch.ok
         )
 
     async def start(self) -> None:

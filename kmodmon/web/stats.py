@@ -1,6 +1,11 @@
 """What the server bears and what it counts: limits as settings, counters as a frozen snapshot for the metrics."""
 
+import logging
 from dataclasses import dataclass
+
+log = logging.getLogger(__name__)
+
+KINDS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,19 +51,6 @@ class WebStats:
 class Tally:
     """The counters while they count; one per server, touched on the loop only."""
 
-    __slots__ = (
-        "accept_errors",
-        "auth_failures",
-        "bad_requests",
-        "connections",
-        "handler_errors",
-        "handshake_failures",
-        "rate_limited",
-        "rejected",
-        "requests",
-        "timeouts",
-    )
-
     def __init__(self) -> None:
         self.connections = 0
         self.requests = 0
@@ -70,3 +62,30 @@ class Tally:
         self.auth_failures = 0
         self.rate_limited = 0
         self.accept_errors = 0
+        self._said: set[tuple[str, str]] = set()
+
+    def fault(self, where: str, error: Exception) -> None:
+        """Count a fault of ours, and log the first of its kind: a client may be able to cause it again and again."""
+        self.handler_errors += 1
+        kind = (where, type(error).__name__)
+        if kind not in self._said and len(self._said) < KINDS:
+            self._said.add(kind)
+            log.error("%s failed, the client got no good answer; logged once, then only counted", where, exc_info=error)
+
+    def snapshot(self, *, open_connections: int, config_errors: int, config_ok: bool) -> WebStats:
+        """The counters now, with what others know."""
+        return WebStats(
+            connections=self.connections,
+            open_connections=open_connections,
+            requests=self.requests,
+            rejected=self.rejected,
+            timeouts=self.timeouts,
+            bad_requests=self.bad_requests,
+            handshake_failures=self.handshake_failures,
+            handler_errors=self.handler_errors,
+            auth_failures=self.auth_failures,
+            rate_limited=self.rate_limited,
+            accept_errors=self.accept_errors,
+            config_errors=config_errors,
+            config_ok=config_ok,
+        )

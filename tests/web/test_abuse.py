@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from kmodmon.web.stats import Limits
 from tests.web.certificates import Authority
@@ -233,7 +234,7 @@ def test_garbage_of_any_kind_gets_a_400_or_nothing_and_no_log() -> None:
 def test_body_that_turns_bad_while_the_answer_is_made_ends_the_connection_quietly() -> None:
     head = b"GET /slow HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
     with Served(limits=QUICK) as served:
-        served.send(head + b"zz\r\n")
+        assert served.send(head + b"zz\r\n").startswith(b"HTTP/1.1 400 ")
         with served.connect() as sock:
             sock.sendall(head)
             sock.sendall(b"zz\r\n")
@@ -294,6 +295,34 @@ def test_tls_clients_when_they_speak_plain_http_or_nonsense_are_counted(tmp_path
         wait_until(lambda: served.stats.handshake_failures == 3, "all three counted")
         assert served.get("/", tls=authority.client()).status == 200
         assert served.said == []
+
+
+def test_tls_client_when_it_goes_on_with_nonsense_is_answered_and_counted_once(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    with Served(limits=QUICK, web_config=authority.web_config()) as served:
+        with served.connect() as raw, authority.client().wrap_socket(raw, server_hostname="localhost") as tls:
+            cork = socket.socket.setsockopt
+            cork(tls, socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+            for _ in range(20):
+                tls.sendall(b"nonsense\r\n\r\n")
+            cork(tls, socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+            assert tls.recv(65536).startswith(b"HTTP/1.1 400 ")
+        wait_until(lambda: served.stats.open_connections == 0, "it is gone")
+        assert served.stats.bad_requests == 1
+        assert served.said == []
+
+
+def test_protocol_when_it_has_a_fault_of_its_own_counts_it_and_logs_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def burst(self: H11Protocol) -> None:
+        raise RuntimeError("a fault in uvicorn")
+
+    with Served(limits=QUICK) as served:
+        with monkeypatch.context() as patched:
+            patched.setattr(H11Protocol, "handle_events", burst)
+            assert [served.send(GET) for _ in range(3)] == [b""] * 3
+        assert served.get("/").status == 200
+        assert served.stats.handler_errors == 3
+        assert len(served.said) == 1
 
 
 def test_tls_reader_when_it_does_not_read_is_dropped(tmp_path: Path) -> None:

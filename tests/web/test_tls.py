@@ -1,6 +1,9 @@
 """TLS settings as contexts, tried out with a real handshake in memory and over loopback."""
 
 import ssl
+import subprocess
+import sys
+from asyncio import sslproto
 from pathlib import Path
 
 import pytest
@@ -8,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from kmodmon.kernel.error import ConfigError
-from kmodmon.web.tls import CIPHERS, CURVES, TlsSettings, make_context, san_allowed
+from kmodmon.web.tls import CIPHERS, CURVES, READ_BYTES, TlsSettings, make_context, san_allowed
 from kmodmon.web.webconfig import read_web_config
 from tests.web.certificates import Authority
 from tests.web.serving import Served, wait_until
@@ -181,3 +184,11 @@ def test_san_allowed_when_names_are_these_says_that(
     names: tuple[object, ...], allowed: tuple[str, ...], expected: bool
 ) -> None:
     assert san_allowed({"subjectAltName": names} if names else {}, allowed) is expected
+
+
+def test_asyncio_still_has_the_buffer_size_that_is_made_smaller(tmp_path: Path) -> None:
+    script = "from asyncio import sslproto; print(sslproto.SSLProtocol.max_size)"
+    fresh = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert int(fresh.stdout) > READ_BYTES
+    context(Authority(tmp_path))
+    assert sslproto.SSLProtocol.max_size == READ_BYTES
