@@ -27,6 +27,7 @@ INSTALLED: Mapping[str, str] = MappingProxyType(
         "depmod": "kmod",
         "dmesg": "util-linux",
         "openssl": "openssl",
+        "systemd-analyze": "systemd",
     }
 )
 """Program: the Debian package that apt installs for it."""

@@ -9,6 +9,7 @@ import pytest
 from kmodmon.__main__ import main
 from kmodmon.cli.export import _write
 from kmodmon.config import load
+from kmodmon.packaged import packaged
 from kmodmon.settings import Settings
 
 
@@ -48,3 +49,11 @@ def test_directory_when_it_is_a_file_is_refused_in_one_sentence(
     (tmp_path / "f").write_text("")
     assert main(["export", "config", str(tmp_path / "f")]) == 3
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_unit_when_exported_is_the_packaged_one_with_its_drop_ins(tmp_path: Path) -> None:
+    assert main(["export", "unit", str(tmp_path)]) == 0
+    shipped = packaged("systemd")
+    files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert "kmodmon.service" in files
+    assert all((tmp_path / name).read_bytes() == (shipped / name).read_bytes() for name in files)
