@@ -25,7 +25,7 @@ from kmodmon.store.error import Refused, StoreError, Trouble
 from kmodmon.store.options import CallSoon, WriterOptions, WriterStats
 from kmodmon.store.outage import Outage
 from kmodmon.store.place import Aside, Place
-from kmodmon.store.query import History, HistoryReader, Pruned
+from kmodmon.store.query import History, HistoryReader, Pruned, Retention
 from kmodmon.store.steady import SteadyClock
 
 log = logging.getLogger(__name__)
@@ -106,6 +106,10 @@ class HistoryWriter:
                 self._checkpoints_wait_since = time.monotonic()
             self._wake.notify()
         self._count_lost(lost)
+
+    def retain(self, retention: Retention) -> None:
+        """Keep more or less than before, from the next round of retention on."""
+        self.options = replace(self.options, retention=retention)
 
     def reader(self) -> HistoryReader:
         """A reader for the calling thread; raises StoreError."""

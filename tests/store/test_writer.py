@@ -298,6 +298,17 @@ def test_retention_runs_while_events_come(tmp_path: Path) -> None:
     assert numbers(tmp_path)[-1] == 12_000
 
 
+def test_changed_retention_is_in_force_at_the_next_round(tmp_path: Path) -> None:
+    watched = Watched(on_disk(tmp_path), replace(BRISK, tidy_after=1))
+    watched.put(*(event(number) for number in range(1, 51)))
+    watched.acknowledged(50)
+    watched.writer.retain(Retention(size_bytes=1))
+    watched.put(event(51))
+    until(lambda: watched.writer.stats.events == 1)
+    watched.close()
+    assert numbers(tmp_path) == [51]
+
+
 def test_age_waits_until_the_clock_was_steady_for_an_hour(tmp_path: Path) -> None:
     watched = Watched(on_disk(tmp_path), replace(BRISK, retention=Retention(age_usec=SECOND), tidy_after=1))
     watched.clock.realtime_usec = START + 10**15  # all is old, if that is true
