@@ -18,9 +18,8 @@ from kmodmon.web.watch import Watch
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
-PIECE_BYTES = 32768
-"""What one connection may hold of an answer that its client does not take, besides what the kernel holds."""
-
+ROOM_BYTES = 2 << 20
+SMALLEST_PIECE, LARGEST_PIECE = 32768, 262144
 _ALLOW = (("allow", "GET, HEAD"),)
 _CLOSE = (("connection", "close"),)
 DEFAULT_HEADERS = (
@@ -31,6 +30,7 @@ DEFAULT_HEADERS = (
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
 )
+_DEFAULT = {name.encode(): value.encode() for name, value in DEFAULT_HEADERS}
 
 
 class App:
@@ -105,11 +105,15 @@ class App:
         headers += _head(response, self._watch.current().config.headers)
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         left = 0 if request.method == "HEAD" else length
-        for piece in pieces(response.blocks, PIECE_BYTES) if left else (b"",):
+        for piece in pieces(response.blocks, self._piece_bytes()) if left else (b"",):
             left -= len(piece)
             await send({"type": "http.response.body", "body": piece, "more_body": left > 0})
             if left > 0:
                 await asyncio.sleep(0)  # others have their turn, and asyncio learns here that the client is gone
+
+    def _piece_bytes(self) -> int:
+        """How much one connection may hold of what its client does not take: the more there are, the less."""
+        return min(max(ROOM_BYTES // (self._tally.open_connections + 1), SMALLEST_PIECE), LARGEST_PIECE)
 
     def _now(self) -> bytes:
         second = self._clock.now().realtime_usec // 1_000_000
@@ -162,15 +166,19 @@ def _error(request: Request, status: int, why: str, headers: tuple[tuple[str, st
 
 def _head(response: Response, configured: tuple[tuple[str, str], ...]) -> Iterator[tuple[bytes, bytes]]:
     """Headers of an answer: the handler's replace the defaults, the configured ones both; an empty one is left out."""
-    fields = dict(DEFAULT_HEADERS)
-    fields["content-type"] = response.content_type
-    fields.update((name.lower(), value) for name, value in response.headers)
-    fields.update((name.lower(), value) for name, value in configured)
-    return ((name.encode("latin-1"), value.encode("latin-1")) for name, value in fields.items() if value)
+    fields = dict(_DEFAULT)
+    fields[b"content-type"] = response.content_type.encode("latin-1")
+    for name, value in (*response.headers, *configured):
+        fields[name.lower().encode("latin-1")] = value.encode("latin-1")
+    return (field for field in fields.items() if field[1])
 
 
 def pieces(blocks: Sequence[bytes], size: int) -> Iterator[bytes]:
     """The same bytes in pieces shorter than twice `size`: small ones joined for fewer writes, large ones cut."""
+    if sum(map(len, blocks)) < 2 * size:
+        if joined := b"".join(blocks):
+            yield joined
+        return
     gathered: list[bytes] = []
     held = 0
     for block in blocks:

@@ -138,15 +138,13 @@ class BoundedProtocol(H11Protocol):
             self._gone(self)
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
-            return  # TLS still delivers while it says goodbye
-        if self.phase is Phase.IDLE:
-            self._enter(Phase.HEAD)
         try:
             super().data_received(data)
         except Exception as error:  # noqa: BLE001 - the boundary: asyncio would log it each time a client causes it
             self._tally.fault("reading a request", error)
             self.drop()
+        if self.phase is Phase.IDLE and not self._dropped:
+            self._enter(Phase.HEAD)  # it has begun one and not ended it
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # the base never stays half open
         """A client that said all it had to say still gets its answer; TLS connections cannot be half open."""

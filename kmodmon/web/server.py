@@ -71,9 +71,7 @@ class WebServer:
     @property
     def stats(self) -> WebStats:
         """The counters now."""
-        return self._tally.snapshot(
-            open_connections=len(self._open), config_errors=self._watch.errors, config_ok=self._watch.ok
-        )
+        return self._tally.snapshot(config_errors=self._watch.errors, config_ok=self._watch.ok)
 
     async def start(self) -> None:
         """Listen; raises ListenError (an address cannot be had) or ConfigError (it is none)."""
@@ -151,6 +149,7 @@ class WebServer:
         greeting.add_done_callback(lambda _: None if protocol.handed_over else sock.close())
         self._greetings.add(greeting)
         self._open[protocol] = greeting
+        self._tally.open_connections = len(self._open)
 
     def _longest_waiting(self) -> BoundedProtocol | None:
         """Who makes room; None: every connection is being answered right now."""
@@ -183,6 +182,7 @@ class WebServer:
 
     def _forget(self, protocol: BoundedProtocol) -> None:
         greeting = self._open.pop(protocol, None)
+        self._tally.open_connections = len(self._open)
         if greeting is not None and not protocol.made:
             greeting.cancel()
         if not self._open:

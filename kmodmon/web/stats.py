@@ -53,6 +53,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.connections = 0
+        self.open_connections = 0
         self.requests = 0
         self.rejected = 0
         self.timeouts = 0
@@ -72,11 +73,11 @@ class Tally:
             self._said.add(kind)
             log.error("%s failed, the client got no good answer; logged once, then only counted", where, exc_info=error)
 
-    def snapshot(self, *, open_connections: int, config_errors: int, config_ok: bool) -> WebStats:
+    def snapshot(self, *, config_errors: int, config_ok: bool) -> WebStats:
         """The counters now, with what others know."""
         return WebStats(
             connections=self.connections,
-            open_connections=open_connections,
+            open_connections=self.open_connections,
             requests=self.requests,
             rejected=self.rejected,
             timeouts=self.timeouts,
