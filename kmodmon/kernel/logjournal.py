@@ -95,6 +95,24 @@ def read_json(line: str) -> list[Prefixed] | None:
     return [record]
 
 
+def read_dmesg(data: bytes) -> list[tuple[int, Prefixed]] | None:
+    """Give the records of a whole `dmesg --json`, with the lines of their texts; None: it is none, or is cut short."""
+    if data.lstrip()[:1] != b"{" or b'"dmesg"' not in data[:64]:
+        return None
+    try:
+        value = json.loads(data, parse_int=str, parse_float=str)
+    except (ValueError, RecursionError):
+        return None
+    records = value.get("dmesg") if isinstance(value, dict) else None
+    if not isinstance(records, list):
+        return None
+    numbers = [number for number, line in enumerate(data.split(b"\n"), 1) for _ in range(line.count(b'"msg":'))]
+    lines = [one for record in records for one in _from_dmesg(record)]
+    if len(numbers) != len(lines):  # a text that holds `"msg":` itself
+        numbers = list(range(1, len(lines) + 1))
+    return list(zip(numbers, lines, strict=True))
+
+
 def _from_object(value: object) -> list[Prefixed] | None:
     if not isinstance(value, dict):
         return None

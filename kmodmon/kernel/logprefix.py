@@ -1,9 +1,9 @@
 r"""What log files put in front of the kernel's own words, line by line: levels, stamps, hosts, tags, mail quotes.
 
-Formats: the console (CONFIG_PRINTK_TIME, CONFIG_PRINTK_CALLER), raw /dev/kmsg, dmesg (plain, -T, -d, -e, -x, --time-format
-iso), journalctl (short, short-iso, short-precise, short-monotonic, short-full), syslog files (RFC 3164, RFC 5424,
-busybox), Android's logcat, CI and container runners, and mails that quote any of these. A line is read by itself, so
-that a file may mix them; what cannot be known is None. Facts the code is written from:
+Formats: the console (CONFIG_PRINTK_TIME, CONFIG_PRINTK_CALLER), raw /dev/kmsg, dmesg (plain, -T, -d, -e, -x,
+--time-format iso), journalctl (short, short-iso, short-precise, short-monotonic, short-full), syslog files (RFC 3164,
+RFC 5424, busybox), Android's logcat, CI and container runners, and mails that quote any of these. A line is read by
+itself, so that a file may mix them; what cannot be known is None. Facts the code is written from:
 
 - A tag other than `kernel` means that user space spoke. Without a tag the kernel is taken to speak.
 - Exactly one blank parts a stamp from the text: a text that begins with a blank goes on with the line before it.
@@ -30,26 +30,29 @@ _KMSG = re.compile(
 _LEVEL = re.compile(r"<(?P<priority>\d{1,4})>(?P<version>1 )?")
 _QUOTE = re.compile(r"(?:[>|] ?)+(?![0-9a-f]{8})")
 _PRINTK = re.compile(
-    r"\[\s*(?P<seconds>\d+)\.(?P<fraction>\d{2,9})(?:[@,:]\s?\d+)?(?:\s*<\s*[\d.]+>)?\](?:\s?\[\s*(?P<caller>[TC]\d+)\])? ?"
+    r"\[\s*(?P<seconds>\d+)\.(?P<fraction>\d{1,9})(?:[@,:]\s?\d+)?(?:\s*<\s*[\d.]+>)?\](?:\s?\[\s*(?P<caller>[TC]\d"
+    r"+)\])? ?"
 )
 _CALLER = re.compile(r"\[\s*(?P<caller>[TC]\d+)\] ")
 _CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d+)?"
 _HUMAN = re.compile(
-    rf"\[(?:[^\[\]]{{1,20}}{_CLOCK}(?: \w{{2,5}})?(?: \d{{4}})?|\s*\+\s*\d+\.\d+|[A-Z][a-z]{{2}}\s+\d+ \d\d:\d\d)\](?:\s?\[\s*(?P<caller>[TC]\d+)\])? ?"
+    rf"\[(?:[^\[\]]{{1,20}}{_CLOCK}(?: \w{{2,5}})?(?: \d{{4}})?|\s*\+\s*\d+\.\d+|[A-Z][a-z]{{2}}\s+\d+ "
+    r"\d\d:\d\d)\](?:\s?\[\s*(?P<caller>[TC]\d+)\])? ?"
 )
 _ISO = re.compile(rf"\d{{4}}-\d\d-\d\d[T ]{_CLOCK}(?:Z| ?[+-]\d\d:?\d\d| UTC)?\s+")
 _BSD = re.compile(
-    rf"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) )?(?:[A-Z][a-z]{{2}}\s+\d{{1,2}}(?: \d{{4}})?|\d{{4}}-\d\d-\d\d) {_CLOCK}(?: \w{{3,5}})? "
+    r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) )?(?:[A-Z][a-z]{2}\s+\d{1,2}(?: \d{4})?|\d{4}-\d\d-\d\d) "
+    rf"{_CLOCK}(?: \d{{4}})?(?: [A-Z]{{3,5}})? "
 )
-_LOGCAT = re.compile(
-    r"(?:\d{4}-)?\d\d-\d\d \d\d:\d\d:\d\d\.\d+\s+(?:\w+\s+)?\d+\s+\d+ [VDIWEF] (?:kernel\s*: )?(?:: )?"
-)
+_LOGCAT = re.compile(r"(?:\d{4}-)?\d\d-\d\d \d\d:\d\d:\d\d\.\d+\s+(?:\w+\s+)?\d+\s+\d+ [VDIWEF] (?:(?:kernel)?\s*: )?")
 _DAYTIME = re.compile(rf"{_CLOCK}\s+")
 _FACILITY = re.compile(
-    r"(?P<facility>kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local\d)\s*:(?P<level>emerg|alert|crit|err|warn|notice|info|debug)\s*: ?"
+    r"(?P<facility>kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local\d)\s*:(?P<level>emerg|"
+    r"alert|crit|err|warn|notice|info|debug)\s*: ?"
 )
 _TAG = re.compile(
-    r"(?:(?P<host>[\w.:-]{1,255}) )?(?:(?P<selector>[a-z]+\d?\.[a-z]+) )?(?P<tag>[\w./@-]{1,64})(?:\[(?P<pid>\d*)\])?: ?"
+    r"(?:(?P<host>[\w.:-]{1,255}) )?(?:(?P<selector>[a-z]+\d?\.[a-z]+) )?(?P<tag>[\w./@-]{1,64})(?:\[(?P<pid>\d*)\]"
+    r")?: ?"
 )
 _TAG_5424 = re.compile(r"(?P<host>\S+) (?P<tag>\S+) \S+ \S+ (?:-|(?:\[[^\]]*\])+) ?")
 _HOST_KERNEL = re.compile(r"(?:[\w.-]{1,255} )?kernel(?:\[\d*\])?: ?")

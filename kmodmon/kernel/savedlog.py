@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kmodmon.kernel.logjournal import is_export, read_export, read_json
+from kmodmon.kernel.logjournal import is_export, read_dmesg, read_export, read_json
 from kmodmon.kernel.logprefix import Prefixed, strip_prefix
 from kmodmon.kernel.text import safe_text
 
@@ -38,8 +38,11 @@ class SavedLine:
 
 def read_saved_log(data: bytes) -> Iterator[SavedLine]:
     """Give the lines of `data` in the order the kernel wrote them."""
-    if is_export(data):
-        lines = [(number, line) for number, line in read_export(data)]
+    whole = read_dmesg(data)
+    if whole is not None:
+        lines = whole
+    elif is_export(data):
+        lines = list(read_export(data))
     else:
         text = data.removeprefix(b"\xef\xbb\xbf")
         if text[:2] in (b"\xff\xfe", b"\xfe\xff"):

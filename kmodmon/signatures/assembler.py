@@ -53,9 +53,12 @@ _ONE_EACH = frozenset(
 )
 # A panic for one of these reasons follows from what was reported just before it.
 _FOLLOWS = re.compile(
-    r".*?(?:Fatal exception|panic_on_(?:warn|taint|oops|stackoverflow)|warned too often|Oopsed too often|hung_task|softlockup|RCU Stall|LOCKUP|KASAN|kasan\.|KFENCE|"
-    r"UBSAN|KCSAN|kmsan|[Mm]achine halted|Machine [Cc]heck|machine check|MCE|Aiee|Attempted to kill|Oops|Unrecoverable|[Ss]tack overflow|stack-protector|Timeout: Not all|NMI|"
-    r"[Oo]ut of memory|SError|hardware error|Unhandled exception|GHES|CFI|Fatal hardware|fs panic|panic forced|EXT\d-fs|kernel stack|Exception|exception|BUG)"
+    r".*?(?:Fatal exception|panic_on_(?:warn|taint|oops|stackoverflow)|warned too often|Oopsed too often|hung_task|"
+    r"softlockup|RCU Stall|LOCKUP|KASAN|kasan\.|KFENCE|"
+    r"UBSAN|KCSAN|kmsan|[Mm]achine halted|Machine [Cc]heck|machine check|MCE|Aiee|Attempted to kill|Oops|"
+    r"Unrecoverable|[Ss]tack overflow|stack-protector|Timeout: Not all|NMI|"
+    r"[Oo]ut of memory|SError|hardware error|Unhandled exception|GHES|CFI|Fatal hardware|fs panic|panic forced|"
+    r"EXT\d-fs|kernel stack|Exception|exception|BUG)"
 )
 
 
@@ -214,7 +217,8 @@ class Work:
         alive = [draft for draft in ours if not draft.ended or draft.panic]
         if len(alive) > 1 and text.startswith("CPU"):
             cpu = parse_task(text).cpu
-            named = next((draft for draft in alive if cpu is not None and draft.cpu == cpu), None)
+            waiting = (draft for draft in alive if draft.taint is None and draft.cpu in (None, cpu))
+            named = next(waiting, None) or next((draft for draft in alive if draft.cpu == cpu), None)
             if named is not None:
                 self._to_front(named)
                 return named
@@ -275,7 +279,7 @@ def _explains(before: Signature, banner: Signature) -> bool:
     # may say its words and then WARN.
     if banner.klass is ReportClass.OOPS:
         return before.klass is ReportClass.BUG
-    return banner.klass is ReportClass.WARNING and before.name == "bug_generic"
+    return banner.klass is ReportClass.WARNING and before.name in ("bug_generic", "slab_corruption")
 
 
 def _is_plain_warning(signature: Signature) -> bool:

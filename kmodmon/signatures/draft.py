@@ -228,7 +228,7 @@ class Draft:
         )
 
     def fingerprint(self, culprit: Frame | None) -> str:
-        """The same for the same bug: class, signature, subject and the functions that do the work, nothing that varies."""
+        """The same for the same bug: class, signature, subject, the functions that do the work; nothing that varies."""
         names = [frame.function for frame in culprits(self.frames)[:3]]
         subject = _NUMBERS.sub("N", self._subject())
         if culprit is not None and not is_helper(culprit.function):
@@ -299,6 +299,8 @@ _TRAPS = frozenset(
         "usercopy_abort",
         "usercopy_warn",
         "fortify_panic",
+        "fortify_report",
+        "slab_err",
         "warn_slowpath_fmt",
         "warn_slowpath_null",
         "warn_slowpath_common",

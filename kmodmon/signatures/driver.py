@@ -40,7 +40,7 @@ SIGNATURES: tuple[Signature, ...] = (
         "FW error in SYNC CMD",
          "HW error, ", "Firmware crash"),
         rf"(?:{BUS}|iwlwifi \S+: )?(?:Microcode SW error detected|(?:firmware|Firmware|wlan firmware) (?:has "
-        r")?crash(?:ed)?\b|FW error in SYNC CMD|FW in FAULT state)",
+        r")?crash(?:ed)\b|FW error in SYNC CMD|FW in FAULT state)",
         "The firmware of a device crashed and is started again.", "drivers/net/wireless/, drivers/scsi/megaraid/",
     ),
     _driver(

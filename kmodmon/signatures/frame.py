@@ -20,7 +20,8 @@ _MOD = r"(?:\s+\[(?P<module>[\w-]+)(?: [0-9a-f]{8,})?\])?"
 _ADDRESS = r"(?:\(?\[?[\[<]+(?:0x)?[0-9a-f]{4,16}>?\]+\)?:?\s*|\[\s*\d+\]\s+){0,3}"
 
 _FRAME = re.compile(
-    rf"\s*(?:\[\s*<?\([^)]*\)>?\]\s*)?(?:#\d+:?\s+)?{_ADDRESS}(?P<weak>\? )?\(?\s*(?::(?P<oldmodule>[\w-]+):)?{_SYM}{_AT}{_MOD}"
+    rf"\s*(?:\[\s*<?\([^)]*\)>?\]\s*)?(?:#\d+:?\s+)?{_ADDRESS}(?P<weak>\? "
+    rf")?\(?\s*(?::(?P<oldmodule>[\w-]+):)?{_SYM}{_AT}{_MOD}"
 )
 _ARM = re.compile(
     rf"\s*(?:\[<[0-9a-f]+>\]\s+)?\(?[\w.$+/]+(?: \[[\w-]+\])?\)? from (?:\[<[0-9a-f]+>\] )?\(?{_SYM}{_AT}{_MOD}"
@@ -32,11 +33,13 @@ _DECODED = re.compile(
 _INLINE = re.compile(r"\s*(?P<function>[A-Za-z_][\w.$]*) (?:\S+\.(?:c|h|S|rs):\d+ )?\[inline\]")
 
 _POINTER = re.compile(
-    r"\s*(?:(?:E?IP|PC|pc|ip) is at |[RE]?IP: ?|RIP  |caller is |[Pp][Cc]\s*:\s*|epc\s*:\s*|s?epc\s*:\s*|ERA\s*:\s*|era\s*:\s*|NIP \s*|Krnl PSW\s*:\s*|TPC: <|PC: <?|IAOQ\[0\]: |IIR: |"
+    r"\s*(?:(?:E?IP|PC|pc|ip) is at |[RE]?IP: ?|RIP  |caller is |[Pp][Cc]\s*:\s*|epc\s*:\s*|s?epc\s*:\s*|"
+    r"ERA\s*:\s*|era\s*:\s*|NIP \s*|Krnl PSW\s*:\s*|TPC: <|PC: <?|IAOQ\[0\]: |IIR: |"
     r"\[ERET \]: |ECR |kernel pc |elr\s*:\s*|EIP; |>>EIP; )(?P<rest>.*)"
 )
 _POINTED = re.compile(
-    rf"(?:(?:00)?(?P<segment>[0-9a-f]{{2,4}}):)?(?:\s*\[?<?(?:0x)?[0-9a-f]{{6,16}}>?\]?:?\s*){{0,3}}(?:[0-9a-f]{{8,16}}\s+)?\(?<?(?::(?P<oldmodule>[\w-]+):)?{_SYM}{_AT}{_MOD}"
+    r"(?:(?:00)?(?P<segment>[0-9a-f]{2,4}):)?(?:\s*\[?<?(?:0x)?[0-9a-f]{6,16}>?\]?:?\s*){0,3}(?:[0-9a-f]{8,"
+    rf"16}}\s+)?\(?<?(?::(?P<oldmodule>[\w-]+):)?{_SYM}{_AT}{_MOD}"
 )
 _USER_SEGMENTS = frozenset({"33", "0033", "23", "0023", "2b", "73", "0073", "1b"})
 

@@ -62,8 +62,9 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         name="edac_corrected", klass=_MCE, severity=Severity.NOTICE, stage=Stage.LINE,
         title="corrected memory error",
-        contains=(" CE ", "CE row", "CE page"),
-        pattern=r"EDAC (?:[\w-]+ ?)?(?:MC\d+|[\w.-]+):? ?(?:\w+: )*(?:\d+ )?CE\b",
+        contains=(" CE ", "CE row", "CE page", "HANDLING MCE", "achine Check Event"),
+        pattern=r"EDAC (?:[\w-]+ ?)?(?:MC\d+|[\w.-]+):? ?(?:\w+: )*(?:(?:\d+ )?CE\b|HANDLING MCE|(?:CPU \d+: "
+        r")?Machine Check Event)",
         help="Error correction repaired a memory error.",
         advice="Once is nothing; many at one place announce a failing memory module.",
         origin="drivers/edac/edac_mc.c edac_ce_error()",
@@ -114,7 +115,7 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         name="iommu_fault", klass=ReportClass.OTHER, severity=Severity.WARNING, stage=Stage.LINE,
         title="IOMMU fault",
-        contains=("fault addr", "IO_PAGE_FAULT", "nhandled context fault", "ILLEGAL_DEV_TABLE", "event 0x"),
+        contains=("fault addr", "IO_PAGE_FAULT", "nhandled context fault", "ILLEGAL_DEV_TABLE"),
         pattern=r"(?:DMAR:? ?\[?(?:\[|DMA |INTR-REMAP|PASID).*(?:fault addr|fault index|Request device)|DMAR: "
         r"\[?DMA (?:Read|Write)|"
         rf"{BUS}AMD-Vi: Event logged \[(?:IO_PAGE_FAULT|ILLEGAL_DEV_TABLE|PAGE_TAB_HARD|IOTLB_INV)|AMD-Vi: Event "

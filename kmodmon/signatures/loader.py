@@ -17,7 +17,9 @@ _SIGN = "Sign the module with a key that the kernel trusts (MOK, `mokutil --impo
 "one."
 
 
-def _taint(name: str, title: str, contains: str, text: str, help_: str, advice: str, wording: str = "") -> Signature:
+def _taint(  # noqa: PLR0913 - one row of a table
+    name: str, title: str, contains: str, text: str, help_: str, advice: str, wording: str = ""
+) -> Signature:
     return Signature(
         name=name,
         klass=_TAINT,
@@ -210,7 +212,8 @@ SIGNATURES: tuple[Signature, ...] = (
         "livepatch_refused", LoadFailure.LIVEPATCH, ("livepatch",),
         r"(?:(?P<module>[\w-]+): module is marked as livepatch module, but|livepatch: (?:module (?P<module2>[\w-]+) "
         r"is not marked as|failed to (?:enable|initialize|apply) patch|"
-        r"patch '\S+' failed for module '(?P<module3>[^']+)'|Livepatch patch \((?P<module4>[^)]+)\) is not compatible))",
+        r"patch '\S+' failed for module '(?P<module3>[^']+)'|"
+        r"Livepatch patch \((?P<module4>[^)]+)\) is not compatible))",
         "A live patch was refused, or refused a module.", "Check that the patch is for this kernel.",
     ),
     _refusal(

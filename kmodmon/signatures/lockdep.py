@@ -99,6 +99,13 @@ SIGNATURES: tuple[Signature, ...] = (
         ("suspicious RCU usage", "suspicious rcu_dereference"), r"suspicious (?:RCU usage|rcu_dereference)",
         "RCU-protected data was used without the protection.",
     ),
+    Signature(
+        name="suspicious_rcu", klass=_LOCKDEP, severity=Severity.WARNING, title="suspicious RCU usage",
+        contains=("suspicious rcu_dereference",),
+        pattern=r"[\w./-]+:\d+ suspicious rcu_dereference\w*\(\) usage",
+        help="RCU-protected data was used without the protection.",
+        advice=_ADVICE, origin="kernel/locking/lockdep.c lockdep_rcu_suspicious()", wording="the banner was lost",
+    ),
     _lockdep(
         "lockdep_non_static_key", "register non-static key",
         ("trying to register non-static key",), r"trying to register non-static key",

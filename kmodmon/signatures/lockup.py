@@ -18,8 +18,8 @@ SIGNATURES: tuple[Signature, ...] = (
         title="soft lockup",
         contains=("BUG: soft lockup",),
         pattern=r"(?:<\d>)?(?:NMI watchdog: |watchdog: |\[\w+\] )?BUG: soft lockup(?: detected on CPU#(?P<cpu2>\d+)|"
-        r" - CPU\s?#(?P<cpu>\d+)"
-        rf" stuck for \d+s!(?: \[{COMM}:(?P<pid>\d+)\])?|, CPU#)",
+        r"[. ]+- CPU\s?#(?P<cpu>\d+)"
+        rf"(?: stuck for \d+s!?(?: -?\[{COMM}:(?P<pid>\d+)\])?)?|\b)",
         help="A CPU ran kernel code for many seconds without scheduling anything else.",
         advice="On a virtual machine the host may not have run it. " + _STALL,
         origin="kernel/watchdog.c watchdog_timer_fn()",
@@ -50,7 +50,8 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         name="rcu_stall", klass=ReportClass.RCU_STALL, severity=Severity.ERROR,
         title="RCU stall ({flavour})",
-        contains=("detected stall", "detected expedited stall", "self-detected stall", "RCU detected CPU"),
+        contains=("detected stall ", "detected stalls", "detected expedited stall", "self-detected stall",
+            "RCU detected CPU"),
         pattern=r"(?:<\d>)?(?:rcu: )?(?:INFO: )?(?P<flavour>rcu_?[a-z_]*|RCU)(?:_state)? (?:self-)?detected "
         r"(?:expedited )?(?:stalls?\b|CPU \d+ stall)",
         help="A CPU or task kept RCU waiting: it did not pass through a quiet state for many seconds.",

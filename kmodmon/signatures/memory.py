@@ -103,7 +103,7 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     Signature(
         name="bad_page", klass=_CORRUPT, severity=_CRITICAL,
-        title="bad page {kind}",
+        title="bad {kind}",
         contains=("Bad page ", "Bad pte", "Bad page_state"),
         pattern=r"(?:<\d>)?(?:BUG: )?Bad (?P<kind>page (?:state|map|cache|table)|pte)\b(?! .{0,40}messages suppressed)",
         help="A page of memory, or a page table, is in a state that it cannot be in.",
@@ -168,7 +168,8 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         name="oom_killed", klass=ReportClass.OOM, severity=Severity.ERROR, stage=Stage.LINE,
         title="out of memory",
-        contains=("ut of memory: Kill", "ut of Memory: Kill", "oom-kill:constraint", "lowmemorykiller: Kill",
+        contains=("ut of memory: Kill ", "ut of memory: Killed", "ut of Memory: Killed", "oom-kill:constraint",
+            "lowmemorykiller: Killing",
                   "ut of memory and no killable", "ut of memory (oom_kill_allocating"),
         pattern=r"(?:<\d>)?(?:(?:Memory cgroup )?[Oo]ut of [Mm]emory(?: \(oom_kill_allocating_task\))?: Kill|Memory "
         r"cgroup out of memory: |"
@@ -197,7 +198,7 @@ SIGNATURES: tuple[Signature, ...] = (
         contains=("unregister_netdevice: waiting for ", "netdev_wait_allrefs"),
         pattern=r"unregister_netdevice: waiting for (?P<dev>.{1,15}?) to become free|netdev_wait_allrefs",
         help="A network device is being removed, and something never gave its reference back.",
-        advice="Typical of containers' network namespaces: what uses that device leaks references. Only a reboot helps.",
+        advice="Typical of containers' networks: what uses that device leaks references. Only a reboot helps.",
         origin="net/core/dev.c netdev_wait_allrefs_any()",
     ),
     Signature(

@@ -17,7 +17,8 @@ SIGNATURES: tuple[Signature, ...] = (
         name="exec_protected", klass=_OOPS, severity=_CRITICAL, stage=Stage.PREFACE,
         title="kernel tried to execute a protected page",
         contains=("exploit attempt?",),
-        pattern=r"(?:BUG: )?(?:kernel tried to execute|unable to execute|Kernel attempted to exec)\b.*exploit attempt\?",
+        pattern=r"(?:BUG: )?(?:kernel tried to execute|unable to execute|Kernel attempted to exec)\b"
+        r".*exploit attempt\?",
         help="The kernel jumped into memory that it must not execute or access.",
         advice="Treat it as a possible attack until the report that follows is explained. " + _REBOOT,
         origin="arch/x86/mm/fault.c show_fault_oops(), arch/powerpc/mm/fault.c bad_kernel_fault()",
@@ -71,7 +72,8 @@ SIGNATURES: tuple[Signature, ...] = (
         contains=("Unhandled fault: ", "Unhandled prefetch abort: ", "Bad mode in ", "Bad kernel stack pointer",
                   "Unhandled exception"),
         pattern=r"(?:CPU \d+:? )?(?P<what>Unhandled fault: .*? \(0x[0-9a-f]+\) at 0x|Unhandled prefetch abort: |"
-        r"Bad mode in [\w ,/-]+ (?:handler|exception) detected|Bad kernel stack pointer |Unhandled exception in kernel)",
+        r"Bad mode in [\w ,/-]+ (?:handler|exception) detected|"
+        r"Bad kernel stack pointer |Unhandled exception in kernel)",
         help="The processor raised an exception that the kernel has no handler for.",
         advice="Bus errors point to a driver that touches a device without power or clock. " + _READ,
         origin="arch/arm/mm/fault.c do_DataAbort(), arch/arm64/kernel/traps.c bad_mode()",
@@ -153,7 +155,7 @@ SIGNATURES: tuple[Signature, ...] = (
         title="divide error",
         contains=("divide error: ", "ivide by zero", "divide exception"),
         pattern=r"(?:<\d>)?(?:Oops: |\S.{0,20}\(\d+\): )?(?:divide error: |[Kk]ernel divide by zero|"
-        r"fixpoint divide exception: |Divide by zero exception|TL0: Kernel divide by zero)",
+        r"fixpoint divide exception: |Divide by zero exception(?! in user)|TL0: Kernel divide by zero)",
         help="Kernel code divided by zero.",
         advice=_READ,
         origin="arch/x86/kernel/traps.c exc_divide_error()",
@@ -162,7 +164,8 @@ SIGNATURES: tuple[Signature, ...] = (
         name="bug_trap", klass=ReportClass.BUG, severity=_CRITICAL, stage=Stage.DIE,
         title="kernel BUG",
         contains=("[#",),
-        pattern=r"(?:Internal error: |\S.{0,20}\(\d+\): )?(?:Oops - BUG|Kernel [Bb](?:UG|ug)(?: detected)?)\b.*\[#\d+\]",
+        pattern=r"(?:Internal error: |\S.{0,20}\(\d+\): )?(?:Oops - BUG|"
+        r"Kernel [Bb](?:UG|ug)(?: detected)?)\b.*\[#\d+\]",
         help="A developer's assertion about the kernel's own state did not hold.",
         advice=_REBOOT,
         origin="arch/*/kernel/traps.c",
@@ -172,7 +175,8 @@ SIGNATURES: tuple[Signature, ...] = (
         name="internal_error", klass=_OOPS, severity=_CRITICAL, stage=Stage.DIE,
         title="internal error: {what}",
         contains=("Internal error: ",),
-        pattern=r"Internal error: (?P<what>[A-Za-z][\w ,./()-]*?)(?:: [0-9a-f]+)?(?: \[#\d+\]|$)",
+        pattern=r"Internal error: (?=.*\[#\d+\]|Oops|.*: [0-9a-f]{1,16}$)(?P<what>[A-Za-z][\w ,./()-]*?)?(?:: "
+        r"[0-9a-f]+)?(?: \[#\d+\]|$|: )",
         help="The processor raised an exception in kernel code (arm and arm64 wording).",
         advice=_REBOOT,
         origin="arch/arm64/kernel/traps.c die(), arch/arm/kernel/traps.c die()",
@@ -182,8 +186,9 @@ SIGNATURES: tuple[Signature, ...] = (
         title="Oops",
         contains=("Oops",),
         pattern=r"(?:<\d>)?(?:\S.{0,20}(?:\(\d+\)|\[\d+\]|\(pid \d+\)): |CPU \d+ )?"
-        r"Oops(?::? ?(?:[\w ,.'()/-]*, sig: |sig: |kernel access of bad area)| - | ?\[#\d+\]|#?: |: ?[0-9a-f]{4,}| "
-        r"[0-9]+(?: \[\d+\])?$)",
+        r"Oops(?:#?:? ?(?:[\w ,.'()/-]*, sig: |sig: |kernel access of bad area)| - | ?\[#\d+\]|: Fatal|#?: "
+        r"?[0-9a-f]{4,16}\b|"
+        r": .*\[#\d+\]| [0-9]+(?: \[\d+\])?$)",
         help="Kernel code failed and the task that ran it was killed.",
         advice=_REBOOT,
         origin="arch/*/kernel/traps.c die()",
@@ -203,7 +208,7 @@ SIGNATURES: tuple[Signature, ...] = (
         name="die", klass=_OOPS, severity=_CRITICAL, stage=Stage.DIE,
         title="{what}",
         contains=("[#",),
-        pattern=r"(?:\S.{0,20}\(\d+\): )?(?P<what>[A-Za-z#][A-Za-z ,.'()/#_-]{1,60}?)"
+        pattern=r"(?:\S.{0,20}\(\d+\): )?(?P<what>[A-Za-z#][A-Za-z0-9 ,.'()/#_-]{1,60}?)"
         r"(?::? ?(?:sig: \d+|[0-9a-f]{2,16}(?: ilc:\d)?))?,?:? ?\[#\d+\]",
         help="The processor raised an exception in kernel code and the task that ran it was killed.",
         advice=_REBOOT,

@@ -15,7 +15,7 @@ from kmodmon.model.report import FaultReason, KernelReport, ReportClass
 from kmodmon.signatures.assembler import Work
 from kmodmon.signatures.draft import Draft
 from kmodmon.signatures.fingerprint import saying_fingerprint
-from kmodmon.signatures.signature import Match, Stage
+from kmodmon.signatures.signature import Match, Stage, texts
 from kmodmon.signatures.table import match
 
 SILENCE_USEC = 1_000_000
@@ -109,7 +109,7 @@ def recognise(state: State, lines: Iterable[LogLine], now_usec: int = 0) -> tupl
                 forgeries.append(forgery)
             continue
         heard = True
-        for text in _texts(line.text):
+        for text in texts(line.text):
             saying = work.take(line, text)
             if saying is not None:
                 sayings.append(_saying(line, text, saying))
@@ -187,15 +187,8 @@ def _told(
     return replace(window, told=MappingProxyType(counts)), tuple(told), tuple(again.values()), suppressed
 
 
-def _texts(text: str) -> list[str]:
-    if "\\x" not in text:
-        return [text]
-    # Records keep what printk was given: tabs, and line feeds inside one record, escaped by safe_text().
-    return [part for part in text.replace("\\x09", " ").replace("\\x0d", "").split("\\x0a") if part] or [""]
-
-
 def _forgery(line: LogLine) -> Forgery | None:
-    found = match(_texts(line.text)[0])
+    found = match(texts(line.text)[0])
     if found is None or found.signature.weak or found.signature.stage in (Stage.LINE, Stage.SAYING):
         return None
     return Forgery(

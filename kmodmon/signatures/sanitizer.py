@@ -15,7 +15,7 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         name="kasan", klass=ReportClass.KASAN, severity=Severity.CRITICAL,
         title="KASAN: {kind}",
-        contains=("BUG: KAS",),
+        contains=("BUG: KASAN", "BUG: KASan"),
         pattern=rf"(?:\[ )?BUG: KAS[Aa][Nn]: (?P<kind>[a-z][a-z -]*?(?:-free)?)(?: in {FUNC}|(?: on address| at addr|"
         r" \(| by |$))",
         help="Kernel code used memory that is not its own: out of bounds, after it was freed, or freed twice.",

@@ -58,10 +58,17 @@ class Match:
 
 # Fragments for patterns. A function is a symbol with or without offset; without symbols it is a bare address.
 SYMBOL = r"(?P<function>[A-Za-z_.$][\w.$:<>]*)(?:\+(?P<offset>0x[0-9a-f]+)/0x[0-9a-f]+)?"
-MODULE = r"(?:\s+\[(?P<module>[\w-]+)(?: [0-9a-f]{8,})?\])?"
-FUNC = rf"(?:{SYMBOL}{MODULE}|0x[0-9a-f]+|[0-9a-f]{{8,16}})"
+MODULE = r"(?:\s+\[(?P<module>[\w-]+)(?:@[0-9a-f]+\+0x[0-9a-f]+)?(?: [0-9a-f]{8,})?\])?"
+FUNC = rf"(?:{SYMBOL}|0x[0-9a-f]+|[0-9a-f]{{8,16}}){MODULE}"
 PLACE = r"(?P<file>[\w./+,@~-]+\.(?:c|h|S|rs|cc|cpp|inc|y|l)):(?P<line>\d+)"
 COMM = r"(?P<comm>.{0,24}?)"
 DEV = r"(?P<dev>[\w:!./-]+)"
 # Bus devices print `driver 0000:00:1f.0: ` or `[drm] ` in front of their own words.
 BUS = r"(?:[\w.-]+ [\w:.-]+(?: \S{1,16})?: )?"
+
+
+def texts(text: str) -> list[str]:
+    r"""Give the lines of a record: printk keeps line feeds and tabs inside one, safe text shows ``\x0a``, ``\x09``."""
+    if "\\x" not in text:
+        return [text]
+    return [part for part in text.replace("\\x09", " ").replace("\\x0d", "").split("\\x0a") if part] or [""]

@@ -87,7 +87,7 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     _line(
         "nvme_error", "NVMe error: {kind}",
-        ("nvme",),
+        ("nvme", "nvme0n1", "nvme0c0n1"),
         r"nvme(?:\d+n\d+|\d+c\d+n\d+| nvme\d+)?:? (?:[\da-f:.]+: )?(?P<kind>controller is down|I/O (?:tag )?\d+.* "
         r"timeout\b|Device not ready|Removing after probe failure|"
         r"Device shutdown incomplete|frozen state error|Disabling device after reset failure|failed to reset|Abort "
@@ -101,7 +101,7 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     _line(
         "mmc_error", "MMC error",
-        ("mmc",),
+        ("mmc", "mmcblk0"),
         r"(?:mmcblk\d+\w*|mmc\d+): (?:Timeout waiting for hardware|error -\d+ (?:transferring data|requesting status|"
         r"sending (?:stop|read)|whilst)|timed out sending|"
         r"recovery failed|cache flush error|unrecoverable|running CQE recovery|cmdq error|tried to HW reset|Card "
@@ -144,7 +144,7 @@ SIGNATURES: tuple[Signature, ...] = (
     _line(
         "ubi_error", "UBI error",
         ("ubi", "UBI error"),
-        r"(?:ubi\d+ error|UBI error)(?: \(pid \d+\))?: ",
+        r"(?:ubi\d+ error|UBI error \(pid \d+\)|UBI error: ubi_\w+)(?: \(pid \d+\))?: ",
         "Flash memory reported an error.", "drivers/mtd/ubi/",
     ),
 )  # fmt: skip

@@ -1,4 +1,12 @@
-"""Every signature, in the order in which they are tried, and the search through them."""
+"""Every signature, in the order in which they are tried, and the search through them.
+
+A line is looked at by its words: runs of letters, digits left out. Each literal of each signature is filed under its
+longest word, so that a line meets only the signatures that share a word with it, and a line without any such word is
+nobody's. The words of a line do not depend on its digits; the prefilter rests on that.
+"""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from kmodmon.signatures import (
     driver,
@@ -17,7 +25,7 @@ from kmodmon.signatures import (
 )
 from kmodmon.signatures.signature import Match, Signature
 
-# The specific before the general: a WARN raised by lib/refcount.c is a refcount report; `[#1]` alone is the last resort.
+# The specific before the general: a WARN raised by lib/refcount.c is a refcount report, `[#1]` alone the last resort.
 THEMES = (
     sanitizer,
     lockdep,
@@ -36,23 +44,54 @@ THEMES = (
 
 SIGNATURES: tuple[Signature, ...] = tuple(signature for theme in THEMES for signature in theme.SIGNATURES)
 
-
-def _cover(literals: set[str]) -> tuple[str, ...]:
-    # A literal that holds another one adds nothing to the filter: whatever contains it contains the other.
-    shortest_first = sorted(literals, key=lambda literal: (len(literal), literal))
-    kept: list[str] = []
-    for literal in shortest_first:
-        if not any(known in literal for known in kept):
-            kept.append(literal)
-    return tuple(kept)
-
-
-LITERALS: tuple[str, ...] = _cover({literal for signature in SIGNATURES for literal in signature.contains})
-
-_BY_LITERAL: tuple[tuple[str, tuple[int, ...]], ...] = tuple(
-    (kept, tuple(i for i, signature in enumerate(SIGNATURES) if any(kept in literal for literal in signature.contains)))
-    for kept in LITERALS
+_WORDS = str.maketrans(
+    {chr(code): "" if chr(code).isdigit() else " " for code in range(128) if not chr(code).isalpha()}
 )
+
+
+def words(text: str) -> set[str]:
+    """Give the words of a line: what is left when digits are deleted and punctuation parts."""
+    return set(text.translate(_WORDS).split())
+
+
+# Words of every boot: filed under only where a literal has no other.
+_COMMON_WORDS = """
+at add allocating architecture atomic bus by bytes card check command context data detected dev device disabled
+driver error event failed filesystem for found freed from fs handler has hash in inconsistent integrity interrupt
+irqs is kernel key list lock mapper memory mode module modprobe modules node not o of off offset on only or page
+percpu pointer process protection read received register registered ring rcu size space stack state status support
+supported symbol system table task the timeout to trusted unit user using verification version with x O ACPI CPU
+Dentry EXT Interrupt Kernel Machine Memory Module NMI PCI Platform Quota SLUB
+"""
+_COMMON = frozenset(_COMMON_WORDS.split())
+
+
+def _key(literal: str) -> str | None:
+    # `nable to handle` stands for `Unable` and `unable`: its first word is none.
+    cut = literal[:1].islower()
+    found = literal.translate(_WORDS).split()
+    trusted = found[1:] if cut and len(found) > 1 else found
+    return max(trusted, key=lambda word: (word not in _COMMON, len(word), word)) if trusted else None
+
+
+def _filed(keyed: Iterable[tuple[str | None, int]]) -> Mapping[str, tuple[int, ...]]:
+    drawers: dict[str, list[int]] = {}
+    for key, index in keyed:
+        if key is not None and index not in drawers.setdefault(key, []):
+            drawers[key].append(index)
+    return MappingProxyType({key: tuple(indices) for key, indices in drawers.items()})
+
+
+_LITERALS = tuple((literal, index) for index, signature in enumerate(SIGNATURES) for literal in signature.contains)
+BY_WORD: Mapping[str, tuple[int, ...]] = _filed((_key(literal), index) for literal, index in _LITERALS)
+# Literals without a letter, such as `[#`, have no word to be filed under.
+BY_MARK: Mapping[str, tuple[int, ...]] = MappingProxyType(
+    {
+        mark: tuple(index for literal, index in _LITERALS if literal == mark)
+        for mark in {literal for literal, _ in _LITERALS if _key(literal) is None}
+    }
+)
+_KEYS = frozenset(BY_WORD)
 
 # `COMM[PID]: segfault at` and `traps: COMM[PID] ...` are the kernel's words on user space, and the name is the user's.
 _USER_FAULT = (
@@ -64,26 +103,26 @@ _USER_FAULT = (
 )
 
 
+def match(text: str) -> Match | None:
+    """Give the first signature that knows `text`; None for all the rest of what a kernel says."""
+    candidates = {index for word in words(text) & _KEYS for index in BY_WORD[word]}
+    for mark, indices in BY_MARK.items():
+        if mark in text:
+            candidates.update(indices)
+    return _first(text, sorted(candidates)) if candidates else None
+
+
 def match_naive(text: str) -> Match | None:
-    """Try every signature in turn: the definition that :func:`match` must agree with."""
-    for signature in SIGNATURES:
+    """Try every signature in turn: what :func:`match` must agree with."""
+    return _first(text, range(len(SIGNATURES)))
+
+
+def _first(text: str, candidates: Iterable[int]) -> Match | None:
+    for index in candidates:
+        signature = SIGNATURES[index]
         if any(literal in text for literal in signature.contains):
             found = signature.compiled.match(text)
             if found is not None:
-                return None if _about_user_space(text) else Match(signature, found.groupdict())
+                about_user = any(phrase in text for phrase in _USER_FAULT)
+                return None if about_user else Match(signature, found.groupdict())
     return None
-
-
-def match(text: str) -> Match | None:
-    """Give the first signature that knows `text`; None for all the rest of what a kernel says."""
-    candidates = {index for literal, indices in _BY_LITERAL if literal in text for index in indices}
-    for index in sorted(candidates):
-        signature = SIGNATURES[index]
-        found = signature.compiled.match(text) if any(literal in text for literal in signature.contains) else None
-        if found is not None:
-            return None if _about_user_space(text) else Match(signature, found.groupdict())
-    return None
-
-
-def _about_user_space(text: str) -> bool:
-    return any(phrase in text for phrase in _USER_FAULT)

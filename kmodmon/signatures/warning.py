@@ -98,6 +98,17 @@ SIGNATURES: tuple[Signature, ...] = (
         wording="since 6.6 a line of its own, before that the text of a WARN()",
     ),
     Signature(
+        name="duplicate_name", klass=ReportClass.OTHER, severity=Severity.WARNING, stage=Stage.PREFACE, weak=True,
+        title="duplicate name in sysfs",
+        contains=("sysfs: cannot create duplicate", "kobject_add_internal failed for", "proc_dir_entry '"),
+        pattern=r"(?:sysfs: cannot create duplicate filename |(?:kobject: )?kobject_add_internal failed for |"
+        r"proc_dir_entry '.*' already registered)",
+        help="Something was registered twice under one name; the second one failed.",
+        advice=_ADVICE,
+        origin="fs/sysfs/dir.c sysfs_warn_dup(), lib/kobject.c",
+        wording="since 4.18 a trace without WARN()",
+    ),
+    Signature(
         name="assertion", klass=ReportClass.OTHER, severity=Severity.ERROR, stage=Stage.PREFACE, weak=True,
         title="assertion failed",
         contains=("ssertion failed",),

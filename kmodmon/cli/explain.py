@@ -1,0 +1,175 @@
+"""`kmodmon explain THING`: what a message, an errno's sentence, a taint or a module means; `--log FILE`: a whole log.
+
+Exit codes: for THING 0 explained, 1 nothing known of it; for --log 0 no report, 1 some, 3 the file cannot be read.
+Works without the daemon; only a module's name makes it look at the host.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from kmodmon.cli import UsageError
+from kmodmon.cli.output import Cell, Screen, Tint, Tinted
+from kmodmon.kernel.error import KmodmonError
+from kmodmon.kernel.taint import Flag, decode, parse_letters
+from kmodmon.model.event import Severity
+from kmodmon.model.report import KernelReport
+from kmodmon.model.units import JsonObject
+from kmodmon.signatures.explain import Explanation, explain_line
+from kmodmon.signatures.offline import explain_log
+
+_TINTS = {Severity.CRITICAL: Tint.BAD, Severity.ERROR: Tint.BAD, Severity.WARNING: Tint.WARN}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's own arguments."""
+    parser.add_argument(
+        "thing", nargs="*", metavar="THING",
+        help="A kernel message, an errno sentence of insmod or modprobe, a taint number or its letters, a module.",
+    )  # fmt: skip
+    parser.add_argument("--log", metavar="FILE", help="Find every kernel report in a saved log; - is standard input.")
+    parser.add_argument("--all", action="store_true", help="With --log: refused modules, taints and denials as well.")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Explain; see the module for the exit codes."""
+    screen = Screen.of(args)
+    if args.log is not None:
+        if args.thing:
+            raise UsageError("kmodmon explain", "give either a THING or --log FILE, not both")
+        return _log(args, screen)
+    if not args.thing:
+        raise UsageError("kmodmon explain", "nothing to explain: give a THING, or --log FILE")
+    return _thing(args, screen, " ".join(args.thing))
+
+
+# A saved log.
+
+
+def _log(args: argparse.Namespace, screen: Screen) -> int:
+    reports = explain_log(_read(str(args.log)), include_all=args.all)
+    if args.json:
+        screen.json([report.to_json() for report in reports])
+    else:
+        for report in reports:
+            _show_report(screen, report)
+        if not reports:
+            screen.line("No kernel report found.")
+    return 1 if reports else 0
+
+
+def _read(name: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise KmodmonError(f"{name}: {error.strerror}; --log needs a file that can be read") from error
+
+
+def _show_report(screen: Screen, report: KernelReport) -> None:
+    lines = (
+        f"{report.first_line}-{report.last_line}" if report.last_line > report.first_line else str(report.first_line)
+    )
+    tint = _TINTS.get(report.severity, Tint.STRONG)
+    panic: tuple[Cell, ...] = (Tinted("  ended in a panic", Tint.BAD),) if report.panic else ()
+    screen.line(Tinted(report.title, Tint.STRONG), *panic)
+    screen.line(
+        "   ", Tinted(report.severity.value, tint), f"  {report.klass.value} ({report.signature}), lines {lines}"
+    )
+    for name, value in _details(report).items():
+        screen.line(f"    {name:<8}{value}")
+    screen.line("")
+
+
+def _details(report: KernelReport) -> Mapping[str, str]:
+    who = [f"CPU {report.cpu}"] if report.cpu is not None else []
+    who += [f"pid {report.pid}"] if report.pid is not None else []
+    who += [report.comm] if report.comm else []
+    details = {
+        "module": None if report.module is None else f"{report.module} ({_sign(report)})",
+        "where": " ".join(who),
+        "kernel": " ".join(word for word in (report.release, report.arch) if word),
+        "taint": report.taint_letters,
+        "print": report.fingerprint,
+    }
+    return {name: value for name, value in details.items() if value}
+
+
+def _sign(report: KernelReport) -> str:
+    return "named" if report.module_reason is None else report.module_reason.value.replace("_", " ")
+
+
+# One thing.
+
+
+def _thing(args: argparse.Namespace, screen: Screen, text: str) -> int:
+    flags = _taint(text)
+    if flags:
+        return _show_flags(args, screen, flags)
+    explanation = explain_line(text)
+    if explanation is None and len(args.thing) == 1:
+        explanation = _module(args, text)
+    if args.json:
+        screen.json(None if explanation is None else explanation.to_json())
+    elif explanation is None:
+        screen.line(
+            f"Nothing is known of {text!r}: it is no message, errno, taint or loaded module that kmodmon knows."
+        )
+    else:
+        _show(screen, explanation)
+    return 1 if explanation is None else 0
+
+
+def _taint(text: str) -> tuple[Flag, ...]:
+    if text.isdecimal() and len(text) < 20:
+        return decode(int(text))
+    if text.isalpha() and len(text) <= 20 and (text.isupper() or len(text) == 1):
+        letters = parse_letters(text)
+        return letters.flags if not letters.unknown else ()
+    return ()
+
+
+def _show_flags(args: argparse.Namespace, screen: Screen, flags: tuple[Flag, ...]) -> int:
+    if args.json:
+        screen.json([_flag_json(flag) for flag in flags])
+        return 0
+    for flag in flags:
+        screen.line(Tinted(f"{flag.letter}  {flag.label}", Tint.STRONG), f"  bit {flag.bit}, {flag.tier.value}")
+        screen.line(f"    Meaning  {flag.cause}")
+        screen.line(f"    Why      {flag.why}")
+        screen.line(f"    Next     {flag.advice}")
+    return 0
+
+
+def _flag_json(flag: Flag) -> JsonObject:
+    return {"subject": flag.label, "letter": flag.letter, "bit": flag.bit, "meaning": flag.cause, "why": flag.why,
+            "next_step": flag.advice}  # fmt: skip
+
+
+def _show(screen: Screen, explanation: Explanation) -> None:
+    klass: tuple[Cell, ...] = () if explanation.klass is None else (f"  {explanation.klass.value}",)
+    screen.line(Tinted(explanation.subject, Tint.STRONG), *klass)
+    if explanation.module is not None:
+        screen.line(f"    Module   {explanation.module}")
+    screen.line(f"    Meaning  {explanation.meaning}")
+    screen.line(f"    Why      {explanation.why}")
+    if explanation.wording:
+        screen.line(f"    Wording  {explanation.wording}")
+    screen.line(f"    Next     {explanation.next_step}")
+
+
+def _module(args: argparse.Namespace, name: str) -> Explanation | None:
+    from kmodmon.cli.gather import gather  # looks at the host: only where nothing else knows the word
+    from kmodmon.view.modules import modules_view
+
+    wanted = name.replace("-", "_")
+    for module in modules_view(gather(args).state):
+        if module["name"] == wanted:
+            taint = str(module["taint"] or "")
+            flags = " ".join(flag.cause for flag in parse_letters(taint).flags)
+            return Explanation(
+                subject=wanted, module=wanted, meaning=f"A loaded module. {flags or 'It does not taint the kernel.'}",
+                why=f"Its taint letters are {taint or 'none'}.",
+                next_step=f"`kmodmon modules {wanted}` shows the rest.",
+            )  # fmt: skip
+    return None

@@ -1,0 +1,72 @@
+"""One message, explained: what it means, why it is said, what to do next."""
+
+from dataclasses import dataclass
+
+from kmodmon.kernel.savedlog import read_saved_log
+from kmodmon.model.report import LoadFailure, ReportClass
+from kmodmon.model.units import JsonObject
+from kmodmon.signatures import table
+from kmodmon.signatures.errno import Sentence, ToolSentence, find_sentence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """What a line, or an errno's sentence, means; None is what does not apply."""
+
+    subject: str  # the signature, or the errno
+    meaning: str
+    why: str
+    next_step: str
+    klass: ReportClass | None = None
+    severity: str | None = None
+    module: str | None = None
+    reason: LoadFailure | None = None
+    wording: str = ""
+
+    def to_json(self) -> JsonObject:
+        """Stable keys."""
+        return {
+            "subject": self.subject,
+            "meaning": self.meaning,
+            "why": self.why,
+            "next_step": self.next_step,
+            "class": None if self.klass is None else self.klass.value,
+            "severity": self.severity,
+            "module": self.module,
+            "reason": None if self.reason is None else self.reason.value,
+        }
+
+
+def explain_line(text: str) -> Explanation | None:
+    """Explain one message, with or without a log's prefix; None: nothing is known of it."""
+    for line in read_saved_log(text.encode("utf-8", "surrogateescape")):
+        found = table.match(line.text.lstrip(" "))
+        if found is not None:
+            signature = found.signature
+            groups = {key.rstrip("23456789"): value for key, value in found.groups.items() if value is not None}
+            return Explanation(
+                subject=signature.name,
+                meaning=signature.help,
+                why=f"The kernel says so in {signature.origin}.",
+                next_step=signature.advice,
+                klass=signature.klass,
+                severity=signature.severity.value,
+                module=groups.get("module"),
+                reason=signature.reason,
+                wording=signature.wording,
+            )
+    return _sentence(text)
+
+
+def _sentence(text: str) -> Explanation | None:
+    match find_sentence(text):
+        case Sentence() as said:
+            reasons = ", ".join(reason.value for reason in said.reasons)
+            why = f"{said.errno} from the kernel" + (f"; refusals it stands for: {reasons}." if reasons else ".")
+            return Explanation(subject=said.errno, meaning=said.meaning, why=why, next_step=said.next_step)
+        case ToolSentence() as said:
+            return Explanation(
+                subject=said.text, meaning=said.meaning, why="kmod's own words.", next_step=said.next_step
+            )
+        case None:
+            return None
