@@ -91,7 +91,7 @@ class Web:
     listen: tuple[Address, ...] = setting(
         (Address("127.0.0.1", DEFAULT_PORT),),
         Many(of=Listen(), least=1, most=16),
-        "Addresses to serve HTTP on. (The shipped systemd unit lets this host alone connect: see network.conf.example.)",
+        "Addresses to serve HTTP on. Under the shipped systemd unit only this host may connect: network.conf.example.",
         flags=("--listen", "--web.listen-address"),
         restart=True,
     )
