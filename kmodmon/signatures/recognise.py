@@ -58,6 +58,7 @@ class Spoken:
     forged: int = 0  # all of them
     repeats: tuple[Repeat, ...] = ()
     suppressed: int = 0  # different reports beyond what is kept in one window
+    closed: tuple[int, ...] = ()  # the first lines of all reports that were completed, told or not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +152,7 @@ def _settle(
         reports=told,
         repeats=repeats,
         suppressed=suppressed,
+        closed=tuple(report.first_line for report in reports),
         forgeries=forgeries,
         forged=forged,
         load_failures=tuple(one for one in sayings if one.reason is not None),
