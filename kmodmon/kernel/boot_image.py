@@ -15,7 +15,6 @@ HEAD_BYTES = 1024
 _SETUP_SECTS, _HEADER_MAGIC, _VERSION, _PAYLOAD = 0x1F1, 0x202, 0x206, 0x248
 _MIN_PROTOCOL = 0x0208
 _SECTOR = 512
-_SIZE_TAIL = 4  # the build appends the uncompressed size to some forms
 
 _MAGICS = (
     (b"\x1f\x8b", "gzip"),
@@ -32,7 +31,7 @@ _COMPRESSED = re.compile(rb"\x1f\x8b\x08|\xfd7zXZ\x00|\x28\xb5\x2f\xfd")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
-    """Where in the file the kernel proper is; `length` None: up to the end."""
+    """Where in the file the kernel proper is; `length` None: up to the end. Its size may follow the compressed data."""
 
     offset: int
     length: int | None
@@ -67,7 +66,7 @@ def _bzimage(head: bytes) -> Payload:
         raise ParseError("bzImage", head[_HEADER_MAGIC : _HEADER_MAGIC + 8], f"boot protocol {protocol:#x} is too old")
     offset, length = struct.unpack_from("<II", head, _PAYLOAD)
     sectors = head[_SETUP_SECTS] or 4
-    return Payload(offset=(sectors + 1) * _SECTOR + offset, length=max(0, length - _SIZE_TAIL), form="bzImage")
+    return Payload(offset=(sectors + 1) * _SECTOR + offset, length=length, form="bzImage")
 
 
 def candidates(image: bytes, limit: int = 16) -> tuple[int, ...]:

@@ -18,6 +18,10 @@ _TEXT_TAGS = {0x0C: "utf-8", 0x12: "ascii", 0x13: "ascii", 0x14: "latin-1", 0x16
               0x1E: "utf-16-be"}  # fmt: skip
 
 
+class NotDer(ParseError):
+    """Perhaps good BER, but not DER: a length that is indefinite or longer than need be."""
+
+
 class Tlv(NamedTuple):
     """One element: its tag byte, where it starts, where its contents start, where it ends."""
 
@@ -44,10 +48,10 @@ def read_tlv(data: bytes, at: int, end: int | None = None) -> Tlv:
     if length >= 0x80:
         count = length & 0x7F
         if not 1 <= count <= 4 or body + count > end:
-            raise ParseError("DER", data[at : at + 16], "indefinite or unusable length")
+            raise NotDer("DER", data[at : at + 16], "indefinite or unusable length")
         length = int.from_bytes(data[body : body + count], "big")
         if length < 0x80 or length >> (8 * (count - 1)) == 0:
-            raise ParseError("DER", data[at : at + 16], "length not in its shortest form")
+            raise NotDer("DER", data[at : at + 16], "length not in its shortest form")
         body += count
     if length > end - body:
         raise ParseError("DER", data[at : at + 16], "element runs past its container")

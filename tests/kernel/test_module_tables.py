@@ -150,7 +150,7 @@ def test_find_payload_when_known_forms_then_where_it_is() -> None:
     head[0x202:0x208] = b"HdrS\x0f\x02"
     struct.pack_into("<II", head, 0x248, 716, 8122480)
     found = find_payload(bytes(head))
-    assert (found.offset, found.length, found.form) == (21196, 8122476, "bzImage")
+    assert (found.offset, found.length, found.form) == (21196, 8122480, "bzImage")
     struct.pack_into("<H", head, 0x206, 0x0207)
     with pytest.raises(ParseError, match="too old"):
         find_payload(bytes(head))

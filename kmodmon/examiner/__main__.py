@@ -1,0 +1,52 @@
+"""The examiner process: `python -m kmodmon.examiner`, one request on stdin, answers on stdout, nothing else.
+
+It is niced and limited in memory and time, so that no file can make it a burden; when it dies, the client knows at
+which file.
+"""
+
+import contextlib
+import os
+import resource
+import sys
+
+from kmodmon.examiner.answer import answer
+from kmodmon.examiner.protocol import REQUEST_LIMIT, encode_answer, parse_request
+from kmodmon.kernel.error import KmodmonError
+
+_ADDRESS_SPACE = 2 << 30  # bytes; libraries map some, a kernel image takes up to 0.2 GB
+_CPU_SECONDS = 600
+_NICE = 10
+
+
+def main() -> int:
+    """Answer one request; 2 when it was none."""
+    _limit()
+    raw = sys.stdin.buffer.read(REQUEST_LIMIT + 1)
+    try:
+        if len(raw) > REQUEST_LIMIT:
+            raise KmodmonError(f"a request of more than {REQUEST_LIMIT} bytes")
+        for one in answer(parse_request(raw)):
+            sys.stdout.buffer.write(encode_answer(one))
+            sys.stdout.buffer.flush()
+    except KmodmonError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        # nobody reads any more; without this Python complains about stdout at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+def _limit() -> None:
+    for what, most in ((resource.RLIMIT_AS, _ADDRESS_SPACE), (resource.RLIMIT_CPU, _CPU_SECONDS)):
+        soft, hard = resource.getrlimit(what)
+        ceiling = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(what, (ceiling if soft == resource.RLIM_INFINITY else min(soft, ceiling), hard))
+    with contextlib.suppress(OSError):
+        os.nice(_NICE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""Answers a request: finds each module's file, its package, examines it. The examiner process without the process."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kmodmon.examiner.certificates import KernelFacts, Trust, TrustRequest, gather_trust
+from kmodmon.examiner.examine import examine_file
+from kmodmon.examiner.image import Limits, stamp_of
+from kmodmon.examiner.locate import ModuleTree, module_tree
+from kmodmon.examiner.package import Owners, find_owners
+from kmodmon.examiner.protocol import Answer, Closing, Request, Same, WantedModule
+from kmodmon.examiner.tree import FileError, HostTree
+from kmodmon.kernel.text import raw_bytes, safe_text
+from kmodmon.model.codec import ShapeError
+from kmodmon.model.inventory import ModuleAttributes, Signature
+from kmodmon.model.module_file import ModuleFile, Origin, SignatureFacts, Stamp, same_build
+
+_MAX_CANDIDATES = 4
+_NO_FILE = SignatureFacts(verdict=Signature.UNKNOWN, reason="there is no file to examine", errno="?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Context:
+    request: Request
+    host: HostTree
+    tree: ModuleTree
+    trust: Trust
+    limits: Limits
+
+
+def answer(request: Request) -> Iterator[Answer]:
+    """One answer for each module, then for each file, in their order, then the closing one; raises FileError."""
+    host = HostTree(Path(request.rootfs))
+    tree = module_tree(host, request.release)
+    known, problems = _known_kernel(request)
+    places = TrustRequest(
+        release=request.release,
+        sysfs=request.sysfs,
+        certificates=request.certificates,
+        revoked=request.revoked,
+        known=known,
+    )
+    trust = gather_trust(host, places)
+    context = _Context(request=request, host=host, tree=tree, trust=trust, limits=Limits(max_bytes=request.max_bytes))
+    fresh = [(one, _is_known(context, one)) for one in request.modules]
+    paths = {one.name: _paths(tree, one.name) for one, known_already in fresh if not known_already}
+    owners = _owners(context, [*(path for found in paths.values() for path in found[:1]), *request.files])
+    for one, known_already in fresh:
+        yield Same(name=one.name) if known_already else _module(context, one, paths[one.name], owners)
+    for path in request.files:
+        yield _with_owner(context, _examine(context, path, None), path, owners)
+    kernel = None if trust.kernel is None else trust.kernel.to_json()
+    texts = (*problems, *trust.problems, *tree.problems, *owners.problems)
+    yield Closing(kernel=kernel, trust=trust.digest, problems=tuple(map(_shown, texts)))
+
+
+def _known_kernel(request: Request) -> tuple[KernelFacts | None, list[str]]:
+    if request.kernel is None:
+        return None, []
+    try:
+        return KernelFacts.from_json(request.kernel), []
+    except ShapeError as error:
+        return None, [str(error)]
+
+
+def _paths(tree: ModuleTree, name: str) -> tuple[str, ...]:
+    """Candidates by the kernel's name, which may be any bytes; a name that no file can have has none."""
+    plain = raw_bytes(name).decode("utf-8", "surrogateescape")
+    return tree.candidates(plain)[:_MAX_CANDIDATES]
+
+
+def _is_known(context: _Context, wanted: WantedModule) -> bool:
+    if wanted.known_path is None or wanted.known_stamp is None or context.request.trust != context.trust.digest:
+        return False
+    return _stamp(context.host, wanted.known_path) == wanted.known_stamp
+
+
+def _stamp(host: HostTree, path: str) -> Stamp | None:
+    try:
+        return stamp_of(os.lstat(host.resolved(path)))
+    except (OSError, ValueError, FileError):
+        return None
+
+
+def _owners(context: _Context, paths: list[str]) -> Owners:
+    if not context.request.packages:
+        return Owners()
+    return find_owners(context.host, context.request.release, [_real(context.host, path) for path in paths])
+
+
+def _real(host: HostTree, path: str) -> str:
+    try:
+        return host.real(path)
+    except FileError:
+        return path
+
+
+def _module(context: _Context, wanted: WantedModule, paths: tuple[str, ...], owners: Owners) -> ModuleFile:
+    """The file that modules.dep names, unless another one of that name is the build that is loaded."""
+    if not paths:
+        trust = context.trust.digest
+        return ModuleFile(name=wanted.name, signature=_NO_FILE, problem="no file of this name", trust=trust)
+    loaded = ModuleAttributes(srcversion=wanted.srcversion, build_id=wanted.build_id)
+    first = _examine(context, paths[0], wanted.name)
+    if same_build(loaded, first) is False:
+        others = [path for path in context.tree.elsewhere(wanted.name) if path != paths[0]]
+        for path in others[:_MAX_CANDIDATES]:
+            other = _examine(context, path, wanted.name)
+            if same_build(loaded, other):
+                return _with_owner(context, other, path, _owners(context, [path]))
+    return _with_owner(context, first, paths[0], owners)
+
+
+def _examine(context: _Context, path: str, name: str | None) -> ModuleFile:
+    origin = context.tree.origin(path)
+    if origin is Origin.OUTSIDE:
+        # a user may name the tree by its real path, /usr/lib/modules
+        prefix = _real(context.host, context.tree.directory)
+        if path.startswith(prefix + "/"):
+            origin = context.tree.origin(context.tree.directory + path[len(prefix) :])
+    return examine_file(context.host, path, trust=context.trust, limits=context.limits, origin=origin, name=name)
+
+
+def _with_owner(context: _Context, file: ModuleFile, path: str, owners: Owners) -> ModuleFile:
+    return replace(file, package=owners.found.get(_real(context.host, path)))
+
+
+def _shown(text: str) -> str:
+    return safe_text(text.encode("utf-8", "surrogateescape"))

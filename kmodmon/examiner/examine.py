@@ -1,0 +1,129 @@
+"""One module file, read: what it says, its signature judged, its package. Any file gives an answer, never an exception.
+
+What the loader needs to know beyond that (symbols, checksums, exports) is `loading.py`.
+"""
+
+from dataclasses import dataclass, replace
+
+from kmodmon.examiner.certificates import NO_TRUST, Trust
+from kmodmon.examiner.image import Image, Limits, open_image
+from kmodmon.examiner.tree import FileError, HostTree
+from kmodmon.examiner.verify import verify
+from kmodmon.kernel.elf import ElfFile, Section, parse_elf, section_bytes
+from kmodmon.kernel.error import KmodmonError, ParseError
+from kmodmon.kernel.modinfo import SECTION, SECTION_LIMIT, ModInfo, parse_modinfo
+from kmodmon.kernel.module_name import THIS_MODULE, name_of_file, parse_this_module
+from kmodmon.kernel.note import build_id
+from kmodmon.kernel.text import bounded, safe_text
+from kmodmon.model.inventory import Signature
+from kmodmon.model.module_file import ModuleFile, Origin, ParameterFacts, SignatureFacts
+
+_NOTE = b".note.gnu.build-id"
+_FLAGS = ("intree", "staging", "livepatch", "test", "retpoline")
+_NOTE_LIMIT = 4096
+_THIS_MODULE_LIMIT = 1 << 16
+# Texts are for people; a file may hold megabytes of them
+_TEXT = 512
+_ITEMS = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What the ELF file says; None: the part is missing."""
+
+    name: str | None
+    modinfo: ModInfo | None
+    build_id: str | None
+
+
+def examine_file(
+    host: HostTree,
+    path: str,
+    *,
+    trust: Trust = NO_TRUST,
+    limits: Limits | None = None,
+    origin: Origin = Origin.OUTSIDE,
+    name: str | None = None,
+) -> ModuleFile:
+    """Examine one file of the host; `name` as asked for, else the file tells. What fails is in `problem`."""
+    shown = safe_text(path.encode("utf-8", "surrogateescape"))
+    file = ModuleFile(name=name or name_of_file(path) or shown, path=shown, origin=origin, trust=trust.digest)
+    try:
+        with open_image(host, path, limits or Limits()) as image:
+            return _examined(file, image, trust, asked=name is not None)
+    except (KmodmonError, MemoryError) as error:
+        return _failed(file, str(error) or type(error).__name__)
+
+
+def _failed(file: ModuleFile, why: str) -> ModuleFile:
+    text = bounded(safe_text(why.encode("utf-8", "surrogateescape")), _TEXT)
+    return replace(file, signature=SignatureFacts(verdict=Signature.UNKNOWN, reason=text, errno="?"), problem=text)
+
+
+def _examined(file: ModuleFile, image: Image, trust: Trust, *, asked: bool) -> ModuleFile:
+    judged = verify(image, trust)
+    file = replace(
+        file,
+        compression=image.compression,
+        stamp=image.stamp,
+        image_bytes=image.size,
+        signature=judged.signature,
+        sha256=judged.sha256,
+    )
+    try:
+        contents = read_contents(image)
+    except (ParseError, FileError) as error:
+        return replace(file, problem=bounded(safe_text(str(error).encode()), _TEXT))
+    return _described(file, contents, asked=asked)
+
+
+def read_contents(image: Image) -> Contents:
+    """Read the descriptive sections of a module file; raises ParseError and FileError."""
+    elf = parse_elf(image.read, image.size)
+    found = {name: elf.find(name) for name in (SECTION, _NOTE, THIS_MODULE)}
+    image.prefetch([(one.offset, min(one.size, SECTION_LIMIT)) for one in found.values() if one is not None])
+    info = _optional(elf, image, found[SECTION], SECTION_LIMIT)
+    note = _optional(elf, image, found[_NOTE], _NOTE_LIMIT)
+    this = _optional(elf, image, found[THIS_MODULE], _THIS_MODULE_LIMIT)
+    return Contents(
+        name=None if this is None else parse_this_module(this, elf.header.bits),
+        modinfo=None if info is None else parse_modinfo(info),
+        build_id=None if note is None else build_id(note, elf.header.order),
+    )
+
+
+def _optional(elf: ElfFile, image: Image, section: Section | None, limit: int) -> bytes | None:
+    return None if section is None else section_bytes(elf, image.read, section, limit)
+
+
+def _described(file: ModuleFile, contents: Contents, *, asked: bool) -> ModuleFile:
+    info = contents.modinfo or ModInfo()
+    own = contents.name or info.first("name")
+    problem = None if contents.modinfo is not None else "no .modinfo section: this is no kernel module"
+    return replace(
+        file,
+        name=file.name if asked or own is None else own,
+        license=_short(info.license),
+        version=_short(info.first("version")),
+        srcversion=_short(info.first("srcversion")),
+        vermagic=_short(info.vermagic),
+        description=_short(info.first("description")),
+        authors=_items(info.all("author")),
+        depends=_items(info.depends),
+        import_ns=_items(info.all("import_ns")),
+        flags=tuple(key for key in _FLAGS if info.first(key) is not None),
+        parameters=tuple(
+            ParameterFacts(name=bounded(one.name, _TEXT), type=_short(one.type), description=_short(one.description))
+            for one in info.parameters[:_ITEMS]
+        ),
+        build_id=contents.build_id,
+        problem=problem,
+    )
+
+
+def _short(text: str | None) -> str | None:
+    return None if text is None else bounded(text, _TEXT)
+
+
+def _items(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(bounded(text, _TEXT) for text in texts[:_ITEMS])

@@ -1,0 +1,179 @@
+"""What only the kernel image itself tells: the certificates it trusts, its build-id, its version string, its exports.
+
+On a stock Debian host nothing else has the certificate that its modules were signed with: it is made for one build and
+thrown away. The image is decompressed as a stream; of what it holds only these parts are kept. The decompressor needs a
+window as large as the kernel (60 to 130 MiB): this is the one place where much memory is used, once for each installed
+kernel, in a process that ends right after.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+
+from kmodmon.examiner.decompress import CHUNK, KERNEL_WINDOW_LOG
+from kmodmon.examiner.image import Image, Limits, stamp_of
+from kmodmon.examiner.tree import FileError, HostTree
+from kmodmon.kernel.boot_image import HEAD_BYTES, candidates, find_payload
+from kmodmon.kernel.builtin_certificates import OVERLAP, CertificateList, Role, find_lists
+from kmodmon.kernel.elf import ElfFile, Section, parse_elf, section_bytes
+from kmodmon.kernel.error import ParseError
+from kmodmon.kernel.ksymtab import Export, kernel_exports
+from kmodmon.kernel.note import build_id
+from kmodmon.kernel.text import safe_text
+from kmodmon.kernel.x509 import Certificate
+from kmodmon.model.module_file import Stamp
+
+_LIMITS = Limits(max_bytes=512 << 20, window_log=KERNEL_WINDOW_LOG, alone=False)
+_PLAIN_BYTES = 64 << 20  # of an image of unknown form, that is searched for something compressed
+_MAGIC_WORDS = rb"(?:SMP|preempt|preempt_rt|mod_unload|modversions|aarch64|RANDSTRUCT_[0-9a-f]+|[A-Za-z0-9_.]+)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelImage:
+    """The facts of one kernel image; None: not found in it."""
+
+    path: str
+    stamp: Stamp
+    trusted: tuple[Certificate, ...] = ()
+    revoked: tuple[Certificate, ...] = ()
+    build_id: str | None = None
+    vermagic: str | None = None
+    exports: tuple[Export, ...] | None = None
+
+
+def image_paths(release: str) -> tuple[str, ...]:
+    """Where distributions put the image of a release, the likeliest first."""
+    boot = tuple(f"/boot/{name}-{release}" for name in ("vmlinuz", "vmlinux", "Image", "kernel"))
+    tree = f"/lib/modules/{release}"
+    return (*boot[:1], f"{tree}/vmlinuz", *boot[1:], f"{tree}/vmlinux", f"{tree}/Image")
+
+
+def find_image(host: HostTree, release: str) -> str | None:
+    """The host path of the kernel image of a release; None when there is none."""
+    return next((path for path in image_paths(release) if host.is_file(path)), None)
+
+
+def image_stamp(host: HostTree, path: str) -> Stamp | None:
+    """What tells this image from another in its place; None when it cannot be looked at."""
+    try:
+        return stamp_of(os.lstat(host.resolved(path)))
+    except (OSError, FileError):
+        return None
+
+
+def read_kernel_image(host: HostTree, path: str, release: str, *, exports: bool = False) -> KernelImage:
+    """Read a kernel image, with its exports if asked for; raises FileError."""
+    scan = _Scan(release.encode())
+    with _open(host, path, scan) as image:
+        scan.end()
+        elf = _elf(image)
+        wanted = _sections(elf, exports=exports)
+        image.prefetch([(one.offset, one.size) for one in wanted])
+        return KernelImage(
+            path=path,
+            stamp=image.stamp,
+            trusted=tuple(one for found in scan.lists if found.role is Role.TRUSTED for one in found.certificates),
+            revoked=tuple(one for found in scan.lists if found.role is Role.REVOKED for one in found.certificates),
+            build_id=_build_id(elf, image),
+            vermagic=scan.vermagic,
+            exports=_exports(elf, image) if exports else None,
+        )
+
+
+class _Scan:
+    """Looks at an uncompressed kernel as it streams by, in overlapping windows."""
+
+    def __init__(self, release: bytes) -> None:
+        self.lists: list[CertificateList] = []
+        self.vermagic: str | None = None
+        self._pattern = re.compile(rb"\x00(" + re.escape(release) + rb" (?:" + _MAGIC_WORDS + rb" )*)\x00")
+        self._kept = b""
+        self._base = 0
+
+    def start(self) -> None:
+        """Forget everything: another stream begins."""
+        self.lists, self.vermagic, self._kept, self._base = [], None, b"", 0
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes."""
+        self._kept += chunk
+        if len(self._kept) >= OVERLAP + 4 * CHUNK:
+            self._look(last=False)
+            self._base += len(self._kept) - OVERLAP
+            self._kept = self._kept[-OVERLAP:]
+
+    def end(self) -> None:
+        """Look at what is left."""
+        self._look(last=True)
+        self._kept = b""
+
+    def _look(self, *, last: bool) -> None:
+        self.lists += find_lists(self._kept, self._base, last=last)
+        if self.vermagic is None and (found := self._pattern.search(self._kept)):
+            self.vermagic = safe_text(found[1])
+
+
+def _open(host: HostTree, path: str, scan: _Scan) -> Image:
+    fd = host.open(path)
+    try:
+        payload = find_payload(os.pread(fd, HEAD_BYTES, 0))
+    except (OSError, ParseError) as error:
+        os.close(fd)
+        raise FileError(f"{path}: {error}") from error
+    image = Image(fd, path, _LIMITS, part=(payload.offset, payload.length), tap=scan.feed)
+    if image.compression is not None:
+        return image
+    if payload.form == "plain" and image.read(0, 4) != b"\x7fELF":
+        image = _hidden(host, path, image, scan)
+    if image.compression is None:
+        for chunk in image.chunks():
+            scan.feed(chunk)
+    return image
+
+
+def _hidden(host: HostTree, path: str, plain: Image, scan: _Scan) -> Image:
+    """Take the first thing that decompresses to something larger out of an image of unknown form, else all of it."""
+    for offset in candidates(plain.read(0, _PLAIN_BYTES)):
+        scan.start()
+        try:
+            image = Image(host.open(path), path, _LIMITS, part=(offset, None), tap=scan.feed)
+        except FileError:
+            continue
+        if image.size > plain.size:
+            plain.__exit__(None, None, None)
+            return image
+        image.__exit__(None, None, None)
+    scan.start()
+    return plain
+
+
+def _elf(image: Image) -> ElfFile | None:
+    try:
+        return parse_elf(image.read, image.size)
+    except ParseError:
+        return None  # a raw image, such as arm64's: certificates are found all the same
+
+
+def _sections(elf: ElfFile | None, *, exports: bool) -> list[Section]:
+    if elf is None:
+        return []
+    return [one for one in elf.sections if one.name == b".notes" or (exports and one.name.startswith(b"__k"))]
+
+
+def _build_id(elf: ElfFile | None, image: Image) -> str | None:
+    notes = None if elf is None else elf.find(b".notes")
+    if elf is None or notes is None:
+        return None
+    try:
+        return build_id(section_bytes(elf, image.read, notes), elf.header.order)
+    except ParseError:
+        return None
+
+
+def _exports(elf: ElfFile | None, image: Image) -> tuple[Export, ...] | None:
+    if elf is None:
+        return None
+    try:
+        return kernel_exports(elf, image.read)
+    except ParseError:
+        return None

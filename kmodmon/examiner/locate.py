@@ -1,0 +1,100 @@
+"""Finds the file of a loaded module, as modprobe would have: by modules.dep, else by looking through the tree.
+
+A module may be there more than once (updates, extra, dkms beside kernel): modules.dep decides, and the others are
+candidates for when what is loaded is not what modules.dep says.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from kmodmon.examiner.tree import FileError, HostTree
+from kmodmon.kernel.depmod import parse_dep
+from kmodmon.kernel.module_name import is_file_name, kernel_name, name_of_file
+from kmodmon.kernel.text import safe_text
+from kmodmon.model.module_file import Origin
+
+_DEP_LIMIT = 64 << 20  # bytes; a stock modules.dep has 0.6 million
+_ORIGINS = {
+    "kernel": Origin.KERNEL,
+    "updates": Origin.UPDATES,
+    "extra": Origin.EXTRA,
+    "weak-updates": Origin.WEAK_UPDATES,
+    "dkms": Origin.DKMS,
+}
+# depmod's default: updates before everything, then the tree of the kernel package
+_SEARCH = (Origin.UPDATES, Origin.DKMS, Origin.EXTRA, Origin.WEAK_UPDATES, Origin.KERNEL, Origin.OTHER)
+
+
+@dataclass(slots=True)
+class ModuleTree:
+    """/lib/modules/RELEASE of a host. Its tables are read when first needed, the tree only if they do not do."""
+
+    host: HostTree
+    release: str
+    _listed: Mapping[str, str] | None = None
+    _walked: dict[str, list[str]] | None = None
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def directory(self) -> str:
+        """The host's path of the tree; distributions that moved it to /usr keep /lib as a link."""
+        return f"/lib/modules/{self.release}"
+
+    def candidates(self, name: str) -> tuple[str, ...]:
+        """Host paths of files for module `name` (the kernel's), the likeliest first; () when there is none."""
+        listed = self._from_dep().get(name)
+        found = [listed] if listed is not None and self.host.is_file(listed) else []
+        if not found:
+            found += self.elsewhere(name)
+        return tuple(dict.fromkeys(found))
+
+    def elsewhere(self, name: str) -> tuple[str, ...]:
+        """Every file of that name in the tree, by depmod's order of directories. Walks the tree once."""
+        if self._walked is None:
+            self._walked = {}
+            for path in self.host.walk(self.directory):
+                if (found := name_of_file(path)) is not None:
+                    self._walked.setdefault(found, []).append(path)
+        return tuple(sorted(self._walked.get(name, ()), key=lambda path: _SEARCH.index(self.origin(path))))
+
+    def origin(self, path: str) -> Origin:
+        """Which part of the tree a path belongs to."""
+        prefix = self.directory + "/"
+        if not path.startswith(prefix):
+            return Origin.OUTSIDE
+        parts = path[len(prefix) :].split("/")
+        if "dkms" in parts[:-1]:
+            return Origin.DKMS
+        return _ORIGINS.get(parts[0], Origin.OTHER)
+
+    def _from_dep(self) -> Mapping[str, str]:
+        if self._listed is None:
+            self._listed = {}
+            try:
+                table = parse_dep(self.host.read(f"{self.directory}/modules.dep", _DEP_LIMIT))
+                self._listed = {name: self._absolute(path) for name, path in table.paths.items()}
+                if table.skipped:
+                    self.problems.append(f"{self.directory}/modules.dep: {table.skipped} lines not understood")
+            except FileError as error:
+                self.problems.append(safe_text(str(error).encode("utf-8", "surrogateescape")))
+        return self._listed
+
+    def _absolute(self, path: str) -> str:
+        return path if path.startswith("/") else f"{self.directory}/{path}"
+
+
+def module_tree(host: HostTree, release: str) -> ModuleTree:
+    """The tree of a kernel release; raises FileError for a release that is no directory name."""
+    if not is_file_name(release):
+        raise FileError(f"{release!r} is no kernel release")
+    return ModuleTree(host, release)
+
+
+def installed_releases(host: HostTree) -> tuple[str, ...]:
+    """Kernel releases with a module tree that depmod knows, sorted."""
+    return tuple(name for name in host.names("/lib/modules") if host.is_file(f"/lib/modules/{name}/modules.dep"))
+
+
+def names(paths: Iterable[str]) -> tuple[str, ...]:
+    """The kernel's names for what a user wrote: a name, or a path of a module file."""
+    return tuple(name_of_file(path) or kernel_name(path) for path in paths)

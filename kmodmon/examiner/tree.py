@@ -1,0 +1,137 @@
+"""The host's files as seen from where it is mounted, opened so that nothing on the way can hurt the reader.
+
+A symbolic link of the host must lead to the host's file, not to the container's: links are followed inside `rootfs`,
+as openat2(2) RESOLVE_IN_ROOT would. Only regular files are opened, never a FIFO or a device that blocks or acts.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kmodmon.kernel.error import KmodmonError
+
+_MAX_LINKS = 40
+_CHUNK = 1 << 20
+
+
+class FileError(KmodmonError):
+    """A file that cannot be examined; the text says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostTree:
+    """A host's root file system mounted at `rootfs`."""
+
+    rootfs: Path
+
+    def real(self, path: str) -> str:
+        """The host's path without symbolic links; parts that do not exist stay as they are. Raises FileError."""
+        pending = [part for part in path.split("/") if part not in {"", "."}][::-1]
+        done: list[str] = []
+        links = 0
+        while pending:
+            part = pending.pop()
+            if part == "..":
+                done = done[:-1]
+                continue
+            try:
+                target = os.readlink(self.outside("/".join([*done, part])))
+            except OSError:
+                done.append(part)
+                continue
+            links += 1
+            if links > _MAX_LINKS:
+                raise FileError(f"{path}: too many symbolic links")
+            if target.startswith("/"):
+                done = []
+            pending += [step for step in target.split("/") if step not in {"", "."}][::-1]
+        return "/" + "/".join(done)
+
+    def outside(self, path: str) -> str:
+        """Where the host's `path` is for us; links in it are not looked at."""
+        return os.path.join(self.rootfs, path.lstrip("/"))
+
+    def resolved(self, path: str) -> str:
+        """Where the host's `path` is for us, its links followed inside the host. Raises FileError."""
+        return self.outside(self.real(path))
+
+    def open(self, path: str) -> int:
+        """Open a regular file for reading; raises FileError."""
+        try:
+            fd = os.open(self.resolved(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        except (OSError, ValueError) as error:
+            raise FileError(f"{path}: {_words(error)}") from error
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise FileError(f"{path}: not a regular file")
+        return fd
+
+    def read(self, path: str, limit: int) -> bytes:
+        """Read a file whole; raises FileError, also when it is larger than `limit`."""
+        fd = self.open(path)
+        try:
+            parts = []
+            left = limit + 1
+            while left > 0 and (chunk := os.read(fd, min(left, _CHUNK))):
+                parts.append(chunk)
+                left -= len(chunk)
+        except OSError as error:
+            raise FileError(f"{path}: {_words(error)}") from error
+        finally:
+            os.close(fd)
+        if left <= 0:
+            raise FileError(f"{path}: more than {limit} bytes")
+        return b"".join(parts)
+
+    def read_if_there(self, path: str, limit: int) -> bytes | None:
+        """Read a file whole; None when it cannot be read or is larger than `limit`."""
+        try:
+            return self.read(path, limit)
+        except FileError:
+            return None
+
+    def names(self, path: str) -> tuple[str, ...]:
+        """Names in a directory, sorted; () when there is none or it cannot be read."""
+        try:
+            return tuple(sorted(os.listdir(self.resolved(path))))
+        except (OSError, ValueError, FileError):
+            return ()
+
+    def is_file(self, path: str) -> bool:
+        """Whether `path` leads to a regular file."""
+        try:
+            return stat.S_ISREG(os.lstat(self.resolved(path)).st_mode)
+        except (OSError, ValueError, FileError):
+            return False
+
+    def walk(self, path: str, limit: int = 200_000) -> Iterator[str]:
+        """Paths of all files and links below a directory, sorted in each directory; links in it are not entered."""
+        try:
+            real = self.real(path)
+        except FileError:
+            return
+        pending = [""]
+        seen = 0
+        while pending:
+            directory = pending.pop()
+            deeper = []
+            for name in self.names(real + directory):
+                seen += 1
+                if seen > limit:
+                    return
+                inside = f"{directory}/{name}"
+                try:
+                    mode = os.lstat(self.outside(real + inside)).st_mode
+                except (OSError, ValueError):
+                    continue
+                if stat.S_ISDIR(mode):
+                    deeper.append(inside)
+                else:
+                    yield path.rstrip("/") + inside
+            pending += deeper[::-1]
+
+
+def _words(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -1,0 +1,174 @@
+"""Verifies a module's signature with the certificates of this host, and says why when that cannot be done.
+
+As the kernel does (crypto/asymmetric_keys): the certificate is found by issuer and serial number or by key id, not by
+trying; its key must be of the kind that the signature names; a signature that does not fit is refused even where
+nothing is enforced. What a signature covers is everything before it.
+"""
+
+from dataclasses import dataclass, replace
+
+from kmodmon.examiner.certificates import KEYRING_ORDER, Held, Trust
+from kmodmon.examiner.hashing import Digests, Wanted, hash_image
+from kmodmon.examiner.image import Image
+from kmodmon.examiner.public_key import Unverifiable, fits, issued, message_prefix
+from kmodmon.kernel.der import NotDer
+from kmodmon.kernel.error import ParseError
+from kmodmon.kernel.module_signature import TAIL_BYTES, Trailer, check_trailer, parse_trailer
+from kmodmon.kernel.pkcs7 import LIMIT, SignedData, SignerInfo, objection, parse_signed_data
+from kmodmon.kernel.x509 import Certificate, parse_certificate
+from kmodmon.model.inventory import Signature
+from kmodmon.model.module_file import Keyring, SignatureFacts
+
+_MAX_CHAIN = 8
+_ANSWERS = {"ENOPKG": Signature.UNKNOWN, "ENOKEY": Signature.SIGNED, "?": Signature.UNKNOWN}
+CHANGED = "the signature does not fit: the file was changed after it was signed, or the key is another one of that name"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """The verdict, and the SHA-256 of the whole file, which comes with it."""
+
+    signature: SignatureFacts
+    sha256: str
+
+
+def verify(image: Image, trust: Trust) -> Examined:
+    """Judge the signature of an open module file; raises FileError when the file cannot be read."""
+    facts, message = _read(image)
+    if message is None:
+        return Examined(signature=facts, sha256=hash_image(image, Wanted()).whole)
+    signers = [(info, _candidates(info, message, trust)) for info in message[1].signers]
+    wanted = Wanted(
+        signed_bytes=message[0].signed_bytes,
+        digests=frozenset(info.digest for info in message[1].signers),
+        prefixes=frozenset(
+            prefix for info, held in signers for one in held if (prefix := message_prefix(info, one.certificate))
+        ),
+    )
+    digests = hash_image(image, wanted)
+    verdicts = [_judge(facts, info, held, digests, trust) for info, held in signers]
+    worst = next((one for one in verdicts if one.verdict is Signature.INVALID), None)
+    best = next((one for one in verdicts if one.verdict is Signature.VALID), verdicts[0])
+    verdict = worst or best
+    if digests.whole in trust.revoked_files:
+        verdict = _refused(verdict, "EKEYREJECTED", "this very file is on the firmware's revocation list", revoked=True)
+    return Examined(signature=verdict, sha256=digests.whole)
+
+
+def _read(image: Image) -> tuple[SignatureFacts, tuple[Trailer, SignedData] | None]:
+    """What the signature says; no message: the verdict is made already."""
+    tail = image.read(max(0, image.size - TAIL_BYTES), TAIL_BYTES)
+    try:
+        trailer = parse_trailer(tail, image.size)
+    except ParseError as error:
+        return _plain("EBADMSG", error.why), None
+    if trailer is None:
+        return SignatureFacts(verdict=Signature.UNSIGNED, reason="no signature appended", errno="ENODATA"), None
+    refusal = check_trailer(trailer)
+    if refusal is not None:
+        return replace(_plain(refusal.errno, refusal.why), log=refusal.log, form=trailer.id_name), None
+    facts = SignatureFacts(verdict=Signature.UNKNOWN, reason="", form=trailer.id_name)
+    if trailer.signature_bytes > LIMIT:
+        return _refused(facts, "EMSGSIZE", f"{trailer.signature_bytes} bytes of signature, more than {LIMIT}"), None
+    try:
+        message = parse_signed_data(image.read(trailer.signed_bytes, trailer.signature_bytes))
+    except NotDer as error:
+        return _refused(facts, "?", f"the signature is not in DER: {error.why}"), None
+    except ParseError as error:
+        return _refused(facts, "EBADMSG", f"the signature cannot be read: {error.why}"), None
+    if message.signers:
+        facts = _describe(facts, message.signers[0])
+    objected = objection(message)
+    if objected is not None:
+        return _refused(facts, objected.errno, objected.why), None
+    return facts, (trailer, message)
+
+
+def _plain(errno: str, why: str) -> SignatureFacts:
+    return _refused(SignatureFacts(verdict=Signature.UNKNOWN, reason=""), errno, why)
+
+
+def _refused(facts: SignatureFacts, errno: str, why: str, *, revoked: bool = False) -> SignatureFacts:
+    verdict = _ANSWERS.get(errno, Signature.INVALID)
+    return replace(facts, verdict=verdict, errno=errno, reason=why, revoked=revoked)
+
+
+def _describe(facts: SignatureFacts, info: SignerInfo) -> SignatureFacts:
+    return replace(facts, signer=info.signer, key=info.key_text, digest=info.digest, algorithm=info.algorithm)
+
+
+def _is_signer(info: SignerInfo, certificate: Certificate) -> bool:
+    if info.key_id is not None:
+        return certificate.key_id == info.key_id
+    return (certificate.issuer, certificate.serial) == (info.issuer, info.serial)
+
+
+def _candidates(info: SignerInfo, message: tuple[Trailer, SignedData], trust: Trust) -> list[Held]:
+    """Certificates that the signature names, those first that count most; revoked and enclosed ones among them."""
+    held = [one for one in trust.held if _is_signer(info, one.certificate)]
+    held.sort(key=lambda one: KEYRING_ORDER[one.keyring])
+    for certificate in trust.revoked:
+        if _is_signer(info, certificate):
+            held.insert(0, Held(certificate=certificate, keyring=Keyring.LOCAL, source="revocation list"))
+    if not held:
+        held = [one for raw in message[1].certificates if (one := _enclosed(raw, info, message[1], trust))]
+    return held
+
+
+def _enclosed(raw: bytes, info: SignerInfo, message: SignedData, trust: Trust) -> Held | None:
+    """An enclosed certificate of the signer, with the keyring of whoever issued it."""
+    try:
+        certificate = parse_certificate(raw)
+    except ParseError:
+        return None
+    if not _is_signer(info, certificate):
+        return None
+    enclosed = [certificate]
+    for other in message.certificates[:_MAX_CHAIN]:
+        try:
+            enclosed.append(parse_certificate(other))
+        except ParseError:
+            continue
+    last = certificate
+    for _ in range(_MAX_CHAIN):
+        for one in trust.held:
+            if one.certificate.subject == last.issuer and issued(one.certificate, last):
+                return Held(certificate=certificate, keyring=one.keyring, source=f"issued by {one.source}")
+        above = next((one for one in enclosed if one.subject == last.issuer and one is not last), None)
+        if above is None or not issued(above, last):
+            break
+        last = above
+    return Held(certificate=certificate, keyring=Keyring.LOCAL, source="enclosed in the signature")
+
+
+def _judge(facts: SignatureFacts, info: SignerInfo, held: list[Held], digests: Digests, trust: Trust) -> SignatureFacts:
+    facts = _describe(facts, info)
+    if not held:
+        errno = "ENOKEY" if trust.kernel is not None else "?"
+        why = "no certificate of this signer on this host"
+        return replace(facts, verdict=Signature.SIGNED, errno=errno, reason=why)
+    if info.signed_attributes is not None and info.message_digest != digests.signed.get(info.digest):
+        return _refused(facts, "EKEYREJECTED", CHANGED)
+    for one in held:
+        try:
+            good = fits(info, one.certificate, digests)
+        except Unverifiable as error:
+            return replace(facts, verdict=Signature.SIGNED, errno="?", reason=str(error))
+        if not good:
+            return _refused(_named(facts, one), "EKEYREJECTED", CHANGED)
+        if trust.is_revoked(one.certificate):
+            why = f"the certificate {one.certificate.name} is revoked"
+            return _refused(_named(facts, one), "EKEYREJECTED", why, revoked=True)
+    return _accepted(_named(facts, held[0]), held[0])
+
+
+def _accepted(facts: SignatureFacts, held: Held) -> SignatureFacts:
+    if held.keyring is Keyring.LOCAL:
+        why = f"it fits the key {held.certificate.name} ({held.source}), which nothing here declares trusted"
+        return replace(facts, verdict=Signature.SIGNED, errno="ENOKEY", reason=why)
+    return replace(facts, verdict=Signature.VALID, errno=None, reason=f"verified with a certificate from {held.source}")
+
+
+def _named(facts: SignatureFacts, held: Held) -> SignatureFacts:
+    certificate = held.certificate
+    return replace(facts, certificate=certificate.name, fingerprint=certificate.fingerprint, keyring=held.keyring)
