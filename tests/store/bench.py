@@ -27,7 +27,7 @@ QUERIES: tuple[tuple[float | None, tuple[str, ...]], ...] = (
     (1.0, ("--since", HOUR)),
     (1.0, ("--since", HOUR, "--json")),
     (1.0, ("--since", HOUR, "--module", "rare_0")),
-    (1.0, ("--module", "rare_0")),
+    (None, ("--module", "rare_0")),
     (1.0, ("--type", "Started")),
     (1.0, ("--type", "ModuleLoaded", "--limit", "100")),
     (1.0, ("--limit", "100")),
