@@ -9,12 +9,12 @@ and its samples with them.
 import logging
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, UntypedMetricFamily
 from prometheus_client.core import Metric as Family
 from prometheus_client.exposition import generate_latest as text_of
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_of
@@ -24,6 +24,11 @@ from kmodmon.model.state import State
 
 log = logging.getLogger(__name__)
 
+_FAMILIES: Mapping[Kind, type[CounterMetricFamily] | type[GaugeMetricFamily] | type[UntypedMetricFamily]] = {
+    Kind.COUNTER: CounterMetricFamily,
+    Kind.GAUGE: GaugeMetricFamily,
+    Kind.UNTYPED: UntypedMetricFamily,
+}
 _EOF = b"# EOF\n"
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"
 
@@ -136,15 +141,10 @@ class Exposition:
 
 def family(metric: Metric, samples: Iterable[Sample]) -> Family:
     """A metric with its samples as a family of prometheus-client."""
-    if metric.kind is Kind.COUNTER:
-        counter = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
-        for labels, value in samples:
-            counter.add_metric(labels, value)
-        return counter
-    gauge = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+    made = _FAMILIES[metric.kind](metric.name, metric.help, labels=metric.labels)
     for labels, value in samples:
-        gauge.add_metric(labels, value)
-    return gauge
+        made.add_metric(labels, value)
+    return made
 
 
 def _deflate(body: bytes) -> bytes:

@@ -18,6 +18,7 @@ class Kind(StrEnum):
 
     GAUGE = "gauge"
     COUNTER = "counter"
+    UNTYPED = "untyped"  # a count that the kernel keeps; a gauge or counter of this name would break a convention
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

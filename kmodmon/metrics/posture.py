@@ -37,6 +37,7 @@ _SETTINGS = tuple((name,) for name in ("lockdown", "modules_disabled", "signatur
 def _counter(name: str, help: str, absent: str) -> Metric:
     return Metric(
         name=f"kmodmon_kernel_{name}",
+        kind=Kind.UNTYPED,
         help=help,
         interface=f"/sys/kernel/{name}",
         absent=absent,
