@@ -153,6 +153,7 @@ class Daemon:
             log.info("setting %s changes from %s to %s%s", change.setting.key, change.old, change.new, late)
         self._settings = self._settings.reloaded(wanted)
         logging.getLogger("kmodmon").setLevel(_level(self._settings))
+        self._history.retain(_retention(self._settings))
         around = replace(self._engine.around, settings=self._settings)
         self._engine.reconfigured(around, rules_of(self._settings))
 
@@ -191,6 +192,12 @@ class Daemon:
             for event in events:
                 self._journal.log_event(event)
 
+    def _unstored(self, events: tuple[Event, ...]) -> None:
+        # What the history had to give up still goes to the journal: nothing happens unseen because a disk is full.
+        if self._settings.journal.events:
+            for event in events:
+                self._journal.log_event(event)
+
     def _own(self) -> Own:
         history, web = self._history.stats, self._server.stats
         return Own(
@@ -215,13 +222,13 @@ class Daemon:
         place: Place = InMemory(boot_id=self._boot_id)
         if settings.enabled:
             place = OnDisk(directory=settings.directory, boot_id=self._boot_id)
-        retention = Retention(age_usec=int(settings.max_age * 1e6) or None, size_bytes=int(settings.max_bytes) or None)
         return HistoryWriter(
             place,
             self._clock,
             call_soon=asyncio.get_running_loop().call_soon_threadsafe,
             on_stored=self._stored,
-            options=WriterOptions(retention=retention, queue_events=settings.queue),
+            on_lost=self._unstored,
+            options=WriterOptions(retention=_retention(self._settings), queue_events=settings.queue),
         )
 
     def _make_engine(self) -> Engine:
@@ -260,6 +267,11 @@ def _process_families() -> Iterable[Family]:
 
 _PROCESS = ProcessCollector(registry=None)
 _PLATFORM = PlatformCollector(registry=None)
+
+
+def _retention(settings: Settings) -> Retention:
+    history = settings.history
+    return Retention(age_usec=int(history.max_age * 1e6) or None, size_bytes=int(history.max_bytes) or None)
 
 
 def _level(settings: Settings) -> int:

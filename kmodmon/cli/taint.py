@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Mapping, Sequence
 
-from kmodmon.cli.gather import gather
+from kmodmon.cli import UsageError
 from kmodmon.cli.output import Screen, Tint, Tinted, local_time
 from kmodmon.kernel.error import KmodmonError, ParseError
 from kmodmon.kernel.taint import Tier, letters, parse_tainted, parse_tainted_text
@@ -11,10 +11,6 @@ from kmodmon.model.units import JsonObject, JsonValue
 from kmodmon.view.taint import flags_view, taint_view
 
 _TINTS = {Tier.SECURITY.value: Tint.BAD, Tier.DEGRADED.value: Tint.WARN, Tier.INFORMATIONAL.value: Tint.STRONG}
-
-
-class BadValue(KmodmonError):
-    """The argument is neither a taint number nor taint letters; exit code 2."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +25,8 @@ def run(args: argparse.Namespace) -> int:
         number = offline_value(str(args.value))
         view: JsonObject = {"value": number, "letters": letters(number), "flags": flags_view(number, None, None)}
     else:
+        from kmodmon.cli.gather import gather  # reading a host takes most of the program; a number takes a table
+
         found = gather(args)
         if found.state.taint.value is None:
             raise KmodmonError(f"the kernel's taint cannot be read: {found.state.sources['taint'].why}")
@@ -41,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def offline_value(text: str) -> int:
-    """Give the number that `text` means: decimal, 0x…, or letters; raises BadValue."""
+    """Give the number that `text` means: decimal, 0x…, or letters; raises UsageError."""
     try:
         if text.lower().startswith("0x"):
             return int(text, 16)
@@ -49,7 +47,7 @@ def offline_value(text: str) -> int:
     except (ValueError, ParseError):
         pass_on = parse_tainted_text(text.strip() if text.strip().startswith("Tainted") else f"Tainted: {text}")
     if not pass_on.flags:
-        raise BadValue(f"{text!r} is neither a taint number nor taint letters; try `kmodmon taint 12288`")
+        raise UsageError("kmodmon taint", f"{text!r} is neither a taint number nor taint letters; try 12288")
     return pass_on.value
 
 
