@@ -113,19 +113,6 @@ class Web:
     idle_timeout: Seconds = setting(
         Seconds(75), Duration(least=1, most=3600), "Time a connection may stay open without a request."
     )
-    refresh_budget: Seconds = setting(
-        Seconds(0.2),
-        Duration(most=10, off="never"),
-        "Time a scrape waits for cheap sources older than 1 s to be read anew.",
-    )
-
-
-ROOTS = ("{procfs}", "{sysfs}", "{rootfs}")
-
-
-def names_root(path: Path) -> bool:
-    """Tell whether `path` starts with the name of another path setting."""
-    return path.parts[:1] != () and path.parts[0] in ROOTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

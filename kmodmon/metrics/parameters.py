@@ -1,6 +1,7 @@
 """Metrics of module parameters: numbers as values, texts as redacted and bounded labels."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 from kmodmon.kernel.parameter import ParameterKind
 from kmodmon.metrics.metric import Kind, Metric, Sample, counted, single, stamped
@@ -16,17 +17,31 @@ def _parameters(state: State) -> Iterator[tuple[str, str, Parameter]]:
             yield module, name, parameter
 
 
-def _numbers(state: State) -> Iterator[Sample]:
+def _all_numbers(state: State) -> Iterator[Sample]:
     for module, name, parameter in _parameters(state):
         if parameter.value is not None and parameter.value.number is not None:
             yield (module, name), float(parameter.value.number)
 
 
-def _texts(state: State) -> Iterator[Sample]:
+def _all_texts(state: State) -> Iterator[Sample]:
     for module, name, parameter in _parameters(state):
         value = parameter.value
         if value is not None and value.number is None and value.kind is not ParameterKind.EMPTY:
             yield (module, name, value.text), 1.0
+
+
+def _numbers(state: State) -> Iterator[Sample]:
+    return islice(_all_numbers(state), state.parameters.most_series)
+
+
+def _texts(state: State) -> Iterator[Sample]:
+    return islice(_all_texts(state), state.parameters.most_series if state.parameters.text_series else 0)
+
+
+def _dropped(state: State) -> Iterator[Sample]:
+    most = state.parameters.most_series
+    over = sum(max(0, sum(1 for _ in series) - most) for series in (_all_numbers(state), _all_texts(state)))
+    yield (), float(over)
 
 
 METRICS: tuple[Metric, ...] = (
@@ -49,6 +64,13 @@ METRICS: tuple[Metric, ...] = (
         bound="parameters.max_series",
         of=("parameters",),
         samples=_texts,
+    ),
+    Metric(
+        name="kmodmon_module_parameter_series_dropped",
+        help="Parameter series over parameters.max_series that are not exposed.",
+        interface="none",
+        of=("parameters",),
+        samples=_dropped,
     ),
     Metric(
         name="kmodmon_module_parameters_unreadable",

@@ -35,7 +35,8 @@ class ParameterTable:
     parameters: Parameters = field(default_factory=lambda: MappingProxyType({}))
     read: bool = False
     unreadable: int = 0
-    dropped: int = 0  # series over parameters.max_series
+    text_series: bool = True  # parameters.info_series
+    most_series: int = 50_000  # parameters.max_series
 
 
 UNREAD_PARAMETERS = ParameterTable()

@@ -87,7 +87,13 @@ class ParametersReader:
             was = before.get(module)
             table[module] = was if was is not None and dict(was) == now else MappingProxyType(now)
         unreadable = sum(parameter.value is None for parameters in table.values() for parameter in parameters.values())
-        return ParameterTable(parameters=MappingProxyType(table), read=True, unreadable=unreadable)
+        return ParameterTable(
+            parameters=MappingProxyType(table),
+            read=True,
+            unreadable=unreadable,
+            text_series=self._settings.info_series,
+            most_series=self._settings.max_series,
+        )
 
     def _parameter(self, path: bytes, results: Mapping[bytes, Outcome[bytes]]) -> Parameter:
         outcome = results.get(path, Failed("no answer at an earlier look; not asked again"))
