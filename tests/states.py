@@ -37,9 +37,9 @@ class Story:
         self.events: list[Event] = []
         self.rules = Rules()
 
-    def see(self, source: str, observation: Observation, after: float = 0.0) -> Sequence[Event]:
+    def see(self, source: str, observation: Observation, after: float = 0.0, *, lost: int = 0) -> Sequence[Event]:
         self.clock.advance(after)
-        seen = Seen(source=source, at=self.clock.now(), outcome=Read(observation))
+        seen = Seen(source=source, at=self.clock.now(), outcome=Read(observation), lost=lost)
         self.state, events = step(self.state, seen, self.rules)
         self.events += events
         return events

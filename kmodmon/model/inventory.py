@@ -75,6 +75,7 @@ class Loaded:
     init_usec: int | None = None  # how long init ran
     witnesses: tuple[str, ...] = ("list",)  # list, uevent, trace: who told of it
     build: Build = UNKNOWN_BUILD
+    coming: bool = False  # told before its init was over, because that took too long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ MARGIN_USEC = 1_000_000  # how much longer than a thing the trace must have been
 REQUEST_USEC = 10_000_000  # modprobe loads what was requested within this time, or not for that request
 MAX_REQUESTS = 64
 MAX_ATTEMPTS = 64
+MAX_REFUSALS = 16
 MAX_BUILDS = 1024
 MAX_OPEN = 4096  # a bound for what hostile loaders could pile up; nobody loads that many modules in two seconds
 
@@ -31,6 +32,7 @@ class Coming:
     removed: Instant | None = None
     module: Module | None = None  # as the list shows it now
     last: Module | None = None  # as the list showed it last
+    last_at: Instant | None = None  # when that was
     absent_at: Instant | None = None  # a look at the list that did not have it, before
     before_start: bool = False  # it was coming at our first look: no news
     while_down: bool = False
@@ -83,6 +85,7 @@ class Lifecycle:
     builds: Mapping[str, Build] = field(default_factory=lambda: MappingProxyType({}))  # the last one told of each name
     requests: tuple[TraceEntry, ...] = ()
     attempts: tuple[TraceEntry, ...] = ()  # starts of kmod's tools
+    refusals: tuple[TraceEntry, ...] = ()  # inits that failed, of loads whose own event was lost
     asked: Mapping[str, Asked] = field(default_factory=lambda: MappingProxyType({}))
     listed_at: Instant | None = None  # last look at the list
     trace_since: Instant | None = None  # the trace is whole since then; None: there is none

@@ -120,13 +120,14 @@ def _closed(lives: Lives, inventory: Inventory, life: Lifecycle) -> Told:
     # Parts that did not change stay the same objects: readers compare with `is`.
     if lives.loaded != inventory.loaded:
         inventory = replace(inventory, loaded=MappingProxyType(lives.loaded))
-    changed = (lives.comings != life.comings, lives.doubts != life.doubts, lives.over != life.over, bool(lives.builds))
-    if any(changed):
+    changed = lives.comings != life.comings or lives.doubts != life.doubts or lives.over != life.over
+    if changed or lives.builds or lives.refusals is not life.refusals:
         life = replace(
             life,
             comings=MappingProxyType(lives.comings),
             doubts=MappingProxyType(lives.doubts),
             over=MappingProxyType(lives.over),
+            refusals=lives.refusals,
             builds=bounded_builds(life.builds, lives.builds),
         )
     return inventory, life, tuple(lives.events)

@@ -18,6 +18,7 @@ from kmodmon.model.life import (
     MARGIN_USEC,
     MAX_BUILDS,
     MAX_OPEN,
+    MAX_REFUSALS,
     MOVED,
     NEVER_LISTED,
     NEVER_TRACED,
@@ -69,6 +70,7 @@ class Lives:
         self.doubts = dict(life.doubts)
         self.over = dict(life.over)
         self.builds: dict[str, Build] = {}
+        self.refusals = life.refusals
         self.events: list[Event] = []
 
     # The list
@@ -77,7 +79,7 @@ class Lives:
         """The list shows a module that is new, or not as it was, or about which something is open."""
         coming, told = self.comings.get(name), self.loaded.get(name)
         if coming is not None:
-            self.comings[name] = replace(coming, module=module, last=module)
+            self.comings[name] = replace(coming, module=module, last=module, last_at=self.at)
             self.decide(name)
         elif self._is_leftover(name, module):
             return
@@ -91,6 +93,7 @@ class Lives:
                     since=self.at,
                     module=module,
                     last=module,
+                    last_at=self.at,
                     absent_at=self.life.listed_at,
                     before_start=first and not self.scene.resumed,
                     while_down=first and self.scene.resumed,
@@ -127,8 +130,9 @@ class Lives:
         elif told.build.taint != now.taint or is_other_build(told.build, now):
             self.events.append(changed_event(name, told.build, now, self.at, (_LIST, "/sys/module"), loaded=True))
         witnesses = told.witnesses if "list" in told.witnesses else ("list", *told.witnesses)
-        if now != told.build or witnesses is not told.witnesses:
-            self.loaded[name] = replace(told, build=now, witnesses=witnesses)
+        after = replace(told, build=now, witnesses=witnesses, coming=told.coming and module.state is ModuleState.COMING)
+        if after != told:
+            self.loaded[name] = after
 
     def _listed_remade(self, name: str, module: Module) -> None:
         doubt = self.doubts.get(name)
@@ -163,8 +167,8 @@ class Lives:
         name = entry.module
         coming, told = self.comings.get(name), self.loaded.get(name)
         if coming is not None and coming.load is None:
+            # What the list showed may be a later life of that name: the next word of the trace or the list decides.
             self.comings[name] = replace(coming, load=entry, before_start=False)
-            self.decide(name)
             return
         if coming is not None:
             self._superseded(name, coming, entry)
@@ -187,6 +191,8 @@ class Lives:
                 else:
                     self.decide(name)
                 return
+        if entry.ret is not None and entry.ret < 0:
+            self.refusals = (*self.refusals, entry)[-MAX_REFUSALS:]
 
     def traced_free(self, entry: TraceEntry) -> None:
         """The loader let a module go: one that was unloaded, or one whose init failed."""
@@ -199,22 +205,34 @@ class Lives:
             else:
                 self.fail(name, INIT_FAILED, entry)
         elif name in self.loaded:
-            listed = self.modules.get(name)
-            if listed is not None and listed.state is ModuleState.COMING:
+            if self.loaded[name].coming:
                 self._failed_late(name, entry)
             else:
                 self._freed(name, entry)
         elif over is not None and over.unfreed:
             self.over[name] = replace(over, unfreed=False)
         else:
-            how = Loaded(before_start=False, witnesses=("trace",))
-            evidence = (*_words("module_free", entry), "its load was not seen")
+            self._unknown_freed(name, entry)
+
+    def _unknown_freed(self, name: str, entry: TraceEntry) -> None:
+        # Its load was before the trace began, or was lost.
+        self.over[name] = Over(since=self.at)
+        how = Loaded(before_start=False, witnesses=("trace",), actor=entry.actor)
+        refused = [refusal for refusal in self.refusals if refusal.tid == entry.tid]
+        evidence = (*_words("module_free", entry), "its load was not seen")
+        if refused:
+            self.refusals = tuple(refusal for refusal in self.refusals if refusal.tid != entry.tid)
+            moment = self._moment(entry)
+            self.events.append(load_failed_event(name, how, moment, INIT_FAILED, refused[-1].ret, evidence))
+        else:
             self.events.append(unloaded_event(name, how, self._moment(entry), entry.actor, evidence))
 
     def _has_lived(self, coming: Coming, entry: TraceEntry) -> bool:
         if coming.ret is not None:
             return coming.ret >= 0
-        if coming.added is not None or (coming.last is not None and coming.last.state is not ModuleState.COMING):
+        # What was seen after the free is of a later life of that name.
+        listed = coming.last_at if coming.last is not None and coming.last.state is not ModuleState.COMING else None
+        if any(seen is not None and seen.monotonic_usec < entry.monotonic_usec for seen in (coming.added, listed)):
             return True
         # rmmod is another task; the loader itself frees what it could not begin.
         return coming.load is not None and coming.load.tid != entry.tid
@@ -320,7 +338,7 @@ class Lives:
         coming = self.comings[name]
         state = None if coming.module is None else coming.module.state
         live = state is ModuleState.LIVE
-        late = state is not None and self._age(coming.since) >= INIT_USEC
+        late = state is ModuleState.COMING and self._age(coming.since) >= INIT_USEC
         if coming.before_start and live:
             self.begin(name)
         elif coming.load is not None:
@@ -454,6 +472,7 @@ class Lives:
             init_usec=coming.init_usec,
             witnesses=tuple(name for name, what in seen if what is not None),
             build=self._build(module, load),
+            coming=module is not None and module.state is ModuleState.COMING,
         )
 
     def _build(self, module: Module | None, load: TraceEntry | None) -> Build:
