@@ -7,6 +7,7 @@ from itertools import groupby
 from kmodmon.settings import SETTINGS, Setting, Settings
 from kmodmon.values import toml
 
+_WIDTH = 110
 HEAD = """\
 # kmodmon.toml - every setting of kmodmon with its default. Take the "#" before one away and change it.
 # A flag of `kmodmon run` stands before this file. The daemon reads the file again when it changes and on SIGHUP
@@ -29,8 +30,15 @@ def _section_toml(name: str, rows: tuple[Setting, ...]) -> str:
     lines = ["", *_comment(_purpose(name)), f"[{name}]"]
     for row in rows:
         lines += _comment(row.help + (" (restart)" if row.restart else ""))
-        lines.append(f"#{row.key.removeprefix(name + '.')} = {toml(row.default)}")
+        lines += _assignment(row.key.removeprefix(name + "."), toml(row.default))
     return "\n".join(lines) + "\n"
+
+
+def _assignment(key: str, value: str) -> list[str]:
+    if len(key) + len(value) < _WIDTH or not value.startswith("["):
+        return [f"#{key} = {value}"]
+    items = textwrap.wrap(value[1:-1] + ",", width=_WIDTH, initial_indent="#    ", subsequent_indent="#    ")
+    return [f"#{key} = [", *items, "#]"]
 
 
 def _purpose(section: str) -> str:
@@ -38,7 +46,7 @@ def _purpose(section: str) -> str:
 
 
 def _comment(text: str) -> list[str]:
-    return textwrap.wrap(text, width=110, initial_indent="# ", subsequent_indent="# ")
+    return textwrap.wrap(text, width=_WIDTH, initial_indent="# ", subsequent_indent="# ")
 
 
 def markdown_table() -> str:

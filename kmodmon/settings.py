@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict, TypeVar, Unpack
 
+from kmodmon.kernel.parameter import SECRET_PATTERNS
 from kmodmon.values import (
     Address,
     Bytes,
@@ -115,6 +116,14 @@ class Web:
     )
 
 
+ROOTS = ("{procfs}", "{sysfs}", "{rootfs}")
+
+
+def names_root(path: Path) -> bool:
+    """Tell whether `path` starts with the name of another path setting."""
+    return path.parts[:1] != () and path.parts[0] in ROOTS
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paths:
     """Where the kernel's interfaces are mounted. `{procfs}`, `{sysfs}` and `{rootfs}` stand for those settings."""
@@ -172,16 +181,13 @@ class Parameters:
 
     enabled: bool = setting(True, Switch(), "Read the parameters of modules.")
     redact: tuple[str, ...] = setting(
-        ("*password*", "*passwd*", "*passphrase*", "*secret*", "*token*", "*key*", "*psk*", "*cred*", "*auth*"),
+        SECRET_PATTERNS,
         NAME_PATTERNS,
-        "Parameters whose values are not shown (shell patterns, any case; one with a dot is matched with "
-        "module.parameter). Process arguments of such a name are hidden too.",
+        "Parameters whose values are not shown: shell patterns, any case, held against each word of the name (`key` is "
+        "in wep_key1 and apiKey, not in keyboard); one with a dot is held against module.parameter. Process arguments "
+        "of such a name are hidden too.",
     )
-    redact_allow: tuple[str, ...] = setting(
-        ("*keyboard*", "*keycode*", "*keymap*", "*keypad*", "*hotkey*", "*authorized*"),
-        NAME_PATTERNS,
-        "Exceptions from redact.",
-    )
+    redact_allow: tuple[str, ...] = setting((), NAME_PATTERNS, "Exceptions from redact.")
     max_value_length: int = setting(256, Integer(least=16, most=4096), "Longer values are cut, in characters.")
     read_timeout: Seconds = setting(
         Seconds(2),
