@@ -37,7 +37,7 @@ def _section_toml(name: str, rows: tuple[Setting, ...]) -> str:
 def _assignment(key: str, value: str) -> list[str]:
     if len(key) + len(value) < _WIDTH or not value.startswith("["):
         return [f"#{key} = {value}"]
-    items = textwrap.wrap(value[1:-1] + ",", width=_WIDTH, initial_indent="#    ", subsequent_indent="#    ")
+    items = textwrap.wrap(value[1:-1] + ",", width=_WIDTH, initial_indent="#", subsequent_indent="#")
     return [f"#{key} = [", *items, "#]"]
 
 
