@@ -23,6 +23,16 @@ test: $(VENV)/.test  ## set up all that is needed and run the tests (lint and ty
 	$(BIN)/python tests/tools.py
 	$(BIN)/python -m pytest $(ARGS)
 
+test-vm: $(VENV)/.test  ## run the tests on real kernels under QEMU (builds the guests; as root, on Debian)
+	$(BIN)/python tests/tools.py
+	$(BIN)/python -m tests.vm.build
+	$(BIN)/python -m pytest -m vm tests/vm $(ARGS)
+
+soak-vm: $(VENV)/.test  ## the long runs on a real kernel
+	$(BIN)/python tests/tools.py
+	$(BIN)/python -m tests.vm.build
+	$(BIN)/python -m pytest -m soak tests/vm $(ARGS)
+
 generate: $(VENV)/.test  ## write the files that are made from declarations
 	$(BIN)/python -m tests.generate
 

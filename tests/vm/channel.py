@@ -56,9 +56,10 @@ class Running:
         self._connection = socket.create_connection(("127.0.0.1", port), timeout=10)
         self._connection.settimeout(None if timeout is None else timeout + margin)
         request = {"argv": argv, "timeout": timeout, "env": dict(environment or {})}
-        self._connection.sendall(json.dumps(request).encode() + b"\n")
-        threading.Thread(target=self._feed, args=(stdin,), daemon=True).start()
+        # What cannot be sent need not be told: the reader meets the same broken connection.
+        self._feeder = threading.Thread(target=self._feed, args=(request, stdin), daemon=True)
         self._reader = threading.Thread(target=self._read, daemon=True)
+        self._feeder.start()
         self._reader.start()
 
     @property
@@ -75,7 +76,7 @@ class Running:
     def wait(self) -> Result:
         """Wait for the command's end; raises ChannelError if the guest goes away before."""
         self._reader.join()
-        self._connection.close()
+        self.close()
         if self._code is None:
             raise ChannelError(f"{' '.join(self.argv)}: {self._lost}; so far: {self._said()}")
         return Result(stdout=self.stdout, stderr=bytes(self._output[_STDERR]), code=self._code)
@@ -93,13 +94,15 @@ class Running:
         with contextlib.suppress(OSError):  # not connected any more
             self._connection.shutdown(socket.SHUT_RDWR)
         self._reader.join()
+        self._feeder.join()
         self._connection.close()
 
     def _said(self) -> str:
         return bytes(self._output[_STDOUT] + self._output[_STDERR])[-2000:].decode(errors="backslashreplace")
 
-    def _feed(self, stdin: bytes) -> None:
-        with contextlib.suppress(OSError):  # a command need not read all; if the guest is gone, the reader says so
+    def _feed(self, request: Mapping[str, object], stdin: bytes) -> None:
+        with contextlib.suppress(OSError):  # a command need not read all
+            self._connection.sendall(json.dumps(request).encode() + b"\n")
             for start in range(0, len(stdin), _CHUNK):
                 piece = stdin[start : start + _CHUNK]
                 self._connection.sendall(_FRAME.pack(_STDIN, len(piece)) + piece)

@@ -49,6 +49,7 @@ class Guest:
         self.options = setup.options
         self._attached = 0
         self._control = 0
+        self._running: list[Running] = []
 
     @classmethod
     def boot(
@@ -101,7 +102,9 @@ class Guest:
 
     def popen(self, *argv: str, timeout: float | None = None, environment: Mapping[str, str] | None = None) -> Running:
         """Start a command and let it run: wait for its output or its end, or close it, which kills it."""
-        return Running(self._control, argv, timeout=timeout, environment=environment)
+        running = Running(self._control, argv, timeout=timeout, environment=environment)
+        self._running.append(running)
+        return running
 
     def background(self, unit: str, *argv: str, properties: Iterable[str] = ()) -> None:
         """Start a command as a systemd unit of its own, which outlives this call; stop it with `systemctl stop`."""
@@ -217,9 +220,19 @@ class Guest:
         """Tell whether the guest still answers."""
         return self.machine.running and self._answers()
 
+    def await_end(self, timeout: float = 60) -> None:
+        """Wait until the machine is gone by itself, as after a panic; raises GuestError if it stays."""
+        deadline = time.monotonic() + timeout
+        while self.machine.running:
+            if time.monotonic() > deadline:
+                raise GuestError(f"the guest still runs after {timeout} s\nconsole: {self.console()[-3000:]}")
+            time.sleep(0.05)
+
     def halt(self) -> None:
         """End the guest at once: nothing of it is kept, so there is nothing to shut down."""
         self.machine.end()
+        for running in self._running:
+            running.close()
 
     # Booting
 

@@ -21,7 +21,7 @@ _SOURCES = ("kmodmon", "grafana", "systemd", "pyproject.toml", "README.md", "LIC
 # Debian 12's; wheels with compiled code are for one version.
 _FOR_GUEST = ("--python-version", "3.11", "--only-binary", ":all:")
 _PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input")
-_RECIPE = "1"
+_RECIPE = "2c"
 
 SITE = "/opt/kmodmon"
 """Where kmodmon lies in a guest."""
@@ -37,9 +37,12 @@ sys.exit(main())
 """What pip would have put at /usr/bin/kmodmon."""
 
 KMODMON_PORT = 10069
+_START = next(line for line in UNIT.read_text().splitlines() if line.startswith("ExecStart="))
 LISTEN = f"""[Service]
+IPAddressDeny=
+IPAddressAllow=
 ExecStart=
-ExecStart=/usr/bin/kmodmon run --listen 0.0.0.0:{KMODMON_PORT}
+{_START} --listen 0.0.0.0:{KMODMON_PORT}
 """
 """Drop-in for the unit: QEMU's forwarded connections come from outside the guest's loopback."""
 

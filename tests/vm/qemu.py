@@ -157,18 +157,17 @@ class Machine:
         self.scratch = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=directory("run")))
         self._monitor = self.scratch / "monitor"
         drives = (part for disk in disks for part in ("-drive", f"if=virtio,cache=unsafe,{disk}"))
-        self._process = subprocess.Popen(
-            (
-                *(*qemu(), *setup.arguments, *drives),
-                *("-serial", f"file:{self.scratch}/console", "-monitor", f"unix:{self._monitor},server,nowait"),
-                *(() if state is None else ("-incoming", f"exec:cat {shlex.quote(str(state))}")),
-            ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=(self.scratch / "errors").open("wb"),
-            # For the throw-away overlays of snapshot=on.
-            env={**os.environ, "TMPDIR": str(self.scratch)},
+        command = (
+            *(*qemu(), *setup.arguments, *drives),
+            *("-serial", f"file:{self.scratch}/console", "-monitor", f"unix:{self._monitor},server,nowait"),
+            *(() if state is None else ("-incoming", f"exec:cat {shlex.quote(str(state))}")),
         )
+        # TMPDIR is for the throw-away overlays of snapshot=on.
+        environment = {**os.environ, "TMPDIR": str(self.scratch)}
+        with (self.scratch / "errors").open("wb") as errors:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, env=environment
+            )
         self._wait_for_monitor()
         if state is not None:
             self._wait_for_status("paused")

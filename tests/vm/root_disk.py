@@ -29,6 +29,7 @@ _MASKED = (
     "systemd-random-seed.service",
     "systemd-update-utmp.service",
 )
+_OURS = ("agent.py", "agent.service")
 _RECIPE = "1"
 
 
@@ -36,7 +37,7 @@ def root_disk() -> Path:
     """Give the guests' root file system, built if need be."""
     need_host_tools()
     with locked("vm"):
-        wanted = stamp(_RECIPE, _SUITE, _PACKAGES, *_MASKED, GUEST_FILES)
+        wanted = stamp(_RECIPE, _SUITE, _PACKAGES, *_MASKED, *(GUEST_FILES / name for name in _OURS))
         return build(directory() / "root", wanted, _make) / "root.img"
 
 

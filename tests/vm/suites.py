@@ -13,12 +13,12 @@ from pathlib import Path
 from tests.vm.lab import LabError, directory, run
 
 _DAY = 24 * 3600.0
-_SOURCES = Path("/etc/apt")
 _DEBIAN_SUITES = frozenset(
     ("stable", "oldstable", "testing", "unstable", "sid", "bullseye", "bookworm", "trixie", "forky", "duke")
 )
 # Released suites: their newest kernels come as security updates. testing and sid have no such archive.
 _WITH_SECURITY = frozenset(("bookworm", "trixie"))
+_OPTION_FIELDS = {"signed-by": "Signed-By", "trusted": "Trusted", "arch": "Architectures"}
 # A field of a deb822 stanza with its continuation lines.
 _FIELD = re.compile(r"^(?P<name>[A-Za-z-]+):[ \t]*(?P<value>.*(?:\n[ \t].*)*)$", re.MULTILINE)
 _ONE_LINE = re.compile(r"^deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<components>.+)$")
@@ -89,12 +89,12 @@ class Suite:
         return run(program, *(part for setting in settings for part in ("-o", setting)), *arguments, cwd=cwd)
 
 
-def machine_sources() -> list[str]:
+def machine_sources(etc_apt: Path = Path("/etc/apt")) -> list[str]:
     """This machine's sources of Debian's main archive and of its security updates, as deb822 stanzas.
 
     Raises LabError if it has none.
     """
-    found = [fields for fields in _all_sources() if _offers_packages(fields)]
+    found = [fields for fields in _all_sources(etc_apt) if _offers_packages(fields)]
     main = next((fields for fields in found if not _DEBIAN_SUITES.isdisjoint(_suites(fields))), None)
     security = next((fields for fields in found if any(name.endswith("-security") for name in _suites(fields))), None)
     if main is None:
@@ -107,10 +107,10 @@ def renamed(stanza: str, suite: str) -> str:
     return _stanza(_fields(stanza) | {"Types": "deb", "Suites": suite, "Components": "main"})
 
 
-def _all_sources() -> Iterator[dict[str, str]]:
-    for path in sorted(_SOURCES.glob("sources.list.d/*.sources")):
+def _all_sources(etc_apt: Path) -> Iterator[dict[str, str]]:
+    for path in sorted(etc_apt.glob("sources.list.d/*.sources")):
         yield from (_fields(stanza) for stanza in re.split(r"\n\s*\n", path.read_text()))
-    for path in (_SOURCES / "sources.list", *sorted(_SOURCES.glob("sources.list.d/*.list"))):
+    for path in (etc_apt / "sources.list", *sorted(etc_apt.glob("sources.list.d/*.list"))):
         if path.exists():
             yield from _one_line_sources(path.read_text())
 
@@ -142,5 +142,5 @@ def _one_line_sources(text: str) -> Iterator[dict[str, str]]:
             fields = {"Types": "deb", "URIs": found["uri"], "Suites": found["suite"], "Components": found["components"]}
             for option in (found["options"] or "").split():
                 name, _, value = option.partition("=")
-                fields[{"signed-by": "Signed-By", "trusted": "Trusted"}.get(name, name)] = value
+                fields[_OPTION_FIELDS.get(name, name)] = value
             yield fields

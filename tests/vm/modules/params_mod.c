@@ -26,19 +26,6 @@ static int int_none = 6;
 module_param(int_none, int, 0);
 MODULE_PARM_DESC(int_none, "no file in sysfs");
 
-/* The macro refuses a world-writable file at compile time; the kernel itself does not. */
-static int int_world = 7;
-static const char int_world_name[] = "int_world";
-static const struct kernel_param int_world_param
-	__used __section("__param") __aligned(sizeof(void *)) = {
-	.name = int_world_name,
-	.mod = THIS_MODULE,
-	.ops = &param_ops_int,
-	.perm = 0222,
-	.level = -1,
-	.arg = &int_world,
-};
-
 static unsigned long long big = ~0ULL;
 module_param(big, ullong, 0444);
 static unsigned char small = 255;

@@ -1,0 +1,135 @@
+"""Fixtures of the tests on real kernels. A test that boots a guest is marked ``vm`` by that, unless it is ``soak``."""
+
+from collections import OrderedDict
+from collections.abc import Generator, Iterator
+from typing import Protocol
+
+import pytest
+
+from tests.vm import kernels
+from tests.vm.guest import Guest, GuestError
+from tests.vm.kernels import SUITES, Kernel
+from tests.vm.product import Product, product
+
+# Shared guests that run at the same time; each takes a few hundred MiB and, idle, hardly any time.
+_MOST_SHARED = 3
+_BOOTED = pytest.StashKey[list[Guest]]()
+
+
+class Boot(Protocol):
+    """What the fixture ``boot`` gives."""
+
+    def __call__(
+        self, kernel: Kernel, *options: str, fresh: bool = False, fast: bool = True, memory_mib: int = 1024
+    ) -> Guest:
+        """Give a guest booted with `options`; `fresh`: one of this test's own, in which nothing has happened yet.
+
+        A shared guest keeps what earlier tests did to its kernel: the taint, the log, the sequence numbers. Test
+        modules are unloaded after each test. ``fast=False`` boots plainly, without a saved state, and is always fresh.
+        """
+
+
+class SharedGuests:
+    """Guests that serve one test after the other; the one unused for longest ends when there are too many."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._guests: OrderedDict[tuple[object, ...], Guest] = OrderedDict()
+
+    def get(self, kernel: Kernel, options: tuple[str, ...], memory_mib: int) -> Guest:
+        """Give the running guest of these properties, booted if there is none that still answers."""
+        key = (kernel.release, options, memory_mib)
+        guest = self._guests.pop(key, None)
+        if guest is not None and not _is_fit(guest):
+            guest.halt()
+            guest = None
+        self._guests[key] = guest or Guest.boot(kernel, *options, memory_mib=memory_mib)
+        while len(self._guests) > _MOST_SHARED:
+            self._guests.popitem(last=False)[1].halt()
+        return self._guests[key]
+
+    def halt(self) -> None:
+        """End them all."""
+        while self._guests:
+            self._guests.popitem()[1].halt()
+
+
+def _is_fit(guest: Guest) -> bool:
+    # Out-of-tree modules are ours. One that cannot be unloaded makes the guest unfit for the next test.
+    unload = 'for m in $(awk "/\\(.*O.*\\)/ {print \\$1}" /proc/modules); do rmmod "$m" 2>/dev/null; done; true'
+    try:
+        for _ in range(3):  # users first, then what they used
+            guest.shell(unload)
+        return b"O" not in guest.shell("grep -o '(.*)$' /proc/modules || true").stdout
+    except GuestError:
+        return False
+
+
+@pytest.fixture(scope="session", params=SUITES)
+def kernel(request: pytest.FixtureRequest) -> Kernel:
+    """Each of the kernels that are tested on; a test that takes it runs once for each."""
+    suite = request.param
+    assert isinstance(suite, str)
+    return kernels.kernel(suite)
+
+
+@pytest.fixture(scope="session")
+def shared_guests() -> Iterator[SharedGuests]:
+    """The guests that tests share; ask for ``boot``."""
+    guests = SharedGuests()
+    yield guests
+    guests.halt()
+
+
+@pytest.fixture
+def boot(shared_guests: SharedGuests, request: pytest.FixtureRequest) -> Iterator[Boot]:
+    """A function that boots guests; fresh ones end with the test."""
+    booted = request.node.stash.setdefault(_BOOTED, [])
+    own: list[Guest] = []
+
+    def give(kernel: Kernel, *options: str, fresh: bool = False, fast: bool = True, memory_mib: int = 1024) -> Guest:
+        if fresh or not fast:
+            guest = Guest.boot(kernel, *options, fast=fast, memory_mib=memory_mib)
+            own.append(guest)
+        else:
+            guest = shared_guests.get(kernel, options, memory_mib)
+        booted.append(guest)
+        return guest
+
+    yield give
+    for guest in own:
+        guest.halt()
+
+
+@pytest.fixture(scope="session")
+def kmodmon() -> Product:
+    """kmodmon as it is in the tree now, to be installed in guests."""
+    return product()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what boots guests, before markers choose what runs."""
+    for item in items:
+        if "boot" in getattr(item, "fixturenames", ()) and item.get_closest_marker("soak") is None:
+            item.add_marker("vm")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the consoles of the guests that a failed test used."""
+    report = yield
+    if report.failed:
+        for guest in item.stash.get(_BOOTED, []):
+            name = f"console of {guest.kernel_release} {' '.join(guest.options)}"
+            report.sections.append((name, guest.console()[-4000:] or "(nothing)"))
+    return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Nothing to run is no failure: there may be no test of one of the two kinds."""
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+        session.exitstatus = pytest.ExitCode.OK
