@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from kmodmon.kernel.error import KmodmonError
+from kmodmon.kernel.error import KmodmonError, ParseError
+from kmodmon.kernel.kconfig import parse_kconfig
 from kmodmon.kernel.parameter import REDACTED, is_secret
 from kmodmon.kernel.sysctl import COUNTERS, HARDENING
 from kmodmon.kernel.text import safe_text
@@ -28,6 +29,7 @@ _ATTRIBUTES = (b"initstate", b"coresize", b"initsize", b"refcnt", b"taint", b"sr
 _KEPT_ARGUMENTS = re.compile(
     rb"(?:nomodule|lockdown|lsm|module_blacklist|module\.sig_enforce|modprobe\.blacklist|panic_on_taint)(?:=.*)?"
 )
+_OPTION = re.compile(rb"(?:# )?(CONFIG_[A-Za-z0-9_]+)")
 _ADDRESS = re.compile(rb"0x[0-9a-f]{8,16}")
 _BTIME = re.compile(rb"^btime [0-9]+$", re.MULTILINE)
 
@@ -43,6 +45,17 @@ def _without_addresses(raw: bytes) -> bytes:
 def _known_arguments(raw: bytes) -> bytes:
     # Values that are none of kmodmon's business (root=UUID=…, tokens of other programs) are left out.
     return b" ".join(word for word in raw.split() if _KEPT_ARGUMENTS.fullmatch(word)) + b"\n"
+
+
+def _known_options(raw: bytes) -> bytes:
+    # Of some ten thousand options only those that say something about modules and trust.
+    try:
+        kept = parse_kconfig(raw).values
+    except ParseError:
+        return raw
+    return b"".join(
+        line + b"\n" for line in raw.splitlines() if (found := _OPTION.match(line)) and found[1].decode() in kept
+    )
 
 
 def _redacted(name: str, raw: bytes, patterns: tuple[str, ...]) -> bytes:
@@ -128,7 +141,8 @@ class Recorder:
         if release:
             name = release.encode() + b"/modules.builtin"
             self._copy(self.root.modules + b"/" + name, b"lib/modules/" + name)
-            self._copy(self.root.host(b"boot", b"config-" + release.encode()), b"boot/config-" + release.encode())
+            config = b"boot/config-" + release.encode()
+            self._copy(self.root.host(config), config, _known_options)
 
     def _directories(self, path: bytes, to: bytes) -> Iterable[bytes]:
         match self.root.directories(path):
