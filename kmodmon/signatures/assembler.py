@@ -251,11 +251,9 @@ def _continues(draft: Draft, found: Match, count: int) -> bool:
                 and (draft.signature.klass in _FAULTS or draft.signature.weak)
             )
         case Stage.PREFACE:
-            return (
-                near
-                and not draft.frames
-                and (draft.signature.klass is signature.klass or _is_plain_warning(draft.signature))
-            )
+            again = signature.weak and draft.signature.name == signature.name
+            fits = draft.signature.klass is signature.klass or _is_plain_warning(draft.signature)
+            return near and (again or (fits and not draft.frames))
         case _:
             return _banner_continues(draft, signature, found, near)
 
@@ -270,8 +268,8 @@ def _banner_continues(draft: Draft, signature: Signature, found: Match, near: bo
         return True
     if not same or not near or draft.frames or signature.klass in _ONE_EACH:
         return draft.signature.weak and near and not draft.frames
-    cpu = found.groups.get("cpu")
-    return cpu is None or draft.cpu is None or cpu == str(draft.cpu)
+    places = [(found.groups.get(name), draft.groups.get(name)) for name in ("cpu", "file", "line", "function")]
+    return all(new is None or old is None or new == old for new, old in places)
 
 
 def _explains(before: Signature, banner: Signature) -> bool:

@@ -102,13 +102,14 @@ SIGNATURES: tuple[Signature, ...] = (
         ("F2FS-fs",),
         r"F2FS-fs (?:\([^)]+\))?:? ?(?:.*(?:Stopped filesystem|run fsck|Run fsck|[Rr]emounting filesystem|[Cc]orrupt|"
         r"inconsistent|Inconsistent|I/O error|IO error|invalid blkaddr|"
-        r"access invalid|wrong \w+|Mismatch|mismatch|checkpoint=.*error|[Ff]ault(?! injection options)|FAULT))",
+        r"access invalid|wrong \w+|Mismatch|mismatch|checkpoint=.*error|[Ff]ault(?!.?injection)|FAULT))",
         "An F2FS file system found itself damaged.", "fs/f2fs/",
     ),
     _fs(
         "fat_error", "{fs} error",
         ("FAT-fs (", "FAT: Filesystem error", "exFAT-fs (", "NTFS-fs error", "ntfs3: ", "ntfs: (device"),
-        r"(?:(?P<fs>FAT|exFAT)-fs \([^)]+\): (?:error\b|Filesystem has been set read-only|.*(?:[Cc]orrupt|I/O error|"
+        r"(?:(?P<fs>FAT|exFAT)-fs \([^)]+\): (?!Volume was not)(?:error\b|Filesystem has been set read-only|"
+        r".*(?:[Cc]orrupt|I/O error|"
         r"FAT read failed|fs panic))|FAT: Filesystem (?:error|panic)|"
         r"NTFS-fs error \(device|ntfs: \(device [^)]+\): \S+: .*(?:[Cc]orrupt|[Ff]ailed)|ntfs3: .*(?:Mark volume as "
         r"dirty|[Cc]orrupt|failed to|I/O error))",

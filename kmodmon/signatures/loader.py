@@ -13,8 +13,7 @@ _NAME = r"(?P<module>[\w-]{1,64}): "
 _TAINT = ReportClass.MODULE_TAINT
 _FAIL = ReportClass.MODULE_LOAD_FAILURE
 _REBUILD = "Rebuild or reinstall the module for the kernel that runs (`uname -r`); for DKMS: `dkms autoinstall`."
-_SIGN = "Sign the module with a key that the kernel trusts (MOK, `mokutil --import`), or install the vendor's signed "
-"one."
+_SIGN = "Sign the module with a key that the kernel trusts (`mokutil --import`), or install the vendor's signed one."
 
 
 def _taint(  # noqa: PLR0913 - one row of a table

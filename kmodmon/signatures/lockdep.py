@@ -11,8 +11,7 @@ from kmodmon.signatures.warning import warning_at
 
 _LOCKDEP = ReportClass.LOCKDEP
 _WORD = r"(?:\[ ?)?(?:WARNING|INFO|BUG): "
-_ADVICE = "A deadlock that can happen, found before it does: report the whole text to the authors of the functions "
-"named."
+_ADVICE = "A deadlock that can happen, found before it does: report the whole text to the authors of those functions."
 
 
 def _lockdep(name: str, title: str, contains: tuple[str, ...], text: str, help_: str) -> Signature:

@@ -105,7 +105,7 @@ SIGNATURES: tuple[Signature, ...] = (
         name="bad_page", klass=_CORRUPT, severity=_CRITICAL,
         title="bad {kind}",
         contains=("Bad page ", "Bad pte", "Bad page_state"),
-        pattern=r"(?:<\d>)?(?:BUG: )?Bad (?P<kind>page (?:state|map|cache|table)|pte)\b(?! .{0,40}messages suppressed)",
+        pattern=r"(?:<\d>)?(?:BUG: )?Bad (?P<kind>page (?:state|map|cache|table)|pte)\b(?!.{0,40}messages suppressed)",
         help="A page of memory, or a page table, is in a state that it cannot be in.",
         advice=_SUSPECT,
         origin="mm/page_alloc.c bad_page(), mm/memory.c print_bad_pte()",

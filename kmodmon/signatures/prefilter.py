@@ -36,7 +36,7 @@ _LITERALS: Mapping[bytes, tuple[bytes, ...]] = MappingProxyType(
     }
 )
 _KEYS = frozenset(_LITERALS)
-_MARKS = tuple(mark.encode("ascii") for mark in (*BY_MARK, *_CUT_STARTS))
+_MARKS = tuple(_without_digits(mark) for mark in (*BY_MARK, *_CUT_STARTS))
 
 
 class Prefilter:

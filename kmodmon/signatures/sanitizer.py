@@ -70,8 +70,10 @@ SIGNATURES: tuple[Signature, ...] = (
         name="ubsan_trap", klass=ReportClass.UBSAN, severity=Severity.ERROR,
         title="UBSAN: {kind}",
         contains=("UBSAN: ",),
-        pattern=r"(?:Internal error: Oops - |Internal error: |Oops - )?UBSAN: (?P<kind>[a-z][a-z -]*)(?:: "
-        r"[0-9a-f]+)?(?: \[#\d+\]|$)",
+        pattern=r"(?:Internal error: Oops - |Internal error: |Oops - )?UBSAN: "
+        r"(?P<kind>(?:array|shift|integer|signed|unsigned|division|divrem|addition|subtraction|multiplication|negation|"
+        r"negate|object|type|unknown|unreachable|pointer|misaligned|load|out|implicit|nonnull)[a-z -]*)"
+        r"(?:: [0-9a-f]+)?(?: \[#\d+\]|$)",
         help="Kernel code did what the C language leaves undefined (trapping build).",
         advice=_FIX,
         origin="arch/arm64/kernel/traps.c ubsan_handler()",

@@ -92,6 +92,7 @@ BY_MARK: Mapping[str, tuple[int, ...]] = MappingProxyType(
     }
 )
 _KEYS = frozenset(BY_WORD)
+_KEYED = tuple(tuple((literal, _key(literal)) for literal in signature.contains) for signature in SIGNATURES)
 
 # `COMM[PID]: segfault at` and `traps: COMM[PID] ...` are the kernel's words on user space, and the name is the user's.
 _USER_FAULT = (
@@ -105,22 +106,23 @@ _USER_FAULT = (
 
 def match(text: str) -> Match | None:
     """Give the first signature that knows `text`; None for all the rest of what a kernel says."""
-    candidates = {index for word in words(text) & _KEYS for index in BY_WORD[word]}
+    said = words(text) & _KEYS
+    candidates = {index for word in said for index in BY_WORD[word]}
     for mark, indices in BY_MARK.items():
         if mark in text:
             candidates.update(indices)
-    return _first(text, sorted(candidates)) if candidates else None
+    return _first(text, said, sorted(candidates)) if candidates else None
 
 
 def match_naive(text: str) -> Match | None:
     """Try every signature in turn: what :func:`match` must agree with."""
-    return _first(text, range(len(SIGNATURES)))
+    return _first(text, words(text), range(len(SIGNATURES)))
 
 
-def _first(text: str, candidates: Iterable[int]) -> Match | None:
+def _first(text: str, said: set[str], candidates: Iterable[int]) -> Match | None:
     for index in candidates:
         signature = SIGNATURES[index]
-        if any(literal in text for literal in signature.contains):
+        if any(literal in text and (key is None or key in said) for literal, key in _KEYED[index]):
             found = signature.compiled.match(text)
             if found is not None:
                 about_user = any(phrase in text for phrase in _USER_FAULT)
