@@ -143,12 +143,14 @@ class Engine:
 
     def feed(self, seen: Seen) -> None:
         """Step the pipeline with one look and hand on what happened."""
+        waited = self.state.waits
         self.state, events = step(self.state, seen, self.rules)
         self.cycles += 1
         self.sink.submit(events, self._checkpoints())
         self.on_step(self.state, events)
-        if events:
+        if self.state.waits and not waited:
             self._schedule_tick()
+        if events:
             self.wake(name for name in _wakes_of(events) if name != seen.source)
 
     def happened(self, events: tuple[Event, ...]) -> None:
@@ -239,15 +241,18 @@ class Engine:
             delay = min(delay * 2, RETRY_LAST)
 
     def _schedule_tick(self) -> None:
+        """Arm the next tick; one that comes sooner stays, so that a stream of events does not put it off for ever."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + (TICK if self.state.waits else IDLE_TICK)
+        if self._tick is not None and self._tick.when() <= due:
+            return
         if self._tick is not None:
             self._tick.cancel()
-        period = TICK if self.state.waits else IDLE_TICK
-        self._tick = asyncio.get_running_loop().call_later(period, self._ticked)
+        self._tick = loop.call_at(due, self._ticked)
 
     def _ticked(self) -> None:
+        self._tick = None
         self.feed(Seen(source="clock", at=self.clock.now(), outcome=Read(Tick())))
-        if self.state.lifecycle.waits:
-            self.wake(("modules",))  # what is open about a module is settled by a second look
         self._schedule_tick()
 
 

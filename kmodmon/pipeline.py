@@ -1,6 +1,7 @@
 """The product on one screen: what is different, what explains it, what is counted. Pure, so any day can be replayed."""
 
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from kmodmon.model.event import Event
 from kmodmon.model.observation import LogRead, Seen, Tick
@@ -36,18 +37,28 @@ def step(state: State, seen: Seen, rules: Rules) -> tuple[State, tuple[Event, ..
 
 def _hear(state: State, seen: Seen) -> tuple[State, tuple[Event, ...], tuple[Clue, ...]]:
     match seen.outcome:
-        case Read(LogRead(records=records)):
-            said = hear(state.log, state.hearing, records, seen.at)
+        case Read(LogRead() as read):
+            said = hear(state.log, state.hearing, read, seen.at)
         case Read(Tick()) if state.hearing is not None:
             said = heard_nothing(state.log, state.hearing, seen.at)
         case _:
             return state, (), ()
-    return replace(state, log=said.account, hearing=said.hearing), said.events, said.clues
+    state = _lost(replace(state, log=said.account, hearing=said.hearing), seen.source, said.account.lost)
+    return state, said.events, said.clues
+
+
+def _lost(state: State, source: str, lost: int) -> State:
+    # Only the numbers of the records tell what the log's source lost.
+    found = state.sources.get(source)
+    if found is None or found.lost == lost:
+        return state
+    return replace(state, sources=MappingProxyType({**state.sources, source: replace(found, lost=lost)}))
 
 
 def _ledger(
     state: State, events: tuple[Event, ...], clues: tuple[Clue, ...], seen: Seen
 ) -> tuple[State, tuple[Event, ...]]:
     taint = notice_clues(state.taint, events, clues)
-    taint, explained = explain(taint, seen.at)
+    log_open = state.hearing is not None and state.hearing.in_report
+    taint, explained = explain(taint, seen.at, log_open=log_open)
     return (state if taint is state.taint else replace(state, taint=taint)), explained

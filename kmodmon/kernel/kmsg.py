@@ -88,6 +88,17 @@ def parse_record(raw: bytes) -> KmsgRecord:
     )
 
 
+def split_records(data: bytes) -> tuple[bytes, ...]:
+    """Part records that were written one after the other into a file (a recorded machine's), each as read() gave it."""
+    records: list[bytes] = []
+    for line in data.splitlines(keepends=True):
+        if line.startswith(b" ") and records:
+            records[-1] += line
+        else:
+            records.append(line)
+    return tuple(records)
+
+
 def render_record(record: KmsgRecord) -> bytes:
     """Write a record as the kernel does (for recorded trees and tests); what was cut stays cut."""
     caller = b"" if record.caller is None else b",caller=" + raw_bytes(record.caller)

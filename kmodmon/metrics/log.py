@@ -1,25 +1,35 @@
 """Metrics of the kernel log: every record is counted by level and origin, and every loss."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from kmodmon.metrics.metric import Kind, Metric, Sample, stamped
-from kmodmon.model.log import KERNEL, LEVELS, USER
+from kmodmon.metrics.metric import Kind, Metric, Sample, Samples, stamped
+from kmodmon.model.log import KERNEL, LEVELS, USER, LogAccount
 from kmodmon.model.report import LoadFailure
 from kmodmon.model.state import State
 from kmodmon.model.tally import Labels
 from kmodmon.signatures.table import SIGNATURES
 
 _KMSG = "/dev/kmsg"
+_UNREADABLE = "the log could not be read in this boot"
 _REPORTS = tuple(dict.fromkeys(signature.name for signature in SIGNATURES if not signature.klass.is_saying))
 _REASONS = (*(reason.value for reason in LoadFailure), "init_failed")
 
 
+def _of_log(number: Callable[[LogAccount], int]) -> Callable[[State], Samples]:
+    # Absent is not zero: a log that could never be read has no counts.
+    return lambda state: [((), float(number(state.log)))] if state.log.opened else []
+
+
 def _records(state: State) -> Iterable[Sample]:
+    if not state.log.opened:
+        return ()
     zeros = {(level, origin): 0 for origin in (KERNEL, USER) for level in LEVELS}
     return (((level, origin), float(count)) for (level, origin), count in {**zeros, **state.log.records}.items())
 
 
 def _reports(state: State) -> Iterable[Sample]:
+    if not state.log.opened:
+        return ()
     counts = dict.fromkeys(_REPORTS, 0)
     for (signature,), told in state.counts.get("kmodmon_kernel_reports_total", {}).items():
         counts[signature] = counts.get(signature, 0) + told
@@ -41,6 +51,7 @@ METRICS: tuple[Metric, ...] = (
         help="Records of the kernel log read in this boot; origin user is what user space wrote into it.",
         labels=("level", "origin"),
         interface=_KMSG,
+        absent=_UNREADABLE,
         bound="8 levels x 2 origins",
         of=("log",),
         samples=_records,
@@ -50,24 +61,27 @@ METRICS: tuple[Metric, ...] = (
         kind=Kind.COUNTER,
         help="Records of the kernel log that were overwritten before they were read (gaps in the sequence numbers).",
         interface=_KMSG,
+        absent=_UNREADABLE,
         of=("log",),
-        samples=lambda state: [((), float(state.log.lost))],
+        samples=_of_log(lambda log: log.lost),
     ),
     Metric(
         name="kmodmon_kernel_log_malformed_total",
         kind=Kind.COUNTER,
         help="Records of the kernel log that are not of its format.",
         interface=_KMSG,
+        absent=_UNREADABLE,
         of=("log",),
-        samples=lambda state: [((), float(state.log.malformed))],
+        samples=_of_log(lambda log: log.malformed),
     ),
     Metric(
         name="kmodmon_kernel_log_forged_total",
         kind=Kind.COUNTER,
         help="Lines that user space wrote into the kernel log in the words of a kernel report.",
         interface=_KMSG,
+        absent=_UNREADABLE,
         of=("log",),
-        samples=lambda state: [((), float(state.log.forged))],
+        samples=_of_log(lambda log: log.forged),
     ),
     Metric(
         name="kmodmon_kernel_reports_total",
@@ -75,6 +89,7 @@ METRICS: tuple[Metric, ...] = (
         help="Reports of the kernel about its own failures, one a report and not a line, repeats included.",
         labels=("signature",),
         interface=_KMSG,
+        absent=_UNREADABLE,
         bound=f"{len(_REPORTS)} signatures",
         of=("counts", "log"),
         samples=_reports,
@@ -84,8 +99,9 @@ METRICS: tuple[Metric, ...] = (
         kind=Kind.COUNTER,
         help="Different reports in a storm beyond those that are told one by one.",
         interface=_KMSG,
+        absent=_UNREADABLE,
         of=("log",),
-        samples=lambda state: [((), float(state.log.suppressed))],
+        samples=_of_log(lambda log: log.suppressed),
     ),
     Metric(
         name="kmodmon_kernel_report_timestamp_seconds",

@@ -1,13 +1,16 @@
 """The kernel log as an account: which record comes next, how many came by level and origin, how many were lost.
 
 The account is a checkpoint, written in one transaction with the events that the records gave: after a restart or a
-SIGKILL reading goes on at `next_seq`, so that nothing is counted twice and nothing that the ring still holds is missed.
+SIGKILL counting goes on at `next_seq`, so that nothing is counted twice and nothing that the ring still holds is
+missed. A report that was being put together at that moment is heard once more, from `unfinished` on, and not counted
+again.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from kmodmon.model.logclock import UNSET_CLOCK, LogClock, clock_from_json, clock_to_json
 from kmodmon.model.remembered import number_or_none
 from kmodmon.model.units import JsonObject, JsonValue
 
@@ -21,24 +24,41 @@ class Hearing:
     __slots__ = ()
 
     @property
-    def waits(self) -> bool:
+    def in_report(self) -> bool:
         """Whether a report is open, so that silence must be noticed."""
         return False
+
+    @property
+    def waits(self) -> bool:
+        """Whether the passing of time must be noticed."""
+        return self.in_report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """Where the recogniser last had nothing open, and which reports (by their first record) it has told since."""
+
+    since: int
+    told: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogAccount:
-    """Counts of this boot. `next_seq` is None until a record was read."""
+    """Counts of this boot. `first_seq` and `next_seq` are None until a record was read."""
 
+    opened: bool = False  # the log could be read at least once in this boot
+    first_seq: int | None = None  # the oldest record that was left at our first look; 0: all of the boot
     next_seq: int | None = None
     records: Mapping[tuple[str, str], int] = field(default_factory=lambda: MappingProxyType({}))  # (level, origin)
     lost: int = 0  # sequence numbers that were never read
-    malformed: int = 0  # records that are no records; the stream goes on
+    lost_told: int = 0  # as many of them are in events already
+    malformed: int = 0  # what was read and is no record; the stream goes on
     forged: int = 0  # lines of user space in words that only the kernel uses
-    repeats: Mapping[str, int] = field(
-        default_factory=lambda: MappingProxyType({})
-    )  # signature -> reports not told again
+    forged_told: int = 0
+    repeats: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # signature -> not told again
     suppressed: int = 0  # different reports beyond what is told in one window
+    unfinished: Unfinished | None = None
+    clock: LogClock = UNSET_CLOCK
 
     @property
     def total(self) -> int:
@@ -47,18 +67,26 @@ class LogAccount:
 
 
 NO_LOG = LogAccount()
+_PLAIN = ("lost", "lost_told", "malformed", "forged", "forged_told", "suppressed")
 
 
 def account_to_json(account: LogAccount) -> JsonObject:
     """The account as a checkpoint."""
+    unfinished = account.unfinished
     return {
+        "opened": account.opened,
+        "first_seq": account.first_seq,
         "next_seq": account.next_seq,
         "records": {f"{level}/{origin}": count for (level, origin), count in account.records.items()},
         "lost": account.lost,
+        "lost_told": account.lost_told,
         "malformed": account.malformed,
         "forged": account.forged,
+        "forged_told": account.forged_told,
         "repeats": dict(account.repeats),
         "suppressed": account.suppressed,
+        "unfinished": None if unfinished is None else [unfinished.since, *unfinished.told],
+        "clock": clock_to_json(account.clock),
     }
 
 
@@ -68,16 +96,26 @@ def account_from_json(document: JsonObject) -> LogAccount:
     for name, count in _numbers(document.get("records")).items():
         level, _, origin = name.partition("/")
         records[level, origin] = count
+    plain = {name: number_or_none(document.get(name)) or 0 for name in _PLAIN}
     return replace(
         NO_LOG,
+        opened=document.get("opened") is True,
+        first_seq=number_or_none(document.get("first_seq")),
         next_seq=number_or_none(document.get("next_seq")),
         records=MappingProxyType(records),
-        lost=number_or_none(document.get("lost")) or 0,
-        malformed=number_or_none(document.get("malformed")) or 0,
-        forged=number_or_none(document.get("forged")) or 0,
         repeats=MappingProxyType(_numbers(document.get("repeats"))),
-        suppressed=number_or_none(document.get("suppressed")) or 0,
+        unfinished=_unfinished(document.get("unfinished")),
+        clock=clock_from_json(document.get("clock")),
+        **plain,
     )
+
+
+def _unfinished(value: JsonValue) -> Unfinished | None:
+    match value:
+        case [int(since), *told]:
+            return Unfinished(since=since, told=tuple(one for one in told if isinstance(one, int)))
+        case _:
+            return None
 
 
 def _numbers(value: JsonValue) -> dict[str, int]:

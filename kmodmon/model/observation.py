@@ -90,10 +90,11 @@ class ParametersRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogRead:
-    """Records of /dev/kmsg as read() gave them, in order. Empty: the log could be opened."""
+    """Records of /dev/kmsg as read() gave them, in order. None at all: the log could be opened, and had no more."""
 
     records: tuple[bytes, ...]
-    too_long: int = 0  # records that did not fit the buffer and are lost
+    end: bool = False  # nothing more was there
+    live: bool = False  # and nothing had been there before: the newest of these was written just now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

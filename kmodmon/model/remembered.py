@@ -87,6 +87,8 @@ def taint_to_json(taint: TaintState) -> JsonObject:
     waiting = sum(1 << bit for bit in taint.pending)
     return {
         "value": None if taint.value is None else str(taint.value & ~waiting),
+        "first_at": instant_to_json(taint.first_at),
+        "read_at": instant_to_json(taint.read_at),
         "ledger": {
             str(bit): {
                 "since": instant_to_json(entry.since),
@@ -109,7 +111,12 @@ def taint_from_json(document: JsonObject) -> TaintState:
             ledger[int(bit)] = _entry(int(bit), entry)
     value = document.get("value")
     number = int(value) if isinstance(value, str) and value.isdecimal() else None
-    return TaintState(value=number, ledger=MappingProxyType(ledger))
+    return TaintState(
+        value=number,
+        ledger=MappingProxyType(ledger),
+        first_at=instant_from_json(document.get("first_at")),
+        read_at=instant_from_json(document.get("read_at")),
+    )
 
 
 def instant_to_json(at: Instant | None) -> JsonValue:

@@ -4,6 +4,10 @@ Source: /proc/sys/kernel/tainted says that a bit is set; what explains it arrive
 later: a module that carries the letter, a load that failed after it had tainted, a report in the log. Events leave
 clues; a bit that appears waits up to SETTLE for one, and is "unexplained" after that. The kernel never clears a bit:
 a number that falls within a boot means that somebody wrote kernel memory.
+
+A bit is first seen set at one reading and was clear at the one before, so what set it lies between the two (what lies
+before found it clear and did not set it). Bits that were set before the first reading of the boot are no news; a clue
+from before that reading, which the log still holds, tells their cause silently.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,7 +19,8 @@ from kmodmon.model.event import Actor, Event, EventType, Severity
 from kmodmon.model.units import Instant
 
 SETTLE_USEC = 3_000_000  # the log and the trace are read within milliseconds; a slow file check may take longer
-MEMORY_USEC = 60_000_000  # how long before a bit was first read its clue may lie (the taint poll interval, and room)
+PATIENCE_USEC = 20_000_000  # while the log still tells a report; it is complete when nothing more of it comes
+CLOCK_USEC = 5_000_000  # the log's clock is not ours
 MAX_CLUES = 256
 BEFORE_START = "before-start"
 UNEXPLAINED = "unexplained"
@@ -44,6 +49,7 @@ REPORT_TAINTS: Mapping[str, int] = MappingProxyType(
         "other": 1 << 9,
     }
 )
+_PRINTED_FIRST = 1 << 7 | 1 << 9 | 1 << 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +77,23 @@ class TaintEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A bit that waits for a clue. `clear_at`: when it was last seen clear; None: not known."""
+
+    since: Instant
+    clear_at: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaintState:
     """`value` is None until read. `pending` are bits that still wait for a clue."""
 
     value: int | None = None
     ledger: Mapping[int, TaintEntry] = field(default_factory=lambda: MappingProxyType({}))
-    pending: Mapping[int, Instant] = field(default_factory=lambda: MappingProxyType({}))
+    pending: Mapping[int, Waiting] = field(default_factory=lambda: MappingProxyType({}))
     clues: tuple[Clue, ...] = ()
+    first_at: Instant | None = None  # our first reading in this boot
+    read_at: Instant | None = None  # our last one
 
 
 UNREAD_TAINT = TaintState()
@@ -85,17 +101,20 @@ UNREAD_TAINT = TaintState()
 
 def taint_read(taint: TaintState, value: int, at: Instant, resumed: bool) -> tuple[TaintState, tuple[Event, ...]]:
     """Fold the number the kernel shows. `resumed`: an earlier run of this boot left a ledger behind."""
+    clear_at = taint.read_at
+    taint = replace(taint, first_at=taint.first_at or at, read_at=at)
     if value == taint.value:
         return taint, ()
     known = sum(1 << bit for bit in taint.ledger)
     if taint.value is None and not resumed:
         entries = {flag.bit: TaintEntry(bit=flag.bit, since=None, cause=BEFORE_START) for flag in decode(value)}
-        return replace(taint, value=value, ledger=MappingProxyType(entries)), ()
+        taint = replace(taint, value=value, ledger=MappingProxyType(entries))
+        return _recalled(taint, taint.clues), ()
     before = taint.value if taint.value is not None else known
     fallen = decode(before & ~value)
-    pending = {**taint.pending, **{flag.bit: at for flag in decode(value & ~before & ~known)}}
     # A bit that came back after it fell is news as well.
-    pending.update({flag.bit: at for flag in decode(value & ~before) if flag.bit not in pending})
+    news = {flag.bit: Waiting(since=at, clear_at=clear_at) for flag in decode(value & ~before)}
+    pending = {**news, **{bit: waiting for bit, waiting in taint.pending.items() if value >> bit & 1}}
     return replace(taint, value=value, pending=MappingProxyType(pending)), tuple(
         Event(
             type=EventType.TAINT_CLEARED,
@@ -110,21 +129,36 @@ def taint_read(taint: TaintState, value: int, at: Instant, resumed: bool) -> tup
 
 def notice_clues(taint: TaintState, events: Iterable[Event], clues: tuple[Clue, ...] = ()) -> TaintState:
     """Remember what the events could explain, and clues that are no event."""
-    found = (*clues, *(clue for event in events if (clue := _clue(event)) is not None))
-    return replace(taint, clues=(*taint.clues, *found)[-MAX_CLUES:]) if found else taint
+    found = (*clues, *(clue for event in events if (clue := clue_of(event)) is not None))
+    return _recalled(replace(taint, clues=(*taint.clues, *found)[-MAX_CLUES:]), found) if found else taint
 
 
-def explain(taint: TaintState, now: Instant) -> tuple[TaintState, tuple[Event, ...]]:
-    """Tie waiting bits to clues; a bit that waited for SETTLE in vain is unexplained."""
+def _recalled(taint: TaintState, clues: tuple[Clue, ...]) -> TaintState:
+    """Find causes of bits that were set before our first reading, in the order in which things happened."""
+    first = taint.first_at
+    nameless = [bit for bit, entry in taint.ledger.items() if entry.cause == BEFORE_START]
+    if first is None or not nameless:
+        return taint
+    past = [clue for clue in clues if clue.at.monotonic_usec <= first.monotonic_usec]
+    found = {bit: clue for bit in nameless if (clue := next((c for c in past if c.bits >> bit & 1), None)) is not None}
+    if not found:
+        return taint
+    ledger = {bit: _entry(bit, found[bit]) if bit in found else entry for bit, entry in taint.ledger.items()}
+    return replace(taint, ledger=MappingProxyType(ledger))
+
+
+def explain(taint: TaintState, now: Instant, *, log_open: bool = False) -> tuple[TaintState, tuple[Event, ...]]:
+    """Tie waiting bits to clues; a bit that waited in vain is unexplained. `log_open`: a report is being told."""
     if not taint.pending:
         return taint, ()
+    patience = PATIENCE_USEC if log_open else SETTLE_USEC
     pending, ledger = dict(taint.pending), dict(taint.ledger)
     events: list[Event] = []
-    for bit, since in taint.pending.items():
-        clue = _best(taint.clues, bit, since)
-        if clue is None and now.monotonic_usec - since.monotonic_usec < SETTLE_USEC:
+    for bit, waiting in taint.pending.items():
+        clue = _best(taint.clues, bit, waiting.clear_at)
+        if clue is None and now.monotonic_usec - waiting.since.monotonic_usec < patience:
             continue
-        entry = TaintEntry(bit=bit, since=since, cause=UNEXPLAINED) if clue is None else _entry(bit, clue)
+        entry = TaintEntry(bit=bit, since=waiting.since, cause=UNEXPLAINED) if clue is None else _entry(bit, clue)
         ledger[bit] = entry
         del pending[bit]
         events.append(_added(entry, taint.value or 0, now))
@@ -132,10 +166,12 @@ def explain(taint: TaintState, now: Instant) -> tuple[TaintState, tuple[Event, .
     return (after, tuple(events)) if events else (taint, ())
 
 
-def _best(clues: tuple[Clue, ...], bit: int, since: Instant) -> Clue | None:
+def _best(clues: tuple[Clue, ...], bit: int, clear_at: Instant | None) -> Clue | None:
     # The first clue is the cause: later modules with the same letter found the bit already set.
     for clue in clues:
-        if clue.bits >> bit & 1 and since.monotonic_usec - clue.at.monotonic_usec <= MEMORY_USEC:
+        if clue.bits >> bit & 1 and (
+            clear_at is None or clue.at.monotonic_usec >= clear_at.monotonic_usec - CLOCK_USEC
+        ):
             return clue
     return None
 
@@ -167,7 +203,8 @@ def _added(entry: TaintEntry, value: int, now: Instant) -> Event:
     )
 
 
-def _clue(event: Event) -> Clue | None:
+def clue_of(event: Event) -> Clue | None:
+    """What an event would explain; None: nothing."""
     match event.type:
         case EventType.MODULE_LOADED | EventType.MODULE_TRANSIENT | EventType.MODULE_LOAD_FAILED:
             letters = event.fields.get("taints")
@@ -178,9 +215,9 @@ def _clue(event: Event) -> Clue | None:
             return _module_clue(event, gained if isinstance(gained, int) else 0, f"{event.module} changed")
         case EventType.KERNEL_REPORT:
             kind, signature = event.fields.get("class"), event.fields.get("signature")
-            bits = REPORT_TAINTS.get(str(kind), 0)
+            bits = REPORT_TAINTS.get(str(kind), 0) & ~_set_before(event)
             title = str(event.fields.get("title", signature))
-            if not bits:
+            if not bits or event.fields.get("previous_boot") is True:
                 return None
             return Clue(
                 at=event.at, bits=bits, cause=f"report:{signature}", module=event.module, actor=event.actor,
@@ -188,6 +225,12 @@ def _clue(event: Event) -> Clue | None:
             )  # fmt: skip
         case _:
             return None
+
+
+def _set_before(report: Event) -> int:
+    # The taint string of a report is printed before the bits D, L and W that follow from it are set.
+    letters = report.fields.get("taint")
+    return parse_letters(letters).value & _PRINTED_FIRST if isinstance(letters, str) else 0
 
 
 def _module_clue(event: Event, bits: int, evidence: str) -> Clue | None:

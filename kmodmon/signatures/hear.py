@@ -1,60 +1,81 @@
 """From raw records of /dev/kmsg to what the kernel said: the account of the records, and the events in them.
 
-Most records are nothing, and a flood is many records: so a batch is accounted for by its ends (the sequence numbers of
-the first and the last record tell whether any is missing) and by the digits before the first comma, and only a batch in
-which the prefilter hears something, or that comes while a report is open, is looked at record by record.
+Most records are nothing, and a flood is many records: a batch is counted as a whole (`model.logcount`), and only the
+records in which the prefilter hears something, or that come while a report is open, reach the recogniser.
+
+The device gives its whole ring again to whoever opens it. After a restart the records that were counted before are
+heard once more and not counted, in three stages:
+
+- PAST: whatever was told of them was told; they only give clues to taint bits that nobody explained yet.
+- AGAIN: from where the recogniser last had nothing open. It hears the same lines and comes to the same reports, so a
+  report that was open when the process ended is whole again; those that were told are known by their first record.
+- NOW: records that nobody counted yet.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+import enum
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.kmsg import parse_prefix, parse_record
-from kmodmon.kernel.taint import parse_letters
 from kmodmon.kernel.text import safe_text
-from kmodmon.model.event import Event, EventType, Severity
-from kmodmon.model.log import KERNEL, LEVELS, USER, Hearing, LogAccount
+from kmodmon.model.event import Event
+from kmodmon.model.log import Hearing, LogAccount, Unfinished
+from kmodmon.model.logcount import count
 from kmodmon.model.logline import LogLine
-from kmodmon.model.report import KernelReport, ReportClass
-from kmodmon.model.taint import Clue
+from kmodmon.model.observation import LogRead
+from kmodmon.model.report import KernelReport
+from kmodmon.model.taint import Clue, clue_of
 from kmodmon.model.units import Instant
 from kmodmon.signatures.prefilter import Prefilter
-from kmodmon.signatures.recognise import Spoken, State, recognise, tick
-
-# What the loader says when it taints, and the letter it means (kernel/module/main.c).
-TAINT_SAYINGS: Mapping[str, str] = MappingProxyType(
-    {
-        "out_of_tree": "O",
-        "verification_failed": "E",
-        "proprietary": "P",
-        "inherited_taint": "P",
-        "staging": "C",
-        "test_module": "N",
-        "livepatch": "K",
-        "forced_load": "F",
-        "dangerous_option": "U",
-    }
+from kmodmon.signatures.recognise import Spoken, State, flush, recognise, tick
+from kmodmon.signatures.refusal import NO_ATTEMPTS, Attempts, told_once
+from kmodmon.signatures.telling import (
+    NO_DUES,
+    Dues,
+    denial_event,
+    failure_event,
+    pay,
+    report_event,
+    saying_clue,
 )
-FORGERY_PAUSE_USEC = 60_000_000  # one event in a while; all are counted
+
+CHUNK = 64  # records handed to the recogniser at once while a report is open: as many as it may need to close it
+MAX_TOLD = 1024  # a storm that long without a quiet record is not heard again from its beginning
+
+_PREFILTER = Prefilter()  # remembers lines known to be boring; its verdict is a function of the line alone
+
+
+_NOTHING_HEARD = State()
+
+
+class Stage(enum.IntEnum):
+    """How far hearing the ring again has come."""
+
+    PAST = 0
+    AGAIN = 1
+    NOW = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard(Hearing):
-    """The recogniser's memory, and when a forgery was last told."""
+    """The recogniser's memory and what belongs to it."""
 
-    state: State = field(default_factory=State)
-    forgery_told: int | None = None  # CLOCK_MONOTONIC, microseconds
+    state: State = _NOTHING_HEARD
+    stage: Stage = Stage.NOW
+    attempts: Attempts = NO_ATTEMPTS
+    dues: Dues = NO_DUES
+
+    @property
+    def in_report(self) -> bool:
+        """Whether a report is open."""
+        return self.state.wants_all
 
     @property
     def waits(self) -> bool:
-        """Whether a report is open, so that silence must be noticed."""
-        return self.state.wants_all
-
-
-_FRESH = Heard()
-_PREFILTER = Prefilter()  # remembers lines known to be boring; its verdict is a function of the line alone
+        """Whether a report is open, or something is told after a pause."""
+        return self.in_report or self.dues.owed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,95 +88,171 @@ class Said:
     clues: tuple[Clue, ...] = ()
 
 
-def hear(account: LogAccount, hearing: Hearing | None, records: Sequence[bytes], at: Instant) -> Said:
-    """Take in records in the order they were read; those read before a restart are passed over."""
-    heard = hearing if isinstance(hearing, Heard) else _FRESH
-    fresh, account, lost = _account(account, records)
-    lines: Iterable[LogLine] = ()
-    if fresh:
-        start = 0 if heard.state.wants_all else _PREFILTER.first(fresh)
-        if start is not None:
-            lines = _lines(fresh[start:])
-    state, spoken = recognise(heard.state, lines, at.monotonic_usec)
-    said = _said(account, replace(heard, state=state), spoken, at)
-    return replace(said, events=(*_lost(lost, account, at), *said.events))
+def hear(account: LogAccount, hearing: Hearing | None, read: LogRead, at: Instant) -> Said:
+    """Take in records in the order they were read; `hearing` is None when the process has just started."""
+    ear = _Ear(account, _memory(account, hearing), at)
+    counted = count(account, read.records)
+    ear.again(counted.known)
+    newest = _stamp(counted.fresh[-1]) if counted.fresh and read.live else None
+    ear.account = replace(counted.account, opened=True, clock=account.clock.looked(at, newest))
+    if counted.fresh or read.end:
+        ear.enter(Stage.NOW)
+    ear.listen(counted.fresh)
+    return ear.said()
 
 
 def heard_nothing(account: LogAccount, hearing: Hearing | None, at: Instant) -> Said:
-    """Time passed: a report that has been silent for a second is complete."""
-    heard = hearing if isinstance(hearing, Heard) else _FRESH
-    state, spoken = tick(heard.state, at.monotonic_usec)
-    return _said(account, heard if state is heard.state else replace(heard, state=state), spoken, at)
+    """Time passed: a report that has been silent for a second is complete, and what was held back is told."""
+    ear = _Ear(account, _memory(account, hearing), at)
+    ear.silence()
+    return ear.said()
 
 
-def _account(account: LogAccount, records: Sequence[bytes]) -> tuple[Sequence[bytes], LogAccount, int]:
-    """Leave out what was read before, count the rest and the gaps."""
-    malformed = 0
-    if not _in_order(records):
-        numbered = [(seq, raw) for raw in records if (seq := _seq(raw)) is not None]
-        malformed = len(records) - len(numbered)
-        expected = account.next_seq
-        kept = [(seq, raw) for seq, raw in numbered if expected is None or seq >= expected]
-        lost = _gaps([seq for seq, _ in kept], expected)
-        records, last = [raw for _, raw in kept], kept[-1][0] if kept else None
-    else:
-        first, last = parse_prefix(records[0])[1], parse_prefix(records[-1])[1]
-        known = 0 if account.next_seq is None else max(0, account.next_seq - first)
-        records = records[known:]
-        lost = max(0, first - account.next_seq) if account.next_seq is not None else 0
-    if last is None or not records:
-        return (), replace(account, malformed=account.malformed + malformed) if malformed else account, 0
-    counts = Counter(raw.partition(b",")[0] for raw in records)
-    return (
-        records,
-        replace(
-            account,
-            next_seq=last + 1,
-            records=_added(account.records, counts),
-            lost=account.lost + lost,
-            malformed=account.malformed + malformed,
-        ),
-        lost,
-    )
+def _memory(account: LogAccount, hearing: Hearing | None) -> Heard:
+    if isinstance(hearing, Heard):
+        return hearing
+    if account.next_seq is None:
+        return Heard()
+    return Heard(stage=Stage.PAST, state=replace(_NOTHING_HEARD, dedupe=False))
 
 
-def _in_order(records: Sequence[bytes]) -> bool:
-    """Whether the numbers rise by one from record to record; the ends tell, unless something is malformed."""
+class _Ear:
+    """The working copy of account and memory while one batch is taken in; nothing outside one call sees it."""
+
+    def __init__(self, account: LogAccount, heard: Heard, at: Instant) -> None:
+        self.account = account
+        self.at = at
+        self.heard = heard
+        self.state = heard.state
+        self.stage = heard.stage
+        self.attempts = heard.attempts
+        self.dues = heard.dues
+        self.events: list[Event] = []
+        self.clues: list[Clue] = []
+
+    def said(self) -> Said:
+        """What it came to; parts that did not change stay the same objects."""
+        account, dues, owed = pay(self.account, self.dues, self.at)
+        heard = replace(self.heard, state=self.state, stage=self.stage, attempts=self.attempts, dues=dues)
+        return Said(account=account, hearing=heard, events=(*self.events, *owed), clues=tuple(self.clues))
+
+    def again(self, known: Sequence[bytes]) -> None:
+        """Records that were counted before: heard again after a restart, else passed over."""
+        if self.stage is Stage.NOW or not known:
+            return
+        unfinished = self.account.unfinished
+        split = len(known)
+        if unfinished is not None:
+            split = next((at for at, raw in enumerate(known) if parse_prefix(raw)[1] >= unfinished.since), split)
+        if self.stage is Stage.PAST:
+            self.listen(known[:split])
+        if split < len(known):
+            self.enter(Stage.AGAIN)
+            self.listen(known[split:])
+
+    def enter(self, stage: Stage) -> None:
+        """Go on to a later stage."""
+        if stage <= self.stage:
+            return
+        if self.stage is Stage.PAST:
+            # Silence, which ended reports then, is not heard again: begin with nothing open, as it was.
+            self.take(*flush(self.state, self.at.monotonic_usec))
+        self.stage = stage
+        if stage is Stage.NOW:
+            self.state = replace(self.state, dedupe=True)
+            if not self.state.wants_all:
+                self.account = replace(self.account, unfinished=None)
+
+    def listen(self, records: Sequence[bytes]) -> None:
+        """Hand to the recogniser what it may want to hear."""
+        if not records:
+            return
+        hits = _PREFILTER.hits(records)
+        position = 0
+        while position < len(records):
+            began = not self.state.wants_all
+            end = position + CHUNK
+            if began:
+                found = bisect_left(hits, position)
+                if found == len(hits):
+                    return
+                position, end = hits[found], _run_end(hits, found)
+            chunk = records[position:end]
+            self.take(*recognise(self.state, _lines(chunk), self.at.monotonic_usec), chunk, began=began)
+            position = end
+
+    def silence(self) -> None:
+        """Nothing was read."""
+        self.take(*tick(self.state, self.at.monotonic_usec))
+
+    def take(self, state: State, spoken: Spoken, records: Sequence[bytes] = (), *, began: bool = False) -> None:
+        """Take over what the recogniser understood of `records`; `began`: it had nothing open before them."""
+        self.state = state
+        clock = self.account.clock
+        self.attempts, refusals = told_once(self.attempts, spoken.load_failures)
+        self.clues += (clue for one in spoken.taints if (clue := saying_clue(one, clock, self.at)) is not None)
+        told = () if self.account.unfinished is None else self.account.unfinished.told
+        for report in spoken.reports:
+            self._report(report, known=self.stage is Stage.PAST or report.first_line in told)
+        if self.stage is Stage.NOW:
+            self._now(spoken, refusals)
+            self._remember_open(spoken, records, began)
+
+    def _report(self, report: KernelReport, *, known: bool) -> None:
+        event = report_event(report, self.account.clock, self.at)
+        if not known:
+            self.events.append(event)
+        elif (clue := clue_of(event)) is not None:
+            self.clues.append(clue)
+
+    def _now(self, spoken: Spoken, refusals: Iterable[KernelReport]) -> None:
+        clock, at = self.account.clock, self.at
+        self.events += (failure_event(one, clock, at) for one in refusals)
+        self.events += (denial_event(one, clock, at) for one in spoken.denials if one.reason is None)
+        if spoken.forgeries and self.dues.forgery is None:
+            self.dues = replace(self.dues, forgery=spoken.forgeries[0])
+        if spoken.repeats or spoken.suppressed or spoken.forged:
+            repeats = dict(self.account.repeats)
+            for repeat in spoken.repeats:
+                repeats[repeat.signature] = repeats.get(repeat.signature, 0) + repeat.count
+            self.account = replace(
+                self.account,
+                repeats=repeats,
+                suppressed=self.account.suppressed + spoken.suppressed,
+                forged=self.account.forged + spoken.forged,
+            )
+
+    def _remember_open(self, spoken: Spoken, records: Sequence[bytes], began: bool) -> None:
+        before, after = self.account.unfinished, None
+        if self.state.wants_all and began:
+            after = Unfinished(since=parse_prefix(records[0])[1], told=spoken.closed)
+        elif self.state.wants_all and before is not None:
+            after = replace(before, told=(*before.told, *spoken.closed)) if spoken.closed else before
+        if after is not None and len(after.told) > MAX_TOLD:
+            first = min((draft.first.number for draft in self.state.open), default=after.since)
+            after = Unfinished(since=first, told=tuple(one for one in after.told if one >= first)[-MAX_TOLD:])
+        if after is not before:
+            self.account = replace(self.account, unfinished=after)
+
+
+def _run_end(hits: Sequence[int], found: int) -> int:
+    """The end of the run of neighbouring hits that begins with the one at `found`."""
+    end = hits[found] + 1
+    for hit in hits[found + 1 : found + CHUNK]:
+        if hit != end:
+            break
+        end += 1
+    return end
+
+
+def _stamp(raw: bytes) -> int | None:
     try:
-        return bool(records) and parse_prefix(records[-1])[1] - parse_prefix(records[0])[1] == len(records) - 1
-    except ParseError:
-        return False
-
-
-def _seq(raw: bytes) -> int | None:
-    try:
-        return parse_prefix(raw)[1]
+        return parse_record(raw).printk_usec
     except ParseError:
         return None
 
 
-def _gaps(numbers: Sequence[int], expected: int | None) -> int:
-    lost = 0
-    for number in numbers:
-        if expected is not None and number > expected:
-            lost += number - expected
-        expected = number + 1
-    return lost
-
-
-def _added(records: Mapping[tuple[str, str], int], counts: Mapping[bytes, int]) -> Mapping[tuple[str, str], int]:
-    after = dict(records)
-    for digits, count in counts.items():
-        priority = int(digits) if digits.isdigit() else USER_DEFAULT
-        key = LEVELS[priority & 7], KERNEL if priority < 8 else USER
-        after[key] = after.get(key, 0) + count
-    return MappingProxyType(after)
-
-
-USER_DEFAULT = 12  # user.warning: what a line without a priority gets
-
-
-def _lines(records: Sequence[bytes]) -> Iterable[LogLine]:
+def _lines(records: Iterable[bytes]) -> Iterable[LogLine]:
     for raw in records:
         try:
             record = parse_record(raw)
@@ -171,116 +268,3 @@ def _lines(records: Sequence[bytes]) -> Iterable[LogLine]:
             continuation=record.continuation,
             number=record.seq,
         )
-
-
-def _said(account: LogAccount, heard: Heard, spoken: Spoken, at: Instant) -> Said:
-    forged, heard = _forged(heard, spoken, at)
-    account = _with_repeats(account, spoken)
-    events = (
-        *(_report(report, at) for report in spoken.reports),
-        *(_failure(report, at) for report in spoken.load_failures),
-        *(_denial(report, at) for report in spoken.denials if report.reason is None),
-        *forged,
-    )
-    clues = tuple(clue for saying in spoken.taints if (clue := _clue(saying, at)) is not None)
-    return Said(account=account, hearing=heard, events=events, clues=clues)
-
-
-def _with_repeats(account: LogAccount, spoken: Spoken) -> LogAccount:
-    if not (spoken.repeats or spoken.suppressed or spoken.forged):
-        return account
-    repeats = dict(account.repeats)
-    for repeat in spoken.repeats:
-        repeats[repeat.signature] = repeats.get(repeat.signature, 0) + repeat.count
-    return replace(
-        account,
-        repeats=MappingProxyType(repeats),
-        suppressed=account.suppressed + spoken.suppressed,
-        forged=account.forged + spoken.forged,
-    )
-
-
-def _when(report: KernelReport, at: Instant) -> Instant:
-    # printk's clock is the scheduler's: like CLOCK_MONOTONIC it stands still in suspend, and it never steps.
-    return at if report.printk_usec is None else at.back_to(min(report.printk_usec, at.monotonic_usec))
-
-
-def _report(report: KernelReport, at: Instant) -> Event:
-    return Event(
-        type=EventType.KERNEL_REPORT,
-        at=_when(report, at),
-        severity=report.severity,
-        module=report.module,
-        evidence=report.evidence,
-        fields=report.fields(),
-    )
-
-
-def _failure(report: KernelReport, at: Instant) -> Event:
-    reason = report.reason
-    return Event(
-        type=EventType.MODULE_LOAD_FAILED,
-        at=_when(report, at),
-        severity=Severity.WARNING,
-        module=report.module,
-        evidence=report.evidence,
-        fields={
-            "reason": "unknown" if reason is None else reason.value,
-            "signature": report.signature,
-            "symbol": report.symbol,
-            "comm": report.comm,
-        },
-    )
-
-
-def _denial(report: KernelReport, at: Instant) -> Event:
-    return Event(
-        type=EventType.LOCKDOWN_DENIED,
-        at=_when(report, at),
-        severity=Severity.WARNING,
-        evidence=report.evidence,
-        fields={"signature": report.signature, "what": report.symbol, "comm": report.comm},
-    )
-
-
-def _clue(saying: KernelReport, at: Instant) -> Clue | None:
-    letter = TAINT_SAYINGS.get(saying.signature)
-    if letter is None or saying.klass is not ReportClass.MODULE_TAINT:
-        return None
-    cause = f"module:{saying.module}" if saying.module is not None else f"report:{saying.signature}"
-    return Clue(
-        at=_when(saying, at),
-        bits=parse_letters(letter).value,
-        cause=cause,
-        module=saying.module,
-        evidence=saying.evidence,
-    )
-
-
-def _lost(lost: int, account: LogAccount, at: Instant) -> tuple[Event, ...]:
-    if not lost:
-        return ()
-    return (
-        Event(
-            type=EventType.LOG_LOST,
-            at=at,
-            severity=Severity.WARNING,
-            evidence=("gap in the sequence numbers of /dev/kmsg",),
-            fields={"lost": lost, "next_seq": account.next_seq},
-        ),
-    )
-
-
-def _forged(heard: Heard, spoken: Spoken, at: Instant) -> tuple[tuple[Event, ...], Heard]:
-    told = heard.forgery_told
-    if not spoken.forgeries or (told is not None and at.monotonic_usec - told < FORGERY_PAUSE_USEC):
-        return (), heard
-    first = spoken.forgeries[0]
-    event = Event(
-        type=EventType.LOG_FORGED,
-        at=at,
-        severity=Severity.WARNING,
-        evidence=(first.text,),
-        fields={"signature": first.signature, "facility": first.facility, "seq": first.number, "count": spoken.forged},
-    )
-    return (event,), replace(heard, forgery_told=at.monotonic_usec)

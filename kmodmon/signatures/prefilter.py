@@ -54,8 +54,12 @@ class Prefilter:
         return self._speaking(records, len(records))
 
     def _speaking(self, records: Sequence[bytes], most: int) -> list[int]:
-        # A record may hold line feeds (` KEY=value` lines): NUL parts the records, and cannot be in one.
-        shapes = b"\0".join(records).translate(None, _DIGITS).split(b"\0")
+        # A record may hold line feeds (` KEY=value` lines): NUL parts the records, and the kernel writes none.
+        joined = b"\0".join(records)
+        if joined.count(b"\0") >= len(records):
+            records = [record.replace(b"\0", b" ") for record in records]
+            joined = b"\0".join(records)
+        shapes = joined.translate(None, _DIGITS).split(b"\0")
         new = set(shapes) - self._boring
         loud = _loud(new) if new else new
         self._remember(new - loud)

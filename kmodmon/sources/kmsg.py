@@ -6,26 +6,29 @@ of each other. The first read gives the oldest record of the ring: what was read
 
 - EPIPE: the ring was overwritten under us and the position moved to the oldest record; the gap in the numbers of the
   records tells how many were lost, so there is nothing else to do.
-- EINVAL: the record did not fit and is lost; a buffer of 8192 bytes holds all that any version prints.
+- EINVAL: the record did not fit and is lost; the gap tells of it too. 8192 bytes hold all that any version prints.
 - EAGAIN: nothing more. poll() says POLLERR besides POLLIN after a loss; that is no error.
+- Containers have all sorts of things at this path: the console (reading it would take what people type), /dev/null. A
+  character device other than 1:11 is not the log. A recorded machine has a plain file there, which is read once.
 
-Records are read until EAGAIN but at most BUDGET in one turn of the loop, so that a flood does not starve a scrape; what
-is left wakes us again at once.
+At most BATCH records are read in one turn of the loop, so that a flood does not starve a scrape; what is left wakes us
+again at once. What was read is handed on also when the next read() fails: the failure comes up after it.
 """
 
 import asyncio
 import errno
 import os
+import stat
 
-from kmodmon.kernel.kmsg import BUFFER_SIZE
+from kmodmon.kernel.kmsg import BUFFER_SIZE, split_records
 from kmodmon.model.observation import LogRead
 from kmodmon.model.outcome import Absent, Read
 from kmodmon.root import outcome_of
 from kmodmon.sources.source import Emit, EventSource, Look, Surroundings
 
-BATCH = 256
-BUDGET = 1024
-_GOES_ON = frozenset({errno.EPIPE, errno.EINTR})
+BATCH = 512
+_DEVICE = os.makedev(1, 11)
+_GOES_ON = frozenset({errno.EPIPE, errno.EINVAL, errno.EINTR})
 
 
 class KmsgReader:
@@ -33,75 +36,104 @@ class KmsgReader:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self.too_long = 0  # records that did not fit the buffer
+        self._caught_up = False  # there was nothing more at some time
+        self._failure: OSError | None = None
 
-    def batch(self, most: int = BATCH) -> tuple[list[bytes], bool]:
-        """Give at most `most` records, and whether there may be more; raises OSError when the device ended."""
+    def batch(self, most: int = BATCH) -> LogRead:
+        """Give at most `most` records; raises OSError when the device ended and nothing that was read is left."""
+        if self._failure is not None:
+            raise self._failure
+        records, end = self._records(most)
+        if records and not records[-1]:
+            self._failure = OSError(errno.EIO, "end of file, which the kernel's log does not have")
+            records = [record for record in records if record]
+        if self._failure is not None and not records:
+            raise self._failure
+        live = end and self._caught_up
+        self._caught_up = self._caught_up or end
+        return LogRead(records=tuple(records), end=end, live=live)
+
+    def _records(self, most: int) -> tuple[list[bytes], bool]:
         records: list[bytes] = []
         read, fd = os.read, self._fd
-        while len(records) < most:
+        turns = most
+        while len(records) < turns:
             try:
-                while len(records) < most:
+                while len(records) < turns:
                     records.append(read(fd, BUFFER_SIZE))
             except BlockingIOError:
-                return records, False
+                return records, True
             except OSError as error:
-                if error.errno == errno.EINVAL:
-                    self.too_long += 1
-                elif error.errno not in _GOES_ON:
-                    raise
-            if records and not records[-1]:
-                raise OSError(errno.EIO, "end of file where there is none")
-        return records, True
+                if error.errno not in _GOES_ON:
+                    self._failure = error
+                    break
+                turns -= 1  # so that a device which only ever fails does not hold the loop
+        return records, False
 
 
 async def run(around: Surroundings, emit: Emit) -> None:
     """Follow the log until cancelled; raises OSError when it cannot be opened or read on."""
     if not around.settings.kmsg.enabled:
-        emit(Look(outcome=Absent("switched off by kmsg.enabled")))
-        await asyncio.Event().wait()
+        await _forever(emit, Look(outcome=Absent("switched off by kmsg.enabled")))
     path = around.root.dev + b"/kmsg"
     try:
-        fd = around.root.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        fd = around.root.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError as error:
         if isinstance(why := outcome_of(error, path), Absent):
-            emit(Look(outcome=why))
-            await asyncio.Event().wait()
+            await _forever(emit, Look(outcome=why))
         raise
     try:
+        about = os.fstat(fd)
+        if stat.S_ISREG(about.st_mode):
+            records = split_records(_whole(fd))
+            await _forever(emit, Look(outcome=Read(LogRead(records=records, end=True))))
+        if stat.S_ISCHR(about.st_mode) and about.st_rdev != _DEVICE:
+            numbers = f"{os.major(about.st_rdev)}:{os.minor(about.st_rdev)}"
+            await _forever(emit, Look(outcome=Absent(f"{os.fsdecode(path)} is not the log but device {numbers}")))
         await _follow(KmsgReader(fd), fd, emit)
     finally:
         os.close(fd)
 
 
+async def _forever(emit: Emit, look: Look) -> None:
+    """There is nothing to follow."""
+    emit(look)
+    await asyncio.Event().wait()
+
+
+def _whole(fd: int) -> bytes:
+    parts = []
+    while part := os.read(fd, 1 << 20):
+        parts.append(part)
+    return b"".join(parts)
+
+
 async def _follow(reader: KmsgReader, fd: int, emit: Emit) -> None:
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
+    to_the_end = False
+
+    def look() -> None:
+        nonlocal to_the_end
+        read = reader.batch()
+        if read.records or not to_the_end:  # an empty one too, once: the log could be opened, and read to its end
+            to_the_end = read.end
+            emit(Look(outcome=Read(read)))
 
     def readable() -> None:
         try:
-            _drain(reader, emit)
-        except OSError as error:
+            look()
+        except Exception as error:  # noqa: BLE001 - raised again where the source is followed
             loop.remove_reader(fd)
             if not ended.done():
                 ended.set_exception(error)
 
-    emit(Look(outcome=Read(LogRead(records=()))))  # it could be opened
+    look()
     loop.add_reader(fd, readable)
     try:
         await ended
     finally:
         loop.remove_reader(fd)
-
-
-def _drain(reader: KmsgReader, emit: Emit) -> None:
-    for _ in range(BUDGET // BATCH):
-        records, more = reader.batch()
-        if records:
-            emit(Look(outcome=Read(LogRead(records=tuple(records), too_long=reader.too_long))))
-            reader.too_long = 0
-        if not more:
-            return
 
 
 SOURCE = EventSource(
