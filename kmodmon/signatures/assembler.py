@@ -164,13 +164,12 @@ class Work:
         return None
 
     def _panicking(self, line: LogLine, found: Match) -> Draft | None:
-        reason = found.groups.get("what")
-        follows = _FOLLOWS.match(reason) if reason is not None else found.signature.name not in _OWN_PANICS
+        own = found.signature.name in _OWN_PANICS
         for draft in reversed(self.open):
-            if draft.panic or (follows and draft.signature.klass is not ReportClass.IO_ERROR):
+            if draft.panic or _follows(found, draft.signature.klass):
                 return draft
             unfinished = not draft.ended and draft.signature.klass in _FAULTS and draft.header
-            if unfinished and _same(draft.caller, line.caller) and found.signature.name not in _OWN_PANICS:
+            if unfinished and not own and _same(draft.caller, line.caller):
                 return draft
         return None
 
@@ -227,6 +226,17 @@ class Work:
 
 
 _OWN_PANICS = frozenset({"panic_no_root", "panic_no_init", "panic_sysrq"})
+
+
+def _follows(found: Match, klass: ReportClass) -> bool:
+    # A panic that says its reason follows from a report of that kind; `Fatal exception` from any.
+    match found.signature.name:
+        case "panic":
+            return klass is not ReportClass.IO_ERROR and _FOLLOWS.match(found.groups.get("what") or "") is not None
+        case "panic_init_died":
+            return klass in _FAULTS
+        case _:
+            return klass is found.signature.klass and klass is not ReportClass.PANIC
 
 
 def _same(one: str | None, other: str | None) -> bool:

@@ -72,8 +72,8 @@ SIGNATURES: tuple[Signature, ...] = (
         name="hung_task", klass=ReportClass.HUNG_TASK, severity=Severity.ERROR,
         title="task hung",
         contains=(" blocked for more than ", " blocked in I/O wait for more than ", " can't die for more than "),
-        pattern=rf"(?:<\d>)?INFO: task {COMM}:(?P<pid>\d+) (?:is )?(?:blocked|can't die)(?: in I/O wait)? for more "
-        r"than \d+ seconds",
+        pattern=rf"(?:<\d>)?INFO: task {COMM}:(?P<pid>\d+) (?:is )?(?:blocked|can't die)(?: in I/O wait)? "
+        r"for more than",
         help="A task waited in the kernel, not to be interrupted, for minutes.",
         advice="It waits for a disk, a network file system or a lock: see the trace, and whether the device still "
         "answers.",
@@ -106,8 +106,7 @@ SIGNATURES: tuple[Signature, ...] = (
         title="sleeping function called from invalid context at {file}",
         contains=("leeping function called from", "BUG: assuming "),
         pattern=r"(?:<\d>)?(?:BUG: |Debug: )?(?:[Ss]leeping function called from (?:invalid|illegal) context|"
-        r"assuming (?:atomic|non migratable) context)"
-        r" at (?P<file>[\w./+~-]+):\d+",
+        r"assuming (?:atomic|non migratable) context)(?: at (?P<file>[\w./+~-]+):\d+|$| at$)",
         help="Kernel code called a function that may sleep where it must not.",
         advice="The module that holds the spinlock, or runs in the interrupt, is at fault: see the trace.",
         origin="kernel/sched/core.c __might_resched()",

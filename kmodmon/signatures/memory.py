@@ -67,7 +67,9 @@ SIGNATURES: tuple[Signature, ...] = (
         name="slab_corruption", klass=_CORRUPT, severity=_CRITICAL,
         title="BUG in slab cache: {kind}",
         contains=("BUG ",),
-        pattern=r"BUG (?P<cache>\S.{0,60}?) \((?:Not tainted|Tainted: .*?)\): (?P<kind>[A-Z][A-Za-z ]*[a-z])",
+        pattern=r"BUG (?P<cache>\S.{0,60}?)(?: \((?:Not tainted|Tainted: .*?)\): (?P<kind>[A-Z][A-Za-z ]*[a-z])|"
+        r": (?P<kind2>(?:Redzone|Poison|Object|Free|Padding|Invalid|Wrong|Not a valid|Slab |Left |Right )[A-Za-z "
+        r"]*[a-z]))",
         help="An object of the slab allocator was overwritten, freed twice, or freed into the wrong cache.",
         advice=_SUSPECT,
         origin="mm/slub.c slab_bug()",
@@ -196,7 +198,7 @@ SIGNATURES: tuple[Signature, ...] = (
         name="unregister_netdevice", klass=ReportClass.NETDEV_REFCOUNT, severity=Severity.ERROR, stage=Stage.LINE,
         title="unregister_netdevice: waiting for a device to become free",
         contains=("unregister_netdevice: waiting for ", "netdev_wait_allrefs"),
-        pattern=r"unregister_netdevice: waiting for (?P<dev>.{1,15}?) to become free|netdev_wait_allrefs",
+        pattern=r"unregister_netdevice: waiting for (?P<dev>.{1,15}?) to become|netdev_wait_allrefs",
         help="A network device is being removed, and something never gave its reference back.",
         advice="Typical of containers' networks: what uses that device leaks references. Only a reboot helps.",
         origin="net/core/dev.c netdev_wait_allrefs_any()",

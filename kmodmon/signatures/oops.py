@@ -94,8 +94,8 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         name="bug_on", klass=ReportClass.BUG, severity=_CRITICAL,
         title="kernel BUG at {file}",
-        contains=("ernel BUG at ",),
-        pattern=rf"(?:<\d>)?(?:PREEMPT )?[Kk]ernel BUG at (?:{PLACE}|(?P<where>\S+?:\d+|{FUNC}))",
+        contains=("ernel BUG at",),
+        pattern=rf"(?:<\d>)?(?:PREEMPT )?[Kk]ernel BUG at(?: (?:{PLACE}|(?P<where>\S+?:\d+|{FUNC}))|$)",
         help="A developer's assertion about the kernel's own state did not hold.",
         advice=_REBOOT,
         origin="lib/bug.c report_bug()",

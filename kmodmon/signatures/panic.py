@@ -75,7 +75,7 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     _panic(
         "panic_nmi", ReportClass.NMI, "NMI",
-        r"(?:NMI: Not continuing|NMI IOCK error|An NMI occurred|NMI:)",
+        r"(?:(?:\w+: )?NMI: Not continuing|NMI IOCK error|An NMI occurred|NMI:)",
         "A non-maskable interrupt told of a hardware error, and the kernel is set to panic then.",
         "Read the management controller's log.",
     ),

@@ -71,7 +71,8 @@ SIGNATURES: tuple[Signature, ...] = (
         r"(?:Medium|Hardware) Error|"
         r"Add\. Sense: (?:Unrecovered read error|Write error|No additional sense information$|Internal target "
         r"failure|Peripheral device write fault)|"
-        r"FAILED Result: hostbyte=DID_(?!OK)\w+|Result: hostbyte=DID_(?:ERROR|BAD_TARGET|NO_CONNECT|TIME_OUT|ABORT|"
+        r"(?:FAILED|UNKNOWN\(0x\w+\)) Result: hostbyte=(?:DID_(?!OK)\w+|0x)|Result: hostbyte=DID_(?:ERROR|"
+        r"BAD_TARGET|NO_CONNECT|TIME_OUT|ABORT|"
         r"RESET|TRANSPORT_DISRUPTED|TRANSPORT_FAILFAST)|"
         r"FAILED Result: hostbyte=DID_OK|Unhandled (?:error|sense) code)",
         "A SCSI disk reported an error.", "drivers/scsi/scsi_logging.c, drivers/scsi/constants.c",
@@ -133,6 +134,12 @@ SIGNATURES: tuple[Signature, ...] = (
         r"btree spine: node_check failed|snapshots: Invalidating snapshot|array: .*check failed|writecache.*[Ii]/O "
         r"error)",
         "A mapped disk (multipath, thin, verity, RAID) reported an error.", "drivers/md/dm-*.c",
+    ),
+    _line(
+        "swap_error", "I/O error on swap",
+        ("-error on swap-device",),
+        r"(?:Read|Write)-error on swap-device \(",
+        "Memory that was swapped out could not be read back, or not written.", "mm/page_io.c end_swap_bio_write()",
     ),
     _line(
         "beyond_end", "access beyond the end of {dev}",

@@ -54,4 +54,4 @@ def test_near_misses_when_read_as_one_log_then_hardly_any_report() -> None:
 def test_a_clean_log_when_explained_then_gives_nothing(path: Path) -> None:
     data = path.read_bytes()
     assert explain_log(data) == ()
-    assert sum(1 for _ in read_saved_log(data)) > 50
+    assert sum(1 for _ in read_saved_log(data)) > 1
