@@ -17,7 +17,9 @@ Facts the code below is written from:
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 import psutil
@@ -40,9 +42,25 @@ _NO_LOGIN = 0xFFFFFFFF
 _PARENTS_MAX = 8
 _ARGUMENTS_MAX, _ARGUMENT_MAX = 32, 256
 _REMEMBERED = 512
+_PARENT_KEPT = 10.0  # seconds
+_TOOL_KEPT = 300.0  # seconds that a tool of kmod's may run and still be the task that was looked up
 _STALE = 2.0  # seconds after which an event's task may be another one
 _SLACK = 1.0  # seconds: create times count clock ticks from a boot time that is itself rounded
 _KERNELS_MODPROBE = ("-q", "--")  # kernel/module/kmod.c call_modprobe()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Started:
+    """A task that was looked up when it began to run a tool."""
+
+    actor: Actor
+    asked_for: str | None
+    monotonic_usec: int
+
+    def fits(self, comm: str | None, monotonic_usec: int) -> bool:
+        """Whether an event of this thread id and name is that task's."""
+        passed = monotonic_usec - self.monotonic_usec
+        return 0 <= passed < _TOOL_KEPT * 1e6 and comm in (None, self.actor.process.comm)
 
 
 class Actors:
@@ -54,31 +72,39 @@ class Actors:
         self._settings = settings
         self._clock = clock
         self.resolves = settings.actor.enabled and _is_initial_pid_namespace(root)
-        self._started: OrderedDict[int, tuple[Actor, str | None]] = OrderedDict()
-        self._parents: OrderedDict[int, tuple[float, Process, int]] = OrderedDict()
+        self._started: OrderedDict[int, _Started] = OrderedDict()
+        self._parents: OrderedDict[int, tuple[int, Process, int]] = OrderedDict()
+        self._glanced: dict[int, TaskStatus | None] = {}
+        self._is_secret = lru_cache(maxsize=_REMEMBERED)(self._tell_secret)
+
+    def glance(self, tids: Iterable[int]) -> None:
+        """Read of each task, quickly, what its exit would take away; `capture` looks at the rest of it one by one."""
+        self._glanced = {tid: self._status(tid) for tid in tids if tid not in self._started} if self.resolves else {}
 
     def capture(self, tid: int, comm: str | None, monotonic_usec: int) -> tuple[Actor, str | None]:
         """Look the task up now: the actor, and what the kernel told it to load if it is the kernel's own modprobe.
 
         `exited`: it is gone, and only what the event said is known.
         """
+        started = self._started.get(tid)
+        if started is not None and started.fits(comm, monotonic_usec):
+            return started.actor, started.asked_for
         found = self._look(tid, comm, monotonic_usec) if self.resolves else None
         if found is not None:
             return found
-        started = self._started.get(tid)
-        if started is not None and comm in (None, started[0].process.comm):
-            return started
         return Actor(process=Process(pid=tid, comm=comm), exited=self.resolves), None
 
-    def started(self, tid: int, comm: str | None, monotonic_usec: int) -> Actor:
+    def started(self, tid: int, monotonic_usec: int) -> Actor:
         """Look up a task that has just begun to run a tool of kmod's, and remember it: it may not live to be seen."""
-        found = self.capture(tid, comm, monotonic_usec)
-        if not found[0].exited:
-            _remember(self._started, tid, found)
-        return found[0]
+        self._started.pop(tid, None)
+        actor, asked_for = self.capture(tid, None, monotonic_usec)  # the name it had before may be the event's
+        if self.resolves and not actor.exited:
+            _remember(self._started, tid, _Started(actor=actor, asked_for=asked_for, monotonic_usec=monotonic_usec))
+        return actor
 
     def _look(self, tid: int, comm: str | None, monotonic_usec: int) -> tuple[Actor, str | None] | None:
-        status = self._status(tid)  # first and in one read, because it holds what an exit would take away: the uid
+        # First and in one read, because it holds what an exit would take away: the uid.
+        status = self._glanced.pop(tid, None) or self._status(tid)
         if status is None:
             return None
         comm = status.comm if comm is None else comm
@@ -133,7 +159,7 @@ class Actors:
         if len(arguments) > _ARGUMENTS_MAX:
             yield "…"
 
-    def _is_secret(self, name: str) -> bool:
+    def _tell_secret(self, name: str) -> bool:
         wanted = self._settings.parameters
         names = {name, name.rpartition(".")[2]}
         hidden = any(is_secret(each, wanted.redact) for each in names)
@@ -148,21 +174,20 @@ class Actors:
             yield process
 
     def _parent(self, pid: int) -> tuple[Process, int] | None:
-        # The same shell runs many an insmod: what is known of a living parent is not read again.
+        # The same shell runs many an insmod: what was read of a parent a moment ago is not read again.
+        now = self._clock.now().monotonic_usec
+        known = self._parents.get(pid)
+        if known is not None and now - known[0] < _PARENT_KEPT * 1e6:
+            return known[1], known[2]
+        status = self._status(pid)
+        if status is None:
+            return None
         try:
             process = psutil.Process(pid)
-            created = process.create_time()
-            known = self._parents.get(pid)
-            if known is not None and known[0] == created:
-                return known[1], known[2]
-            status = self._status(pid)
-            if status is None:
-                return None
-            with process.oneshot():
-                found = self._process(pid, status.comm, _optional(process.cmdline), _optional(process.exe))
+            found = self._process(pid, status.comm, _optional(process.cmdline), _optional(process.exe))
         except (psutil.Error, OSError, ValueError):
             return None
-        _remember(self._parents, pid, (created, found, status.parent))
+        _remember(self._parents, pid, (now, found, status.parent))
         return found, status.parent
 
     def _status(self, tid: int) -> TaskStatus | None:

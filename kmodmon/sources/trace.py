@@ -39,6 +39,7 @@ _PAUSE = 1.0
 _CHECK = 10.0
 _REQUESTS_A_SECOND = 20
 _KINDS = {kind.value: kind for kind in TraceKind}
+_TASKS = frozenset({TraceKind.LOAD, TraceKind.FREE, TraceKind.EXEC})
 
 
 class Follower:
@@ -157,6 +158,7 @@ class Follower:
         return b"".join(parts), True
 
     def _entries(self, events: tuple[TraceEvent, ...]) -> Iterator[TraceEntry]:
+        self._actors.glance({event.tid for event in events if event.event in _TASKS})
         for event in events:
             kind = _KINDS.get(event.event)
             if kind is not None:
@@ -177,7 +179,7 @@ class Follower:
             case TraceKind.LOAD | TraceKind.FREE:
                 return self._actors.capture(event.tid, event.comm, event.trace_usec)
             case TraceKind.EXEC:
-                return self._actors.started(event.tid, event.comm, event.trace_usec), None
+                return self._actors.started(event.tid, event.trace_usec), None
             case TraceKind.REQUEST if self._may_look_up(event.trace_usec):
                 return self._actors.capture(event.tid, event.comm, event.trace_usec)
             case TraceKind.REQUEST:
