@@ -76,7 +76,19 @@ def test_imports_when_a_file_is_read_then_they_point_down(room: str, path: Path)
     assert not wrong, f"{path.name} of room {room} must not import {wrong}"
 
 
-WIRING = {"cli", "recorder", "watching", "daemon", "host", "engine", "packaged", "config_writer", "__main__", "__init__", "_data"}
+WIRING = {
+    "cli",
+    "recorder",
+    "watching",
+    "daemon",
+    "host",
+    "engine",
+    "packaged",
+    "config_writer",
+    "__main__",
+    "__init__",
+    "_data",
+}
 
 
 @pytest.mark.parametrize(

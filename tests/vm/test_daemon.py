@@ -1,0 +1,228 @@
+"""The built wheel under the shipped unit on stock Debian kernels: what the metrics, the API and the commands say."""
+
+import json
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import psutil
+import pytest
+
+from kmodmon.kernel.text import safe_text
+from tests.tools import tool
+from tests.vm import kernels
+from tests.vm.conftest import Boot
+from tests.vm.fixtures import module_files
+from tests.vm.guest import MODULES, Guest
+from tests.vm.kernels import Kernel
+from tests.vm.patch import ODD_NAMES
+from tests.vm.product import Product
+from tests.vm.product_client import Client
+
+POSTURE_BOOTS = {"lockdown": ("lockdown=integrity",), "sig_enforce": ("module.sig_enforce=1",)}
+PSS_LIMIT_KIB = 45 * 1024
+
+
+def start(guest: Guest, product: Product, config: str | None = None) -> Client:
+    if guest.run("test", "-e", "/usr/bin/kmodmon", check=False).code != 0:
+        guest.install_kmodmon(product)
+    return Client(guest, guest.start_kmodmon(config))
+
+
+@pytest.fixture
+def bookworm() -> Kernel:
+    return kernels.kernel("bookworm")
+
+
+def test_module_when_unsigned_and_out_of_tree_then_everything_says_so(
+    kernel: Kernel, boot: Boot, kmodmon: Product
+) -> None:
+    client = start(boot(kernel, fresh=True), kmodmon)
+    before = client.scrape()
+    assert before.get("kmodmon_kernel_tainted") == 0
+    assert before.get("kmodmon_kernel_taint", flag="unsigned_module", letter="E") == 0
+    assert client.command("status")[0] == 0
+    client.guest.insmod("hello_unsigned", "level=5")
+    after = client.until(
+        lambda series: series.get("kmodmon_kernel_taint", flag="unsigned_module", letter="E") == 1, "taint E"
+    )
+    assert after.get("kmodmon_kernel_taint", flag="out_of_tree_module", letter="O") == 1
+    assert after.get("kmodmon_module_taint", module="hello_unsigned", flag="O") == 1
+    assert after.get("kmodmon_module_taint", module="hello_unsigned", flag="E") == 1
+    assert after.get("kmodmon_module_parameter", module="hello_unsigned", parameter="level") in (5, None)
+    loads = after.labels("kmodmon_module_load_timestamp_seconds")
+    assert {"module": "hello_unsigned", "signature": "unsigned", "taints": "OE", "actor": "insmod"} in loads
+    code, text = client.command("status")
+    assert code == 1 and "hello_unsigned" in text
+    code, text = client.command("taint")
+    assert code == 1 and "unsigned_module" in text and "module:hello_unsigned" in text
+    compare_with_the_kernel(client)
+    check_with_promtool(after.text)
+
+
+def compare_with_the_kernel(client: Client) -> None:
+    """Every module of /proc/modules, and no other, with its size, its users and its letters."""
+    lines = [line.split() for line in client.guest.read("/proc/modules").decode().splitlines()]
+    listed = {(line[0], int(line[1]), line[6].strip("()") if len(line) > 6 else "") for line in lines}
+    shown = {(row["name"], row["size_bytes"], row["taint"]) for row in client.rows("/api/v1/modules")}
+    assert shown == listed
+
+
+def check_with_promtool(exposition: str) -> None:
+    done = subprocess.run(
+        [tool("promtool"), "check", "metrics"], input=exposition, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_parameters_when_of_every_kind_then_each_comes_out_right(
+    bookworm: Kernel, boot: Boot, kmodmon: Product
+) -> None:
+    client = start(boot(bookworm), kmodmon, "[poll]\nparameters = '5s'\n[parameters]\nread_timeout = '500ms'\n")
+    client.guest.insmod("params_mod", "slow_ms=0")
+    series = client.until(
+        lambda seen: seen.get("kmodmon_module_parameter", module="params_mod", parameter="int_rw") == 1,
+        "parameters of params_mod",
+    )
+    expected = {"int_ro": -2, "int_root": 3, "int_root_ro": 4, "big": 2.0**64, "small": 255, "negative": -32768,
+                "hex": 0xDEADBEEF, "bool_yes": 1, "bool_no": 0, "as_int": 1}  # fmt: skip
+    for name, value in expected.items():
+        assert series.get("kmodmon_module_parameter", module="params_mod", parameter=name) == value, name
+    rows = {row["parameter"]: row for row in client.rows("/api/v1/parameters?module=params_mod")}
+    assert "int_none" not in rows
+    assert rows["int_wo"]["value"] is None and "Permission denied" in str(rows["int_wo"]["why"])
+    assert rows["failing"]["value"] is None and "Invalid argument" in str(rows["failing"]["why"])
+    assert rows["text_set"]["value"] == "some text, with a comma"
+    assert rows["numbers"]["value"] == "1,2,3"
+    assert rows["none"]["kind"] == "empty"
+    assert rows["garbage"]["value"] == r"caf\xe9 \xff\x80\x0asecond line\x1b[31m red\x09tab \x5cx41"
+    assert (rows["password"]["value"], rows["api_token"]["value"]) == ("<redacted>", "<redacted>")
+    assert "hunter2" not in series.text and "4f5a1c0ffee" not in series.text
+    assert (series.get("kmodmon_module_parameters_unreadable") or 0) >= 3
+    client.guest.shell(
+        "echo 20000 > /sys/module/params_mod/parameters/slow_ms; echo 7 > /sys/module/params_mod/parameters/int_rw"
+    )
+    client.until(
+        lambda seen: seen.get("kmodmon_module_parameter", module="params_mod", parameter="slow_ms") == 20000,
+        "the sweep that meets a getter that hangs",
+        timeout=40,
+    )
+    assert client.code("/-/healthy") == 200
+    client.guest.rmmod("params_mod", check=False)
+
+
+def test_names_when_hostile_then_they_are_shown_and_harmless(bookworm: Kernel, boot: Boot, kmodmon: Product) -> None:
+    client = start(boot(bookworm), kmodmon)
+    loaded = [
+        name
+        for copy, name in ODD_NAMES.items()
+        if client.guest.run("insmod", f"{MODULES}/{copy}.ko", check=False).code == 0
+    ]
+    assert len(loaded) >= 8  # some names a kernel cannot hold in sysfs
+    shown = {str(row["name"]) for row in client.rows("/api/v1/modules")}
+    series = client.scrape()
+    for raw in loaded:
+        text = safe_text(raw)
+        assert text in shown, (text, shown)
+        assert series.get("kmodmon_module_size_bytes", module=text) is not None, text
+    code, text = client.command("modules", "--tainted")
+    assert code == 0 and "\x1b" not in text
+    check_with_promtool(series.text)
+
+
+@pytest.mark.parametrize("kind", sorted(POSTURE_BOOTS))
+def test_posture_when_modules_must_be_signed_then_metrics_differ_as_the_kernel_does(
+    kind: str, bookworm: Kernel, boot: Boot, kmodmon: Product
+) -> None:
+    client = start(boot(bookworm, *POSTURE_BOOTS[kind]), kmodmon)
+    series = client.scrape()
+    assert series.get("kmodmon_signature_enforced") == 1
+    assert series.get("kmodmon_lockdown", mode="integrity") == (1 if kind == "lockdown" else 0)
+    assert series.get("kmodmon_modules_disabled") == 0
+    assert client.guest.insmod("hello_unsigned", check=False).code != 0
+    assert client.scrape().get("kmodmon_kernel_tainted") == 0
+    view = client.json("/api/v1/status")
+    assert isinstance(view, dict)
+    assert view["posture"]["signature_enforced_by"] == ["lockdown" if kind == "lockdown" else "sig_enforce"]
+
+
+def test_posture_when_modules_are_disabled_at_run_time_then_it_is_an_event(
+    bookworm: Kernel, boot: Boot, kmodmon: Product
+) -> None:
+    client = start(boot(bookworm, fresh=True), kmodmon)
+    assert client.scrape().get("kmodmon_modules_disabled") == 0
+    client.guest.shell("echo 1 > /proc/sys/kernel/modules_disabled")
+    series = client.until(lambda seen: seen.get("kmodmon_modules_disabled") == 1, "modules_disabled")
+    assert series.get("kmodmon_posture_changes_total", setting="modules_disabled") == 1
+    assert client.rows("/api/v1/events?type=ModulesDisabled")[0]["fields"] == {
+        "setting": "modules_disabled", "old": 0, "new": 1, "direction": "hardened",
+    }  # fmt: skip
+
+
+def test_daemon_when_idle_with_200_modules_then_it_is_small(bookworm: Kernel, boot: Boot, kmodmon: Product) -> None:
+    client = start(boot(bookworm, fresh=True), kmodmon)
+    client.guest.shell(
+        "cd /lib/modules/$(uname -r) && for m in $(sed 's/:.*//' modules.dep | sed 's/.*[/]//; s/[.]ko.*//' | "
+        "grep -Ev 'kvm|hv_|xen|dummy_hcd|lkdtm|test' | head -700); do "
+        "[ $(wc -l < /proc/modules) -ge 200 ] && break; timeout 5 modprobe -b $m 2>/dev/null; done; true",
+        timeout=300,
+    )
+    count = int(client.guest.shell("wc -l < /proc/modules").stdout)
+    assert count >= 200
+    client.scrape()
+    memory = client.guest.shell(
+        "grep -E '^(Pss|Rss):' /proc/$(systemctl show -p MainPID --value kmodmon)/smaps_rollup"
+    ).stdout.decode()
+    pss = int(memory.split()[memory.split().index("Pss:") + 1])
+    print(f"{count} modules: PSS {pss / 1024:.1f} MiB")
+    assert pss <= PSS_LIMIT_KIB, memory
+
+
+def test_prometheus_when_it_scrapes_the_guest_then_the_target_is_up(
+    bookworm: Kernel, boot: Boot, kmodmon: Product, tmp_path: Path
+) -> None:
+    client = start(boot(bookworm), kmodmon)
+    config = tmp_path / "prometheus.yml"
+    config.write_text(
+        "global: {scrape_interval: 1s}\n"
+        "scrape_configs: [{job_name: kmodmon, static_configs: [{targets: ["
+        f"'{client.url.removeprefix('http://')}']}}]}}]\n"
+    )
+    log = tmp_path / "log"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [tool("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={tmp_path / 'data'}",
+             "--web.listen-address=127.0.0.1:0", "--log.level=warn"], stderr=stream, stdout=stream)  # fmt: skip
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            time.sleep(0.5)
+            try:
+                port = listening_port(process.pid)
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/targets", timeout=5) as response:
+                    (target,) = json.load(response)["data"]["activeTargets"]
+                if target["health"] == "up":
+                    break
+            except (OSError, ValueError):
+                pass
+            assert time.monotonic() < deadline, log.read_text()
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{port}/api/v1/query?query=kmodmon_kernel_tainted", timeout=5
+        ) as reply:
+            assert json.load(reply)["data"]["result"]
+    finally:
+        process.terminate()
+        process.wait(20)
+    assert "level=warn" not in log.read_text(), log.read_text()
+
+
+def listening_port(pid: int) -> int:
+    ports = [c.laddr.port for c in psutil.Process(pid).net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+    if not ports:
+        raise ValueError("not listening yet")
+    return int(ports[0])
+
+
+def test_modules_of_the_lab_when_built_then_they_are_there(bookworm: Kernel) -> None:
+    assert (module_files(bookworm) / "hello_unsigned.ko").exists()
