@@ -20,7 +20,7 @@ from kmodmon.model.units import Instant
 
 SETTLE_USEC = 3_000_000  # the log and the trace are read within milliseconds; a slow file check may take longer
 PATIENCE_USEC = 20_000_000  # while the log still tells a report; it is complete when nothing more of it comes
-CLOCK_USEC = 5_000_000  # the log's clock is not ours
+CLOCK_USEC = 1_000_000  # the log's clock is not ours
 MAX_CLUES = 256
 BEFORE_START = "before-start"
 UNEXPLAINED = "unexplained"

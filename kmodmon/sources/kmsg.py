@@ -39,7 +39,7 @@ class KmsgReader:
         self._caught_up = False  # there was nothing more at some time
         self._failure: OSError | None = None
 
-    def batch(self, most: int = BATCH) -> LogRead:
+    def batch(self, most: int) -> LogRead:
         """Give at most `most` records; raises OSError when the device ended and nothing that was read is left."""
         if self._failure is not None:
             raise self._failure
@@ -115,7 +115,7 @@ async def _follow(reader: KmsgReader, fd: int, emit: Emit) -> None:
 
     def look() -> None:
         nonlocal to_the_end
-        read = reader.batch()
+        read = reader.batch(BATCH)
         if read.records or not to_the_end:  # an empty one too, once: the log could be opened, and read to its end
             to_the_end = read.end
             emit(Look(outcome=Read(read)))
