@@ -1,11 +1,14 @@
 """`kmodmon doctor`: what can be seen on this host, source by source, and what to change to see the rest."""
 
 import argparse
+from collections.abc import Iterator
 
-from kmodmon.cli.gather import gather
+from kmodmon.cli.gather import Gathered, gather
 from kmodmon.cli.output import Cell, Column, Screen, Tint, Tinted
-from kmodmon.model.source import SourceState
+from kmodmon.clock import SystemClock
+from kmodmon.model.source import SourceState, source_seen
 from kmodmon.sources import FOLLOWED, POLLED
+from kmodmon.sources.probe import PROBES
 from kmodmon.sources.source import EventSource, PollSource
 from kmodmon.view.sources import source_view
 
@@ -27,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the sources; 0 all can be read, 1 some cannot (what the kernel does not offer counts as fine)."""
     found = gather(args)
-    sources = list(found.state.sources.values())
+    sources = [*found.state.sources.values(), *_followed(found)]
     screen = Screen.of(args)
     if args.json:
         screen.json(
@@ -45,6 +48,13 @@ def run(args: argparse.Namespace) -> int:
         if found.history:
             screen.line(f"The history is not readable: {found.history}")
     return 1 if any(source.present and not source.up for source in sources) else 0
+
+
+def _followed(found: Gathered) -> Iterator[SourceState]:
+    """Sources that only a daemon follows: whether it could."""
+    at = SystemClock().now()
+    for name, probe in PROBES.items():
+        yield source_seen(SourceState(name=name), probe(found.root), at)[0]
 
 
 def _row(source: SourceState) -> tuple[Cell, ...]:

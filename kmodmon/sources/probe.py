@@ -1,0 +1,45 @@
+"""Whether an event source could be followed here, without following it: what `kmodmon doctor` asks.
+
+Opening /dev/kmsg and listing tracefs disturb nobody; a trace_pipe is not opened, for it has one reader only.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from kmodmon.model.outcome import Absent, Failed, Outcome, Read
+from kmodmon.root import Root, outcome_of
+
+
+def _kmsg(root: Root) -> Outcome[None]:
+    path = root.dev + b"/kmsg"
+    try:
+        os.close(root.open(path, os.O_RDONLY | os.O_NONBLOCK))
+    except OSError as error:
+        return outcome_of(error, path)
+    return Read(None)
+
+
+def _trace(root: Root) -> Outcome[None]:
+    where = os.fsdecode(root.tracefs)
+    match root.names(root.tracefs):
+        case Read(names) if not names:
+            return Absent(f"{where}: empty; tracefs is not mounted, or lockdown=confidentiality hides it")
+        case Read(names) if b"instances" not in names or not root.exists(root.tracefs + b"/events/module"):
+            return Absent(f"{where}: this kernel has no trace events of the module loader")
+        case Read():
+            return Read(None)
+        case Absent() | Failed() as outcome:
+            return outcome
+
+
+def _uevent(root: Root) -> Outcome[None]:
+    path = root.sys(b"kernel", b"uevent_seqnum")
+    if root.exists(path):
+        return Read(None)
+    return Absent(f"{os.fsdecode(path)}: not there; this kernel sends no uevents, or sysfs is not mounted")
+
+
+PROBES: Mapping[str, Callable[[Root], Outcome[None]]] = MappingProxyType(
+    {"kmsg": _kmsg, "trace": _trace, "uevent": _uevent}
+)
