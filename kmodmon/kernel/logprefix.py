@@ -40,9 +40,12 @@ _HUMAN = re.compile(
     r"\d\d:\d\d)\](?:\s?\[\s*(?P<caller>[TC]\d+)\])? ?"
 )
 _ISO = re.compile(rf"\d{{4}}-\d\d-\d\d[T ]{_CLOCK}(?:Z| ?[+-]\d\d:?\d\d| UTC)?\s+")
+# Months and weekdays are in the language of whoever saved the log: `Mar  4`, `4 mars`, `июл 27`, `7月 27`.
+_MONTH = r"[^\W\d_]{2,9}\.?"
 _BSD = re.compile(
-    r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) )?(?:[A-Z][a-z]{2}\s+\d{1,2}(?: \d{4})?|\d{4}-\d\d-\d\d) "
-    rf"{_CLOCK}(?: \d{{4}})?(?: [A-Z]{{3,5}})? "
+    rf"(?:[^\W\d_]{{1,9}}[.,]? )?(?:{_MONTH}\s+\d{{1,2}}|\d{{1,2}}\.? {_MONTH}|"
+    rf"\d{{1,2}}月\s+\d{{1,2}}|\d{{4}}-\d\d-\d\d)"
+    rf"(?: \d{{4}})? {_CLOCK}(?: \d{{4}})?(?: [A-Z]{{3,5}})? "
 )
 _LOGCAT = re.compile(r"(?:\d{4}-)?\d\d-\d\d \d\d:\d\d:\d\d\.\d+\s+(?:\w+\s+)?\d+\s+\d+ [VDIWEF] (?:(?:kernel)?\s*: )?")
 _DAYTIME = re.compile(rf"{_CLOCK}\s+")

@@ -17,6 +17,9 @@ from kmodmon.kernel.logprefix import Prefixed, strip_prefix
 from kmodmon.kernel.text import safe_text
 
 _PART = re.compile(r"(?:<\d>)?(?P<kind>Oops|Panic|Emergency|Shutdown|Unknown)#(?P<dump>\d+) Part(?P<part>\d+)")
+_SOFT_BREAK = re.compile(rb"^[^\n]{63,74}[^=\n]=\r?$", re.MULTILINE)
+_QUOTED_BYTE = re.compile(rb"=([0-9A-F]{2})")
+_QUOTED_WIDTH = range(65, 77)
 _OCTAL = re.compile(r"#0(11|12|15)")  # rsyslog's escapes of control bytes
 _WIDTH = range(56, 100)  # where mail programs wrap
 MAX_TEXT = 4096
@@ -47,7 +50,8 @@ def read_saved_log(data: bytes) -> Iterator[SavedLine]:
         text = data.removeprefix(b"\xef\xbb\xbf")
         if text[:2] in (b"\xff\xfe", b"\xfe\xff"):
             text = text.decode("utf-16", "replace").encode("utf-8", "replace")
-        lines = _joined(_ordered(_numbered(text)))
+        quoted = len(_SOFT_BREAK.findall(text)) > 1
+        lines = _joined(_ordered(_unquoted(text) if quoted else _numbered(text)))
     for number, line in lines:
         for part in _parts(line.text):
             yield _saved(number, line, part)
@@ -63,6 +67,22 @@ def _numbered(data: bytes) -> list[tuple[int, str]]:
         for part in (line.split("\r") if "\r" in line else (line,))
         if part or "\r" not in line
     ]
+
+
+def _unquoted(data: bytes) -> list[tuple[int, str]]:
+    # A mail in quoted-printable: lines are broken with a `=` at their end, and bytes written as `=3D`.
+    out: list[tuple[int, bytes]] = []
+    soft = False
+    for number, ended in enumerate(data.removesuffix(b"\n").split(b"\n"), 1):
+        line = ended.rstrip(b"\r")
+        breaks = line.endswith(b"=") and not line.endswith(b"==") and len(line) in _QUOTED_WIDTH
+        body = _QUOTED_BYTE.sub(lambda found: bytes([int(found[1], 16)]), line[:-1] if breaks else line)
+        if soft:
+            out[-1] = out[-1][0], out[-1][1] + body
+        else:
+            out.append((number, body))
+        soft = breaks
+    return [(number, line.decode("utf-8", "surrogateescape")) for number, line in out]
 
 
 def _ordered(lines: list[tuple[int, str]]) -> list[tuple[int, str]]:

@@ -17,7 +17,7 @@ from kmodmon.model.report import Frame
 _SYM = r"(?P<function>\.?[A-Za-z_$][\w.$:<>]*|\.[A-Za-z_][\w.$]*)"
 _AT = r"\+(?P<offset>0x[0-9a-f]+)/(?P<size>0x[0-9a-f]+)"
 _MOD = r"(?:\s+\[(?P<module>[\w-]+)(?: [0-9a-f]{8,})?\])?"
-_ADDRESS = r"(?:\(?\[?[\[<]+(?:0x)?[0-9a-f]{4,16}>?\]+\)?:?\s*|\[\s*\d+\]\s+){0,3}"
+_ADDRESS = r"(?:\(?\[?[\[<]+(?:0x)?[0-9a-f]{4,16}>?\]+\)?:?\s*|\[\s*\d*\]\s+){0,3}"
 
 _FRAME = re.compile(
     rf"\s*(?:\[\s*<?\([^)]*\)>?\]\s*)?(?:#\d+:?\s+)?{_ADDRESS}(?P<weak>\? "

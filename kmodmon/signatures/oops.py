@@ -36,8 +36,9 @@ SIGNATURES: tuple[Signature, ...] = (
         name="null_pointer", klass=_OOPS, severity=_CRITICAL,
         title="NULL pointer dereference",
         contains=("NULL pointer dereference",),
-        pattern=r"(?:<\d>)?(?:CPU \d+:? )?(?:BUG: )?(?:[Uu]nable to handle (?:kernel )?|[Kk]ernel )NULL pointer "
-        r"dereference",
+        pattern=r"(?:<\d>)?(?:CPU \d+:? )?(?:BUG: (?:[Uu]nable to handle (?:kernel )?|[Kk]ernel )|"
+        r"Unable to handle (?:kernel )?)"
+        r"NULL pointer dereference",
         help="Kernel code used a pointer that was NULL (or a small offset from it).",
         advice=_REBOOT,
         origin="arch/x86/mm/fault.c show_fault_oops(), arch/*/mm/fault.c",
@@ -48,7 +49,7 @@ SIGNATURES: tuple[Signature, ...] = (
         name="page_fault", klass=_OOPS, severity=_CRITICAL,
         title="page fault on a bad kernel address",
         contains=("nable to handle", "nable to access opcode"),
-        pattern=r"(?:<\d>)?(?:CPU \d+:? )?(?:BUG: )?[Uu]nable to handle "
+        pattern=r"(?:<\d>)?(?:CPU \d+:? )?(?:BUG: [Uu]|U)nable to handle "
         r"(?:kernel|page fault for address|unknown paging fault|paging request|user access)\b",
         help="Kernel code used an address that is not mapped or not allowed.",
         advice=_REBOOT,

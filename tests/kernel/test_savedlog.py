@@ -25,6 +25,10 @@ TEXT = "EXT4-fs (sda1): mounted filesystem"
         "2024-03-04T09:12:01.123456+01:00 server01 kernel - - - ", "Feb 23 03:28:16 kernel: ",
         "Tue Mar  5 19:02:25 2024 kern.warn kernel: [   12.345678] ",
         "Jan  1 00:00:12 OpenWrt kern.info kernel: [12.345678] ",
+        "июл 27 14:08:03 laptop kernel: ",
+        "27 juil. 14:08:03 laptop kernel: ",
+        "7月 27 14:08:03 laptop kernel: ",
+        "Mo Mär  4 09:12:01 laptop kernel: ",
         "> [   12.345678] ", ">> > ", "| [   12.345678] ", " kernel:[   12.345678] ", "debian login: [   12.345678] ",
         "** 123 printk messages dropped ** [   12.345678] ", "[   12.345678@0] ", "\x1b[0;32m[   12.345678]\x1b[0m ",
         "09:12:01.123456  <4>[   12.345678] ", "vm-1  | [   12.345678] ", "01-02 03:04:05.678     0     0 W kernel  : ",
@@ -119,3 +123,14 @@ def test_read_saved_log_when_a_record_holds_line_feeds_then_gives_each_line_with
     assert [(line.text, line.number) for line in read_saved_log(data)] == [
         ("one", 1), ("two", 1), ("three", 2), ("four", 2),
     ]  # fmt: skip
+
+
+def test_read_saved_log_when_a_mail_is_quoted_printable_then_undoes_it() -> None:
+    line = b"[    1.000000] " + b"x" * 58 + b"=\n" + b"y =3D z\n"
+    texts = [line.text for line in read_saved_log(line + line)]
+    assert texts == ["x" * 58 + "y = z"] * 2
+
+
+def test_read_saved_log_when_lines_are_made_of_equals_signs_then_they_stay() -> None:
+    frame = b"=" * 66 + b"\n"
+    assert [line.text for line in read_saved_log(frame * 3)] == ["=" * 66] * 3
