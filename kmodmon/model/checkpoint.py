@@ -10,6 +10,8 @@ from kmodmon.model.log import account_from_json, account_to_json
 from kmodmon.model.posture import facts_from_json
 from kmodmon.model.recent import stamps_from_json, stamps_to_json
 from kmodmon.model.remembered import (
+    builds_from_json,
+    builds_to_json,
     inventory_from_json,
     inventory_to_json,
     lifecycle_from_json,
@@ -41,9 +43,15 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
     ),
     Checkpoint(
         section="lifecycle",
-        part=lambda state: (state.lifecycle.trace_usec, state.lifecycle.builds, state.lifecycle.hiding),
+        part=lambda state: (state.lifecycle.trace_usec, state.lifecycle.hiding),
         save=lambda state: lifecycle_to_json(state.lifecycle),
-        load=lambda state, saved: replace(state, lifecycle=lifecycle_from_json(saved)),
+        load=lambda state, saved: replace(state, lifecycle=lifecycle_from_json(state.lifecycle, saved)),
+    ),
+    Checkpoint(
+        section="builds",
+        part=lambda state: state.lifecycle.builds,
+        save=lambda state: builds_to_json(state.lifecycle.builds),
+        load=lambda state, saved: replace(state, lifecycle=replace(state.lifecycle, builds=builds_from_json(saved))),
     ),
     Checkpoint(
         section="taint",

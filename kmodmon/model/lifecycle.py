@@ -16,14 +16,13 @@ run before, and what came or went in between is told as such (`while_down`).
 """
 
 from dataclasses import replace
-from types import MappingProxyType
 from typing import TypeAlias
 
 from kmodmon.model.autoload import attempted, requested, with_requester
 from kmodmon.model.event import Event, EventType, Severity
 from kmodmon.model.inventory import Inventory
 from kmodmon.model.life import Lifecycle, Scene
-from kmodmon.model.lives import Lives, bounded_builds
+from kmodmon.model.lives import Lives
 from kmodmon.model.observation import ModulesRead
 from kmodmon.model.units import Instant
 from kmodmon.model.witness import TraceEntry, TraceHeard, TraceKind, UeventsHeard
@@ -34,77 +33,66 @@ Told: TypeAlias = tuple[Inventory, Lifecycle, tuple[Event, ...]]
 def modules_read(inventory: Inventory, life: Lifecycle, read: ModulesRead, scene: Scene) -> Told:
     """Fold one consistent reading of the module list."""
     lives = Lives(inventory, life, scene)
-    before = inventory.modules
+    before, doubts = inventory.modules, lives.doubts
     open_names = lives.comings.keys() | lives.over.keys()
     for name, module in read.modules.items():
-        if before.get(name) is not module or name in open_names or name in lives.doubts:
+        if before.get(name) is not module or name in open_names or name in doubts:
             lives.listed(name, module)
     for name in (lives.loaded.keys() | open_names) - read.modules.keys():
         lives.unlisted(name)
     told = replace(inventory, support=True, modules=read.modules, skipped=read.skipped)
-    return _closed(lives, told, replace(life, listed_at=scene.at))
+    lives.life = replace(life, listed_at=scene.at)
+    return lives.close(inventory if told == inventory else told)
 
 
 def trace_heard(inventory: Inventory, life: Lifecycle, heard: TraceHeard, lost: int, scene: Scene) -> Told:
     """Fold what was read of the trace. `lost`: events that the kernel dropped before it."""
-    events: list[Event] = []
+    lives = Lives(inventory, life, scene)
     if lost:
-        events.append(_lost(lost, scene.at))
-        lives = Lives(inventory, replace(life, trace_since=None), scene)
         lives.trace_lost()
-        inventory, life, more = _closed(lives, inventory, replace(life, trace_since=scene.at))
-        events += more
+        lives.events.append(_lost(lost, scene.at))
+        lives.life = replace(lives.life, trace_since=scene.at)
     for entry in heard.entries:
-        if heard.adopted and entry.monotonic_usec <= life.trace_usec:
-            continue
-        inventory, life, more = _entry(inventory, life, entry, scene)
-        events += more
+        if not heard.adopted or entry.monotonic_usec > life.trace_usec:
+            _entry(lives, entry)
     if heard.began:
-        life = replace(life, trace_since=scene.at, trace_intact=None, tells_init=heard.tells_init)
+        lives.life = replace(lives.life, trace_since=scene.at, trace_intact=None, tells_init=heard.tells_init)
     elif heard.intact:
-        life = replace(life, trace_intact=scene.at)
-    return inventory, life, tuple(events)
+        lives.life = replace(lives.life, trace_intact=scene.at)
+    return lives.close(inventory)
 
 
-def _entry(inventory: Inventory, life: Lifecycle, entry: TraceEntry, scene: Scene) -> Told:
-    life = replace(life, trace_usec=max(life.trace_usec, entry.monotonic_usec))
+def _entry(lives: Lives, entry: TraceEntry) -> None:
     match entry.kind:
         case TraceKind.REQUEST:
-            life, events = requested(life, entry, scene.at)
-            return inventory, life, events
+            lives.life, events = requested(lives.life, entry, lives.at)
+            lives.events += events
         case TraceKind.EXEC:
-            return inventory, attempted(life, entry), ()
+            lives.life = attempted(lives.life, entry)
         case TraceKind.LOAD:
-            lives = Lives(inventory, life, scene)
-            lives.traced_load(with_requester(life, entry))
+            lives.traced_load(with_requester(lives.life, entry))
         case TraceKind.INIT:
-            lives = Lives(inventory, life, scene)
             lives.traced_init(entry)
         case TraceKind.FREE:
-            lives = Lives(inventory, life, scene)
             lives.traced_free(entry)
-    return _closed(lives, inventory, life)
 
 
 def uevents_heard(inventory: Inventory, life: Lifecycle, heard: UeventsHeard, scene: Scene) -> Told:
     """Fold uevents; what somebody wrote into a `uevent` file tells of no module."""
-    if heard.began:
-        life = replace(life, uevents=True)
-    lives = Lives(inventory, life, scene)
+    lives = Lives(inventory, replace(life, uevents=True) if heard.began else life, scene)
     for event in heard.events:
         if not event.synthetic:
             lives.heard(event)
-    return _closed(lives, inventory, life)
+    return lives.close(inventory)
 
 
 def witness_lost(inventory: Inventory, life: Lifecycle, source: str, scene: Scene) -> Told:
     """A witness cannot be heard any more; what waited for the trace is decided by the list."""
     if source == "uevent":
         return inventory, replace(life, uevents=False), ()
-    life = replace(life, trace_since=None, trace_intact=None)
     lives = Lives(inventory, life, scene)
     lives.trace_lost()
-    return _closed(lives, inventory, life)
+    return lives.close(inventory)
 
 
 def settled(inventory: Inventory, life: Lifecycle, scene: Scene) -> Told:
@@ -113,24 +101,7 @@ def settled(inventory: Inventory, life: Lifecycle, scene: Scene) -> Told:
         return inventory, life, ()
     lives = Lives(inventory, life, scene)
     lives.settle()
-    return _closed(lives, inventory, life)
-
-
-def _closed(lives: Lives, inventory: Inventory, life: Lifecycle) -> Told:
-    # Parts that did not change stay the same objects: readers compare with `is`.
-    if lives.loaded != inventory.loaded:
-        inventory = replace(inventory, loaded=MappingProxyType(lives.loaded))
-    changed = lives.comings != life.comings or lives.doubts != life.doubts or lives.over != life.over
-    if changed or lives.builds or lives.refusals is not life.refusals:
-        life = replace(
-            life,
-            comings=MappingProxyType(lives.comings),
-            doubts=MappingProxyType(lives.doubts),
-            over=MappingProxyType(lives.over),
-            refusals=lives.refusals,
-            builds=bounded_builds(life.builds, lives.builds),
-        )
-    return inventory, life, tuple(lives.events)
+    return lives.close(inventory)
 
 
 def _lost(count: int, at: Instant) -> Event:

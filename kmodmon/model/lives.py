@@ -71,6 +71,7 @@ class Lives:
         self.over = dict(life.over)
         self.builds: dict[str, Build] = {}
         self.refusals = life.refusals
+        self.told_usec = 0  # the last trace event of a load or unload
         self.events: list[Event] = []
 
     # The list
@@ -165,6 +166,7 @@ class Lives:
     def traced_load(self, entry: TraceEntry) -> None:
         """The loader took a module in; its init is still to run."""
         name = entry.module
+        self.told_usec = max(self.told_usec, entry.monotonic_usec)
         coming, told = self.comings.get(name), self.loaded.get(name)
         if coming is not None and coming.load is None:
             # What the list showed may be a later life of that name: the next word of the trace or the list decides.
@@ -197,6 +199,7 @@ class Lives:
     def traced_free(self, entry: TraceEntry) -> None:
         """The loader let a module go: one that was unloaded, or one whose init failed."""
         name = entry.module
+        self.told_usec = max(self.told_usec, entry.monotonic_usec)
         coming, over = self.comings.get(name), self.over.get(name)
         if coming is not None:
             if self._has_lived(coming, entry):
@@ -331,6 +334,31 @@ class Lives:
                     return name
         return directory
 
+    def close(self, inventory: Inventory) -> tuple[Inventory, Lifecycle, tuple[Event, ...]]:
+        """The books as they are now. Parts that did not change stay the same objects: readers compare with `is`."""
+        life = self.life
+        if self.loaded != inventory.loaded:
+            inventory = replace(inventory, loaded=MappingProxyType(self.loaded))
+        if (
+            self.comings != life.comings
+            or self.doubts != life.doubts
+            or self.over != life.over
+            or self.refusals is not life.refusals
+            or self.told_usec > life.trace_usec
+        ):
+            life = replace(
+                life,
+                comings=MappingProxyType(self.comings),
+                doubts=MappingProxyType(self.doubts),
+                over=MappingProxyType(self.over),
+                refusals=self.refusals,
+                trace_usec=max(self.told_usec, life.trace_usec),
+            )
+        fresh = {name: build for name, build in self.builds.items() if life.builds.get(name) != build}
+        if fresh:
+            life = replace(life, builds=bounded_builds(life.builds, fresh))
+        return inventory, life, tuple(self.events)
+
     # What becomes of it
 
     def decide(self, name: str) -> None:
@@ -366,6 +394,7 @@ class Lives:
 
     def trace_lost(self) -> None:
         """Trace events were lost, or there is no trace any more: the list decides about all that waited for it."""
+        self.life = replace(self.life, trace_since=None, trace_intact=None)
         for name in tuple(self.comings):
             self.decide(name)
         for name, doubt in tuple(self.doubts.items()):
@@ -486,7 +515,7 @@ class Lives:
         """Tell of an unload, and of a whole life that no look at the list saw."""
         how = self.loaded.pop(name)
         self.doubts.pop(name, None)
-        self.builds[name] = how.build
+        self.builds[name] = replace(how.build, instance=None)
         self.events.append(unloaded_event(name, how, at, actor, evidence, while_down=while_down))
         if "list" not in how.witnesses and not how.before_start:
             self.events.append(transient_event(name, how, at, actor, evidence))
@@ -567,8 +596,6 @@ class Lives:
 
 def bounded_builds(before: Mapping[str, Build], fresh: Mapping[str, Build]) -> Mapping[str, Build]:
     """The builds last told, the oldest forgotten first."""
-    if not fresh:
-        return before
     merged = {name: build for name, build in before.items() if name not in fresh} | dict(fresh)
     for name in tuple(merged)[: max(0, len(merged) - MAX_BUILDS)]:
         del merged[name]

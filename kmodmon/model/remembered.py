@@ -12,7 +12,7 @@ from typing import TypeVar
 from kmodmon.model.codec import ShapeError, actor_from_json
 from kmodmon.model.event import Actor
 from kmodmon.model.inventory import EMPTY_INVENTORY, Build, Inventory, Loaded
-from kmodmon.model.life import HIDING, NO_LIFECYCLE, Doubt, Lifecycle
+from kmodmon.model.life import HIDING, Doubt, Lifecycle
 from kmodmon.model.taint import TaintEntry, TaintState
 from kmodmon.model.units import Instant, JsonObject, JsonValue, Usec
 
@@ -31,24 +31,33 @@ def inventory_from_json(document: JsonObject) -> Inventory:
 
 
 def lifecycle_to_json(life: Lifecycle) -> JsonObject:
-    """How far the trace was told, the builds last told of each name, and what must still be loaded though unseen."""
+    """How far the trace was told, and what must still be loaded though unseen."""
     return {
         "trace_usec": life.trace_usec,
-        "builds": {name: build_to_json(build) for name, build in life.builds.items()},
         "hiding": {name: [doubt.kind, instant_to_json(doubt.since)] for name, doubt in life.hiding.items()},
     }
 
 
-def lifecycle_from_json(document: JsonObject) -> Lifecycle:
+def lifecycle_from_json(life: Lifecycle, document: JsonObject) -> Lifecycle:
     """What the run before left; witnesses are none of it."""
-    usec, builds, hiding = (document.get(key) for key in ("trace_usec", "builds", "hiding"))
-    known = builds.items() if isinstance(builds, Mapping) else ()
+    hiding = document.get("hiding")
     doubted = hiding.items() if isinstance(hiding, Mapping) else ()
     return replace(
-        NO_LIFECYCLE,
-        trace_usec=number_or_none(usec) or 0,
-        builds=MappingProxyType({name: build_from_json(each) for name, each in known if isinstance(each, Mapping)}),
+        life,
+        trace_usec=number_or_none(document.get("trace_usec")) or 0,
         doubts=MappingProxyType({name: doubt for name, each in doubted if (doubt := _doubt(each)) is not None}),
+    )
+
+
+def builds_to_json(builds: Mapping[str, Build]) -> JsonObject:
+    """The build last told of each name, loaded or not."""
+    return {name: build_to_json(build) for name, build in builds.items()}
+
+
+def builds_from_json(document: JsonObject) -> Mapping[str, Build]:
+    """Undo :func:`builds_to_json`."""
+    return MappingProxyType(
+        {name: build_from_json(each) for name, each in document.items() if isinstance(each, Mapping)}
     )
 
 
