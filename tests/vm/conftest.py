@@ -74,6 +74,12 @@ def kernel(request: pytest.FixtureRequest) -> Kernel:
 
 
 @pytest.fixture(scope="session")
+def bookworm() -> Kernel:
+    """Debian 12's kernel, for what depends on no kernel."""
+    return kernels.kernel("bookworm")
+
+
+@pytest.fixture(scope="session")
 def shared_guests() -> Iterator[SharedGuests]:
     """The guests that tests share; ask for ``boot``."""
     guests = SharedGuests()

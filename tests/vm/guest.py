@@ -25,7 +25,7 @@ from tests.vm.channel import ChannelError, Result, Running
 from tests.vm.fixtures import module_disk
 from tests.vm.kernels import Kernel
 from tests.vm.lab import LabError, directory, run, say
-from tests.vm.product import KMODMON_PORT, LAUNCHER, LISTEN, SITE, Product
+from tests.vm.product import KMODMON_PORT, LAUNCHER, SITE, Product
 from tests.vm.qemu import CONTROL_PORT, Disks, Machine, Setup
 from tests.vm.root_disk import root_disk
 
@@ -33,6 +33,8 @@ MODULES = "/opt/modules"
 """Where the test modules lie in a guest."""
 
 _BOOT_SECONDS = 180
+# Each takes some 200 MiB of disk.
+_MOST_SAVED = 16
 
 
 class GuestError(Exception):
@@ -174,22 +176,28 @@ class Guest:
     # kmodmon
 
     def install_kmodmon(self, product: Product) -> None:
-        """Install kmodmon and its unit file, unchanged; it is not started."""
+        """Install kmodmon and its unit file, unchanged; it is not started.
+
+        A drop-in beside the unit has it listen on every address, which the unit itself does not.
+        """
         self.attach(product.image, SITE)
         self.write("/usr/bin/kmodmon", LAUNCHER)
+        self.run("chmod", "755", "/usr/bin/kmodmon")
         self.write("/etc/systemd/system/kmodmon.service", product.unit.read_bytes())
-        self.shell("chmod 755 /usr/bin/kmodmon && systemctl daemon-reload")
+        self.write("/run/systemd/system/kmodmon.service.d/listen.conf", product.listening)
 
-    def start_kmodmon(self, config: str | None = None, *, timeout: float = 60) -> str:
-        """Start kmodmon's unit, wait until it says that it is ready, and give the URL of its server, from this side.
+    def start_kmodmon(self, config: str | None = None, *, timeout: float = 120) -> str:
+        """Start kmodmon's unit, or start it again, and give the URL of its server, from this side.
 
-        `config` is the text of /etc/kmodmon/kmodmon.toml; None leaves it as it is. A drop-in has it listen on every
-        address, which the unit itself does not.
+        Returns when kmodmon has told systemd that it is ready. `config` is the text of /etc/kmodmon/kmodmon.toml; None
+        leaves that file as it is.
         """
         if config is not None:
             self.write("/etc/kmodmon/kmodmon.toml", config)
-        self.write("/run/systemd/system/kmodmon.service.d/listen.conf", LISTEN)
-        started = self.shell("systemctl daemon-reload && systemctl restart kmodmon", timeout=timeout, check=False)
+        # A new unit is found without daemon-reload, which under emulation takes seconds.
+        script = """case $(systemctl show -p NeedDaemonReload --value kmodmon) in yes) systemctl daemon-reload;; esac
+            systemctl restart kmodmon"""
+        started = self.shell(script, timeout=timeout, check=False)
         if started.code != 0:
             journal = self.run("journalctl", "--no-pager", "-n", "40", "-u", "kmodmon", check=False).text
             raise GuestError(f"kmodmon did not start: {started.stderr.decode(errors='replace')}\n{journal}")
@@ -250,8 +258,9 @@ class Guest:
         with locked(f"vm/saved/{setup.key}"):
             if not (saved / "complete").exists():
                 cls._save(setup, disks, saved)
+                _forget_unused(keep=saved)
             (saved / "complete").touch()  # its age tells when it was last used
-        guest = cls(Machine(setup, disks.overlaid(saved, throw_away=True), state=saved / "state"), setup)
+            guest = cls(Machine(setup, disks.overlaid(saved, throw_away=True), state=saved / "state"), setup)
         with guest._ended_on_error():
             guest._wait_for_agent()
             guest.run("date", "-s", f"@{time.time()}")
@@ -300,3 +309,11 @@ class Guest:
             return Running(self._control, ("true",), timeout=4, margin=1).wait().code == 0
         except (OSError, ChannelError):
             return False
+
+
+def _forget_unused(keep: Path) -> None:
+    complete = sorted(directory("saved").glob("*/complete"), key=lambda mark: mark.stat().st_mtime)
+    for mark in complete[:-_MOST_SAVED]:
+        if mark.parent != keep:
+            with locked(f"vm/saved/{mark.parent.name}"):
+                shutil.rmtree(mark.parent, ignore_errors=True)

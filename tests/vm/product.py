@@ -37,14 +37,7 @@ sys.exit(main())
 """What pip would have put at /usr/bin/kmodmon."""
 
 KMODMON_PORT = 10069
-_START = next(line for line in UNIT.read_text().splitlines() if line.startswith("ExecStart="))
-LISTEN = f"""[Service]
-IPAddressDeny=
-IPAddressAllow=
-ExecStart=
-{_START} --listen 0.0.0.0:{KMODMON_PORT}
-"""
-"""Drop-in for the unit: QEMU's forwarded connections come from outside the guest's loopback."""
+"""Where its server listens unless told otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +46,13 @@ class Product:
 
     image: Path
     unit: Path
+
+    @property
+    def listening(self) -> str:
+        """Drop-in for the unit, to serve every address: QEMU's forwards come from outside the guest's loopback."""
+        started = next(line for line in self.unit.read_text().splitlines() if line.startswith("ExecStart="))
+        everybody = "IPAddressDeny=\nIPAddressAllow=\n"
+        return f"[Service]\n{everybody}ExecStart=\n{started} --listen 0.0.0.0:{KMODMON_PORT}\n"
 
 
 def product() -> Product:

@@ -79,11 +79,11 @@ _MACHINE = (
         name="filesystem",
         script="""
         cp /dev/vdc /tmp/image && python3 - <<'END'
-with open("/tmp/image", "r+b") as image:  # the inode table of the first group, but for its first inodes
-    image.seek(1024 + 1024)
+with open("/tmp/image", "r+b") as image:  # blocks of 1024; the inodes of the first group, but for the reserved ones
+    image.seek(2 * 1024)
     head = image.read(64)
     table = int.from_bytes(head[8:12], "little")
-    image.seek(table * 4096 + 256 * 11)
+    image.seek(table * 1024 + 256 * 11)
     image.write(b"\\xa5" * 256 * 60)
 END
         modprobe loop; mount -o loop /tmp/image /mnt; ls -lR /mnt >/dev/null 2>&1; touch /mnt/x""",

@@ -95,10 +95,8 @@ def test_boot_when_plain_then_it_starts_at_the_beginning(boot: Boot, kernel: Ker
 
 
 @pytest.fixture
-def guest(boot: Boot, kernel: Kernel) -> Guest:
-    if kernel.suite != "bookworm":
-        pytest.skip("nothing in it depends on the kernel")
-    return boot(kernel)
+def guest(boot: Boot, bookworm: Kernel) -> Guest:
+    return boot(bookworm)
 
 
 def test_run_when_the_command_fails_then_its_output_and_code_come_back(guest: Guest) -> None:
