@@ -142,4 +142,14 @@ METRICS: tuple[Metric, ...] = (
         of=("stamps",),
         samples=stamped("kmodmon_module_load_timestamp_seconds"),
     ),
+    Metric(
+        name="kmodmon_module_load_failure_timestamp_seconds",
+        help="When a load was last refused or failed, and by whom it was tried, kept for retention.recent.",
+        labels=("module", "reason", "actor"),
+        interface="/dev/kmsg, tracefs module events",
+        absent="no failure within retention.recent",
+        bound="retention.max_series",
+        of=("stamps",),
+        samples=stamped("kmodmon_module_load_failure_timestamp_seconds"),
+    ),
 )

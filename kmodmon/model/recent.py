@@ -51,6 +51,15 @@ STAMPED: tuple[Stamped, ...] = (
         ),
     ),
     Stamped(
+        gauge="kmodmon_module_load_failure_timestamp_seconds",
+        types=frozenset({EventType.MODULE_LOAD_FAILED}),
+        labels=lambda event: (
+            _module(event),
+            text_field(event, "reason"),
+            event.actor.name if event.actor is not None else "unknown",
+        ),
+    ),
+    Stamped(
         gauge="kmodmon_kernel_taint_set_timestamp_seconds",
         types=frozenset({EventType.TAINT_ADDED}),
         labels=lambda event: (text_field(event, "flag"), text_field(event, "cause")),
@@ -71,6 +80,21 @@ STAMPED: tuple[Stamped, ...] = (
         gauge="kmodmon_module_parameter_change_timestamp_seconds",
         types=frozenset({EventType.PARAMETER_CHANGED}),
         labels=lambda event: (_module(event), text_field(event, "parameter")),
+    ),
+    Stamped(
+        gauge="kmodmon_file_change_timestamp_seconds",
+        types=frozenset({EventType.FILE_CHANGED}),
+        labels=lambda event: (text_field(event, "tree"), _module(event)),
+    ),
+    Stamped(
+        gauge="kmodmon_policy_violation_timestamp_seconds",
+        types=frozenset({EventType.POLICY_VIOLATED}),
+        labels=lambda event: (text_field(event, "rule"), _module(event), event.severity.value),
+    ),
+    Stamped(
+        gauge="kmodmon_baseline_drift_timestamp_seconds",
+        types=frozenset({EventType.BASELINE_DRIFTED}),
+        labels=lambda event: (text_field(event, "kind"), _module(event)),
     ),
     Stamped(
         gauge="kmodmon_kernel_report_timestamp_seconds",

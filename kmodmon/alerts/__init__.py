@@ -1,0 +1,17 @@
+"""Layer 2: what wakes a human. One theme a file; every file of this room is listed here, and nowhere else."""
+
+from kmodmon.alerts import fleet, log, modules, own, parameters, posture, reports, taint
+from kmodmon.alerts.alert import Alert, Group
+
+HOST_GROUPS: tuple[Group, ...] = (
+    modules.GROUP,
+    taint.GROUP,
+    posture.GROUP,
+    parameters.GROUP,
+    reports.GROUP,
+    log.GROUP,
+    own.GROUP,
+)
+FLEET_GROUPS: tuple[Group, ...] = (fleet.GROUP,)
+GROUPS = (*HOST_GROUPS, *FLEET_GROUPS)
+ALERTS: tuple[Alert, ...] = tuple(alert for group in GROUPS for alert in group.alerts)

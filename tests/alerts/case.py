@@ -1,0 +1,112 @@
+"""How a test of an alert is written down: what makes it fire, when it is over, and what just does not make it fire.
+
+Series are sampled every 15 s from time 0, as a scrape does. A moment is written in minutes ("12m").
+"""
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kmodmon.alerts.alert import Alert
+from kmodmon.alerts.rules import annotations
+from tests.tools import tool
+
+INTERVAL = "15s"
+HOST = {"instance": "db1:10069", "job": "kmodmon"}
+_PER_MINUTE = 4
+
+Input = Mapping[str, str]
+Value = float | str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One alert on trial. `labels` and `description` are what it carries when it fires, beside HOST and the severity.
+
+    `near` is the near miss: the same but for one thing, which `miss` names.
+    """
+
+    alert: str
+    fires: Input
+    at: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    description: str
+    clears: str
+    miss: str
+    near: Input
+    near_at: str | None = None
+    host: bool = True
+
+
+def series(metric: str, **labels: str) -> str:
+    """One series of the host."""
+    given = {**HOST, **{name.removesuffix("_"): value for name, value in labels.items()}}
+    pairs = ",".join(f'{name}="{value}"' for name, value in given.items())
+    return f"{metric}{{{pairs}}}"
+
+
+def steps(*parts: tuple[Value, int]) -> str:
+    """Values in promtool's notation: each for some minutes; None is no sample, as when a host is not scraped."""
+    return " ".join(_part(value, minutes * _PER_MINUTE) for value, minutes in parts)
+
+
+def _part(value: Value, samples: int) -> str:
+    return f"_x{samples}" if value is None else f"{value}+0x{samples - 1}"
+
+
+def always(value: Value) -> str:
+    """The same value for two hours."""
+    return steps((value, 120))
+
+
+def since(minute: int, value: Value, before: Value = None, until: int = 120) -> str:
+    """`before`, and from a minute on `value`."""
+    parts = ((before, minute), (value, until - minute))
+    return steps(*(part for part in parts if part[1]))
+
+
+def happened(minute: int) -> str:
+    """A timestamp gauge of something that happened then, and that is scraped from then on."""
+    return since(minute, minute * 60)
+
+
+def moment(minute: int) -> str:
+    """That minute as an alert writes it."""
+    return f"1970-01-01 {minute // 60:02}:{minute % 60:02}:00 +0000 UTC"
+
+
+def rule_tests(case: Case, alert: Alert) -> list[dict[str, object]]:
+    """The case in the form that `promtool test rules` reads: fires and clears, and the near miss."""
+    expected = {
+        "exp_labels": {**(HOST if case.host else {}), **_set(case.labels), "severity": alert.level.value},
+        "exp_annotations": {**annotations(alert), "description": case.description},
+    }
+    fires = _alert_test(case, case.at, [expected])
+    clears = _alert_test(case, case.clears, [])
+    near = _alert_test(case, case.near_at or case.at, [])
+    return [
+        {**_input(f"{case.alert} fires, and clears", case.fires), "alert_rule_test": [fires, clears]},
+        {**_input(f"{case.alert} is silent: {case.miss}", case.near), "alert_rule_test": [near]},
+    ]
+
+
+def _set(labels: Mapping[str, str]) -> Mapping[str, str]:
+    # Prometheus takes an empty label for none.
+    return {name: value for name, value in labels.items() if value}
+
+
+def _input(name: str, given: Input) -> dict[str, object]:
+    listed = [{"series": one, "values": values} for one, values in given.items()]
+    return {"name": name, "interval": INTERVAL, "input_series": listed}
+
+
+def _alert_test(case: Case, at: str, expected: list[object]) -> dict[str, object]:
+    return {"eval_time": at, "alertname": case.alert, "exp_alerts": expected}
+
+
+def promtool(*arguments: str | Path) -> None:
+    """Run promtool, which must find nothing wrong."""
+    command = (str(tool("promtool")), *map(str, arguments))
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    assert done.returncode == 0, done.stdout

@@ -1,0 +1,39 @@
+from kmodmon.alerts.fleet import FLEET_HOSTS, RARE_HOSTS
+from tests.alerts.case import Case, Input, always, steps
+
+
+def fleet(hosts: int, having: int, unloaded_after: int = 60) -> Input:
+    """Hosts that all have ext4, and some of which have another module."""
+    found: dict[str, str] = {}
+    for number in range(1, hosts + 1):
+        labels = f'instance="db{number}:10069",job="kmodmon"'
+        found[f"kmodmon_kernel_tainted{{{labels}}}"] = always(0)
+        found[f'kmodmon_module_size_bytes{{{labels},module="ext4"}}'] = always(1000)
+        if number <= having:
+            values = steps((16384, unloaded_after), (None, 120 - unloaded_after))
+            found[f'kmodmon_module_size_bytes{{{labels},module="odd"}}'] = values
+    return found
+
+
+CASES = (
+    Case(
+        alert="KmodModuleRare",
+        fires=fleet(FLEET_HOSTS, 1),
+        at="6m",
+        labels={"module": "odd"},
+        description="Module odd on db1:10069 is loaded on at most 3 hosts of the fleet.",
+        clears="66m",
+        miss="four hosts have it",
+        near=fleet(FLEET_HOSTS, RARE_HOSTS + 1),
+    ),
+    Case(
+        alert="KmodModuleRare",
+        fires=fleet(FLEET_HOSTS, 1),
+        at="6m",
+        labels={"module": "odd"},
+        description="Module odd on db1:10069 is loaded on at most 3 hosts of the fleet.",
+        clears="66m",
+        miss="in a small fleet every module is rare",
+        near=fleet(FLEET_HOSTS - 1, 1),
+    ),
+)

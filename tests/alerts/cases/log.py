@@ -1,0 +1,43 @@
+from tests.alerts.case import Case, series, since, steps
+
+
+def counter_case(
+    alert: str, metric: str, description: str, clears: str = "26m", first: bool = False, **labels: str
+) -> Case:
+    """`first`: it had grown already when the host was first scraped."""
+    one = series(metric, **labels)
+    return Case(
+        alert=alert,
+        fires={one: since(10, 3) if first else steps((0, 10), (3, 60))},
+        at="10m",
+        labels=labels,
+        description=description,
+        clears=clears,
+        miss="it grew long ago",
+        near={one: steps((3, 70))},
+        near_at="20m",
+    )
+
+
+_FORGED = "On db1:10069 lines in the words of the kernel were written to /dev/kmsg by a program."
+
+CASES = (
+    counter_case("KmodKernelLogForged", "kmodmon_kernel_log_forged_total", _FORGED, clears="31m"),
+    counter_case("KmodKernelLogForged", "kmodmon_kernel_log_forged_total", _FORGED, clears="31m", first=True),
+    counter_case(
+        "KmodKernelLogLost",
+        "kmodmon_kernel_log_lost_total",
+        "On db1:10069 records of the kernel log were overwritten before kmodmon had read them.",
+    ),
+    counter_case(
+        "KmodKernelLogMalformed",
+        "kmodmon_kernel_log_malformed_total",
+        "On db1:10069 /dev/kmsg gives records that cannot be understood.",
+    ),
+    counter_case(
+        "KmodLockdownDenied",
+        "kmodmon_events_total",
+        "On db1:10069 a program tried what lockdown forbids; the kernel's log names it.",
+        type="LockdownDenied",
+    ),
+)

@@ -1,0 +1,78 @@
+"""What the recording rules give, by the judgement of Prometheus' own rule tester."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from kmodmon.alerts import GROUPS
+from kmodmon.alerts.fleet import FLEET_HOSTS
+from kmodmon.alerts.rules import rule_file
+from tests.alerts.case import INTERVAL, always, promtool, since, steps
+from tests.alerts.cases.fleet import fleet
+
+Samples = Mapping[str, float]
+
+
+def host(number: int, metric: str, **labels: str) -> str:
+    pairs = "".join(f',{name}="{value}"' for name, value in labels.items())
+    return f'{metric}{{instance="db{number}:10069",job="kmodmon"{pairs}}}'
+
+
+MODULES = {**fleet(FLEET_HOSTS, 2)}
+HOSTS = {
+    host(1, "kmodmon_kernel_taint", flag="die", letter="D"): always(1),
+    host(2, "kmodmon_kernel_taint", flag="die", letter="D"): always(0),
+    host(3, "kmodmon_kernel_taint", flag="die", letter="D"): always(1),
+    host(1, "kmodmon_kernel_info", release="6.1.0", version="#1", machine="x86_64"): always(1),
+    host(2, "kmodmon_kernel_info", release="6.1.0", version="#1", machine="x86_64"): always(1),
+    host(3, "kmodmon_kernel_info", release="6.12.1", version="#1", machine="aarch64"): always(1),
+    host(1, "kmodmon_lockdown", mode="none"): since(10, 0, before=1),
+    host(1, "kmodmon_lockdown", mode="integrity"): always(0),
+    host(1, "kmodmon_lockdown", mode="confidentiality"): since(10, 1, before=0),
+    host(2, "kmodmon_lockdown", mode="none"): always(0),
+    host(2, "kmodmon_lockdown", mode="integrity"): always(1),
+    host(1, "kmodmon_signature_enforced"): always(1),
+    host(2, "kmodmon_signature_enforced"): always(0),
+    host(1, "kmodmon_modules_by_trust", signature="unsigned"): always(2),
+    host(2, "kmodmon_modules_by_trust", signature="unsigned"): always(3),
+    host(1, "kmodmon_kernel_reports_total", signature="warning"): steps((0, 5), (4, 15)),
+    host(2, "kmodmon_kernel_reports_total", signature="ubsan"): always(7),
+}
+# increase() stretches 79 intervals between samples to the 80 that are asked for.
+EXPECTED: Mapping[str, tuple[Mapping[str, str], str, Samples]] = {
+    "fleet:kmodmon_hosts:count": (MODULES, "5m", {"": FLEET_HOSTS}),
+    "module:kmodmon_module_hosts:count": (MODULES, "5m", {'module="ext4"': FLEET_HOSTS, 'module="odd"': 2}),
+    "module:kmodmon_module_rare:count": (MODULES, "5m", {'module="odd"': 2}),
+    "flag:kmodmon_kernel_taint:hosts": (HOSTS, "5m", {'flag="die",letter="D"': 2}),
+    "release:kmodmon_kernel_info:count": (HOSTS, "5m", {'release="6.1.0"': 2, 'release="6.12.1"': 1}),
+    "mode:kmodmon_lockdown:hosts": (
+        HOSTS,
+        "10m",
+        {'mode="none"': 0, 'mode="integrity"': 1, 'mode="confidentiality"': 1},
+    ),
+    "fleet:kmodmon_signature_enforced:hosts": (HOSTS, "5m", {"": 1}),
+    "signature:kmodmon_modules_by_trust:sum": (HOSTS, "5m", {'signature="unsigned"': 5}),
+    "signature:kmodmon_kernel_reports:increase1d": (HOSTS, "20m", {'signature="warning"': 4 * 80 / 79}),
+    "instance:kmodmon_lockdown:level": (
+        HOSTS,
+        "10m",
+        {'instance="db1:10069",job="kmodmon"': 2, 'instance="db2:10069",job="kmodmon"': 1},
+    ),
+}
+
+
+def test_recordings_when_evaluated_then_each_gives_what_it_says(tmp_path: Path) -> None:
+    (tmp_path / "rules").write_text(rule_file(GROUPS, "rules", "On trial."))
+    tests = []
+    for name, (given, at, samples) in EXPECTED.items():
+        expected = [{"labels": f"{name}{{{labels}}}", "value": value} for labels, value in samples.items()]
+        listed = [{"series": one, "values": values} for one, values in given.items()]
+        trial = {"expr": name, "eval_time": at, "exp_samples": expected}
+        tests.append({"name": name, "interval": INTERVAL, "input_series": listed, "promql_expr_test": [trial]})
+    document = {"rule_files": ["rules"], "evaluation_interval": "1m", "tests": tests}
+    (tmp_path / "tests.yml").write_text(json.dumps(document))
+    promtool("test", "rules", tmp_path / "tests.yml")
+
+
+def test_recordings_when_declared_then_each_is_on_trial() -> None:
+    assert {recording.name for group in GROUPS for recording in group.recordings} == set(EXPECTED)

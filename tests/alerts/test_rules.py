@@ -1,0 +1,147 @@
+"""Every alert fires, is silent at a near miss and clears, by the judgement of Prometheus' own rule tester."""
+
+import importlib
+import json
+import re
+import shlex
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from kmodmon.alerts import ALERTS, FLEET_GROUPS, GROUPS, HOST_GROUPS
+from kmodmon.alerts.alert import Alert, Group
+from kmodmon.alerts.posture import BPF, ORDERED
+from kmodmon.alerts.reports import panics, signatures
+from kmodmon.alerts.rules import rule_file
+from kmodmon.cli import VERBS
+from kmodmon.cli.frame import parser_of
+from kmodmon.kernel.sysctl import HARDENING
+from kmodmon.kernel.taint import FLAGS
+from kmodmon.metrics import METRICS
+from kmodmon.metrics.metric import Kind
+from kmodmon.model.report import ReportClass
+from kmodmon.signatures.table import SIGNATURES
+from tests.alerts.case import promtool, rule_tests
+from tests.alerts.cases import CASES
+from tests.generate import ROOT
+
+OF_PROMETHEUS = {"up", "process_start_time_seconds"}
+BY_NAME = {alert.name: alert for alert in ALERTS}
+RECORDED = {recording.name for group in GROUPS for recording in group.recordings}
+DECLARED = {metric.name: metric for metric in METRICS}
+RULE_FILES = ("kmodmon.rules.yml", "kmodmon.fleet.rules.yml")
+_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
+def test_alerts_when_tried_then_each_fires_stays_silent_and_clears(group: Group, tmp_path: Path) -> None:
+    # Each alert alone with the recordings it may need: promtool evaluates every rule of a file at every step.
+    for alert in group.alerts:
+        alone = Group(name=group.name, alerts=(alert,), recordings=group.recordings)
+        (tmp_path / f"{alert.name}.rules").write_text(rule_file((alone,), "rules.yml", "On trial."))
+        tests = [test for case in CASES if case.alert == alert.name for test in rule_tests(case, alert)]
+        document = {"rule_files": [f"{alert.name}.rules"], "evaluation_interval": "15s", "tests": tests}
+        (tmp_path / f"{alert.name}.yml").write_text(json.dumps(document))  # YAML takes JSON
+    promtool("test", "rules", *sorted(tmp_path.glob("*.yml")))
+
+
+def test_alerts_when_declared_then_each_is_on_trial() -> None:
+    tried = {case.alert for case in CASES}
+    assert tried == set(BY_NAME), tried ^ set(BY_NAME)
+    assert len(ALERTS) == len(BY_NAME)
+
+
+def test_cases_when_read_then_the_near_miss_differs_and_both_samples_are_there() -> None:
+    for case in CASES:
+        assert case.near != case.fires or case.near_at != case.at, case.alert
+        assert case.near and case.miss, case.alert
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
+def test_alert_when_read_then_it_names_only_what_is_declared(alert: Alert) -> None:
+    assert_known(alert.expr)
+
+
+def test_recordings_when_read_then_they_name_only_what_is_declared() -> None:
+    for group in GROUPS:
+        for recording in group.recordings:
+            assert_known(recording.expr)
+            assert recording.name.count(":") >= 1 and recording.says.endswith(".")
+
+
+def assert_known(expr: str) -> None:
+    """Every metric is declared, with the labels that the selector names; increase() takes counters only."""
+    bare = re.sub(r'"[^"]*"', '""', expr)
+    names = {name for name in _NAME.findall(bare) if name.startswith(("kmodmon_", "process_", "up")) or ":" in name}
+    unknown = {name for name in names if name not in DECLARED and name not in RECORDED and name not in OF_PROMETHEUS}
+    assert not unknown, unknown
+    for name, matchers in re.findall(r"(kmodmon_\w+)\{([^}]*)\}", bare):
+        labels = {re.split("[=!]", part)[0].strip() for part in matchers.split(",")}
+        assert labels <= {*DECLARED[name].labels, "job", "instance"}, (name, labels)
+    for name in re.findall(r"(?:increase|rate)\((kmodmon_\w+)", bare):
+        assert DECLARED[name].kind is Kind.COUNTER, name
+
+
+def test_checker_when_a_metric_is_not_declared_then_it_says_so() -> None:
+    with pytest.raises(AssertionError):
+        assert_known("kmodmon_no_such_metric > 0")
+    with pytest.raises(AssertionError):
+        assert_known('kmodmon_modules{color="red"} > 0')
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
+def test_alert_when_read_then_its_texts_are_whole(alert: Alert) -> None:
+    assert re.fullmatch(r"Kmod[A-Z]\w+|Kmodmon[A-Z]\w+", alert.name)
+    assert alert.summary.endswith(".") and "{{" not in alert.summary
+    assert alert.description.rstrip().endswith(".") or alert.description.endswith("}}.")
+    assert "$labels.instance" in alert.description or alert.name == "KmodmonAbsent"
+    for text in (alert.runbook.meaning, alert.runbook.impact, alert.runbook.clears):
+        assert text.endswith(".") and len(text) > 15, text
+    assert all(re.fullmatch(r"T\d{4}(\.\d{3})?", technique) for technique in alert.attack)
+    for inhibit in alert.inhibits:
+        assert any(re.fullmatch(inhibit.targets, name) for name in BY_NAME), inhibit
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
+def test_runbook_when_it_names_a_command_of_ours_then_the_command_line_takes_it(alert: Alert) -> None:
+    verbs = {verb.name: verb for verb in VERBS}
+    for command in alert.runbook.commands:
+        for part in command.split(" | "):
+            program, *arguments = shlex.split(part)
+            if program == "kmodmon":
+                verb = verbs[arguments[0]]
+                parser_of(verb, importlib.import_module(verb.module)).parse_args(arguments[1:])
+
+
+def test_reports_when_sorted_into_alerts_then_each_has_exactly_one() -> None:
+    sayings = {signature.name for signature in SIGNATURES if signature.klass.is_saying}
+    expected = Counter({signature.name: 1 for signature in SIGNATURES if signature.name not in sayings})
+    found: Counter[str] = Counter()
+    for alert in ALERTS:
+        for names in re.findall(r'kmodmon_kernel_report_timestamp_seconds\{signature=~?"([^"]*)"', alert.expr):
+            found.update(names.split("|"))
+    assert found == expected
+    assert set(panics()).isdisjoint(signatures(*ReportClass))
+
+
+def test_taint_flags_when_sorted_into_tiers_then_each_has_exactly_one() -> None:
+    tiers = [BY_NAME[f"KmodTaint{tier}"].expr for tier in ("Security", "Degraded", "Informational")]
+    listed = [name for expr in tiers for name in re.findall(r'flag=~"([^"]*)"', expr)[0].split("|")]
+    assert Counter(listed) == Counter([*(flag.label for flag in FLAGS), "bit_.+"])
+
+
+def test_hardening_settings_when_ordered_then_they_exist() -> None:
+    assert {*ORDERED, BPF} <= {setting.name for setting in HARDENING}
+
+
+@pytest.mark.parametrize("name", RULE_FILES)
+def test_files_when_linted_then_promtool_finds_nothing(name: str) -> None:
+    promtool("check", "rules", "--lint=all", "--lint-fatal", ROOT / "grafana/alerts" / name)
+
+
+def test_groups_when_written_then_every_alert_is_in_one_file() -> None:
+    assert (*HOST_GROUPS, *FLEET_GROUPS) == GROUPS
+    texts = [(ROOT / "grafana/alerts" / name).read_text() for name in RULE_FILES]
+    listed = re.findall(r"- alert: (\w+)", "".join(texts))
+    assert sorted(listed) == sorted(BY_NAME)
