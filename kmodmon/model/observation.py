@@ -7,11 +7,15 @@ from typing import TypeAlias
 from kmodmon.kernel.efivar import SecureBoot
 from kmodmon.kernel.livepatch import Livepatch
 from kmodmon.kernel.lockdown import Lockdown
+from kmodmon.model.files import ModuleFilesRead
 from kmodmon.model.inventory import Module
 from kmodmon.model.kernel import Kernel
+from kmodmon.model.modprobe import ModprobeConfig
 from kmodmon.model.outcome import Outcome
 from kmodmon.model.parameters import ParameterTable
 from kmodmon.model.posture import Switches
+from kmodmon.model.rules import RulesFileRead
+from kmodmon.model.touched import FilesTouched
 from kmodmon.model.units import Instant
 from kmodmon.model.witness import TraceHeard, UeventsHeard
 
@@ -89,6 +93,13 @@ class ParametersRead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModprobeRead:
+    """The modprobe.d files that count."""
+
+    config: ModprobeConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogRead:
     """Records of /dev/kmsg as read() gave them, in order. None at all: the log could be opened, and had no more."""
 
@@ -113,6 +124,10 @@ Observation: TypeAlias = (
     | CountersRead
     | LivepatchesRead
     | ParametersRead
+    | ModuleFilesRead
+    | ModprobeRead
+    | RulesFileRead
+    | FilesTouched
     | LogRead
     | TraceHeard
     | UeventsHeard

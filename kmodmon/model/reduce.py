@@ -4,6 +4,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from kmodmon.model.event import Event
+from kmodmon.model.files import ModuleFilesRead, files_seen, files_unavailable
 from kmodmon.model.life import Scene
 from kmodmon.model.lifecycle import Told, modules_read, settled, trace_heard, uevents_heard, witness_lost
 from kmodmon.model.observation import (
@@ -13,6 +14,7 @@ from kmodmon.model.observation import (
     LivepatchesRead,
     LockdownRead,
     LogRead,
+    ModprobeRead,
     ModulesRead,
     Observation,
     ParametersRead,
@@ -25,9 +27,11 @@ from kmodmon.model.observation import (
 from kmodmon.model.outcome import Absent, Read
 from kmodmon.model.parameters import ParameterTable, parameters_changed
 from kmodmon.model.posture import Posture, posture_changed
+from kmodmon.model.rules import RulesFileRead
 from kmodmon.model.source import NOT_READ_YET, SourceState, source_seen
 from kmodmon.model.state import State
 from kmodmon.model.taint import taint_read
+from kmodmon.model.touched import FilesTouched, touched_events
 from kmodmon.model.units import Instant
 from kmodmon.model.witness import TraceHeard, UeventsHeard
 
@@ -44,6 +48,8 @@ def reduce(state: State, seen: Seen) -> Reduced:
             return state, transitions + told + events
         case Absent() if seen.source == "modules":
             return replace(state, inventory=replace(state.inventory, support=False)), transitions
+        case _ if seen.source == "files":
+            return replace(state, files=files_unavailable(state.files)), transitions
         case _ if seen.source in _WITNESSES:
             state, told = _told(state, witness_lost(state.inventory, state.lifecycle, seen.source, _scene(state, seen)))
             return state, transitions + told
@@ -98,14 +104,18 @@ def _observation(state: State, seen: Observation, at: Instant) -> Reduced:
             return replace(state, inventory=replace(state.inventory, builtin=names)), ()
         case ParametersRead(table=table):
             return _parameters(state, table, at)
+        case ModuleFilesRead():
+            return _files(state, seen, at)
+        case ModprobeRead(config=config):
+            return (state if config == state.modprobe else replace(state, modprobe=config)), ()
+        case FilesTouched():
+            return state, touched_events(seen, at)
         case KernelRead(kernel=kernel):
             return _posture(replace(state, kernel=kernel), state.posture, at)
         case LockdownRead() | SwitchesRead() | SecureBootRead() | CountersRead() | LivepatchesRead():
             return _posture(state, _posture_part(state.posture, seen), at)
-        case ModulesRead() | TraceHeard() | UeventsHeard() | Tick():
-            return state, ()  # these tell of lives
-        case LogRead():
-            return state, ()  # the pipeline hears the log, and what waits for silence
+        case ModulesRead() | TraceHeard() | UeventsHeard() | Tick() | LogRead() | RulesFileRead():
+            return state, ()  # they tell of lives; or the pipeline hears the log, and judges by the rules
 
 
 def _parameters(state: State, table: ParameterTable, at: Instant) -> Reduced:
@@ -113,6 +123,12 @@ def _parameters(state: State, table: ParameterTable, at: Instant) -> Reduced:
         return state, ()
     events = parameters_changed(state.parameters.parameters, table.parameters, at)
     return replace(state, parameters=table), events
+
+
+def _files(state: State, seen: ModuleFilesRead, at: Instant) -> Reduced:
+    boot_time = None if state.kernel is None else state.kernel.boot_time
+    files, events = files_seen(state.files, seen, state.inventory, boot_time, at)
+    return (state if files is state.files else replace(state, files=files)), events
 
 
 def _posture_part(

@@ -7,14 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from kmodmon.model.baseline import NO_BASELINE, BaselineState
+from kmodmon.model.files import UNREAD_FILES, FilesState
+from kmodmon.model.findings import NO_FINDINGS, Findings
 from kmodmon.model.inventory import EMPTY_INVENTORY, Inventory
 from kmodmon.model.kernel import Kernel
 from kmodmon.model.life import NO_LIFECYCLE, Lifecycle
 from kmodmon.model.log import NO_LOG, Hearing, LogAccount
+from kmodmon.model.modprobe import UNREAD_MODPROBE, ModprobeConfig
 from kmodmon.model.own import NOTHING_OWN, Own
 from kmodmon.model.parameters import UNREAD_PARAMETERS, ParameterTable
 from kmodmon.model.posture import UNREAD_POSTURE, Posture
 from kmodmon.model.recent import NO_STAMPS, Stamps
+from kmodmon.model.rules import NO_POLICY, PolicyState
 from kmodmon.model.source import SourceState
 from kmodmon.model.taint import UNREAD_TAINT, TaintState
 from kmodmon.model.tally import NO_COUNTS, Counts
@@ -35,6 +40,11 @@ class State:
     kernel: Kernel | None = None
     posture: Posture = UNREAD_POSTURE
     parameters: ParameterTable = UNREAD_PARAMETERS
+    files: FilesState = UNREAD_FILES
+    modprobe: ModprobeConfig = UNREAD_MODPROBE
+    policy: PolicyState = NO_POLICY
+    baseline: BaselineState = NO_BASELINE
+    findings: Findings = NO_FINDINGS
     log: LogAccount = NO_LOG
     hearing: Hearing | None = None
     own: Own = NOTHING_OWN

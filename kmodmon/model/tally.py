@@ -57,6 +57,11 @@ COUNTED: tuple[Counted, ...] = (
     ),
     Counted(counter="kmodmon_module_parameter_changes_total", types=frozenset({EventType.PARAMETER_CHANGED})),
     Counted(
+        counter="kmodmon_file_changes_total",
+        types=frozenset({EventType.FILE_CHANGED}),
+        labels=lambda event: (text_field(event, "tree"),),
+    ),
+    Counted(
         counter="kmodmon_kernel_reports_total",
         types=frozenset({EventType.KERNEL_REPORT}),
         labels=lambda event: (text_field(event, "signature"),),
