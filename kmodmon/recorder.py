@@ -125,9 +125,9 @@ class Recorder:
 
     def _copy_parameters(self, parameters: list[bytes]) -> None:
         reader = DeadlineReader(lambda path: self.root.read(path, limit=1 << 17), self.settings.read_timeout)
-        outcomes, _ = reader.read_all([self.root.sys(path) for path in parameters])
+        answers = reader.read_all([(path.split(b"/")[1], self.root.sys(path)) for path in parameters])
         for path in parameters:
-            match outcomes[self.root.sys(path)]:
+            match answers.outcomes.get(self.root.sys(path), Failed("not read", errno.ETIMEDOUT)):
                 case Read(raw):
                     name = safe_text(path.rsplit(b"/", 1)[1])
                     self._write(b"sys/" + path, _redacted(name, raw, self.settings.redact))

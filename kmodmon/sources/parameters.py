@@ -2,14 +2,15 @@
 
 Interface: kernel/params.c; modes as the modules declared them. Root-only ones (0400, 0600) need CAP_DAC_READ_SEARCH, a
 write-only one (0200) cannot be read by anybody, one without a getter says EPERM: all are kept, with the reason, and
-counted. A getter that hangs is given up after parameters.read_timeout and not asked again until its module is another
-one. Values are redacted by name before they leave this file, and bounded; a redacted value leaves a keyed digest, so
-that its change shows.
+counted. A getter that hangs is given up after parameters.read_timeout and not asked again for an hour, or until its
+module is another one; what shares its lock keeps its last value while it hangs. Values are redacted by name before
+they leave this file, and bounded; a redacted value leaves a keyed digest, so that its change shows.
 """
 
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
@@ -20,8 +21,11 @@ from kmodmon.model.outcome import Absent, Failed, Outcome, Read
 from kmodmon.model.parameters import Parameter, ParameterTable
 from kmodmon.root import Root
 from kmodmon.settings import Parameters as ParameterSettings
-from kmodmon.sources.deadline import DeadlineReader
+from kmodmon.sources.deadline import DeadlineReader, Task
 from kmodmon.sources.source import Look, PollSource, Surroundings
+
+_BUILTIN = b""  # the group of all built-in modules: they share one lock
+_GIVEN_UP_SECONDS = 3600.0
 
 
 class ParametersReader:
@@ -35,7 +39,7 @@ class ParametersReader:
         self._raw: dict[bytes, Outcome[bytes]] = {}
         self._parsed: dict[bytes, Parameter] = {}
         self._modes: dict[bytes, int | None] = {}
-        self._hung: dict[bytes, int] = {}  # path -> inode of the directory it hung in
+        self._hung: dict[bytes, tuple[int, float]] = {}  # path -> inode of the directory it hung in, and when
         self._seen = ParametersRead(table=ParameterTable())
 
     def __call__(self) -> Look:
@@ -47,11 +51,16 @@ class ParametersReader:
         if not isinstance(names, Read):
             return Look(outcome=names)
         listed = {name: tuple(self._listed(directory, name)) for name in names.value}
-        wanted = [path for paths in listed.values() for path in paths if not self._is_given_up(path)]
-        results, hung = self._reader.read_all(wanted)
-        for path in hung:
-            self._hung[path] = _inode(os.path.dirname(path))
-        return self._look({name: paths for name, paths in listed.items() if paths}, results)
+        answers = self._reader.read_all(tuple(self._tasks(listed)))
+        for path in answers.hung:
+            self._hung[path] = _inode(os.path.dirname(path)), time.monotonic()
+        return self._look({name: paths for name, paths in listed.items() if paths}, answers.outcomes)
+
+    def _tasks(self, listed: Mapping[bytes, tuple[bytes, ...]]) -> Iterator[Task]:
+        for name, paths in listed.items():
+            if paths:
+                loadable = self._root.exists(self._root.sys(b"module", name, b"initstate"))
+                yield from ((name if loadable else _BUILTIN, path) for path in paths if not self._is_given_up(path))
 
     def _listed(self, directory: bytes, name: bytes) -> Iterator[bytes]:
         below = b"/".join((directory, name, b"parameters"))
@@ -62,10 +71,10 @@ class ParametersReader:
                 return
 
     def _is_given_up(self, path: bytes) -> bool:
-        inode = self._hung.get(path)
-        if inode is None:
+        if path not in self._hung:
             return False
-        if inode == _inode(os.path.dirname(path)):
+        inode, when = self._hung[path]
+        if inode == _inode(os.path.dirname(path)) and time.monotonic() - when < _GIVEN_UP_SECONDS:
             return True
         del self._hung[path]
         return False
@@ -74,7 +83,7 @@ class ParametersReader:
         if results != self._raw or self._parsed.keys() != {path for paths in listed.values() for path in paths}:
             self._parsed = {path: self._parameter(path, results) for paths in listed.values() for path in paths}
             self._modes = {path: mode for path, mode in self._modes.items() if path in self._parsed}
-            self._raw = dict(results)
+            self._raw = {**self._raw, **results}
             self._seen = ParametersRead(table=self._table(listed))
         return Look(outcome=Read(self._seen), unreadable=self._seen.table.unreadable)
 
@@ -96,9 +105,9 @@ class ParametersReader:
         )
 
     def _parameter(self, path: bytes, results: Mapping[bytes, Outcome[bytes]]) -> Parameter:
-        outcome = results.get(path, Failed("no answer at an earlier look; not asked again"))
+        outcome = results.get(path)
         before = self._parsed.get(path)
-        if before is not None and self._raw.get(path) == outcome:
+        if before is not None and (outcome is None or self._raw.get(path) == outcome):
             return before
         if path not in self._modes:
             self._modes[path] = self._root.mode(path)
@@ -108,6 +117,8 @@ class ParametersReader:
                 return self._readable(path, raw, mode)
             case Absent(why) | Failed(why):
                 return Parameter(value=None, mode=mode, why=why)
+            case None:
+                return Parameter(value=None, mode=mode, why="not read: another parameter of the module hangs")
 
     def _readable(self, path: bytes, raw: bytes, mode: int | None) -> Parameter:
         value = parse_parameter(raw, self._settings.max_value_length)
