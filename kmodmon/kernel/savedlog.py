@@ -21,7 +21,7 @@ _SOFT_BREAK = re.compile(rb"^[^\n]{63,74}[^=\n]=\r?$", re.MULTILINE)
 _QUOTED_BYTE = re.compile(rb"=([0-9A-F]{2})")
 _QUOTED_WIDTH = range(65, 77)
 _OCTAL = re.compile(r"#0(11|12|15)")  # rsyslog's escapes of control bytes
-_WIDTH = range(56, 100)  # where mail programs wrap
+_WIDTH = range(24, 100)  # where mail programs wrap
 MAX_TEXT = 4096
 
 

@@ -12,10 +12,11 @@ nobody's, or a gap in time. Where records carry a caller (`T123`, `C0`), lines o
 import re
 from dataclasses import dataclass, field
 
+from kmodmon.kernel.text import bounded
 from kmodmon.model.logline import LogLine
 from kmodmon.model.report import ReportClass
 from kmodmon.signatures.body import Kind, kind_of, parse_task
-from kmodmon.signatures.draft import MAX_LINES, Draft
+from kmodmon.signatures.draft import MAX_LINES, MAX_TEXT, Draft
 from kmodmon.signatures.signature import Match, Signature, Stage
 from kmodmon.signatures.table import match
 
@@ -26,6 +27,9 @@ MAX_BANNER = 40  # lines between the lines of one banner: an interrupted printk,
 GAP_USEC = 5_000_000
 LONG_GAP_USEC = 30_000_000  # stalls dump the stacks of other CPUs with pauses, slow consoles stretch them
 REBOOT_USEC = 60_000_000  # printk's clock went back: another boot's log
+
+_RUN = " " * 24
+_BLANKS = re.compile(" {24,}")
 
 _FAULTS = frozenset(
     {
@@ -124,6 +128,9 @@ class Work:
 
     def _banner(self, line: LogLine, text: str, found: Match) -> None:
         stage = found.signature.stage
+        if self._is_echo(text):
+            self.open[-1].add_line(line, text, self.count)
+            return
         draft = self._panicking(line, found) if stage is Stage.PANIC else self._continued(line, found)
         if draft is None:
             self._begin(line, text, found)
@@ -131,6 +138,11 @@ class Work:
             _join(draft, line, text, found, self.count)
             self._to_front(draft)
         self.panicked = self.panicked or stage is Stage.PANIC
+
+    def _is_echo(self, text: str) -> bool:
+        # Two consoles on one line print every line twice.
+        newest = self.open[-1] if self.open else None
+        return newest is not None and self.count - newest.at <= 1 and newest.evidence[-1:] == [bounded(text, MAX_TEXT)]
 
     def _begin(self, line: LogLine, text: str, found: Match) -> None:
         signature = found.signature
@@ -180,6 +192,8 @@ class Work:
     # Bodies.
 
     def _body(self, line: LogLine, text: str) -> None:
+        if _RUN in text:
+            text = _BLANKS.sub(_RUN, text)  # the expressions of bodies are quadratic in runs of blanks
         draft = self._owner(line, text)
         if draft is None:
             if text[:1] in "-=8<":

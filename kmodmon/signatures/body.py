@@ -48,7 +48,7 @@ _RELEASE = re.compile(r"\b(?P<release>\d+\.\d+(?:\.\d+)?[\w.+~-]*)")
 _MODULES = re.compile(r"(?:Modules linked in:|last sysfs file:)")
 _UNLOADED = re.compile(r"\[last unloaded: (?P<name>[\w-]+)")
 _MODULE = re.compile(r"(?P<name>[\w-]+)(?:\((?P<flags>[A-Za-z+?-]*)\))?$")
-_MODULE_LIST = re.compile(r"(?:\s*[\w-]+(?:\([A-Za-z+?-]*\))?)+(?:\s*\[last unloaded.*)?\s*$")
+_MODULE_LIST = re.compile(r"(?:\s*+[\w-]++(?:\([A-Za-z+?-]*\))?)++(?:\s*\[last unloaded.*)?\s*$")
 _TRACE = re.compile(
     r"(?:\([^)]*\))?\s*(?:Call [Tt]race:|[Bb]acktrace:|Function entered at|Trace:|Stack ?[Tt]race:|Call Trace)"
 )

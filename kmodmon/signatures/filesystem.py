@@ -49,7 +49,7 @@ SIGNATURES: tuple[Signature, ...] = (
         "remount_read_only", "file system remounted read-only",
         ("emounting filesystem read-only", "has been set read-only", "emounting read-only", "forced readonly",
          "emergency read-only", "emergency read only"),
-        r"(?:[\w.+-]+(?:-fs)?:? ?(?:error |info |warning |critical )?(?:\((?:device )?[^)]*\))?:? ?(?:\w+: "
+        r"(?:[\w.+-]{1,40}(?:-fs)?:? ?(?:error |info |warning |critical )?(?:\((?:device )?[^)]*\))?:? ?(?:\w+: "
         r")?(?:error: )?(?:\w+:? ?:)?\s?)?"
         r"(?:[Rr]emounting filesystem read-only|Filesystem has been set read-only|[Rr]emounting read-only|forced "
         r"readonly|"

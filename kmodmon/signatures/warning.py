@@ -15,7 +15,7 @@ def warning_at(files: str) -> str:
     """Give the pattern of a WARN banner raised in source files that match `files`, in every wording."""
     return (
         rf"(?:<\d>)?WARNING: {_WHO}(?:\[.*?\] )?(?:at )?(?P<file>(?:[\w./+@~-]*/)?(?:{files})):(?P<line>\d+)"
-        rf"(?:[ /](?:at )?{FUNC})?"
+        rf"(?:[ /](?:at )?(?!at\b){FUNC})?"
     )
 
 
@@ -25,7 +25,7 @@ SIGNATURES: tuple[Signature, ...] = (
         title="WARNING at {file}",
         contains=("WARNING: ",),
         pattern=rf"(?:<\d>)?WARNING: (?:CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) )?(?:\[.*?\] )?(?:at )?{PLACE}(?:[ "
-        rf"/](?:at )?{FUNC})?",
+        rf"/](?:at )?(?!at\b){FUNC})?",
         help="WARN(): something that developers hold to be impossible has happened; the kernel went on.",
         advice=_ADVICE,
         origin="kernel/panic.c __warn()",

@@ -1,0 +1,94 @@
+"""The same report in every format that people save and send logs in is the same report."""
+
+import json
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import pytest
+
+from kmodmon.kernel.savedlog import SavedLine, read_saved_log
+from kmodmon.model.report import KernelReport
+from kmodmon.signatures.offline import explain_log
+from tests.signatures.casefile import CASES, read_case
+
+RECORDED = [path for path in CASES if path.stem.startswith("vm-") and len(path.read_bytes()) < 9000]
+Render: TypeAlias = Callable[[Sequence[SavedLine]], str]
+
+
+def _stamp(line: SavedLine) -> str:
+    usec = line.printk_usec or 0
+    return f"[{usec // 1_000_000:5d}.{usec % 1_000_000:06d}]"
+
+
+def _each(form: str) -> Render:
+    def render(lines: Sequence[SavedLine]) -> str:
+        return "".join(form.format(stamp=_stamp(line), level=line.level or 4, text=line.text) + "\n" for line in lines)
+
+    return render
+
+
+def _journal_json(lines: Sequence[SavedLine]) -> str:
+    records = [
+        {"_TRANSPORT": "kernel", "MESSAGE": line.text, "__MONOTONIC_TIMESTAMP": str(line.printk_usec)} for line in lines
+    ]
+    return "\n".join(json.dumps(record) for record in records)
+
+
+def _dmesg_json(lines: Sequence[SavedLine]) -> str:
+    records = [{"pri": 4, "time": (line.printk_usec or 0) / 1e6, "msg": line.text} for line in lines]
+    return json.dumps({"dmesg": records}, indent=3)
+
+
+def _export(lines: Sequence[SavedLine]) -> str:
+    return "".join(
+        f"__CURSOR=s;i={line.number}\n__MONOTONIC_TIMESTAMP={line.printk_usec}\n_TRANSPORT=kernel\nMESSAGE={line.text}\n\n"
+        for line in lines
+    )
+
+
+def _wrapped_mail(lines: Sequence[SavedLine]) -> str:
+    out: list[str] = []
+    for line in lines:
+        whole = f"{_stamp(line)} {line.text}"
+        out += textwrap.wrap(whole, 76, break_long_words=False, break_on_hyphens=False, drop_whitespace=True) or [whole]
+    return "".join(f"> {line}\n" for line in out)
+
+
+FORMATS: dict[str, Render] = {
+    "dmesg": _each("{stamp} {text}"),
+    "dmesg-r": _each("<{level}>{stamp} {text}"),
+    "dmesg-t": _each("{text}"),
+    "dmesg-T": _each("[Mon Mar  4 09:12:01 2024] {text}"),
+    "dmesg-x": _each("kern  :warn  : {stamp} {text}"),
+    "caller": _each("{stamp}[  T123] {text}"),
+    "syslog": _each("Mar  4 09:12:01 server01 kernel: {stamp} {text}"),
+    "journal-short": _each("Mar 04 09:12:01 server01 kernel: {text}"),
+    "journal-iso": _each("2024-03-04T09:12:01+0100 server01 kernel: {text}"),
+    "rfc5424": _each("<4>1 2024-03-04T09:12:01.123456+01:00 server01 kernel - - - {stamp} {text}"),
+    "serial": _each("\x1b[0m{stamp} {text}\r"),
+    "quoted": _each("> {stamp} {text}"),
+    "wall": _each(" kernel:{stamp} {text}"),
+    "journal-json": _journal_json,
+    "dmesg-json": _dmesg_json,
+    "export": _export,
+    "wrapped-mail": _wrapped_mail,
+}
+
+
+def _told(report: KernelReport) -> tuple[object, ...]:
+    linked = tuple(sorted(module.name for module in report.linked))
+    return (report.klass, report.signature, report.title, report.module, report.module_reason, report.function, report.panic,
+            report.fingerprint, report.cpu, report.pid, report.comm, report.taint_letters, linked)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_recorded_report_when_saved_in_a_format_then_is_the_same(name: str) -> None:
+    assert len(RECORDED) >= 50
+    for path in RECORDED:
+        log = read_case(path).log
+        lines = [
+            line for line in read_saved_log(log) if line.text and not line.text.startswith((" SUBSYSTEM=", " DEVICE="))
+        ]
+        expected = [_told(report) for report in explain_log(log)]
+        assert [_told(report) for report in explain_log(FORMATS[name](lines).encode())] == expected, path.stem
