@@ -50,16 +50,18 @@ def capture_tree(of: Kernel, into: Path) -> None:
 
 def capture_case(of: Kernel, case: Case, into: Path) -> None:
     """Record one report, as NAME.kmsg (raw records) or as NAME.console (text)."""
-    with Guest.boot(of, *_OPTIONS, *case.options) as guest:
+    # Options of one case alone are not worth a saved state.
+    with Guest.boot(of, *_OPTIONS, *case.options, fast=not case.options) as guest:
+        guest.settle()
         guest.push([GUEST_FILES / "collect.py"], "/root")
         argv = ("python3", _COLLECT, "log", str(case.quiet), str(case.limit), case.script)
         running = guest.popen(*argv, timeout=case.limit + 30)
-        if case.panics:
-            _write_console(guest, case, into, running)
-            return
         if case.monitor is not None:
             time.sleep(2)  # the collector has to be reading; what comes cannot be repeated
             guest.monitor(case.monitor)
+        if case.panics:
+            _write_console(guest, case, into, running)
+            return
         result = running.wait()
         (into / f"{case.name}.kmsg").write_bytes(result.stdout)
         (into / f"{case.name}.output").write_bytes(result.stderr)

@@ -33,8 +33,8 @@ MODULES = "/opt/modules"
 """Where the test modules lie in a guest."""
 
 _BOOT_SECONDS = 180
-# Each takes some 200 MiB of disk.
-_MOST_SAVED = 16
+# Each takes some 160 MiB of disk.
+_MOST_SAVED = 12
 
 
 class GuestError(Exception):
@@ -228,6 +228,11 @@ class Guest:
         """Tell whether the guest still answers."""
         return self.machine.running and self._answers()
 
+    def settle(self) -> None:
+        """Wait until booting is over: nothing is being started, and udev loads no more drivers."""
+        self.run("systemctl", "is-system-running", "--wait", timeout=_BOOT_SECONDS, check=False)
+        self.run("udevadm", "settle", "--timeout=120", timeout=130)
+
     def await_end(self, timeout: float = 60) -> None:
         """Wait until the machine is gone by itself, as after a panic; raises GuestError if it stays."""
         deadline = time.monotonic() + timeout
@@ -275,9 +280,7 @@ class Guest:
         disks.make_overlays(saved)
         with cls(Machine(setup, disks.overlaid(saved)), setup) as guest:
             guest._wait_for_agent()
-            guest.run("systemctl", "is-system-running", "--wait", timeout=_BOOT_SECONDS, check=False)
-            # Drivers that udev is still loading would come and go in the middle of a test.
-            guest.run("udevadm", "settle", "--timeout=60", timeout=70)
+            guest.settle()
             guest.machine.save(saved / "state")
         (saved / "complete").touch()
         say(f"saved state of {setup.kernel.release} {' '.join(setup.options)}: {time.monotonic() - began:.1f} s")

@@ -97,6 +97,8 @@ def _fetch_newer(target: Path) -> None:
 @functools.cache
 def accelerator() -> str:
     """Give QEMU's -accel argument that serves here: ``kvm`` if it runs a stock kernel at speed, else emulation."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK) or Path("/sys/module/kvm_pvm").exists():
+        return _TCG
     answer = directory() / "accelerator"
     if not answer.exists():
         answer.write_text("kvm" if _kvm_serves() else _TCG)
@@ -104,8 +106,6 @@ def accelerator() -> str:
 
 
 def _kvm_serves() -> bool:
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK) or Path("/sys/module/kvm_pvm").exists():
-        return False
     stock = kernel("bookworm")
     command = (*qemu(), "-accel", "kvm", "-cpu", "host", "-m", "512", "-nodefaults", "-display", "none", "-no-reboot")
     try:

@@ -103,14 +103,19 @@ END
         echo 1 >/proc/sys/kernel/sysrq; for k in h w t m l; do echo $k >/proc/sysrq-trigger; done""",
     ),
     Case(name="nmi", script="sleep 6", quiet=7, monitor="nmi"),
-    # bank 4, corrected (VAL EN MISCV ADDRV), and one that was not
+    # CPU 0, bank 4: a corrected error of memory; then one that was not corrected
     Case(
         name="mce",
-        script="modprobe mce_inject 2>/dev/null; sleep 12",
+        script="echo 1 >/sys/devices/system/machinecheck/machinecheck0/check_interval; sleep 14",
         quiet=16,
         monitor="mce 0 4 0x9c00000000010090 0x0 0x1234000 0x8c",
     ),
-    Case(name="mce_deferred", script="sleep 12", quiet=16, monitor="mce 1 4 0xbc00000000010090 0x5 0x1234000 0x8c"),
+    Case(
+        name="mce_panic",
+        script="sleep 12",
+        monitor="mce 0 4 0xbe00000000010090 0x5 0x1234000 0x8c",
+        panics=True,
+    ),
 )
 
 _STALLS = (
