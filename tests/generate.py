@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from kmodmon.alerts import FLEET_GROUPS, GROUPS, HOST_GROUPS
+from kmodmon.alerts import ALERTS, FLEET_GROUPS, GROUPS, HOST_GROUPS
+from kmodmon.alerts.alertmanager import example
 from kmodmon.alerts.rules import FLEET_RULES, HOST_RULES, rule_file
 from kmodmon.alerts.runbook import runbook
 from kmodmon.cli import VERBS
@@ -40,6 +41,7 @@ def commands_table() -> str:
 
 FILES: Mapping[str, Callable[[], str]] = {
     "grafana/METRICS.md": lambda: reference(METRICS),
+    "grafana/alertmanager.yml": lambda: example(ALERTS),
     "grafana/RUNBOOK.md": lambda: runbook(GROUPS),
     "grafana/alerts/kmodmon.rules.yml": lambda: rule_file(HOST_GROUPS, "kmodmon.rules.yml", HOST_RULES),
     "grafana/alerts/kmodmon.fleet.rules.yml": lambda: rule_file(FLEET_GROUPS, "kmodmon.fleet.rules.yml", FLEET_RULES),
