@@ -32,12 +32,15 @@ class _Context:
 
 def answer(request: Request) -> Iterator[Answer]:
     """One answer for each module, then for each file, in their order, then the closing one; raises FileError."""
-    host = HostTree(Path(request.rootfs))
+    host = HostTree(
+        Path(request.rootfs), None if request.modules_directory is None else Path(request.modules_directory)
+    )
     tree = module_tree(host, request.release)
     known, problems = _known_kernel(request)
     places = TrustRequest(
         release=request.release,
         sysfs=request.sysfs,
+        efivars=request.efivars,
         certificates=request.certificates,
         revoked=request.revoked,
         known=known,

@@ -18,6 +18,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 
 from kmodmon.examiner.kernel_image import find_image, image_stamp, read_kernel_image
@@ -119,6 +120,7 @@ class TrustRequest:
 
     release: str
     sysfs: str
+    efivars: str | None = None  # None: where sysfs has it
     certificates: tuple[str, ...] = ()
     revoked: tuple[str, ...] = ()
     known: KernelFacts | None = None
@@ -162,7 +164,7 @@ def gather_trust(host: HostTree, request: TrustRequest) -> Trust:
     built = host.read_if_there(f"/lib/modules/{request.release}/build/certs/signing_key.x509", _FILE_LIMIT)
     if built is not None:
         found.hold(_any_form(built), Keyring.BUILD, f"/lib/modules/{request.release}/build/certs/signing_key.x509")
-    _firmware(HostTree(host.rootfs), request.sysfs, found)
+    _firmware(request, found)
     for directory in request.certificates:
         for source, raw in _directory(host, directory):
             found.hold(raw, Keyring.CONFIGURED, source)
@@ -208,20 +210,19 @@ def _kernel(host: HostTree, request: TrustRequest, found: _Gathered) -> KernelFa
     return facts
 
 
-def _firmware(host: HostTree, sysfs: str, found: _Gathered) -> None:
-    """sysfs is given as we see it, not as the host does."""
-    direct = HostTree(type(host.rootfs)(sysfs))
+def _firmware(request: TrustRequest, found: _Gathered) -> None:
+    """EFI variables; sysfs is given as we see it, not as the host does."""
     for name, keyring in _TRUSTED_VARIABLES:
-        lists = _variable(direct, name, found)
+        lists = _variable(request, name, found)
         found.hold(lists.certificates, keyring, f"EFI variable {name.partition('-')[0]}")
     for name in _REVOKED_VARIABLES:
-        found.revoke(_variable(direct, name, found), f"EFI variable {name.partition('-')[0]}")
+        found.revoke(_variable(request, name, found), f"EFI variable {name.partition('-')[0]}")
 
 
-def _variable(sysfs: HostTree, name: str, found: _Gathered) -> SignatureLists:
+def _variable(request: TrustRequest, name: str, found: _Gathered) -> SignatureLists:
     short = name.partition("-")[0]
-    table = sysfs.read_if_there(f"{_MOK_TABLE}/{short}", _FILE_LIMIT)
-    raw = sysfs.read_if_there(f"firmware/efi/efivars/{name}", _FILE_LIMIT)
+    table = _direct(f"{request.sysfs}/{_MOK_TABLE}", short)
+    raw = _direct(request.efivars or f"{request.sysfs}/firmware/efi/efivars", name)
     try:
         if table is not None:
             return parse_signature_lists(table)
@@ -230,6 +231,10 @@ def _variable(sysfs: HostTree, name: str, found: _Gathered) -> SignatureLists:
     except ParseError as error:
         found.problems.append(f"EFI variable {short}: {error}")
         return SignatureLists()
+
+
+def _direct(directory: str, name: str) -> bytes | None:
+    return HostTree(Path(directory)).read_if_there(name, _FILE_LIMIT)
 
 
 def _directory(host: HostTree, directory: str) -> Iterable[tuple[str, tuple[bytes, ...]]]:

@@ -18,6 +18,7 @@ from kmodmon.kernel.builtin_certificates import OVERLAP, CertificateList, Role, 
 from kmodmon.kernel.elf import ElfFile, Section, parse_elf, section_bytes
 from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.ksymtab import Export, kernel_exports
+from kmodmon.kernel.loader_elf import PROBES
 from kmodmon.kernel.note import build_id
 from kmodmon.kernel.text import safe_text
 from kmodmon.kernel.x509 import Certificate
@@ -38,6 +39,7 @@ class KernelImage:
     revoked: tuple[Certificate, ...] = ()
     build_id: str | None = None
     vermagic: str | None = None
+    rules: frozenset[str] = frozenset()  # what its module loader checks and says (kernel.loader_elf.PROBES)
     exports: tuple[Export, ...] | None = None
 
 
@@ -76,6 +78,7 @@ def read_kernel_image(host: HostTree, path: str, release: str, *, exports: bool 
             revoked=tuple(one for found in scan.lists if found.role is Role.REVOKED for one in found.certificates),
             build_id=_build_id(elf, image),
             vermagic=scan.vermagic,
+            rules=frozenset(scan.rules),
             exports=_exports(elf, image) if exports else None,
         )
 
@@ -86,13 +89,14 @@ class _Scan:
     def __init__(self, release: bytes) -> None:
         self.lists: list[CertificateList] = []
         self.vermagic: str | None = None
+        self.rules: set[str] = set()
         self._pattern = re.compile(rb"\x00(" + re.escape(release) + rb" (?:" + _MAGIC_WORDS + rb" )*)\x00")
         self._kept = b""
         self._base = 0
 
     def start(self) -> None:
         """Forget everything: another stream begins."""
-        self.lists, self.vermagic, self._kept, self._base = [], None, b"", 0
+        self.lists, self.vermagic, self.rules, self._kept, self._base = [], None, set(), b"", 0
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes."""
@@ -109,6 +113,7 @@ class _Scan:
 
     def _look(self, *, last: bool) -> None:
         self.lists += find_lists(self._kept, self._base, last=last)
+        self.rules |= {name for name, text in PROBES.items() if name not in self.rules and text in self._kept}
         if self.vermagic is None and (found := self._pattern.search(self._kept)):
             self.vermagic = safe_text(found[1])
 

@@ -46,13 +46,16 @@ class WantedModule:
 class Request:
     """Modules to find and examine, or files to examine; paths of files are the host's.
 
-    `rootfs` and `sysfs` are where the process finds them. `kernel` and `trust` come from an earlier closing answer:
+    `rootfs` and `sysfs` are where the process finds them; `modules_directory` and `efivars` too, if they are elsewhere.
+    `kernel` and `trust` come from an earlier closing answer:
     what was learnt from the kernel image, and the certificates with which the known files were judged.
     """
 
     release: str
     rootfs: str = "/"
     sysfs: str = "/sys"
+    modules_directory: str | None = None  # what the host's /lib/modules is
+    efivars: str | None = None
     certificates: tuple[str, ...] = ()
     revoked: tuple[str, ...] = ()
     max_bytes: int = 512 << 20
@@ -68,6 +71,8 @@ class Request:
             "release": self.release,
             "rootfs": self.rootfs,
             "sysfs": self.sysfs,
+            "modules_directory": self.modules_directory,
+            "efivars": self.efivars,
             "certificates": list(self.certificates),
             "revoked": list(self.revoked),
             "max_bytes": self.max_bytes,
@@ -123,6 +128,8 @@ def parse_request(raw: bytes) -> Request:
         release=_text(document, "release"),
         rootfs=_text(document, "rootfs"),
         sysfs=_text(document, "sysfs"),
+        modules_directory=_maybe(document, "modules_directory"),
+        efivars=_maybe(document, "efivars"),
         certificates=texts_from_json(document.get("certificates"), "request.certificates"),
         revoked=texts_from_json(document.get("revoked"), "request.revoked"),
         max_bytes=_number(document, "max_bytes"),

@@ -13,6 +13,7 @@ from pathlib import Path
 from kmodmon.kernel.error import KmodmonError
 
 _MAX_LINKS = 40
+_MODULES = "/lib/modules"
 _CHUNK = 1 << 20
 
 
@@ -22,14 +23,14 @@ class FileError(KmodmonError):
 
 @dataclass(frozen=True, slots=True)
 class HostTree:
-    """A host's root file system mounted at `rootfs`."""
+    """A host's root file system mounted at `rootfs`, its module trees elsewhere if `modules` says so."""
 
     rootfs: Path
+    modules: Path | None = None  # what the host's /lib/modules is for us
 
     def real(self, path: str) -> str:
         """The host's path without symbolic links; parts that do not exist stay as they are. Raises FileError."""
-        pending = [part for part in path.split("/") if part not in {"", "."}][::-1]
-        done: list[str] = []
+        done, pending = self._start(path, [])
         links = 0
         while pending:
             part = pending.pop()
@@ -44,14 +45,35 @@ class HostTree:
             links += 1
             if links > _MAX_LINKS:
                 raise FileError(f"{path}: too many symbolic links")
-            if target.startswith("/"):
-                done = []
-            pending += [step for step in target.split("/") if step not in {"", "."}][::-1]
+            done, steps = self._start(target, done)
+            pending += steps
         return "/" + "/".join(done)
+
+    def _start(self, path: str, done: list[str]) -> tuple[list[str], list[str]]:
+        """What of a path needs no looking at, and the rest of its steps, the last one first."""
+        if path.startswith("/"):
+            done = []
+            inside = self._in_modules(path)
+            if inside is not None:
+                # links in the tree lead out of it by its real place: ../../../src is /usr/src on a merged /usr
+                merged = os.path.islink(os.path.join(self.rootfs, "lib"))
+                path, done = inside, ["usr", "lib", "modules"] if merged else ["lib", "modules"]
+        return done, [part for part in path.split("/") if part not in {"", "."}][::-1]
+
+    def _in_modules(self, path: str) -> str | None:
+        """The rest of a path below the module trees, if those are elsewhere; None for any other path."""
+        plain = path.removeprefix("/usr")
+        if self.modules is not None and (plain == _MODULES or plain.startswith(_MODULES + "/")):
+            return plain[len(_MODULES) + 1 :]
+        return None
 
     def outside(self, path: str) -> str:
         """Where the host's `path` is for us; links in it are not looked at."""
-        return os.path.join(self.rootfs, path.lstrip("/"))
+        path = "/" + path.lstrip("/")
+        inside = self._in_modules(path)
+        if self.modules is not None and inside is not None:
+            return os.path.join(self.modules, inside)
+        return os.path.join(self.rootfs, path[1:])
 
     def resolved(self, path: str) -> str:
         """Where the host's `path` is for us, its links followed inside the host. Raises FileError."""

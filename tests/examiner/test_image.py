@@ -178,6 +178,29 @@ def test_real_when_links_are_absolute_then_they_stay_inside_the_host(tmp_path: P
         tree.read("/lib/up.ko", 3)
 
 
+def test_real_when_the_module_trees_are_mounted_elsewhere_then_they_are_found_there(tmp_path: Path) -> None:
+    (tmp_path / "host/usr/lib/modules").mkdir(parents=True)
+    (tmp_path / "host/lib").symlink_to("usr/lib")
+    (tmp_path / "mounted/6.1").mkdir(parents=True)
+    (tmp_path / "mounted/6.1/x.ko").write_bytes(b"module")
+    (tmp_path / "mounted/6.1/y.ko").symlink_to("/usr/lib/modules/6.1/x.ko")
+    (tmp_path / "mounted/6.1/z.ko").symlink_to("../6.1/x.ko")
+    (tmp_path / "mounted/6.1/build").symlink_to("../../../src/headers")
+    (tmp_path / "host/usr/src/headers").mkdir(parents=True)
+    (tmp_path / "host/usr/src/headers/x").write_bytes(b"module")
+    tree = HostTree(tmp_path / "host", tmp_path / "mounted")
+    for path in (
+        "/lib/modules/6.1/x.ko",
+        "/usr/lib/modules/6.1/y.ko",
+        "/lib/modules/6.1/z.ko",
+        "/lib/modules/6.1/build/x",
+    ):
+        assert tree.read(path, 100) == b"module"
+    names = ("build", "x.ko", "y.ko", "z.ko")
+    assert list(tree.walk("/lib/modules")) == [f"/lib/modules/6.1/{name}" for name in names]
+    assert tree.names("/lib") == ("modules",)
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(["gzip", "xz", "zstd"]), st.integers(0, 400), st.integers(0, 255))
 def test_open_when_compressed_data_is_damaged_then_a_value_or_file_error(

@@ -1,0 +1,242 @@
+"""Gathers what preflight has to know of a kernel: its image, its headers, its module tree, and this host's posture.
+
+What is loaded and how the host is hardened come from a look at it (`State`), so nothing is read twice; the rest is in
+files. For a kernel that does not run yet, what it exports is taken from its image and Module.symvers, and every module
+of its tree is taken as loadable beforehand.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from kmodmon.examiner.certificates import KernelFacts, Trust, TrustRequest, gather_trust
+from kmodmon.examiner.examine import examine_file
+from kmodmon.examiner.image import Limits
+from kmodmon.examiner.kernel_image import KernelImage, find_image, read_kernel_image
+from kmodmon.examiner.linkable import Linkable, gather_symbols
+from kmodmon.examiner.loading import read_loading_facts
+from kmodmon.examiner.locate import ModuleTree, module_tree
+from kmodmon.examiner.modprobe import modprobe_rules
+from kmodmon.examiner.stock import StockModule, stock_module
+from kmodmon.examiner.tree import FileError, HostTree
+from kmodmon.kernel.error import ParseError
+from kmodmon.kernel.kconfig import Kconfig, parse_kconfig
+from kmodmon.kernel.loader_elf import NEWEST, LoaderRules
+from kmodmon.kernel.note import build_id
+from kmodmon.kernel.posture import SignatureEvidence, locked_down
+from kmodmon.kernel.text import safe_text
+from kmodmon.model.inventory import Module
+from kmodmon.model.loading import BuildChoices, Candidate, LoaderHost, LoaderPosture
+from kmodmon.model.outcome import Read
+from kmodmon.model.state import State
+from kmodmon.root import Root
+
+_CONFIG_LIMIT = 16 << 20
+_CAP_SYS_MODULE = 16
+_EVERYBODY = 4294967295  # size of the identity mapping in the initial user namespace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreflightRequest:
+    """Files as the user names them; `release` None: the running kernel. The rest as for `TrustRequest`."""
+
+    files: tuple[str, ...]
+    release: str | None = None
+    certificates: tuple[str, ...] = ()
+    revoked: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """Everything that `preflight()` takes, and what could not be read on the way."""
+
+    candidates: tuple[Candidate, ...]
+    host: LoaderHost
+    problems: tuple[str, ...] = ()
+
+
+def gather_preflight(root: Root, state: State, request: PreflightRequest) -> Gathered:
+    """Read files and kernel; raises FileError when the release is none, or the running one is not known."""
+    running = None if state.kernel is None else state.kernel.release
+    release = request.release or running
+    if release is None:
+        raise FileError("which kernel runs here is not known; name one with --kernel RELEASE")
+    tree = module_tree(HostTree(Path(os.fsdecode(root.rootfs)), Path(os.fsdecode(root.modules))), release)
+    image, problems = _image(tree)
+    stock = stock_module(tree)
+    trust = _trust(root, tree, request, image)
+    rules = _rules(image, stock)
+    own = HostTree(Path("/"))
+    candidates = tuple(
+        Candidate(
+            file=examine_file(own, path, trust=trust, limits=request.limits, origin=tree.origin(path)),
+            facts=read_loading_facts(own, path, rules or LoaderRules(), request.limits),
+        )
+        for path in map(os.path.abspath, request.files)
+    )
+    loaded = state.inventory.modules if release == running else {}
+    wanted = {symbol.name for one in candidates for symbol in one.facts.undefined}
+    linkable = gather_symbols(tree, Linkable(image=image, loaded=frozenset(loaded), wanted=frozenset(wanted),
+                                             running=release == running))  # fmt: skip
+    same = _same_image(root, image) if release == running else True
+    host = LoaderHost(
+        release=release,
+        running=release == running,
+        rules=rules,
+        same_image=same,
+        vermagic=_vermagic(image, stock),
+        build=_build(_config(tree, state, running=release == running), state),
+        posture=_posture(root, tree.host, state),
+        loaded=MappingProxyType({name: module.state.value for name, module in loaded.items()}),
+        proprietary=frozenset(name for name, module in loaded.items() if "P" in module.taint),
+        builtin=_builtin(root, loaded.values()) if release == running else frozenset(),
+        symbols=linkable.symbols,
+        notes=_notes(same=same, running=release == running),
+    )
+    texts = (*problems, *trust.problems, *tree.problems, *linkable.problems)
+    return Gathered(candidates=candidates, host=host, problems=tuple(dict.fromkeys(map(_shown, texts))))
+
+
+def _image(tree: ModuleTree) -> tuple[KernelImage | None, list[str]]:
+    path = find_image(tree.host, tree.release)
+    if path is None:
+        return None, []
+    try:
+        return read_kernel_image(tree.host, path, tree.release, exports=True), []
+    except FileError as error:
+        return None, [str(error)]
+
+
+def _trust(root: Root, tree: ModuleTree, request: PreflightRequest, image: KernelImage | None) -> Trust:
+    known = None
+    if image is not None:
+        known = KernelFacts(
+            path=image.path,
+            stamp=image.stamp,
+            trusted=tuple(one.raw for one in image.trusted),
+            revoked=tuple(one.raw for one in image.revoked),
+            build_id=image.build_id,
+            vermagic=image.vermagic,
+        )
+    places = TrustRequest(
+        release=tree.release,
+        sysfs=os.fsdecode(root.sysfs),
+        efivars=os.fsdecode(root.efivars),
+        certificates=request.certificates,
+        revoked=request.revoked,
+        known=known,
+    )
+    return gather_trust(tree.host, places)
+
+
+def _rules(image: KernelImage | None, stock: StockModule | None) -> LoaderRules | None:
+    if image is None and stock is None:
+        return None
+    return LoaderRules(
+        known=NEWEST if image is None else image.rules,
+        bits=64 if stock is None else stock.bits,
+        little_endian=stock is None or stock.little_endian,
+        machine=None if stock is None else stock.machine,
+        module_struct_bytes=None if stock is None else stock.module_struct_bytes,
+    )
+
+
+def _vermagic(image: KernelImage | None, stock: StockModule | None) -> str | None:
+    if image is not None and image.vermagic is not None:
+        return image.vermagic
+    return None if stock is None else stock.vermagic
+
+
+def _same_image(root: Root, image: KernelImage | None) -> bool:
+    """Whether the image is the kernel that runs, by build-id; what cannot be compared is taken as the same."""
+    outcome = root.read(root.sys(b"kernel", b"notes"))
+    if image is None or image.build_id is None or not isinstance(outcome, Read):
+        return True
+    try:
+        return build_id(outcome.value) in {image.build_id, None}
+    except ParseError:
+        return True
+
+
+def _config(tree: ModuleTree, state: State, *, running: bool) -> Kconfig | None:
+    if running and state.kernel is not None and state.kernel.config is not None:
+        return state.kernel.config
+    release, directory = tree.release, tree.directory
+    for path in (f"/boot/config-{release}", f"{directory}/config", f"{directory}/build/.config"):
+        raw = tree.host.read_if_there(path, _CONFIG_LIMIT)
+        if raw is not None:
+            try:
+                return parse_kconfig(raw)
+            except ParseError:
+                continue
+    return None
+
+
+def _build(config: Kconfig | None, state: State) -> BuildChoices:
+    if config is None:
+        seen = state.posture.switches is not None and state.posture.switches.sig_enforce is not None
+        return BuildChoices(module_sig=True if seen else None)
+    return BuildChoices(
+        module_sig=config.is_on("CONFIG_MODULE_SIG"),
+        modversions=config.is_on("CONFIG_MODVERSIONS"),
+        force_load=config.is_on("CONFIG_MODULE_FORCE_LOAD"),
+        allow_missing_namespaces=config.is_on("CONFIG_MODULE_ALLOW_MISSING_NAMESPACE_IMPORTS"),
+        livepatch=config.is_on("CONFIG_LIVEPATCH"),
+    )
+
+
+def _posture(root: Root, host: HostTree, state: State) -> LoaderPosture:
+    switches = state.posture.switches
+    command_line = None if state.kernel is None else state.kernel.cmdline
+    seen = SignatureEvidence(
+        lockdown=state.posture.lockdown,
+        lsm=state.posture.lsm,
+        cmdline=command_line,
+        config=None if state.kernel is None else state.kernel.config,
+    )
+    return LoaderPosture(
+        capable=_capable(root),
+        modules_disabled=None if switches is None else switches.modules_disabled,
+        sig_enforce=None if switches is None else switches.sig_enforce,
+        locked_down=locked_down(seen),
+        blacklist=() if command_line is None else command_line.module_blacklist,
+        modprobe=modprobe_rules(host, () if command_line is None else command_line.modprobe_blacklist),
+    )
+
+
+def _capable(root: Root) -> bool | None:
+    """Whether this process has CAP_SYS_MODULE, and in the user namespace in which the kernel asks for it."""
+    status, mapping = root.text(root.proc(b"self", b"status")), root.text(root.proc(b"self", b"uid_map"))
+    if status is None or mapping is None:
+        return None
+    line = next((line for line in status.splitlines() if line.startswith("CapEff:")), "")
+    try:
+        capable = bool(int(line.partition(":")[2], 16) >> _CAP_SYS_MODULE & 1)
+    except ValueError:
+        return None
+    return capable and mapping.split() == ["0", "0", str(_EVERYBODY)]
+
+
+def _builtin(root: Root, loaded: Iterable[Module]) -> frozenset[str]:
+    """Names that have a directory in /sys/module and are not loaded modules."""
+    outcome = root.directories(root.sys(b"module"))
+    names = {safe_text(name) for name in outcome.value} if isinstance(outcome, Read) else set()
+    return frozenset(names - {module.name for module in loaded})
+
+
+def _notes(*, same: bool, running: bool) -> tuple[str, ...]:
+    notes = []
+    if not same:
+        notes.append(
+            "the kernel image in /boot is another build than the kernel that runs: answers may be off until a reboot"
+        )
+    if not running:
+        notes.append("enforcement, lockdown and blacklists are those of the host as it is booted now")
+    return tuple(notes)
+
+
+def _shown(text: str) -> str:
+    return safe_text(text.encode("utf-8", "surrogateescape"))

@@ -1,0 +1,52 @@
+"""One module of a kernel's own tree, as a sample: what all its modules have in common tells about the kernel."""
+
+from dataclasses import dataclass
+
+from kmodmon.examiner.examine import read_contents
+from kmodmon.examiner.image import Limits, open_image
+from kmodmon.examiner.locate import ModuleTree
+from kmodmon.examiner.tree import FileError
+from kmodmon.kernel.elf import parse_elf
+from kmodmon.kernel.error import ParseError
+from kmodmon.kernel.module_name import THIS_MODULE, name_of_file
+from kmodmon.model.module_file import Origin
+
+_TRIES = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StockModule:
+    """What was seen in a module that came with the kernel; None: it did not say."""
+
+    bits: int
+    little_endian: bool
+    machine: int
+    module_struct_bytes: int | None
+    vermagic: str | None
+
+
+def stock_module(tree: ModuleTree) -> StockModule | None:
+    """Look into the first module of the tree's `kernel` directory that can be read; None when there is none."""
+    tries = 0
+    for path in tree.host.walk(f"{tree.directory}/kernel"):
+        if name_of_file(path) is None or tree.origin(path) is not Origin.KERNEL:
+            continue
+        tries += 1
+        if tries > _TRIES:
+            break
+        try:
+            with open_image(tree.host, path, Limits()) as image:
+                elf = parse_elf(image.read, image.size)
+                this = elf.find(THIS_MODULE)
+                info = read_contents(image).modinfo
+        except (FileError, ParseError):
+            continue
+        if info is not None and info.intree:
+            return StockModule(
+                bits=elf.header.bits,
+                little_endian=elf.header.little_endian,
+                machine=elf.header.machine,
+                module_struct_bytes=None if this is None else this.size,
+                vermagic=info.vermagic,
+            )
+    return None

@@ -1,0 +1,111 @@
+"""Would this module load on this kernel, and if not, why: decided as the kernel's own loader decides.
+
+Pure: it takes facts of files and of a kernel (model.loading), and gives verdicts. Files are taken in their order, as if
+each that loads had been loaded when the next is tried. What only init() knows is not answered.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+
+from kmodmon.model.loading import Candidate, KnownSymbol, LoaderHost
+from kmodmon.preflight.early import early_obstacles, forced
+from kmodmon.preflight.symbols import Linked, is_proprietary, link
+from kmodmon.preflight.verdict import Effects, Kind, Obstacle, Verdict, render_verdict
+
+__all__ = ["Effects", "Kind", "Obstacle", "Verdict", "preflight", "render_verdict"]
+
+_TAINT_FLAGS = (("staging", "C"), ("livepatch", "K"), ("test", "N"))
+_ORDER = "PFCOEKN"
+_UNVERIFIED = frozenset({"ENODATA", "ENOKEY", "ENOPKG"})
+
+
+def preflight(files: Sequence[Candidate], host: LoaderHost) -> tuple[Verdict, ...]:
+    """Judge each file, in order; a file that loads, or of which that cannot be told, is taken as loaded after it."""
+    verdicts: list[Verdict] = []
+    for number, candidate in enumerate(files):
+        if number and verdicts[-1].loads is not False:
+            host = _after(files[number - 1], host, verdicts[-1])
+        verdicts.append(_judge(candidate, host))
+    return tuple(verdicts)
+
+
+def _judge(candidate: Candidate, host: LoaderHost) -> Verdict:
+    facts = candidate.facts
+    obstacles = list(early_obstacles(candidate, host))
+    linked = Linked()
+    readable = candidate.file.stamp is not None and facts.elf_objection is None and facts.unreadable is None
+    if readable:
+        linked = link(candidate, host)
+        obstacles += linked.obstacles
+    effects = Effects()
+    if readable:
+        effects = Effects(taints=_taints(candidate, host, linked), notes=tuple(_notes(candidate, host, linked)))
+    name = facts.name or candidate.file.name
+    return Verdict(file=candidate.file, name=name, release=host.release, obstacles=tuple(obstacles), effects=effects)
+
+
+def _taints(candidate: Candidate, host: LoaderHost, linked: Linked) -> str:
+    """Letters that the module and with it the kernel would get; what is in doubt is left out."""
+    facts = candidate.facts
+    found = {letter for flag, letter in _TAINT_FLAGS if flag in facts.flags}
+    if is_proprietary(facts) or linked.inherited:
+        found.add("P")
+    if "intree" not in facts.flags:
+        found.add("O")
+    if candidate.file.signature.errno in _UNVERIFIED and host.build.module_sig is not False:
+        found.add("E")
+    if _forced_by(candidate, host):
+        found.add("F")
+    return "".join(letter for letter in _ORDER if letter in found)
+
+
+def _forced_by(candidate: Candidate, host: LoaderHost) -> str | None:
+    """Why the kernel would call the load a forced one, in its own words; None: it would not."""
+    facts = candidate.facts
+    if not forced(host):
+        return None
+    versioned = any(known.crc is not None for known in host.symbols.exported.values())
+    if versioned and not facts.has_versions and not facts.extended_versions:
+        return "module_layout"
+    return "bad vermagic" if facts.vermagic is None else None
+
+
+def _notes(candidate: Candidate, host: LoaderHost, linked: Linked) -> Iterator[str]:
+    facts = candidate.facts
+    if (reason := _forced_by(candidate, host)) is not None:
+        yield f"it has no version information: the kernel logs '{facts.name}: {reason}: kernel tainted.' (taint F)"
+    if linked.inherited:
+        yield f"it inherits the taint P of {', '.join(linked.inherited)}"
+    if candidate.file.compression is not None:
+        form = candidate.file.compression
+        yield f"it is compressed ({form}): insmod and modprobe unpack it, or leave that to the kernel"
+    for rule in host.posture.modprobe:
+        if rule.name == facts.name:
+            yield _modprobe_note(rule.kind, rule.source, refuses=rule.refuses)
+    if host.rules is None:
+        yield "the kernel's image could not be read: wording of its messages is that of the newest known kernel"
+    if host.symbols.complete is None:
+        yield "which symbols the kernel exports is not known"
+    yield from host.notes
+
+
+def _modprobe_note(kind: str, source: str, *, refuses: bool) -> str:
+    if kind == "blacklist":
+        return f"{source} blacklists it: hardware does not load it by itself; modprobe by name and insmod still do"
+    doing = "loads nothing" if refuses else "runs a command instead"
+    return f"{source} has an install line for it: modprobe {doing}; insmod is not bound by that"
+
+
+def _after(candidate: Candidate, host: LoaderHost, verdict: Verdict) -> LoaderHost:
+    """The host with this module loaded."""
+    facts = candidate.facts
+    name = verdict.name
+    owned = {symbol: KnownSymbol(name, *known[1:]) for symbol, known in facts.exports.items()}
+    proprietary = host.proprietary | {name} if "P" in verdict.effects.taints else host.proprietary
+    return replace(
+        host,
+        loaded=MappingProxyType({**host.loaded, name: "live"}),
+        proprietary=proprietary,
+        symbols=replace(host.symbols, exported=MappingProxyType({**host.symbols.exported, **owned})),
+    )

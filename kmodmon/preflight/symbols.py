@@ -1,0 +1,244 @@
+"""Linking, as `simplify_symbols()` and `resolve_symbol()` do it: symbol by symbol, in the order of the symbol table.
+
+The order matters: the first symbol taken from a proprietary module makes the module proprietary, so that GPL-only
+symbols after it are not found any more; one taken before makes the kernel refuse the proprietary one. The load ends
+with the errno of the *last* symbol that failed, after all were tried and logged.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from kmodmon.model.loading import Candidate, KnownSymbol, LoaderHost, LoadingFacts, Undefined
+from kmodmon.preflight.early import forced, knows
+from kmodmon.preflight.verdict import Kind, Obstacle
+
+# module_augment_kernel_taints(): proprietary whatever they say
+_OFFENDERS = frozenset({"driverloader", "lve"})
+_IGNORED = frozenset({"_GLOBAL_OFFSET_TABLE_"})
+_ERRNO_NUMBERS = {"ENOENT": -2, "EINVAL": -22, "ENOEXEC": -8}
+_SHOWN = 8
+
+
+@dataclass(slots=True)
+class _Linking:
+    """The loader's state while it goes through the symbols."""
+
+    proprietary: bool
+    uses_gpl_only: bool = False
+    inherited: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Failure:
+    symbol: str
+    kind: Kind
+    errno: str
+    why: str
+    remedy: str
+    log: tuple[str, ...] = ()
+    certain: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linked:
+    """Obstacles found, and the modules whose proprietary taint it would inherit."""
+
+    obstacles: tuple[Obstacle, ...] = ()
+    inherited: tuple[str, ...] = ()
+
+
+def is_proprietary(facts: LoadingFacts) -> bool:
+    """Whether the kernel keeps GPL-only symbols from it."""
+    return not facts.gpl_compatible or (facts.name or "") in _OFFENDERS
+
+
+def link(candidate: Candidate, host: LoaderHost) -> Linked:
+    """Resolve every symbol; gives one obstacle for each kind of failure, the first one with the errno of the load."""
+    facts = candidate.facts
+    obstacles = list(_imports(facts, host))
+    linking = _Linking(proprietary=is_proprietary(facts))
+    failures: list[_Failure] = []
+    if facts.common_symbols:
+        failures.append(_common(facts))
+    for wanted in facts.undefined:
+        failure = _resolve(wanted, facts, host, linking)
+        if failure is not None:
+            failures.append(failure)
+    obstacles += _summed(failures)
+    obstacles += _duplicates(facts, host)
+    obstacles += _built_in(facts, host)
+    return Linked(obstacles=tuple(obstacles), inherited=tuple(dict.fromkeys(linking.inherited)))
+
+
+def _imports(facts: LoadingFacts, host: LoaderHost) -> Iterator[Obstacle]:
+    wrong = next((name for name in facts.import_ns if name.startswith("module:")), None)
+    if wrong is not None and knows(host, "module namespaces"):
+        yield Obstacle(
+            kind=Kind.NAMESPACE, errno="EPERM", why=f"it imports {wrong}, which is given to modules by name only",
+            log=(f"{facts.name}: module tries to import module namespace: {wrong}",), remedy="Remove that import.",
+        )  # fmt: skip
+
+
+def _common(facts: LoadingFacts) -> _Failure:
+    return _Failure(
+        symbol="", kind=Kind.SYMBOL, errno="ENOEXEC", why="it has common symbols",
+        remedy="Compile it with -fno-common.", log=(f"{facts.name}: please compile with -fno-common",),
+    )  # fmt: skip
+
+
+def _resolve(wanted: Undefined, facts: LoadingFacts, host: LoaderHost, linking: _Linking) -> _Failure | None:
+    known = host.symbols.exported.get(wanted.name)
+    if known is None:
+        return None if wanted.weak or wanted.name in _IGNORED else _missing(wanted.name, facts, host)
+    if linking.proprietary and known.gpl_only:
+        return None if wanted.weak else _gpl_only(wanted.name, facts)
+    linking.uses_gpl_only = linking.uses_gpl_only or bool(known.gpl_only)
+    if known.owner in host.proprietary:
+        if linking.uses_gpl_only:
+            return None if wanted.weak else _mixed(wanted.name, known.owner, facts)
+        linking.proprietary = True
+        linking.inherited.append(known.owner)
+    return _version(wanted.name, known, facts, host) or _namespace(wanted.name, known, facts, host)
+
+
+def _unknown(name: str, facts: LoadingFacts, errno: str) -> str:
+    return f"{facts.name}: Unknown symbol {name} (err {_ERRNO_NUMBERS[errno]})"
+
+
+def _missing(name: str, facts: LoadingFacts, host: LoaderHost) -> _Failure:
+    owner = host.symbols.elsewhere.get(name)
+    log = (_unknown(name, facts, "ENOENT"),)
+    if owner is not None:
+        why = f"{name} is exported by {owner}, which is not loaded"
+        remedy = f"modprobe {owner} first; modprobe of this module does that by itself once depmod knows it."
+        return _Failure(symbol=name, kind=Kind.SYMBOL, errno="ENOENT", why=why, remedy=remedy, log=log)
+    if host.symbols.complete:
+        nothing = "nor by any module of its tree" if host.symbols.tree_known else "nor by a loaded module"
+        why = f"{name} is exported neither by the kernel {nothing}"
+        remedy = "Load the module that has it first, or rebuild this one: what it calls may not exist in this kernel."
+        return _Failure(symbol=name, kind=Kind.SYMBOL, errno="ENOENT", why=why, remedy=remedy, log=log)
+    why = f"whether this kernel exports {name} is not known"
+    remedy = "Install the kernel's headers or make its image in /boot readable, then ask again."
+    return _Failure(symbol=name, kind=Kind.SYMBOL, errno="ENOENT", why=why, remedy=remedy, log=log, certain=False)
+
+
+def _gpl_only(name: str, facts: LoadingFacts) -> _Failure:
+    return _Failure(
+        symbol=name, kind=Kind.GPL_ONLY, errno="ENOENT", log=(_unknown(name, facts, "ENOENT"),),
+        why=f"{name} is only for modules under the GPL, and this one's license is '{facts.license or 'unspecified'}'",
+        remedy="Its author has to do without the symbol or to license it compatibly; editing the license is no remedy.",
+    )  # fmt: skip
+
+
+def _mixed(name: str, owner: str, facts: LoadingFacts) -> _Failure:
+    line = f"{facts.name}: module using GPL-only symbols uses symbols {name} from proprietary module {owner}."
+    return _Failure(
+        symbol=name, kind=Kind.GPL_ONLY, errno="ENOENT", log=(line, _unknown(name, facts, "ENOENT")),
+        why=f"it uses GPL-only symbols, and {name} of the proprietary module {owner}",
+        remedy="The kernel lets no module use both.",
+    )  # fmt: skip
+
+
+def _version(name: str, known: KnownSymbol, facts: LoadingFacts, host: LoaderHost) -> _Failure | None:
+    if known.crc is None or (facts.extended_versions and name not in facts.versions):
+        return None
+    if not facts.has_versions and not facts.extended_versions:
+        if forced(host):
+            return None
+        why = f"it has no version for {name}, and this kernel was built without CONFIG_MODULE_FORCE_LOAD"
+        return _disagrees(name, facts, why, ())
+    crc = facts.versions.get(name)
+    if crc is None:
+        line = f"{facts.loader_name}: no symbol version for {name}"
+        return _disagrees(name, facts, f"it has no version for {name}", (line,))
+    if crc != known.crc:
+        line = f"{facts.loader_name}: disagrees about version of symbol {name}"
+        why = f"{name} is another version here (checksum {known.crc:#010x}, the file wants {crc:#010x})"
+        return _disagrees(name, facts, why, (line,))
+    return None
+
+
+def _disagrees(name: str, facts: LoadingFacts, why: str, log: tuple[str, ...]) -> _Failure:
+    remedy = "Rebuild it against the headers of this kernel and of the modules that it uses."
+    lines = (*log, _unknown(name, facts, "EINVAL"))
+    return _Failure(symbol=name, kind=Kind.MODVERSIONS, errno="EINVAL", why=why, remedy=remedy, log=lines)
+
+
+def _namespace(name: str, known: KnownSymbol, facts: LoadingFacts, host: LoaderHost) -> _Failure | None:
+    space = known.namespace
+    if not space or space in facts.import_ns or given_to(space, facts.name or ""):
+        return None
+    if host.build.allow_missing_namespaces:
+        return None
+    line = f"{facts.name}: module uses symbol ({name}) from namespace {space}, but does not import it."
+    return _Failure(
+        symbol=name, kind=Kind.NAMESPACE, errno="EINVAL", log=(line, _unknown(name, facts, "EINVAL")),
+        why=f"{name} is in namespace {space}, which it does not import",
+        remedy=f'Its source needs MODULE_IMPORT_NS("{space}").',
+        certain=host.build.allow_missing_namespaces is False,
+    )  # fmt: skip
+
+
+def given_to(namespace: str, module: str) -> bool:
+    """Whether a `module:a,b*` namespace (6.16 and later) is for this module: names, `-` as `_`, a `*` at the end."""
+    if not namespace.startswith("module:"):
+        return False
+    name = module.replace("-", "_")
+    for pattern in namespace.removeprefix("module:").split(","):
+        plain = pattern.replace("-", "_")
+        if name == plain or (plain.endswith("*") and name.startswith(plain[:-1])):
+            return True
+    return False
+
+
+def _summed(failures: list[_Failure]) -> list[Obstacle]:
+    """One obstacle for each kind, in order of first appearance; the first certain one answers for all of them."""
+    certain = [one for one in failures if one.certain]
+    final = certain[-1].errno if certain else ""
+    lines = tuple(line for one in failures if one.certain for line in one.log)
+    kinds = dict.fromkeys((one.kind, one.certain) for one in failures)
+    obstacles: list[Obstacle] = []
+    answered = False
+    for kind, sure in kinds:
+        group = [one for one in failures if (one.kind, one.certain) == (kind, sure)]
+        first = sure and not answered
+        answered = answered or first
+        obstacles.append(
+            Obstacle(
+                kind=kind,
+                certain=sure,
+                errno=final if first else group[-1].errno,
+                log=lines if first else tuple(line for one in group for line in one.log),
+                why="; ".join(one.why for one in group[:_SHOWN]) + _more(len(group) - _SHOWN),
+                remedy=" ".join(dict.fromkeys(one.remedy for one in group[:_SHOWN])),
+            )
+        )
+    return obstacles
+
+
+def _more(count: int) -> str:
+    return f"; and {count} more" if count > 0 else ""
+
+
+def _duplicates(facts: LoadingFacts, host: LoaderHost) -> Iterator[Obstacle]:
+    """`verify_exported_symbols()` in complete_formation()."""
+    for name in facts.exports:
+        known = host.symbols.exported.get(name)
+        if known is not None and known.owner != facts.name:
+            owner = known.owner or "kernel"
+            line = f"{facts.name}: exports duplicate symbol {name} (owned by {owner})"
+            yield Obstacle(
+                kind=Kind.DUPLICATE_SYMBOL, errno="ENOEXEC", log=(line,), why=f"it exports {name}, as {owner} does",
+                remedy=f"Only one of them can be loaded; unload {owner} if it is a module.",
+            )  # fmt: skip
+            return
+
+
+def _built_in(facts: LoadingFacts, host: LoaderHost) -> Iterator[Obstacle]:
+    """`mod_sysfs_init()`: the last thing that can go wrong before init runs."""
+    if facts.name in host.builtin:
+        yield Obstacle(
+            kind=Kind.BUILT_IN, errno="EINVAL", log=(f"{facts.name}: module is already loaded",),
+            why=f"{facts.name} is built into this kernel and has its directory in /sys/module",
+            remedy="Nothing needs to be loaded.",
+        )  # fmt: skip
