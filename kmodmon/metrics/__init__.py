@@ -1,11 +1,12 @@
 """Layer 2: what is exposed. One table a file; every file of this room is listed here, and nowhere else."""
 
-from kmodmon.metrics import files, log, modules, own, parameters, policy, posture, sources, taint
+from kmodmon.metrics import files, hidden, log, modules, own, parameters, policy, posture, sources, taint
 from kmodmon.metrics.metric import Metric
 
 METRICS: tuple[Metric, ...] = (
     *sources.METRICS,
     *modules.METRICS,
+    *hidden.METRICS,
     *files.METRICS,
     *taint.METRICS,
     *posture.METRICS,

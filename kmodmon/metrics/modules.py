@@ -133,6 +133,14 @@ METRICS: tuple[Metric, ...] = (
         samples=counted("kmodmon_module_unloads_total"),
     ),
     Metric(
+        name="kmodmon_module_transients_total",
+        kind=Kind.COUNTER,
+        help="Modules loaded and unloaded between two looks at the module list in this boot; counted as loads too.",
+        interface="tracefs module:module_load and module_free, module uevents",
+        of=("counts",),
+        samples=counted("kmodmon_module_transients_total"),
+    ),
+    Metric(
         name="kmodmon_module_load_timestamp_seconds",
         help="When a module was last loaded, kept for retention.recent even if it is gone.",
         labels=("module", "signature", "taints", "actor"),
@@ -141,6 +149,16 @@ METRICS: tuple[Metric, ...] = (
         bound="retention.max_series",
         of=("stamps",),
         samples=stamped("kmodmon_module_load_timestamp_seconds"),
+    ),
+    Metric(
+        name="kmodmon_module_unload_timestamp_seconds",
+        help="When a module was last unloaded, kept for retention.recent.",
+        labels=("module", "taints", "actor"),
+        interface="/proc/modules, module uevents, tracefs module:module_free",
+        absent="no unload within retention.recent",
+        bound="retention.max_series",
+        of=("stamps",),
+        samples=stamped("kmodmon_module_unload_timestamp_seconds"),
     ),
     Metric(
         name="kmodmon_module_load_failure_timestamp_seconds",

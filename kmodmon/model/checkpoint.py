@@ -6,6 +6,7 @@ They are written in the transaction of the events they belong to, so that after 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from kmodmon.model.hidden import hidden_from_json, hidden_to_json
 from kmodmon.model.log import account_from_json, account_to_json
 from kmodmon.model.posture import facts_from_json
 from kmodmon.model.recent import stamps_from_json, stamps_to_json
@@ -46,6 +47,12 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         part=lambda state: (state.lifecycle.trace_usec, state.lifecycle.hiding),
         save=lambda state: lifecycle_to_json(state.lifecycle),
         load=lambda state, saved: replace(state, lifecycle=lifecycle_from_json(state.lifecycle, saved)),
+    ),
+    Checkpoint(
+        section="hidden",
+        part=lambda state: state.hidden.findings,
+        save=lambda state: hidden_to_json(state.hidden),
+        load=lambda state, saved: replace(state, hidden=hidden_from_json(saved)),
     ),
     Checkpoint(
         section="builds",

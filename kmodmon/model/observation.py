@@ -7,6 +7,7 @@ from typing import TypeAlias
 from kmodmon.kernel.efivar import SecureBoot
 from kmodmon.kernel.livepatch import Livepatch
 from kmodmon.kernel.lockdown import Lockdown
+from kmodmon.model.crossview import CrossViewRead
 from kmodmon.model.files import ModuleFilesRead
 from kmodmon.model.inventory import Module
 from kmodmon.model.kernel import Kernel
@@ -131,6 +132,7 @@ Observation: TypeAlias = (
     | LogRead
     | TraceHeard
     | UeventsHeard
+    | CrossViewRead
     | Tick
 )
 

@@ -60,6 +60,25 @@ STAMPED: tuple[Stamped, ...] = (
         ),
     ),
     Stamped(
+        gauge="kmodmon_module_unload_timestamp_seconds",
+        types=frozenset({EventType.MODULE_UNLOADED}),
+        labels=lambda event: (
+            _module(event),
+            text_field(event, "taints", ""),
+            event.actor.name if event.actor is not None else "unknown",
+        ),
+    ),
+    Stamped(
+        gauge="kmodmon_module_hidden_timestamp_seconds",
+        types=frozenset({EventType.MODULE_HIDDEN}),
+        labels=lambda event: (_module(event), text_field(event, "confidence")),
+    ),
+    Stamped(
+        gauge="kmodmon_witness_contradiction_timestamp_seconds",
+        types=frozenset({EventType.WITNESS_CONTRADICTED}),
+        labels=lambda event: (_module(event), text_field(event, "kind")),
+    ),
+    Stamped(
         gauge="kmodmon_kernel_taint_set_timestamp_seconds",
         types=frozenset({EventType.TAINT_ADDED}),
         labels=lambda event: (text_field(event, "flag"), text_field(event, "cause")),

@@ -3,8 +3,10 @@
 from dataclasses import replace
 from types import MappingProxyType
 
+from kmodmon.model.crossview import CrossViewRead
 from kmodmon.model.event import Event
 from kmodmon.model.files import ModuleFilesRead, files_seen, files_unavailable
+from kmodmon.model.hidden import crossview_read
 from kmodmon.model.life import Scene
 from kmodmon.model.lifecycle import Told, modules_read, settled, trace_heard, uevents_heard, witness_lost
 from kmodmon.model.observation import (
@@ -69,6 +71,9 @@ def _lives(state: State, heard: Observation, seen: Seen) -> Reduced:
             return _told(state, trace_heard(inventory, life, heard, seen.lost, scene))
         case UeventsHeard():
             return _told(state, uevents_heard(inventory, life, heard, scene))
+        case CrossViewRead():
+            hidden, events = crossview_read(state.hidden, heard, inventory.loaded, life.hiding, seen.at)
+            return replace(state, hidden=hidden), events
         case Tick():
             return _told(state, settled(inventory, life, scene))
         case _:
@@ -114,7 +119,7 @@ def _observation(state: State, seen: Observation, at: Instant) -> Reduced:
             return _posture(replace(state, kernel=kernel), state.posture, at)
         case LockdownRead() | SwitchesRead() | SecureBootRead() | CountersRead() | LivepatchesRead():
             return _posture(state, _posture_part(state.posture, seen), at)
-        case ModulesRead() | TraceHeard() | UeventsHeard() | Tick() | LogRead() | RulesFileRead():
+        case ModulesRead() | TraceHeard() | UeventsHeard() | CrossViewRead() | Tick() | LogRead() | RulesFileRead():
             return state, ()  # they tell of lives; or the pipeline hears the log, and judges by the rules
 
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from kmodmon.model.baseline import NO_BASELINE, BaselineState
 from kmodmon.model.files import UNREAD_FILES, FilesState
 from kmodmon.model.findings import NO_FINDINGS, Findings
+from kmodmon.model.hidden import NOTHING_HIDDEN, Hidden
 from kmodmon.model.inventory import EMPTY_INVENTORY, Inventory
 from kmodmon.model.kernel import Kernel
 from kmodmon.model.life import NO_LIFECYCLE, Lifecycle
@@ -36,6 +37,7 @@ class State:
     sources: Mapping[str, SourceState] = field(default_factory=lambda: MappingProxyType({}))
     inventory: Inventory = EMPTY_INVENTORY
     lifecycle: Lifecycle = NO_LIFECYCLE
+    hidden: Hidden = NOTHING_HIDDEN
     taint: TaintState = UNREAD_TAINT
     kernel: Kernel | None = None
     posture: Posture = UNREAD_POSTURE

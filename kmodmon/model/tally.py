@@ -42,6 +42,11 @@ COUNTED: tuple[Counted, ...] = (
         types=frozenset({EventType.MODULE_LOAD_FAILED}),
         labels=lambda event: (text_field(event, "reason"),),
     ),
+    Counted(counter="kmodmon_module_transients_total", types=frozenset({EventType.MODULE_TRANSIENT})),
+    Counted(
+        counter="kmodmon_witness_contradictions_total",
+        types=frozenset({EventType.WITNESS_CONTRADICTED}),
+    ),
     Counted(counter="kmodmon_kernel_taint_cleared_total", types=frozenset({EventType.TAINT_CLEARED})),
     Counted(
         counter="kmodmon_posture_changes_total",

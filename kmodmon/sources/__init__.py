@@ -3,7 +3,7 @@
 Order matters: what explains is read before what it explains, so `kernel` comes first and `modules` before `taint`.
 """
 
-from kmodmon.sources import builtin, kernel, kmsg, modules, parameters, posture, taint, trace, uevent
+from kmodmon.sources import builtin, crossview, kernel, kmsg, modules, parameters, posture, taint, trace, uevent
 from kmodmon.sources.source import EventSource, PollSource
 
 POLLED: tuple[PollSource, ...] = (
@@ -13,5 +13,6 @@ POLLED: tuple[PollSource, ...] = (
     *posture.SOURCES,
     parameters.SOURCE,
     builtin.SOURCE,
+    crossview.SOURCE,
 )
 FOLLOWED: tuple[EventSource, ...] = (trace.SOURCE, uevent.SOURCE, kmsg.SOURCE)

@@ -1,0 +1,256 @@
+"""Every place that names modules, side by side: what one has and another denies is hidden.
+
+Interfaces: /proc/modules, /sys/module (world readable); /proc/kallsyms (world readable); tracefs
+available_filter_functions and dyn_ftrace_total_info, debugfs kprobes/list, /proc/vmallocinfo (root). Each may be absent
+or unreadable: the comparison is made with the rest, and what is missing is said.
+
+Facts the code below is written from:
+
+- No list is atomic, and a module that comes or goes is in some before others. The module list is read before and after
+  the other views, and what looks wrong is looked at again a second later.
+- A directory of /sys/module is a loaded module's if it has `initstate`; a listed module's directory counts without it.
+- st_nlink of /sys/module counts its sub-directories, listed or not.
+- kallsyms and the function list cost tens of milliseconds: they are read when anything cheap has changed (the list, the
+  directories, the loader's memory, ftrace's count of functions, which each load and unload of a traceable module
+  moves), and now and then even so.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from kmodmon.kernel.crossview import filter_function_modules, kallsyms_modules, kprobe_modules
+from kmodmon.kernel.error import ParseError
+from kmodmon.kernel.modules import ModuleLine, ModuleState, is_complete, merge_passes, parse_modules
+from kmodmon.kernel.sysmodule import sysfs_name
+from kmodmon.kernel.text import safe_text
+from kmodmon.kernel.vmallocinfo import parse_module_areas
+from kmodmon.model.crossview import CrossViewRead, Pass, View, strays_of, suspects
+from kmodmon.model.crossview import Look as ViewLook
+from kmodmon.model.outcome import Absent, Failed, Outcome, Read
+from kmodmon.root import Root, outcome_of
+from kmodmon.sources.source import Look, PollSource, Surroundings
+
+_CHUNK = 1 << 16
+_PAGE = os.sysconf("SC_PAGESIZE")
+_APART = 1.0  # seconds between the two passes
+_FULL_EVERY = 15  # looks after which the costly views are read though nothing has changed
+_LIST_PASSES = 5
+
+Listed = Mapping[str, ModuleLine]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Directories:
+    """/sys/module: directories of loaded modules by the modules' names, all directories as listed, and their count."""
+
+    modules: frozenset[str]
+    listing: frozenset[bytes]
+    counted: int
+
+
+class CrossViewReader:
+    """Compares the views. Runs in a worker thread: it reads megabytes, and waits between passes."""
+
+    def __init__(self, root: Root, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._root = root
+        self._sleep = sleep
+        self._costly: Mapping[View, ViewLook] = MappingProxyType({})
+        self._cheap: object = None
+        self._reused = 0
+
+    def __call__(self) -> Look:
+        """Make one pass, and another one if the first one shows a disagreement."""
+        first = self._pass(again=False)
+        if not isinstance(first, Read):
+            return Look(outcome=first)
+        if not suspects(first.value) and not first.value.uncounted:
+            return Look(outcome=Read(CrossViewRead(first=first.value)))
+        self._sleep(_APART)
+        second = self._pass(again=True)
+        if not isinstance(second, Read):
+            return Look(outcome=second)
+        return Look(outcome=Read(CrossViewRead(first=first.value, second=second.value)))
+
+    def _pass(self, *, again: bool) -> Outcome[Pass]:
+        before = self._list()
+        if not isinstance(before, Read):
+            return before
+        directories = self._directories(before.value)
+        if not isinstance(directories, Read):
+            return directories
+        areas = self._areas()
+        cheap = (frozenset(before.value), directories.value, areas, self._function_count())
+        costly = self._costly_views(cheap, again=again)
+        after = self._list()
+        if not isinstance(after, Read):
+            return after
+        return Read(self._compared(before.value, after.value, directories.value, areas, costly))
+
+    def _compared(
+        self,
+        before: Listed,
+        after: Listed,
+        directories: _Directories,
+        areas: tuple[int, ...] | None,
+        costly: Mapping[View, ViewLook],
+    ) -> Pass:
+        users = frozenset(user for line in after.values() for user in line.holders)
+        looks = {
+            View.SYSFS: ViewLook(names=directories.modules),
+            View.HOLDERS: ViewLook(names=users),
+            **costly,
+        }
+        named = frozenset[str]().union(*(look.names for look in looks.values() if look.names is not None))
+        unlistable = frozenset(name for name in named | after.keys() if self._is_unlistable(name, directories))
+        steady = areas is not None and before.keys() == after.keys()
+        strays = strays_of(areas or (), after.values(), _PAGE) if steady else None
+        return Pass(
+            listed=_states(before),
+            relisted=_states(after),
+            looks=MappingProxyType({**looks, View.MEMORY: _memory(areas, strays)}),
+            unlistable=unlistable,
+            uncounted=max(0, directories.counted - len(directories.listing)),
+            strays=strays,
+        )
+
+    # The cheap views
+
+    def _list(self) -> Outcome[Listed]:
+        path = self._root.proc(b"modules")
+        outcome = self._root.read(path)
+        if not isinstance(outcome, Read):
+            return outcome
+        file = parse_modules(outcome.value)
+        raw = outcome.value
+        for _ in range(0 if is_complete(raw) else _LIST_PASSES):
+            outcome = self._root.read(path)
+            if not isinstance(outcome, Read):
+                return outcome
+            merged = merge_passes(file, parse_modules(outcome.value))
+            if not merged.doubtful:
+                break
+            file = parse_modules(outcome.value)
+        return Read(MappingProxyType({line.name: line for line in file.lines}))
+
+    def _directories(self, listed: Listed) -> Outcome[_Directories]:
+        top = self._root.sys(b"module")
+        outcome = self._root.directories(top)
+        if not isinstance(outcome, Read):
+            return outcome
+        try:
+            counted = os.stat(top).st_nlink - 2
+        except OSError as error:
+            return outcome_of(error, top)
+        names = {_directory_of(name): name for name in listed}
+        modules = (
+            names.get(directory) or safe_text(directory)
+            for directory in outcome.value
+            if directory in names or self._root.exists(b"/".join((top, directory, b"initstate")))
+        )
+        return Read(_Directories(modules=frozenset(modules), listing=frozenset(outcome.value), counted=counted))
+
+    def _is_unlistable(self, name: str, directories: _Directories) -> bool:
+        directory = _directory_of(name)
+        if directory is None or directory in directories.listing:
+            return False
+        return self._root.exists(self._root.sys(b"module", directory, b"initstate"))
+
+    def _areas(self) -> tuple[int, ...] | None:
+        outcome = self._root.read(self._root.proc(b"vmallocinfo"))
+        if not isinstance(outcome, Read):
+            return None
+        return tuple(sorted(area.size for area in parse_module_areas((outcome.value,))))
+
+    def _function_count(self) -> bytes | None:
+        for place in self._tracing():
+            outcome = self._root.read(place + b"/dyn_ftrace_total_info")
+            if isinstance(outcome, Read):
+                return outcome.value
+        return None
+
+    # The costly ones
+
+    def _costly_views(self, cheap: object, *, again: bool) -> Mapping[View, ViewLook]:
+        self._reused += 1
+        if again or cheap != self._cheap or self._reused >= _FULL_EVERY:
+            self._costly = MappingProxyType(
+                {
+                    View.KALLSYMS: self._scan((self._root.kallsyms,), kallsyms_modules),
+                    View.FTRACE: self._scan(
+                        (place + b"/available_filter_functions" for place in self._tracing()), filter_function_modules
+                    ),
+                    View.KPROBES: self._scan((self._root.debugfs + b"/kprobes/list",), _kprobes),
+                }
+            )
+            self._cheap, self._reused = cheap, 0
+        return self._costly
+
+    def _tracing(self) -> tuple[bytes, ...]:
+        return self._root.tracefs, self._root.debugfs + b"/tracing"
+
+    def _scan(self, paths: Iterable[bytes], parse: Callable[[Iterable[bytes]], frozenset[str]]) -> ViewLook:
+        why = ""
+        for path in paths:
+            try:
+                return ViewLook(names=parse(self._chunks(path)))
+            except OSError as error:
+                match outcome_of(error, path):
+                    case Absent(reason) | Failed(reason):
+                        why = why or reason
+        return ViewLook(names=None, why=why)
+
+    def _chunks(self, path: bytes) -> Iterator[bytes]:
+        fd = self._root.open(path, os.O_RDONLY)
+        try:
+            while chunk := os.read(fd, _CHUNK):
+                yield chunk
+        finally:
+            os.close(fd)
+
+
+def _memory(areas: tuple[int, ...] | None, strays: tuple[int, ...] | None) -> ViewLook:
+    if areas is None:
+        return ViewLook(why="/proc/vmallocinfo could not be read")
+    if strays is None:
+        return ViewLook(why="the areas in /proc/vmallocinfo are not one a module, on this kernel or at this moment")
+    return ViewLook(names=frozenset())
+
+
+def _kprobes(chunks: Iterable[bytes]) -> frozenset[str]:
+    return kprobe_modules(b"".join(chunks))
+
+
+def _states(listed: Listed) -> Mapping[str, ModuleState]:
+    return MappingProxyType({name: line.state for name, line in listed.items()})
+
+
+def _directory_of(name: str) -> bytes | None:
+    try:
+        return sysfs_name(name)
+    except ParseError:
+        return None
+
+
+def _make(around: Surroundings) -> CrossViewReader:
+    return CrossViewReader(around.root)
+
+
+SOURCE = PollSource(
+    name="crossview",
+    make=_make,
+    every=lambda settings: settings.poll.crossview,
+    threaded=True,
+    interfaces=(
+        "/proc/modules",
+        "/sys/module",
+        "/proc/kallsyms",
+        "tracefs available_filter_functions",
+        "/sys/kernel/debug/kprobes/list",
+        "/proc/vmallocinfo",
+    ),
+    grant="CAP_DAC_READ_SEARCH, and CAP_SYSLOG, as in the packaged unit: without them only /proc/modules, /sys/module "
+    "and /proc/kallsyms are compared",
+)
