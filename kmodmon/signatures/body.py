@@ -40,7 +40,7 @@ _HUNG = re.compile(r"\s+(?:Tainted: |Not tainted )")
 _TASK_OLD = re.compile(
     r"(?:Process (?P<comm>.{0,24}?) \(pid: (?P<pid>\d+)|in_atomic\(\): .*?pid: (?P<pid2>\d+), name: (?P<comm2>.*)|"
     r"task:(?P<comm3>.{1,24}?)\s+state:\S+\s+stack:\s*\d+\s+pid:\s*(?P<pid3>\d+)|"
-    r"(?:Read|Write|Free|Access|Invalid|Double)\b.{0,60}? by task (?P<comm4>.{0,24}?)/(?P<pid4>\d+)|"
+    r"(?:Read|Write|Free|Access|Invalid|Double)\b.{0,60}? by task (?P<comm4>.{0,24})/(?P<pid4>\d+)\s*$|"
     r"TASK(?: =|:) [0-9a-fx]+\[(?P<pid5>\d+)\] '(?P<comm5>.*?)')"
 )
 _TAINT_NAMES = re.compile(r"Tainted: \[.\]=")

@@ -60,9 +60,10 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         name="kernel_fault", klass=_OOPS, severity=_CRITICAL,
         title="kernel fault",
-        contains=("Kernel Fault: Code=", "Bad Address (null pointer", "Kernel addressing fault", "): Kernel Fault"),
+        contains=("Kernel Fault: Code=", "Bad Address (null pointer", "Kernel addressing fault", "): Kernel Fault",
+                  " (code "),
         pattern=r"(?:Kernel Fault: Code=|Bad Address \(null pointer deref\?\)|Kernel addressing fault|"
-        r"\S.{0,20} \(pid \d+\): Kernel Fault)",
+        r"\S.{0,20} \(pid \d+\): (?:Kernel Fault|[A-Z][\w ]{3,60} \(code \d+\)))",
         help="Kernel code used an address that is not mapped or not allowed (parisc, powerpc wording).",
         advice=_REBOOT,
         origin="arch/parisc/kernel/traps.c parisc_terminate()",
@@ -209,8 +210,8 @@ SIGNATURES: tuple[Signature, ...] = (
         name="die", klass=_OOPS, severity=_CRITICAL, stage=Stage.DIE,
         title="{what}",
         contains=("[#",),
-        pattern=r"(?:\S.{0,20}\(\d+\): )?(?P<what>[A-Za-z#][A-Za-z0-9 ,.'()/#_-]{1,60}?)"
-        r"(?::? ?(?:sig: \d+|[0-9a-f]{2,16}(?: ilc:\d)?))?,?:? ?\[#\d+\]",
+        pattern=r"(?:(?P<task>\S.{0,20}\(\d+\): ))?(?P<what>[A-Za-z#][A-Za-z0-9 ,.'()/#_-]{1,60}?)"
+        r"(?:: [0-9a-f]{2,16}(?: ilc:\d)?,? ?\[#\d+\]|[,:] sig: \d+ \[#\d+\]| ?\[#\d+\]:|(?(task) \[#\d+\]|(?!)))",
         help="The processor raised an exception in kernel code and the task that ran it was killed.",
         advice=_REBOOT,
         origin="arch/*/kernel/traps.c die()",

@@ -12,6 +12,7 @@ from kmodmon.model.report import KernelReport
 from kmodmon.signatures.offline import explain_log
 from tests.signatures.casefile import CASES, read_case
 
+_DICTIONARY = (" SUBSYSTEM=", " DEVICE=")
 RECORDED = [path for path in CASES if path.stem.startswith("vm-") and len(path.read_bytes()) < 9000]
 Render: TypeAlias = Callable[[Sequence[SavedLine]], str]
 
@@ -42,7 +43,8 @@ def _dmesg_json(lines: Sequence[SavedLine]) -> str:
 
 def _export(lines: Sequence[SavedLine]) -> str:
     return "".join(
-        f"__CURSOR=s;i={line.number}\n__MONOTONIC_TIMESTAMP={line.printk_usec}\n_TRANSPORT=kernel\nMESSAGE={line.text}\n\n"
+        f"__CURSOR=s;i={line.number}\n__MONOTONIC_TIMESTAMP={line.printk_usec}\n"
+        f"_TRANSPORT=kernel\nMESSAGE={line.text}\n\n"
         for line in lines
     )
 
@@ -78,8 +80,8 @@ FORMATS: dict[str, Render] = {
 
 def _told(report: KernelReport) -> tuple[object, ...]:
     linked = tuple(sorted(module.name for module in report.linked))
-    return (report.klass, report.signature, report.title, report.module, report.module_reason, report.function, report.panic,
-            report.fingerprint, report.cpu, report.pid, report.comm, report.taint_letters, linked)  # fmt: skip
+    return (report.klass, report.signature, report.title, report.module, report.module_reason, report.function,
+            report.panic, report.fingerprint, report.cpu, report.pid, report.comm, report.taint_letters, linked)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FORMATS)
