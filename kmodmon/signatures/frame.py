@@ -28,7 +28,8 @@ _ARM = re.compile(
 )
 _ARM_FIRST = re.compile(rf"\s*(?:\[<[0-9a-f]+>\]\s+)?\(?{_SYM}(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?{_MOD}\)? from ")
 _DECODED = re.compile(
-    rf"\s*(?P<weak>\? )?{_SYM} \((?:[\w.+~-]*/)*[\w.+-]+\.(?:c|h|S|rs):\d+(?: \(discriminator \d+\))?[^)]*\)(?: (?P<module>[\w-]+))?\s*$"
+    rf"\s*(?P<weak>\? )?{_SYM} \((?:[\w.+~-]*/)*[\w.+-]+\.(?:c|h|S|rs):\d+(?: \(discriminator \d+\))?[^)]*\)"
+    r"(?: (?P<module>[\w-]+))?\s*$"
 )
 _INLINE = re.compile(r"\s*(?P<function>[A-Za-z_][\w.$]*) (?:\S+\.(?:c|h|S|rs):\d+ )?\[inline\]")
 

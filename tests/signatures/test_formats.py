@@ -81,7 +81,8 @@ FORMATS: dict[str, Render] = {
 def _told(report: KernelReport) -> tuple[object, ...]:
     linked = tuple(sorted(module.name for module in report.linked))
     return (report.klass, report.signature, report.title, report.module, report.module_reason, report.function,
-            report.panic, report.fingerprint, report.cpu, report.pid, report.comm, report.taint_letters, linked)  # fmt: skip
+            report.panic, report.fingerprint, report.cpu, report.pid, report.comm, report.taint_letters,
+            linked)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FORMATS)
