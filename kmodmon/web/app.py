@@ -101,7 +101,9 @@ class App:
 
     async def _deliver(self, request: Request, response: Response, send: "ASGISendCallable") -> None:
         length = sum(map(len, response.blocks))
-        headers = [(b"content-length", str(length).encode()), (b"date", self._now())]
+        # A 304 has no body, and a length would be taken for that of the body that the client has.
+        headers = [(b"content-length", str(length).encode())] if response.status != 304 else []
+        headers.append((b"date", self._now()))
         headers += _head(response, self._watch.current().config.headers)
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         left = 0 if request.method == "HEAD" else length

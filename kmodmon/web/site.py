@@ -13,6 +13,7 @@ from kmodmon.view.sources import sources_view
 from kmodmon.view.status import status_view
 from kmodmon.web.message import BadRequest, Request, Response, Route, json_response, text_response
 from kmodmon.web.negotiate import choose_format, gzip_wanted
+from kmodmon.web.page.serve import PageSite
 
 MAX_EVENTS = 1000
 
@@ -50,10 +51,12 @@ class Site:
     def __init__(self, host: Host, exposition: Exposition) -> None:
         self._host = host
         self._exposition = exposition
+        self._page = PageSite(host)
 
     def routes(self) -> tuple[Route, ...]:
         """Every path there is."""
         return (
+            *self._page.routes(),
             Route(path="/metrics", handler=self.metrics),
             Route(path="/-/healthy", handler=self.healthy),
             Route(path="/-/ready", handler=self.ready),

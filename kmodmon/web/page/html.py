@@ -1,0 +1,130 @@
+"""HTML that names and log lines cannot break out of: a plain str is escaped, and only what was made here is markup.
+
+Everything goes through :func:`element`, so nothing is escaped by hand and nothing can be forgotten; the type tells the
+two apart. Characters without a picture (controls, bidirectional overrides, halves of surrogates) should have become
+``\\xNN`` at the parser; what comes here all the same is shown as U+FFFD.
+"""
+
+import html
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+Attribute: TypeAlias = str | int | bool | None
+MOST_LINES = 12
+_NEEDS_CARE = re.compile("[^ -~]|[&<>\"']").search
+_VOID = frozenset({"input", "link", "meta"})
+
+
+class Markup(str):
+    """Text that is HTML already."""
+
+    __slots__ = ()
+
+
+NOTHING = Markup("")
+
+
+def escaped(text: str) -> Markup:
+    """`text` as HTML, also inside of a quoted attribute."""
+    if isinstance(text, Markup):
+        return text
+    if not _NEEDS_CARE(text):
+        return Markup(text)
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return Markup(html.escape(text))
+
+
+def joined(parts: Iterable[str], between: str = "") -> Markup:
+    """Several pieces as one."""
+    return Markup(escaped(between).join(map(escaped, parts)))
+
+
+def element(name: str, /, *content: str, **attributes: Attribute) -> Markup:
+    """`<name attributes>content</name>`. ``class_`` is class, ``data_key`` is data-key; None and False are left out."""
+    opening = f"<{name}{_attributes(attributes)}>" if attributes else f"<{name}>"
+    if name in _VOID:
+        return Markup(opening)
+    return Markup(f"{opening}{''.join(map(escaped, content))}</{name}>")
+
+
+def _attributes(attributes: dict[str, Attribute]) -> str:
+    out = []
+    for key, value in attributes.items():
+        if value is None or value is False:
+            continue
+        name = key.rstrip("_").replace("_", "-")
+        out.append(f" {name}" if value is True else f' {name}="{escaped(str(value))}"')
+    return "".join(out)
+
+
+def code(text: str) -> Markup:
+    """A name of the kernel's, isolated so that a right-to-left name does not turn what stands beside it around."""
+    return element("bdi", text, class_="k")
+
+
+def pill(text: str, tone: str) -> Markup:
+    """A short word with a colour; the word says it all, the colour only helps."""
+    return element("span", text, class_=f"pill {tone}")
+
+
+def listing(items: Iterable[str], **attributes: Attribute) -> Markup:
+    """An unordered list."""
+    return element("ul", *(element("li", item) for item in items), **attributes)
+
+
+def facts(pairs: Iterable[tuple[str, str]], **attributes: Attribute) -> Markup:
+    """Names with their values; a pair whose value is empty is left out."""
+    rows = (element("div", element("dt", name), element("dd", value)) for name, value in pairs if value)
+    return element("dl", *rows, **attributes)
+
+
+def disclosure(title: str, lines: Sequence[str], place: str, most: int = MOST_LINES) -> Markup:
+    """Lines of the kernel's or of the trace behind a summary; nothing for no lines. `place`: its id."""
+    if not lines:
+        return NOTHING
+    shown: list[str] = [element("code", line) for line in lines[:most]]
+    if lines[most:]:
+        shown.append(f"and {counted(len(lines) - most, 'more line')}")
+    return element("details", element("summary", title), listing(shown, class_="lines"), id=place)
+
+
+def advice(text: str) -> Markup:
+    """A sentence that quotes commands in backticks."""
+    return joined(element("code", part) if odd % 2 else part for odd, part in enumerate(text.split("`")))
+
+
+def moment(realtime_usec: int) -> Markup:
+    """A moment in UTC; the script turns it into the reader's own time."""
+    try:
+        at = datetime.fromtimestamp(realtime_usec / 1e6, UTC)
+    except (ValueError, OverflowError, OSError):  # a clock that was set to nonsense
+        return escaped(f"{realtime_usec} µs")
+    return element("time", f"{at:%Y-%m-%d %H:%M:%S}", datetime=f"{at:%Y-%m-%dT%H:%M:%SZ}")
+
+
+def binary_size(count: int) -> str:
+    """Bytes as people read them: `812 B`, `16 KiB`, `2.4 MiB`."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if value >= 100 or value.is_integer() else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:,.1f} GiB"
+
+
+def span(seconds: float) -> str:
+    """A span of time by its two largest units, minutes at the least: `3 d 4 h`, `12 min`."""
+    minutes = max(0, int(seconds // 60))
+    days, rest = divmod(minutes, 1440)
+    hours, minutes = divmod(rest, 60)
+    if days:
+        return f"{days:,} d {hours} h"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """`1 module`, `2,000 modules`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

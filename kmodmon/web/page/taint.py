@@ -1,0 +1,85 @@
+"""The taint ledger: every flag in words, since when, by what, by whom, and what to do about it."""
+
+from kmodmon.kernel.taint import Flag
+from kmodmon.model.describe import describe_actor
+from kmodmon.model.inventory import Inventory
+from kmodmon.model.taint import BEFORE_START, UNEXPLAINED, TaintEntry
+from kmodmon.view.taint import carriers
+from kmodmon.web.page.html import (
+    NOTHING,
+    Markup,
+    advice,
+    code,
+    disclosure,
+    element,
+    escaped,
+    facts,
+    joined,
+    moment,
+    pill,
+)
+from kmodmon.web.page.look import TIER_TONES, Look
+
+MOST_CARRIERS = 24
+
+
+def ledger(look: Look) -> Markup:
+    """A card for each flag that is set."""
+    taint, inventory = look.state.taint, look.state.inventory
+    if taint.value is None:
+        return element("p", "The kernel's taint could not be read.", class_="empty")
+    if not look.flags:
+        return element("p", "No flag is set.", class_="empty")
+    worst_first = sorted(look.flags, key=lambda flag: (-list(TIER_TONES).index(flag.tier), flag.bit))
+    cards = (_card(flag, taint.ledger.get(flag.bit), inventory) for flag in worst_first)
+    return element("div", *cards, class_="flags")
+
+
+def _card(flag: Flag, entry: TaintEntry | None, inventory: Inventory) -> Markup:
+    place = f"flag-{flag.bit}"
+    tone = TIER_TONES[flag.tier]
+    return element(
+        "article",
+        element(
+            "header",
+            element("span", flag.letter, class_="letter", aria_hidden="true"),
+            element("h3", flag.label.replace("_", " "), id=place),
+            pill(flag.tier.value, tone),
+        ),
+        element("p", flag.cause),
+        facts((*_history(entry), ("Carried by", _carriers(inventory, flag)))),
+        element("p", element("b", "Why it matters. "), flag.why, class_="note"),
+        element("p", element("b", "What to do. "), advice(flag.advice), class_="note"),
+        disclosure("Evidence", () if entry is None else entry.evidence, f"evidence-{flag.bit}"),
+        class_=f"flag {tone}",
+        aria_labelledby=place,
+    )
+
+
+def _history(entry: TaintEntry | None) -> tuple[tuple[str, Markup], ...]:
+    if entry is None:
+        return (("Cause", escaped("being looked into")),)
+    return (
+        ("Since", escaped("before kmodmon first looked") if entry.since is None else moment(entry.since.realtime_usec)),
+        ("Cause", _cause(entry)),
+        ("By", NOTHING if entry.actor is None else code(describe_actor(entry.actor))),
+    )
+
+
+def _cause(entry: TaintEntry) -> Markup:
+    if entry.cause == BEFORE_START:
+        return escaped("not known: nothing in the kernel's log tells of it")
+    if entry.cause == UNEXPLAINED:
+        return element("strong", "unexplained: nothing that kmodmon saw has set it")
+    kind, _, name = entry.cause.partition(":")
+    words = joined(({"report": "kernel report"}.get(kind, kind), " ", code(name))) if name else escaped(entry.cause)
+    if entry.module is not None and entry.module != name:
+        return joined((words, " in module ", code(entry.module)))
+    return words
+
+
+def _carriers(inventory: Inventory, flag: Flag) -> Markup:
+    names = carriers(inventory, flag)
+    shown = joined((code(name) for name in names[:MOST_CARRIERS]), ", ")
+    rest = len(names) - MOST_CARRIERS
+    return joined((shown, f" and {rest:,} more")) if rest > 0 else shown
