@@ -1,5 +1,6 @@
 """The product on one screen: what is different, what explains it, what is counted. Pure, so any day can be replayed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -8,6 +9,7 @@ from kmodmon.model.observation import LogRead, Seen, Tick
 from kmodmon.model.outcome import Read
 from kmodmon.model.recent import expire, stamp
 from kmodmon.model.reduce import reduce
+from kmodmon.model.source import SourceState
 from kmodmon.model.state import State
 from kmodmon.model.taint import Clue, explain, notice_clues
 from kmodmon.model.tally import tally
@@ -32,7 +34,9 @@ def step(state: State, seen: Seen, rules: Rules) -> tuple[State, tuple[Event, ..
     stamps = stamp(state.stamps, events, rules.recent_series)
     if isinstance(seen.outcome, Read) and isinstance(seen.outcome.value, Tick):
         stamps = expire(stamps, seen.at, rules.keep_recent_seconds)
-    return replace(state, counts=counts, stamps=stamps), events
+    if counts is not state.counts or stamps is not state.stamps:
+        state = replace(state, counts=counts, stamps=stamps)
+    return state, events
 
 
 def _hear(state: State, seen: Seen) -> tuple[State, tuple[Event, ...], tuple[Clue, ...]]:
@@ -43,16 +47,16 @@ def _hear(state: State, seen: Seen) -> tuple[State, tuple[Event, ...], tuple[Clu
             said = heard_nothing(state.log, state.hearing, seen.at)
         case _:
             return state, (), ()
-    state = _lost(replace(state, log=said.account, hearing=said.hearing), seen.source, said.account.lost)
-    return state, said.events, said.clues
+    sources = _with_lost(state.sources, seen.source, said.account.lost)
+    return replace(state, log=said.account, hearing=said.hearing, sources=sources), said.events, said.clues
 
 
-def _lost(state: State, source: str, lost: int) -> State:
+def _with_lost(sources: Mapping[str, SourceState], name: str, lost: int) -> Mapping[str, SourceState]:
     # Only the numbers of the records tell what the log's source lost.
-    found = state.sources.get(source)
+    found = sources.get(name)
     if found is None or found.lost == lost:
-        return state
-    return replace(state, sources=MappingProxyType({**state.sources, source: replace(found, lost=lost)}))
+        return sources
+    return MappingProxyType({**sources, name: replace(found, lost=lost)})
 
 
 def _ledger(

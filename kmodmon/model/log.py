@@ -65,6 +65,11 @@ class LogAccount:
         """Records read."""
         return sum(self.records.values())
 
+    @property
+    def is_told(self) -> bool:
+        """Whether every loss and forgery is in an event."""
+        return self.lost == self.lost_told and self.forged == self.forged_told
+
 
 NO_LOG = LogAccount()
 _PLAIN = ("lost", "lost_told", "malformed", "forged", "forged_told", "suppressed")

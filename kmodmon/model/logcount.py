@@ -1,8 +1,8 @@
 """Counting records of /dev/kmsg: each once, by level and origin, and every gap in their numbers.
 
-A flood is many records, so the usual batch (well-formed, numbers rising by one) is counted without looking at each: the
-numbers are compared with what they must be as one list, the priorities are counted as bytes. Anything else is counted
-one by one; both ways give the same.
+A flood is many records, so a batch whose records are all of the usual form is not looked at one by one: its priorities
+are counted as bytes, and its numbers rise by one if the first and the last are as far apart as records lie between
+(the kernel gives each record a greater number than the one before). Anything else is counted one by one.
 """
 
 from collections import Counter
@@ -13,8 +13,9 @@ from types import MappingProxyType
 from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.kmsg import KERNEL_PRIORITIES, parse_prefix
 from kmodmon.model.log import KERNEL, LEVELS, USER, LogAccount
+from kmodmon.model.logclock import LogClock
 
-_MAX_PRIORITY_DIGITS = 10
+_MAX_PRIORITY_DIGITS = 10  # as parse_prefix() takes them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,14 +27,16 @@ class Counted:
     known: Sequence[bytes] = ()
 
 
-def count(account: LogAccount, records: Sequence[bytes]) -> Counted:
-    """Take records into the account, in the order in which they were read."""
-    if not records:
-        return Counted(account=account)
-    return _in_one(account, records) or count_singly(account, records)
+def count(account: LogAccount, records: Sequence[bytes], clock: LogClock, *, regular: bool) -> Counted:
+    """Take records into the account, in the order in which they were read.
+
+    `clock`: as of this look at the log. `regular`: each record begins with `PRIO,SEQ,USEC,FLAG;`.
+    """
+    counted = _in_one(account, records, clock) if regular and records else None
+    return count_singly(account, records, clock) if counted is None else counted
 
 
-def count_singly(account: LogAccount, records: Sequence[bytes]) -> Counted:
+def count_singly(account: LogAccount, records: Sequence[bytes], clock: LogClock) -> Counted:
     """Count record by record: the definition that :func:`count` must agree with."""
     fresh: list[bytes] = []
     known: list[bytes] = []
@@ -55,6 +58,8 @@ def count_singly(account: LogAccount, records: Sequence[bytes]) -> Counted:
         fresh.append(raw)
     after = replace(
         account,
+        opened=True,
+        clock=clock,
         first_seq=first,
         next_seq=expected,
         records=_added(account.records, priorities),
@@ -64,29 +69,30 @@ def count_singly(account: LogAccount, records: Sequence[bytes]) -> Counted:
     return Counted(account=after, fresh=fresh, known=known)
 
 
-def _in_one(account: LogAccount, records: Sequence[bytes]) -> Counted | None:
+def _in_one(account: LogAccount, records: Sequence[bytes], clock: LogClock) -> Counted | None:
     """Count a batch whose numbers rise by one; None when it is no such batch."""
-    parts = [raw.split(b",", 2) for raw in records]
-    if min(map(len, parts)) < 3 or not parts[0][1].isdigit() or len(parts[0][1]) > 19:
+    try:
+        first, last = parse_prefix(records[0])[1], parse_prefix(records[-1])[1]
+    except ParseError:
         return None
-    first = int(parts[0][1])
-    if [part[1] for part in parts] != [b"%d" % seq for seq in range(first, first + len(parts))]:
+    if last - first != len(records) - 1:
         return None
     expected = account.next_seq
-    known = 0 if expected is None else min(max(0, expected - first), len(parts))
-    priorities = _priorities(Counter([part[0] for part in parts[known:]]))
-    if priorities is None or (known and _priorities(Counter([part[0] for part in parts[:known]])) is None):
+    known = 0 if expected is None else min(max(0, expected - first), len(records))
+    fresh = records[known:] if known else records
+    priorities = _priorities(Counter([raw.partition(b",")[0] for raw in fresh]))
+    if priorities is None:
         return None
-    if known == len(parts):
-        return Counted(account=account, known=records)
     after = replace(
         account,
-        first_seq=first + known if account.first_seq is None else account.first_seq,
-        next_seq=first + len(parts),
+        opened=True,
+        clock=clock,
+        first_seq=first if account.first_seq is None else account.first_seq,
+        next_seq=last + 1 if fresh else expected,
         records=_added(account.records, priorities),
         lost=account.lost + (0 if expected is None else max(0, first - expected)),
     )
-    return Counted(account=after, fresh=records[known:], known=records[:known])
+    return Counted(account=after, fresh=fresh, known=records[:known] if known else ())
 
 
 def _priorities(digits: Mapping[bytes, int]) -> Mapping[int, int] | None:

@@ -77,6 +77,11 @@ class Heard(Hearing):
         """Whether a report is open, or something is told after a pause."""
         return self.in_report or self.dues.owed
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether records that mean nothing change nothing here."""
+        return self.stage is Stage.NOW and not self.waits
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
@@ -90,11 +95,15 @@ class Said:
 
 def hear(account: LogAccount, hearing: Hearing | None, read: LogRead, at: Instant) -> Said:
     """Take in records in the order they were read; `hearing` is None when the process has just started."""
-    ear = _Ear(account, _memory(account, hearing), at)
-    counted = count(account, read.records)
+    picked = _PREFILTER.pick(read.records)
+    newest = _stamp(read.records[-1]) if read.records and read.live else None
+    counted = count(account, read.records, account.clock.looked(at, newest), regular=picked.regular)
+    heard = _memory(account, hearing)
+    if heard.is_idle and not picked.hits and counted.account.is_told:
+        return Said(account=counted.account, hearing=heard)
+    ear = _Ear(account, heard, at)
     ear.again(counted.known)
-    newest = _stamp(counted.fresh[-1]) if counted.fresh and read.live else None
-    ear.account = replace(counted.account, opened=True, clock=account.clock.looked(at, newest))
+    ear.account = counted.account
     if counted.fresh or read.end:
         ear.enter(Stage.NOW)
     ear.listen(counted.fresh)
@@ -122,7 +131,6 @@ class _Ear:
     def __init__(self, account: LogAccount, heard: Heard, at: Instant) -> None:
         self.account = account
         self.at = at
-        self.heard = heard
         self.state = heard.state
         self.stage = heard.stage
         self.attempts = heard.attempts
@@ -133,7 +141,7 @@ class _Ear:
     def said(self) -> Said:
         """What it came to; parts that did not change stay the same objects."""
         account, dues, owed = pay(self.account, self.dues, self.at)
-        heard = replace(self.heard, state=self.state, stage=self.stage, attempts=self.attempts, dues=dues)
+        heard = Heard(state=self.state, stage=self.stage, attempts=self.attempts, dues=dues)
         return Said(account=account, hearing=heard, events=(*self.events, *owed), clues=tuple(self.clues))
 
     def again(self, known: Sequence[bytes]) -> None:
@@ -246,10 +254,8 @@ def _run_end(hits: Sequence[int], found: int) -> int:
 
 
 def _stamp(raw: bytes) -> int | None:
-    try:
-        return parse_record(raw).printk_usec
-    except ParseError:
-        return None
+    stamp = raw[:80].split(b",", 3)[2:3]  # PRIO,SEQ,USEC,
+    return int(stamp[0]) if stamp and stamp[0].isdigit() else None
 
 
 def _lines(records: Iterable[bytes]) -> Iterable[LogLine]:

@@ -47,7 +47,7 @@ _HEAD = re.compile(rb",,,[^,;\n](?:,[^,;\n]*)*;")
 
 @dataclass(frozen=True, slots=True)
 class Picked:
-    """What a look at a batch came to. `regular`: each record begins with `PRIO,SEQ,USEC,FLAG;`, PRIO aside as digits."""
+    """What a look at a batch came to. `regular`: each record begins like `PRIO,SEQ,USEC,FLAG;`, digits not judged."""
 
     hits: Sequence[int]  # indices of the records that mean something, ascending
     regular: bool
@@ -73,19 +73,17 @@ class Prefilter:
     def pick(self, records: Sequence[bytes]) -> Picked:
         """Look at a batch of raw records: which mean something, and whether all of them are of the usual form."""
         # A record may hold line feeds (` KEY=value` lines): NUL parts the records, and the kernel writes none.
-        joined = b"\0".join(records)
-        shapes = joined.translate(None, _DIGITS).split(b"\0")
+        shapes = b"\0".join(records).translate(None, _DIGITS).split(b"\0")
         if len(shapes) != max(len(records), 1):
             return Picked(self.pick([record.replace(b"\0", b" ") for record in records]).hits, False)
-        regular = b",," not in joined  # an empty number; where it is in a text, nothing is lost but time
         if self._boring.issuperset(shapes):
-            return _NOTHING if regular else Picked((), False)
+            return _NOTHING
         new = set(shapes) - self._boring
         odd = {shape for shape in new if _HEAD.match(shape) is None}
         loud = _loud(new)
         self._remember(new - loud - odd)
         found = [index for index, shape in enumerate(shapes) if shape in loud] if loud else []
-        return Picked([index for index in found if speaks(records[index])], regular and not odd)
+        return Picked([index for index in found if speaks(records[index])], not odd)
 
     def _remember(self, quiet: set[bytes]) -> None:
         if len(self._boring) + len(quiet) > MAX_SHAPES:

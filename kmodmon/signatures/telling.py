@@ -120,7 +120,7 @@ def pay(account: LogAccount, dues: Dues, at: Instant) -> tuple[LogAccount, Dues,
         events.append(_forged(account, dues.forgery, at))
         account = replace(account, forged_told=account.forged)
         dues = replace(dues, forged_told=at.monotonic_usec, forgery=None)
-    owed = account.lost > account.lost_told or account.forged > account.forged_told
+    owed = not account.is_told
     return account, (dues if dues.owed == owed else replace(dues, owed=owed)), tuple(events)
 
 

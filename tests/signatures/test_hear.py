@@ -21,6 +21,7 @@ from kmodmon.signatures.hear import CHUNK, hear, heard_nothing
 from kmodmon.signatures.recognise import State, flush, recognise
 from kmodmon.signatures.telling import FORGED_PAUSE_USEC, LOST_PAUSE_USEC
 from tests.kmsg_maker import WARNING, boots, record, records, renumbered, warning
+from tests.model.test_logcount import STREAMS, count_singly
 
 NOW = Instant(realtime_usec=Usec(1_700_000_000_000_000), monotonic_usec=Usec(900_000_000))
 OOPS = (
@@ -137,6 +138,16 @@ def test_hear_when_a_stock_kernel_boots_then_it_reports_nothing(release: str) ->
     listener = heard_whole(boots()[release])
     assert (listener.reports, listener.account.forged) == ([], 0)
     assert listener.account.total == len(boots()[release])
+
+
+@given(STREAMS, st.lists(st.integers(0, 60), max_size=4))
+def test_hear_when_anything_is_read_then_it_counts_as_one_by_one(stream: list[bytes], cuts: list[int]) -> None:
+    listener = Listener()
+    for begin, end in pairwise([0, *sorted(cuts), len(stream)]):
+        listener.take(stream[begin:end])
+    naive = count_singly(NO_LOG, stream).account
+    fields = ("first_seq", "next_seq", "records", "lost", "malformed")
+    assert [getattr(listener.account, name) for name in fields] == [getattr(naive, name) for name in fields]
 
 
 @given(st.lists(st.integers(0, 600), max_size=12), st.integers(0, 5))
