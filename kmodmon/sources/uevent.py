@@ -12,7 +12,8 @@ Facts the code below is written from:
 - SEQNUM counts every uevent of the system; one that went to another network namespace is a gap too. A gap therefore
   only causes a reading, at most once a second.
 
-Importing pyroute2 imports all of it (0.11 s, 12 MiB); it is imported when the source starts, so only by the daemon.
+Importing pyroute2 imports all of it (0.11 s, 8 MiB), so only what is needed is imported (`lean_import`), and only when
+the source starts.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.uevent import is_about_modules, parse_uevent
 from kmodmon.model.outcome import Absent, Read
 from kmodmon.model.witness import Uevent, UeventsHeard
+from kmodmon.sources.lean_import import import_submodule
 from kmodmon.sources.source import Emit, EventSource, Look, Surroundings
 
 _KERNEL = (0, 1)  # port id and groups of the sender
@@ -114,9 +116,9 @@ async def run_uevent(around: Surroundings, emit: Emit) -> None:
 
 
 async def _open(take: Callable[[bytes, object], None]) -> Callable[[], None]:
-    from pyroute2.netlink.uevent import AsyncUeventSocket
+    pyroute2 = import_submodule("pyroute2", "netlink.uevent")
 
-    class Socket(AsyncUeventSocket):  # type: ignore[misc]  # pyroute2 has no types
+    class Socket(pyroute2.AsyncUeventSocket):  # type: ignore[misc, name-defined]  # pyroute2 has no types
         def enqueue(self, data: bytes, addr: object) -> None:
             take(data, addr)
 
