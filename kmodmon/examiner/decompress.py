@@ -1,10 +1,13 @@
-"""Compressed module files and kernels as streams: gzip, xz, zstd, in chunks, with bounded memory.
+"""Compressed module files and kernels as streams, in chunks, with bounded memory.
+
+Modules come in gzip, xz and zstd; kernel images in bzip2, lzma and lz4 as well (lzo is not read).
 
 The compression is told by the first bytes, as kmod does, not by the name. Decoders may need a window as large as the
 file asks for: it is limited, so that no file makes us allocate more. What follows the first stream is refused: the
 kernel ignores it and kmod does not, so it cannot be told what would be loaded.
 """
 
+import bz2
 import lzma
 import sys
 import zlib
@@ -12,6 +15,8 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from kmodmon.examiner.tree import FileError
+from kmodmon.kernel import lz4
+from kmodmon.kernel.error import ParseError
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -19,6 +24,8 @@ else:
     from backports import zstd
 
 CHUNK = 1 << 20  # bytes given out at once, at most
+MODULE_FORMS = frozenset({"gzip", "xz", "zstd"})
+KERNEL_FORMS = MODULE_FORMS | {"bzip2", "lzma", "lz4"}
 MODULE_WINDOW_LOG = 25  # 32 MiB; zstd -19 uses 8 MiB, xz -9 64 MiB but for modules 1 MiB
 KERNEL_WINDOW_LOG = 27  # the kernel's build uses zstd -22 --ultra and xz with 32 to 128 MiB
 
@@ -80,6 +87,10 @@ def _decoder(form: str, window_log: int) -> _Decoder:
         case "xz":
             # liblzma's own structures take less than 1 MiB beside the window
             return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=(1 << window_log) + (1 << 21))
+        case "lzma":
+            return lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=(1 << window_log) + (1 << 21))
+        case "bzip2":
+            return bz2.BZ2Decompressor()
         case "zstd":
             return zstd.ZstdDecompressor(options={int(zstd.DecompressionParameter.window_log_max): window_log})
         case _:
@@ -93,6 +104,9 @@ def decompress(
 
     Raises FileError when it is broken, cut off or too demanding.
     """
+    if form == "lz4":
+        yield from _lz4(compressed)
+        return
     decoder = _decoder(form, window_log)
     try:
         for data in compressed:
@@ -101,9 +115,18 @@ def decompress(
                 if alone and (decoder.unused_data or any(compressed)):
                     raise FileError("more data after the compressed stream")
                 return
-    except (zlib.error, lzma.LZMAError, zstd.ZstdError, EOFError) as error:
+    except (zlib.error, lzma.LZMAError, zstd.ZstdError, EOFError, OSError) as error:
         raise FileError(f"broken {form} data ({error})") from error
     raise FileError(f"{form} data is cut off")
+
+
+def _lz4(compressed: Iterator[bytes]) -> Iterator[bytes]:
+    """Blocks of at most 8 MiB; the compressed kernel (15 MB) is held whole."""
+    try:
+        for block in lz4.blocks(b"".join(compressed)):
+            yield from (block[at : at + CHUNK] for at in range(0, len(block), CHUNK))
+    except ParseError as error:
+        raise FileError(f"broken lz4 data ({error})") from error
 
 
 def _drain(decoder: _Decoder, data: bytes) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from kmodmon.examiner.decompress import CHUNK, MODULE_WINDOW_LOG, decompress
+from kmodmon.examiner.decompress import CHUNK, MODULE_FORMS, MODULE_WINDOW_LOG, decompress
 from kmodmon.examiner.tree import FileError, HostTree
 from kmodmon.kernel.boot_image import compression_of
 from kmodmon.model.module_file import Stamp
@@ -27,11 +27,12 @@ _BOMB_FREE_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much may be read: bytes of an uncompressed file, the decoder's window, and whether more may follow."""
+    """What may be read: bytes uncompressed, the decoder's window, whether nothing may follow, which compressions."""
 
     max_bytes: int = 512 << 20
     window_log: int = MODULE_WINDOW_LOG
     alone: bool = True
+    forms: frozenset[str] = MODULE_FORMS
 
 
 class Image:
@@ -63,6 +64,8 @@ class Image:
             self._stored = max(0, status.st_size - self._offset) if length is None else length
             form = compression_of(self._pread(0, 16))
             self.compression = None if form in {None, "none"} else form
+            if self.compression is not None and self.compression not in limits.forms:
+                raise FileError(f"{form} compression is not supported")
             self.size = self._measure(tap)
         except (OSError, FileError) as error:
             os.close(fd)

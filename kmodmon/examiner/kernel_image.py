@@ -10,7 +10,7 @@ import os
 import re
 from dataclasses import dataclass
 
-from kmodmon.examiner.decompress import CHUNK, KERNEL_WINDOW_LOG
+from kmodmon.examiner.decompress import CHUNK, KERNEL_FORMS, KERNEL_WINDOW_LOG
 from kmodmon.examiner.image import Image, Limits, stamp_of
 from kmodmon.examiner.tree import FileError, HostTree
 from kmodmon.kernel.boot_image import HEAD_BYTES, candidates, find_payload
@@ -24,7 +24,7 @@ from kmodmon.kernel.text import safe_text
 from kmodmon.kernel.x509 import Certificate
 from kmodmon.model.module_file import Stamp
 
-_LIMITS = Limits(max_bytes=512 << 20, window_log=KERNEL_WINDOW_LOG, alone=False)
+_LIMITS = Limits(max_bytes=512 << 20, window_log=KERNEL_WINDOW_LOG, alone=False, forms=KERNEL_FORMS)
 _PLAIN_BYTES = 64 << 20  # of an image of unknown form, that is searched for something compressed
 _MAGIC_WORDS = rb"(?:SMP|preempt|preempt_rt|mod_unload|modversions|aarch64|RANDSTRUCT_[0-9a-f]+|[A-Za-z0-9_.]+)"
 

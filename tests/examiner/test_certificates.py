@@ -1,6 +1,7 @@
 """Certificates from every place that may hold one: kernel image, build directory, firmware, shim, directories, DKMS."""
 
 import base64
+import bz2
 import lzma
 import struct
 import uuid
@@ -19,6 +20,7 @@ from kmodmon.kernel.x509 import parse_certificate
 from kmodmon.model.codec import ShapeError
 from kmodmon.model.module_file import Keyring
 from tests.elf_maker import Ko, Part, link
+from tests.kernel.test_lz4 import frame as lz4_frame
 from tests.module_files import certificate
 
 RSA, EC, OTHER = (certificate(f"crc7-6.1-{arch}.ko") for arch in ("amd64", "i386", "s390x"))
@@ -62,6 +64,9 @@ def bzimage(payload: bytes) -> bytes:
 KERNELS: dict[str, Callable[[bytes], bytes]] = {
     "xz": lambda raw: bzimage(lzma.compress(raw, check=lzma.CHECK_CRC32)),
     "zstd": lambda raw: bzimage(zstd.compress(raw)),
+    "lzma": lambda raw: bzimage(lzma.compress(raw, format=lzma.FORMAT_ALONE)),
+    "bzip2": lambda raw: bzimage(bz2.compress(raw)),
+    "lz4": lambda raw: bzimage(lz4_frame(raw)),
     "gzip": lambda raw: bzimage(zlib.compress(raw, wbits=31)),
     "zboot": lambda raw: (
         b"MZ\0\0zimg" + struct.pack("<II", 64, len(packed := zlib.compress(raw, wbits=31))) + bytes(48) + packed
@@ -94,7 +99,8 @@ def test_read_kernel_image_when_any_form_then_what_is_in_it(tmp_path: Path, form
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"short", bytes(3000), bzimage(b"\xfd7zXZ\x00 broken"), bzimage(b"\x02\x21\x4c\x18 lz4 is not read")]
+    "raw",
+    [b"", b"short", bytes(3000), bzimage(b"\xfd7zXZ\x00 broken"), bzimage(b"\x89LZO\x00\r\n\x1a\n lzo is not read")],
 )
 def test_read_kernel_image_when_it_is_none_then_no_certificates(tmp_path: Path, raw: bytes) -> None:
     (tmp_path / "image").write_bytes(raw)
