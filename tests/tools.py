@@ -38,6 +38,7 @@ UNPACKED: Mapping[str, tuple[str, str]] = MappingProxyType(
         "prometheus": ("prometheus", "usr/bin/prometheus"),
         "amtool": ("prometheus-alertmanager", "usr/bin/amtool"),
         "alertmanager": ("prometheus-alertmanager", "usr/bin/prometheus-alertmanager"),
+        "mtail": ("mtail", "usr/bin/mtail"),
     }
 )
 """Program: the Debian package that is unpacked for it, and the file therein."""

@@ -106,7 +106,7 @@ def hear(account: LogAccount, hearing: Hearing | None, read: LogRead, at: Instan
     ear.account = counted.account
     if counted.fresh or read.end:
         ear.enter(Stage.NOW)
-    ear.listen(counted.fresh)
+    ear.listen(counted.fresh, picked.hits if len(counted.fresh) == len(read.records) else None)
     return ear.said()
 
 
@@ -171,11 +171,11 @@ class _Ear:
             if not self.state.wants_all:
                 self.account = replace(self.account, unfinished=None)
 
-    def listen(self, records: Sequence[bytes]) -> None:
-        """Hand to the recogniser what it may want to hear."""
+    def listen(self, records: Sequence[bytes], hits: Sequence[int] | None = None) -> None:
+        """Hand to the recogniser what it may want to hear; `hits`: what the prefilter picked, if that is known."""
         if not records:
             return
-        hits = _PREFILTER.hits(records)
+        hits = _PREFILTER.pick(records).hits if hits is None else hits
         position = 0
         while position < len(records):
             began = not self.state.wants_all

@@ -31,6 +31,9 @@ TAINT_SAYINGS: Mapping[str, str] = MappingProxyType(
         "dangerous_option": "U",
     }
 )
+_TAINT_BITS: Mapping[str, int] = MappingProxyType(
+    {name: parse_letters(letter).value for name, letter in TAINT_SAYINGS.items()}
+)
 LOST_PAUSE_USEC = 10_000_000
 FORGED_PAUSE_USEC = 60_000_000
 
@@ -84,12 +87,12 @@ def denial_event(report: KernelReport, clock: LogClock, at: Instant) -> Event:
 
 def saying_clue(saying: KernelReport, clock: LogClock, at: Instant) -> Clue | None:
     """What the loader said of a taint, as a clue to the bit; None for what sets no bit that is known."""
-    letter = TAINT_SAYINGS.get(saying.signature)
-    if letter is None:
+    bits = _TAINT_BITS.get(saying.signature)
+    if bits is None:
         return None
     return Clue(
         at=clock.moment(saying.printk_usec) or at,
-        bits=parse_letters(letter).value,
+        bits=bits,
         cause=f"report:{saying.signature}" if saying.module is None else f"module:{saying.module}",
         module=saying.module,
         evidence=saying.evidence,
