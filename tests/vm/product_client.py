@@ -1,0 +1,89 @@
+"""kmodmon in a guest, as a scraper and an operator see it from outside."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+from prometheus_client.core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.vm.guest import Guest
+
+Labels = frozenset[tuple[str, str]]
+Parser = Callable[[str], Iterable[Metric]]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One scrape: values by name and labels."""
+
+    values: Mapping[tuple[str, Labels], float]
+    text: str = field(repr=False)
+
+    def get(self, name: str, **labels: str) -> float | None:
+        """The value of one series, None if it is not there."""
+        return self.values.get((name, frozenset(labels.items())))
+
+    def labels(self, name: str) -> list[dict[str, str]]:
+        """The label sets of a family."""
+        return [dict(labels) for family, labels in self.values if family == name]
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A running daemon in a guest."""
+
+    guest: Guest
+    url: str
+
+    def text(self, path: str) -> str:
+        """A page; raises for anything but 200."""
+        with urllib.request.urlopen(self.url + path, timeout=30) as response:
+            body: bytes = response.read()
+        return body.decode()
+
+    def code(self, path: str) -> int:
+        """The status of a page."""
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=30) as response:
+                return int(response.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    def json(self, path: str) -> object:
+        """A page of the API."""
+        return json.loads(self.text(path))
+
+    def rows(self, path: str) -> list[dict[str, object]]:
+        """A page of the API that is a list of objects."""
+        return cast(list[dict[str, object]], self.json(path))
+
+    def scrape(self) -> Series:
+        """One scrape, read by the library's own parser."""
+        text = self.text("/metrics")
+        parse = cast(Parser, text_string_to_metric_families)
+        values = {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in parse(text)
+            for sample in family.samples
+        }
+        return Series(values, text)
+
+    def until(self, holds: Callable[[Series], bool], what: str, timeout: float = 20) -> Series:
+        """Scrape until something holds."""
+        deadline = time.monotonic() + timeout
+        while True:
+            series = self.scrape()
+            if holds(series):
+                return series
+            assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
+            time.sleep(0.2)
+
+    def command(self, *arguments: str) -> tuple[int, str]:
+        """Exit code and output of a kmodmon command in the guest."""
+        done = self.guest.run("kmodmon", *arguments, check=False)
+        return done.code, done.stdout.decode() + done.stderr.decode()
