@@ -4,6 +4,7 @@ A line of FILES is one generated file, a line of README_PARTS one part of README
 `<!-- generated: NAME -->` and `<!-- end: NAME -->`.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -15,6 +16,8 @@ from kmodmon.alerts.rules import FLEET_RULES, HOST_RULES, rule_file
 from kmodmon.alerts.runbook import runbook
 from kmodmon.cli import VERBS
 from kmodmon.config_writer import markdown_table
+from kmodmon.dashboards import DASHBOARDS
+from kmodmon.dashboards.dashboard import Dashboard, as_json
 from kmodmon.metrics import METRICS
 from kmodmon.metrics.reference import reference
 from kmodmon.sources import FOLLOWED, POLLED
@@ -39,12 +42,18 @@ def commands_table() -> str:
     return "\n".join(("| command | does |", "|---|---|", *rows)) + "\n"
 
 
+def dashboard_file(dashboard: Dashboard) -> str:
+    """A dashboard as Grafana imports it."""
+    return json.dumps(as_json(dashboard), indent=2, ensure_ascii=False) + "\n"
+
+
 FILES: Mapping[str, Callable[[], str]] = {
     "grafana/METRICS.md": lambda: reference(METRICS),
     "grafana/alertmanager.yml": lambda: example(ALERTS),
     "grafana/RUNBOOK.md": lambda: runbook(GROUPS),
     "grafana/alerts/kmodmon.rules.yml": lambda: rule_file(HOST_GROUPS, "kmodmon.rules.yml", HOST_RULES),
     "grafana/alerts/kmodmon.fleet.rules.yml": lambda: rule_file(FLEET_GROUPS, "kmodmon.fleet.rules.yml", FLEET_RULES),
+    **{f"grafana/dashboards/{one.file}": partial(dashboard_file, one) for one in DASHBOARDS},
     "README.md": lambda: readme((ROOT / "README.md").read_text()),
 }
 README_PARTS: Mapping[str, Callable[[], str]] = {

@@ -1,10 +1,13 @@
 """Layer 2: what wakes a human. One theme a file; every file of this room is listed here, and nowhere else."""
 
-from kmodmon.alerts import fleet, log, modules, own, parameters, posture, reports, taint
+from kmodmon.alerts import fleet, hidden, log, modules, own, parameters, policy, posture, provenance, reports, taint
 from kmodmon.alerts.alert import Alert, Group
 
 HOST_GROUPS: tuple[Group, ...] = (
     modules.GROUP,
+    hidden.GROUP,
+    provenance.GROUP,
+    policy.GROUP,
     taint.GROUP,
     posture.GROUP,
     parameters.GROUP,

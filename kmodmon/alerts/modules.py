@@ -201,7 +201,7 @@ _COMINGS_AND_GOINGS = (
     Alert(
         name="KmodModuleTransient",
         level=Level.INFO,
-        expr=grew("kmodmon_events_total", 'type="ModuleTransient"'),
+        expr=grew("kmodmon_module_transients_total"),
         summary="A module was loaded and removed between two looks.",
         description="On {{ $labels.instance }} at least one module came and went before a look at the module list "
         "could "
@@ -238,24 +238,25 @@ _COMINGS_AND_GOINGS = (
         ),
     ),
     Alert(
-        name="KmodWitnessContradicted",
-        level=Level.CRITICAL,
-        expr=grew("kmodmon_events_total", 'type="WitnessContradicted"'),
+        name="KmodModuleRequestedByUser",
+        level=Level.INFO,
+        expr=recent("kmodmon_module_request_timestamp_seconds", 'user="unprivileged"'),
         keep_firing=KEEP,
-        summary="What the kernel's interfaces say of a module does not agree.",
-        description="On {{ $labels.instance }} trace, uevents and module list contradict each other about a module: "
-        "one "
-        "of them was forged or something is hidden.",
-        attack=("T1014", "T1562"),
+        summary="A user without privilege made the kernel load a module, or try to.",
+        description="On {{ $labels.instance }} a process that is not root's made the kernel ask for "
+        "{{ $labels.request }} at {{ $value | humanizeTimestamp }}.",
+        attack=("T1068",),
         runbook=Runbook(
-            meaning="The trace told of a load that the list does not show and whose end nobody saw, or the list "
-            "shows a "
-            "module that no witness saw coming although every one was listening.",
-            impact="Rootkits take themselves out of the list. Treat the host as compromised until explained.",
+            meaning="Opening a socket of a rare family, a device or a file system type makes the kernel run "
+            "modprobe, for "
+            "any user. The history names the process.",
+            impact="Usual on desktops. Elsewhere it is how exploits bring in a module with a hole: blacklist what "
+            "nobody "
+            "needs.",
             commands=(
-                "kmodmon events --since 1h --type WitnessContradicted",
+                "kmodmon events --since 1h --type ModuleRequested",
+                "kmodmon events --since 1h --type ModuleLoaded",
                 "kmodmon modules",
-                "kmodmon doctor",
             ),
             clears=CLEARS,
         ),

@@ -170,4 +170,15 @@ METRICS: tuple[Metric, ...] = (
         of=("stamps",),
         samples=stamped("kmodmon_module_load_failure_timestamp_seconds"),
     ),
+    Metric(
+        name="kmodmon_module_request_timestamp_seconds",
+        help="When the kernel was last made to ask for a module (request: its name or alias), and by which kind of "
+        "user.",
+        labels=("request", "user"),
+        interface="tracefs module:module_request",
+        absent="no request within retention.recent, or no trace",
+        bound="retention.max_series",
+        of=("stamps",),
+        samples=stamped("kmodmon_module_request_timestamp_seconds"),
+    ),
 )

@@ -39,6 +39,11 @@ def _module(event: Event) -> str:
     return event.module or ""
 
 
+def _user(event: Event) -> str:
+    uid = None if event.actor is None else event.actor.uid
+    return "unknown" if uid is None else "root" if uid == 0 else "unprivileged"
+
+
 STAMPED: tuple[Stamped, ...] = (
     Stamped(
         gauge="kmodmon_module_load_timestamp_seconds",
@@ -58,6 +63,11 @@ STAMPED: tuple[Stamped, ...] = (
             text_field(event, "reason"),
             event.actor.name if event.actor is not None else "unknown",
         ),
+    ),
+    Stamped(
+        gauge="kmodmon_module_request_timestamp_seconds",
+        types=frozenset({EventType.MODULE_REQUESTED}),
+        labels=lambda event: (text_field(event, "name"), _user(event)),
     ),
     Stamped(
         gauge="kmodmon_module_unload_timestamp_seconds",

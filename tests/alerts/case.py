@@ -47,12 +47,19 @@ def series(metric: str, **labels: str) -> str:
 
 
 def steps(*parts: tuple[Value, int]) -> str:
-    """Values in promtool's notation: each for some minutes; None is no sample, as when a host is not scraped."""
-    return " ".join(_part(value, minutes * _PER_MINUTE) for value, minutes in parts)
+    """Values in promtool's notation: each for some minutes; None: the series is not in the scrapes."""
+    before = (None, *(value for value, _ in parts))
+    return " ".join(
+        _part(value, minutes * _PER_MINUTE, ends=last is not None)
+        for last, (value, minutes) in zip(before, parts, strict=False)
+    )
 
 
-def _part(value: Value, samples: int) -> str:
-    return f"_x{samples}" if value is None else f"{value}+0x{samples - 1}"
+def _part(value: Value, samples: int, *, ends: bool) -> str:
+    if value is not None:
+        return f"{value}+0x{samples - 1}"
+    # A scrape that lacks a series which the one before had ends it at once.
+    return f"stale _x{samples - 1}" if ends else f"_x{samples}"
 
 
 def always(value: Value) -> str:

@@ -1,10 +1,13 @@
 """The trials of all alerts, one file a theme, as in kmodmon/alerts."""
 
 from tests.alerts.case import Case
-from tests.alerts.cases import fleet, log, modules, own, parameters, posture, reports, taint
+from tests.alerts.cases import fleet, hidden, log, modules, own, parameters, policy, posture, provenance, reports, taint
 
 CASES: tuple[Case, ...] = (
     *modules.CASES,
+    *hidden.CASES,
+    *provenance.CASES,
+    *policy.CASES,
     *taint.CASES,
     *posture.CASES,
     *parameters.CASES,

@@ -134,6 +134,10 @@ def reloaded(*minutes: int) -> Input:
     return {one: steps(*((at * 60, end - at) for at, end in zip(minutes, ends, strict=True)))}
 
 
+def requested(user: str) -> Input:
+    return {series("kmodmon_module_request_timestamp_seconds", request="net-pf-21", user=user): happened(10)}
+
+
 OTHERS = (
     Case(
         alert="KmodModuleFlapping",
@@ -145,13 +149,16 @@ OTHERS = (
         miss="it was loaded three times",
         near=reloaded(0, 2, 4),
     ),
-    event_case(
-        "KmodModuleTransient",
-        "ModuleTransient",
-        "On db1:10069 at least one module came and went before a look at the module list could show it. What it was "
-        "and "
-        "who did it is in the history.",
-        "26m",
+    Case(
+        alert="KmodModuleTransient",
+        fires={series("kmodmon_module_transients_total"): steps((0, 10), (1, 60))},
+        at="10m",
+        description="On db1:10069 at least one module came and went before a look at the module list could show it. "
+        "What it was and who did it is in the history.",
+        clears="26m",
+        miss="it was counted long ago",
+        near={series("kmodmon_module_transients_total"): steps((7, 70))},
+        near_at="20m",
     ),
     event_case(
         "KmodModuleReplaced",
@@ -160,12 +167,15 @@ OTHERS = (
         "this boot, or a loaded module gained a taint.",
         "26m",
     ),
-    event_case(
-        "KmodWitnessContradicted",
-        "WitnessContradicted",
-        "On db1:10069 trace, uevents and module list contradict each other about a module: one of them was forged or "
-        "something is hidden.",
-        OVER,
+    Case(
+        alert="KmodModuleRequestedByUser",
+        fires=requested("unprivileged"),
+        at="10m",
+        labels={"request": "net-pf-21", "user": "unprivileged"},
+        description=f"On db1:10069 a process that is not root's made the kernel ask for net-pf-21 at {moment(10)}.",
+        clears=OVER,
+        miss="root asked",
+        near=requested("root"),
     ),
     Case(
         alert="KmodModuleListDamaged",

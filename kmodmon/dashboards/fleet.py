@@ -1,0 +1,307 @@
+"""The fleet: which hosts can be trusted, which cannot, and what is on hardly any of them."""
+
+from kmodmon.alerts.fleet import RARE_HOSTS
+from kmodmon.alerts.taint import flags
+from kmodmon.dashboards.dashboard import FLEET, Dashboard, Row, host_link
+from kmodmon.dashboards.panel import (
+    BAD,
+    CALM,
+    GOOD,
+    NONE_IS_GOOD,
+    NONE_IS_VITAL,
+    ON_OFF,
+    QUIET,
+    WARN,
+    Column,
+    Look,
+    Query,
+    Shape,
+    bars,
+    graph,
+    stat,
+    table,
+)
+from kmodmon.dashboards.queries import FOREIGN, LOCKDOWN, by_host, grown, moment_of, of
+from kmodmon.kernel.taint import Tier
+
+_GRAVE = flags(Tier.SECURITY)
+_KMOD = 'alertname=~"Kmod.+"'
+_NOT_VALID = 'signature!="valid"'
+_SEVERITY = {"critical": ("critical", BAD), "warning": ("warning", WARN), "info": ("info", QUIET)}
+_LEVELS = {"0": ("none", WARN), "1": ("integrity", GOOD), "2": ("confidentiality", GOOD)}
+_HOST = Column(source="instance", title="Host", link=host_link())
+
+_SUMMARY = Row(
+    title="At a glance",
+    panels=(
+        stat(
+            "Hosts watched",
+            "Hosts whose kmodmon answers now.",
+            f"count({of('up')} == 1) or vector(0)",
+            Look(steps=((None, BAD), (1, GOOD))),
+        ),
+        stat(
+            "Hosts silent",
+            "Hosts whose kmodmon does not answer: nobody watches their kernels.",
+            f"count({of('up')} == 0) or vector(0)",
+            Look(steps=NONE_IS_VITAL),
+        ),
+        stat(
+            "Gravely tainted",
+            "Hosts that carry a taint after which the kernel cannot be trusted: foreign code, a crash, corrupted "
+            "memory.",
+            f"count({by_host(of('kmodmon_kernel_taint', flag=_GRAVE))} == 1) or vector(0)",
+            Look(steps=NONE_IS_VITAL),
+        ),
+        stat(
+            "Hosts with unsigned modules",
+            "Hosts on which a module is loaded that carries no signature the kernel trusts.",
+            f"count(sum by (instance) ({of('kmodmon_modules_by_trust', signature=FOREIGN)}) > 0) or vector(0)",
+            Look(steps=NONE_IS_VITAL),
+        ),
+        stat(
+            "Refuse unsigned modules",
+            "Hosts that refuse unsigned modules, by whatever decides it: lockdown, sig_enforce or configuration.",
+            f"sum({of('kmodmon_signature_enforced')}) or vector(0)",
+            Look(),
+        ),
+        stat(
+            "Critical alerts",
+            "Alerts of kmodmon that wake somebody, firing now.",
+            f"count({of('ALERTS', _KMOD, alertstate='firing', severity='critical')}) or vector(0)",
+            Look(steps=NONE_IS_VITAL),
+        ),
+        stat(
+            "Warnings",
+            "Alerts of kmodmon for today or tomorrow, firing now.",
+            f"count({of('ALERTS', _KMOD, alertstate='firing', severity='warning')}) or vector(0)",
+            Look(steps=NONE_IS_GOOD),
+        ),
+        stat(
+            "Kernel releases",
+            "How many different kernels the hosts run.",
+            f"count(count by (release) ({of('kmodmon_kernel_info')}))",
+            Look(steps=CALM),
+        ),
+    ),
+)
+_ALERTS = Row(
+    title="Alerts",
+    panels=(
+        table(
+            "Firing now",
+            "Alerts of kmodmon that fire now, those for dashboards only included. RUNBOOK.md says what to do.",
+            (Query(expr=of("ALERTS", _KMOD, alertstate="firing"), table=True),),
+            (
+                Column(source="severity", title="Severity", look=Look(mappings=_SEVERITY), width=110),
+                Column(source="alertname", title="Alert"),
+                _HOST,
+                Column(source="module", title="Module"),
+                Column(source="signature", title="Signature"),
+                Column(source="flag", title="Taint"),
+                Column(source="cause", title="Cause"),
+            ),
+            Shape(
+                no_value="No alert fires",
+                sort="Severity",
+            ),
+        ),
+    ),
+)
+_POSTURE = Row(
+    title="Posture",
+    panels=(
+        table(
+            "Posture of each host",
+            "What keeps the kernels closed, and what has happened to them. An empty cell: that kernel does not offer "
+            "it, "
+            "or it cannot be read.",
+            (
+                Query(expr=by_host(of("kmodmon_kernel_tainted")), table=True),
+                Query(
+                    expr=by_host(LOCKDOWN),
+                    table=True,
+                ),
+                Query(expr=by_host(of("kmodmon_signature_enforced")), table=True),
+                Query(expr=by_host(of("kmodmon_secure_boot")), table=True),
+                Query(expr=by_host(of("kmodmon_modules_disabled")), table=True),
+                Query(expr=f"sum by (instance) ({of('kmodmon_modules')})", table=True),
+                Query(
+                    expr=f"sum by (instance) ({of('kmodmon_modules_by_trust', signature=FOREIGN)})",
+                    table=True,
+                ),
+                Query(expr=by_host(of("kmodmon_kernel_oops_count")), table=True),
+                Query(expr=f"max by (instance, release) ({of('kmodmon_kernel_info')})", table=True),
+            ),
+            (
+                _HOST,
+                Column(source="release", title="Kernel"),
+                Column(source="Value #A", title="Taint number", look=Look(unit="none", steps=NONE_IS_GOOD)),
+                Column(source="Value #B", title="Lockdown", look=Look(mappings=_LEVELS)),
+                Column(source="Value #C", title="Unsigned refused", look=Look(mappings=ON_OFF)),
+                Column(source="Value #D", title="Secure Boot", look=Look(mappings=ON_OFF)),
+                Column(
+                    source="Value #E",
+                    title="Closed to modules",
+                    look=Look(mappings={"0": ("no", QUIET), "1": ("yes", GOOD)}),
+                ),
+                Column(source="Value #F", title="Modules"),
+                Column(source="Value #G", title="Unsigned", look=Look(steps=NONE_IS_VITAL)),
+                Column(source="Value #H", title="Oopses", look=Look(steps=NONE_IS_VITAL)),
+            ),
+            Shape(
+                no_value="No host answers",
+                height=11,
+                sort="Host",
+            ),
+        ),
+    ),
+)
+_TAINT = Row(
+    title="Taint",
+    panels=(
+        graph(
+            "Hosts by taint",
+            "How many hosts carry each taint flag.",
+            (Query(expr=f"sum by (flag) ({of('kmodmon_kernel_taint')}) > 0", legend="{{flag}}"),),
+            Look(no_value="No host is tainted"),
+        ),
+        table(
+            "Tainted hosts",
+            "Each taint flag that is set, with its host.",
+            (Query(expr=f"max by (instance, flag, letter) ({of('kmodmon_kernel_taint')}) == 1", table=True),),
+            (_HOST, Column(source="flag", title="Taint"), Column(source="letter", title="Letter", width=80)),
+            Shape(
+                no_value="No host is tainted",
+                width=12,
+                height=8,
+                sort="Host",
+            ),
+        ),
+    ),
+)
+_MODULES = Row(
+    title="Modules",
+    panels=(
+        table(
+            "Rare modules",
+            f"Modules that are on at most {RARE_HOSTS} hosts, and which hosts these are. Taken from a recording rule "
+            f"of "
+            "kmodmon.fleet.rules.yml, over all hosts that Prometheus knows.",
+            (
+                Query(
+                    expr=f"{of('kmodmon_module_size_bytes')} and on (module) module:kmodmon_module_rare:count",
+                    table=True,
+                ),
+            ),
+            (
+                Column(source="module", title="Module"),
+                _HOST,
+                Column(source="Value", title="Size", look=Look(unit="bytes")),
+            ),
+            Shape(
+                no_value="No module is rare, the fleet is small, or the fleet rules are not loaded",
+                width=12,
+                sort="Module",
+            ),
+        ),
+        table(
+            "Foreign modules",
+            "Modules that carry a taint letter, and on how many hosts: E unsigned, O out of tree, P proprietary, F "
+            "forced.",
+            (Query(expr=f"count by (module, flag) ({of('kmodmon_module_taint')})", table=True),),
+            (
+                Column(source="module", title="Module"),
+                Column(source="flag", title="Letter", width=80),
+                Column(source="Value", title="Hosts"),
+            ),
+            Shape(
+                no_value="No module carries a taint letter",
+                width=12,
+                sort="Hosts",
+                descending=True,
+            ),
+        ),
+        graph(
+            "Loads",
+            "Modules loaded, by what was known of their signature.",
+            (
+                Query(
+                    expr=f"sum by (signature) ({grown('kmodmon_module_loads_total')}) > 0",
+                    legend="{{signature}}",
+                ),
+            ),
+            Look(no_value="Nothing was loaded"),
+            bars=True,
+            width=8,
+        ),
+        table(
+            "Last loads without a valid signature",
+            "Who loaded what and when, also if it is gone by now; kept for a day.",
+            (Query(expr=moment_of("kmodmon_module_load_timestamp_seconds", _NOT_VALID), table=True),),
+            (
+                Column(source="Value", title="When", look=Look(unit="dateTimeAsIso")),
+                _HOST,
+                Column(source="module", title="Module"),
+                Column(source="taints", title="Taints", width=80),
+                Column(source="actor", title="By"),
+            ),
+            Shape(
+                no_value="None within a day",
+                width=16,
+                height=8,
+                sort="When",
+                descending=True,
+            ),
+        ),
+    ),
+)
+_KERNELS = Row(
+    title="Kernels",
+    panels=(
+        bars(
+            "Hosts by kernel",
+            "How many hosts run each kernel release.",
+            Query(expr=f"count by (release) ({of('kmodmon_kernel_info')})", legend="{{release}}"),
+            Look(no_value="No host answers"),
+        ),
+        graph(
+            "Kernel reports",
+            "What kernels reported of themselves, by kind, repeats included.",
+            (
+                Query(
+                    expr=f"sum by (signature) ({grown('kmodmon_kernel_reports_total')}) > 0",
+                    legend="{{signature}}",
+                ),
+            ),
+            Look(no_value="No kernel reported anything"),
+            bars=True,
+            width=8,
+        ),
+        table(
+            "Last kernel reports",
+            "Which kernel reported what and when; kept for a day.",
+            (Query(expr=moment_of("kmodmon_kernel_report_timestamp_seconds"), table=True),),
+            (
+                Column(source="Value", title="When", look=Look(unit="dateTimeAsIso")),
+                _HOST,
+                Column(source="signature", title="Report"),
+                Column(source="module", title="Module"),
+            ),
+            Shape(
+                no_value="None within a day",
+                width=8,
+                height=8,
+                sort="When",
+                descending=True,
+            ),
+        ),
+    ),
+)
+
+DASHBOARD = Dashboard(
+    uid=FLEET,
+    title="kmodmon / Fleet",
+    description="The kernels of all hosts: posture, taint, modules, reports.",
+    rows=(_SUMMARY, _ALERTS, _POSTURE, _TAINT, _MODULES, _KERNELS),
+)
