@@ -23,6 +23,7 @@ from kmodmon.kernel.error import ConfigError, KmodmonError
 from kmodmon.metrics import METRICS
 from kmodmon.metrics.exposition import Exposition
 from kmodmon.model.event import Event, EventType, Severity, StoredEvent
+from kmodmon.model.files import load_paths
 from kmodmon.model.own import Own
 from kmodmon.model.query import EventQuery
 from kmodmon.model.state import State
@@ -233,7 +234,12 @@ class Daemon:
 
     def _make_engine(self) -> Engine:
         return Engine(
-            around=Surroundings(root=self._root, settings=self._settings, clock=self._clock),
+            around=Surroundings(
+                root=self._root,
+                settings=self._settings,
+                clock=self._clock,
+                module_paths=lambda: load_paths(self.state.inventory),
+            ),
             state=State(boot_id=self._boot_id, started=self._clock.now()),
             sink=self._history,
             rules=rules_of(self._settings),

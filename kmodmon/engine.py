@@ -23,7 +23,7 @@ from kmodmon.model.state import State
 from kmodmon.model.tally import tally
 from kmodmon.model.units import Instant, JsonObject
 from kmodmon.pipeline import Rules, step
-from kmodmon.sources.source import EventSource, Look, PollSource, Reader, Surroundings
+from kmodmon.sources.source import AwaitedReader, EventSource, Look, PollSource, Reader, Surroundings
 
 log = logging.getLogger(__name__)
 
@@ -212,7 +212,11 @@ class Engine:
         loop = asyncio.get_running_loop()
         while True:
             polled.again = False
-            self._looked(polled, await loop.run_in_executor(polled.pool, _guarded, polled.source.name, polled.read))
+            if isinstance(polled.read, AwaitedReader):
+                look = await _guarded_wait(polled.source.name, polled.read)
+            else:
+                look = await loop.run_in_executor(polled.pool, _guarded, polled.source.name, polled.read)
+            self._looked(polled, look)
             if not polled.again:
                 return
 
@@ -225,7 +229,7 @@ class Engine:
             at = self.clock.now()
             self.feed(Seen(source=source.name, at=at, outcome=look.outcome, lost=look.lost, unreadable=look.unreadable))
             if not look.quiet:
-                self.wake(source.wakes)
+                self.wake((*source.wakes, *look.wakes))
 
         while True:
             try:
@@ -259,15 +263,29 @@ class Engine:
 _TAINTING = frozenset({EventType.KERNEL_REPORT, EventType.MODULE_LOAD_FAILED})
 
 
+_OTHER_FILE = frozenset({EventType.MODULE_LOADED, EventType.MODULE_CHANGED})
+
+
 def _wakes_of(events: Iterable[Event]) -> frozenset[str]:
     # What a module or a report may have done to the kernel's taint shows only when it is read.
-    return frozenset({"taint"} if any(event.module or event.type in _TAINTING for event in events) else ())
+    names = {"taint"} if any(event.module or event.type in _TAINTING for event in events) else set()
+    if any(event.type is EventType.WITNESS_CONTRADICTED for event in events):
+        names.add("crossview")  # something may hide: compare now
+    return frozenset(names | {"files"} if any(event.type in _OTHER_FILE for event in events) else names)
 
 
 def _guarded(name: str, read: Reader) -> Look:
     try:
         return read()
     except Exception as error:  # a reader that breaks its promise is a failed source, not the end of the daemon
+        log.exception("source %s raised; it counts as failed", name)
+        return Look(outcome=Failed(f"{name}: {error!r}"))
+
+
+async def _guarded_wait(name: str, read: AwaitedReader) -> Look:
+    try:
+        return await read.awaited()
+    except Exception as error:  # as for _guarded
         log.exception("source %s raised; it counts as failed", name)
         return Look(outcome=Failed(f"{name}: {error!r}"))
 

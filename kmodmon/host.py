@@ -9,6 +9,7 @@ from kmodmon.model.outcome import Read
 from kmodmon.model.state import State
 from kmodmon.model.units import JsonObject
 from kmodmon.pipeline import Rules, step
+from kmodmon.policy.standing import Wanted
 from kmodmon.root import Root
 from kmodmon.settings import Settings
 from kmodmon.sources import FOLLOWED, POLLED
@@ -25,7 +26,11 @@ def boot_id(root: Root) -> str:
 
 def rules_of(settings: Settings) -> Rules:
     """What judgement takes from the settings."""
-    return Rules(keep_recent_seconds=settings.retention.recent, recent_series=settings.retention.max_series)
+    return Rules(
+        keep_recent_seconds=settings.retention.recent,
+        recent_series=settings.retention.max_series,
+        wanted=Wanted(expected=settings.expected.modules),
+    )
 
 
 def look_once(around: Surroundings, saved: Mapping[str, JsonObject]) -> State:

@@ -1,4 +1,4 @@
-"""The product on one screen: what is different, what explains it, what is counted. Pure, so any day can be replayed."""
+"""The product on one screen: what differs, what explains it, what is not allowed, what is counted. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +13,7 @@ from kmodmon.model.source import SourceState
 from kmodmon.model.state import State
 from kmodmon.model.taint import Clue, explain, notice_clues
 from kmodmon.model.tally import tally
+from kmodmon.policy.standing import Wanted, stand
 from kmodmon.signatures.hear import hear, heard_nothing
 
 
@@ -22,14 +23,17 @@ class Rules:
 
     keep_recent_seconds: float = 86400.0
     recent_series: int = 1000
+    wanted: Wanted = Wanted()  # noqa: RUF009  # frozen
 
 
 def step(state: State, seen: Seen, rules: Rules) -> tuple[State, tuple[Event, ...]]:
     """The next state and what happened, from one look at one source."""
+    before = state
     state, changed = reduce(state, seen)
     state, spoken, clues = _hear(state, seen)
     state, explained = _ledger(state, changed + spoken, clues, seen)
-    events = changed + spoken + explained
+    state, judged = stand(before, state, seen, changed, rules.wanted)
+    events = changed + spoken + explained + judged
     counts = tally(state.counts, events)
     stamps = stamp(state.stamps, events, rules.recent_series)
     if isinstance(seen.outcome, Read) and isinstance(seen.outcome.value, Tick):

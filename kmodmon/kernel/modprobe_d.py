@@ -1,16 +1,19 @@
 """modprobe.d files (modprobe.d(5)): what the modprobe tool does with names. None of it binds insmod or finit_module(2).
 
 A blacklist line only keeps a module from being loaded by an alias (by hardware, that is); `install NAME /bin/false`
-keeps modprobe from loading it by any name. Which files count, and in which order, is the reader's business.
+keeps modprobe from loading it by any name. A file hides those of the same name in directories after its own; all
+that are left count, sorted by name.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from kmodmon.kernel.module_name import kernel_name
 from kmodmon.kernel.text import safe_text
 
 KINDS = frozenset({"alias", "blacklist", "install", "options", "remove", "softdep", "weakdep", "config"})
+DIRECTORIES = ("/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d",
+               "/lib/modprobe.d")  # fmt: skip
 _REFUSING = frozenset({"/bin/false", "/usr/bin/false", "/bin/true", "/usr/bin/true", "false", "true", ":"})
 
 
@@ -33,6 +36,16 @@ class Directive:
         """Whether it is an `install` line that keeps modprobe from loading the module."""
         words = self.rest.split()
         return self.kind == "install" and bool(words) and words[0] in _REFUSING
+
+
+def effective_files(listing: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
+    """Paths of the files that count, in the order in which they are read. `listing`: the names in each directory."""
+    found: dict[str, str] = {}
+    for directory in DIRECTORIES:
+        for name in listing.get(directory, ()):
+            if name.endswith(".conf"):
+                found.setdefault(name, f"{directory}/{name}")
+    return tuple(found[name] for name in sorted(found))
 
 
 def parse_modprobe_file(raw: bytes) -> tuple[Directive, ...]:

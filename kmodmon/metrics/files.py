@@ -8,7 +8,7 @@ from kmodmon.model.inventory import Module
 from kmodmon.model.modprobe import refusals
 from kmodmon.model.state import State
 from kmodmon.model.touched import TREES
-from kmodmon.model.trust import Card, card
+from kmodmon.model.trust import Card, card, record_of
 
 _FILES = "/lib/modules/<release>, /sys/module/<module>/{srcversion,notes}"
 _NOT_EXAMINED = "module files are not examined (files.enabled, or no module tree of this kernel)"
@@ -60,7 +60,7 @@ def _origins(state: State) -> Iterable[Sample]:
 def _unexamined(state: State) -> Iterable[Sample]:
     if not state.files.expected:
         return ()
-    return single(sum(state.files.is_pending(module) for module in state.inventory.modules.values()))
+    return single(sum(record_of(state, module) is None for module in state.inventory.modules.values()))
 
 
 def _blacklisted(state: State) -> Iterator[Sample]:

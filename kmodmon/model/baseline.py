@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from kmodmon.model.event import Event, EventType, Severity
 from kmodmon.model.rules import Refusal
-from kmodmon.model.units import Instant
+from kmodmon.model.units import Instant, JsonObject
 
 
 class DriftKind(enum.StrEnum):
@@ -101,6 +102,36 @@ class BaselineState:
     refusal: Refusal | None = None
     drift: tuple[Drift, ...] = ()
     judged: bool = False  # `drift` says something: there is a baseline, and the host was looked at
+    told: frozenset[str] = frozenset()  # by the run before, and not seen yet
 
 
 NO_BASELINE = BaselineState()
+
+
+def baseline_events(known: BaselineState, found: tuple[Drift, ...], at: Instant) -> tuple[Event, ...]:
+    """An event for each difference that was not there before; what has changed further is told again."""
+    standing = {one.id: one for one in known.drift}
+    return tuple(
+        Event(
+            type=EventType.BASELINE_DRIFTED,
+            at=at,
+            severity=Severity.WARNING,
+            module=one.module,
+            evidence=(one.sentence,),
+            fields={"kind": one.kind.value, "name": one.name, "expected": one.expected, "actual": one.actual},
+        )
+        for one in found
+        if standing.get(one.id) != one and (one.id in standing or one.id not in known.told)
+    )
+
+
+def baseline_to_json(state: BaselineState) -> JsonObject:
+    """Which differences were told, as a checkpoint; they are found anew."""
+    return {"told": sorted({one.id for one in state.drift} | state.told)}
+
+
+def baseline_from_json(document: JsonObject) -> BaselineState:
+    """What the run before has told."""
+    told = document.get("told")
+    names = told if isinstance(told, list | tuple) else ()
+    return BaselineState(told=frozenset(name for name in names if isinstance(name, str)))

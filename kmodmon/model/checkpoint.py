@@ -6,6 +6,9 @@ They are written in the transaction of the events they belong to, so that after 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from kmodmon.model.baseline import baseline_from_json, baseline_to_json
+from kmodmon.model.files_codec import files_from_json, files_to_json
+from kmodmon.model.findings import findings_from_json, findings_to_json
 from kmodmon.model.hidden import hidden_from_json, hidden_to_json
 from kmodmon.model.log import account_from_json, account_to_json
 from kmodmon.model.posture import facts_from_json
@@ -71,6 +74,24 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         part=lambda state: state.posture.facts,
         save=lambda state: dict(state.posture.facts),
         load=lambda state, saved: replace(state, posture=replace(state.posture, facts=facts_from_json(saved))),
+    ),
+    Checkpoint(
+        section="files",
+        part=lambda state: state.files,
+        save=lambda state: files_to_json(state.files),
+        load=lambda state, saved: replace(state, files=files_from_json(saved)),
+    ),
+    Checkpoint(
+        section="findings",
+        part=lambda state: state.findings.current,
+        save=lambda state: findings_to_json(state.findings),
+        load=lambda state, saved: replace(state, findings=findings_from_json(saved)),
+    ),
+    Checkpoint(
+        section="baseline",
+        part=lambda state: state.baseline.drift,
+        save=lambda state: baseline_to_json(state.baseline),
+        load=lambda state, saved: replace(state, baseline=baseline_from_json(saved)),
     ),
     Checkpoint(
         section="log",

@@ -64,7 +64,7 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilesState:
-    """All of them. `expected`: files are examined, so a module without a record will soon have one."""
+    """All of them. `expected`: a module without a record will soon have one."""
 
     records: Mapping[str, FileRecord] = field(default_factory=lambda: MappingProxyType({}))
     expected: bool = False
@@ -72,11 +72,6 @@ class FilesState:
     writable: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     releases: tuple[str, ...] | None = None  # kernels with a module tree; None: not read
     newer: tuple[str, ...] = ()  # those newer than the running one
-
-    def is_pending(self, module: Module) -> bool:
-        """Whether the module's file is yet to be examined, for this load of it."""
-        record = self.records.get(module.name)
-        return self.expected and (record is None or record.instance != module.attributes.instance)
 
 
 UNREAD_FILES = FilesState()

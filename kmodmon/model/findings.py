@@ -48,11 +48,13 @@ class Findings:
     waits: bool = False
     expected: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({}))  # module -> is there
     absent_since: Mapping[str, Instant] = field(default_factory=lambda: MappingProxyType({}))
+    decided: frozenset[str] = frozenset()  # modules that were judged with all that there is to know
     told: Mapping[str, Instant] = field(default_factory=lambda: MappingProxyType({}))  # by the run before, not seen yet
     judged: bool = False
 
 
 NO_FINDINGS = Findings()
+_TOLD_OTHERWISE = frozenset({Check.DRIFT, Check.REFUSED})  # BaselineDrifted, ConfigRefused
 _ORDER = {severity: rank for rank, severity in enumerate(Severity)}
 
 
@@ -71,7 +73,7 @@ def findings_changed(
         if known is None and one.id in before.told:
             known = replace(one, since=before.told[one.id])
         one = replace(one, since=at if known is None else known.since)
-        if not one.dry_run and (known is None or known.dry_run):
+        if not one.dry_run and (known is None or known.dry_run) and one.check not in _TOLD_OTHERWISE:
             events.append(violated_event(one, at))
         current[one.id] = known if known == one else one
     same = all(before.current.get(name) is one for name, one in current.items()) and len(before.current) == len(current)

@@ -34,8 +34,8 @@ class Check(enum.StrEnum):
 class Match:
     """Conditions; all must hold, and of each at least one value. An empty condition holds always.
 
-    `module` to `value` are globs, the others words. `taint`: carries any of these letters; `without_taint`: none of
-    them.
+    `module` to `value` are globs, the others words. `taint`: carries any of these letters; `without_taint`: none
+    of them.
     """
 
     module: tuple[str, ...] = ()
@@ -51,8 +51,8 @@ class Match:
     on_disk: tuple[str, ...] = ()
     tier: tuple[str, ...] = ()
     kind: tuple[str, ...] = ()
-    taint: str = ""
-    without_taint: str = ""
+    taint: tuple[str, ...] = ()
+    without_taint: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,25 @@
 """Layer 3, edges in: one file per kernel interface. Every source is listed here, and nowhere else.
 
-Order matters: what explains is read before what it explains, so `kernel` comes first and `modules` before `taint`.
+Order matters: what explains is read before what it explains, so `kernel` comes first and `modules` before `taint`. The
+files of rules come late, because nothing is judged before them.
 """
 
-from kmodmon.sources import builtin, crossview, kernel, kmsg, modules, parameters, posture, taint, trace, uevent
+from kmodmon.sources import (
+    builtin,
+    crossview,
+    files,
+    kernel,
+    kmsg,
+    modprobe,
+    modules,
+    parameters,
+    posture,
+    rules,
+    taint,
+    trace,
+    uevent,
+    watch,
+)
 from kmodmon.sources.source import EventSource, PollSource
 
 POLLED: tuple[PollSource, ...] = (
@@ -14,5 +30,8 @@ POLLED: tuple[PollSource, ...] = (
     parameters.SOURCE,
     builtin.SOURCE,
     crossview.SOURCE,
+    modprobe.SOURCE,
+    *rules.SOURCES,
+    files.SOURCE,
 )
-FOLLOWED: tuple[EventSource, ...] = (trace.SOURCE, uevent.SOURCE, kmsg.SOURCE)
+FOLLOWED: tuple[EventSource, ...] = (trace.SOURCE, uevent.SOURCE, kmsg.SOURCE, watch.SOURCE)

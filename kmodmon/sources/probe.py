@@ -40,6 +40,13 @@ def _uevent(root: Root) -> Outcome[None]:
     return Absent(f"{os.fsdecode(path)}: not there; this kernel sends no uevents, or sysfs is not mounted")
 
 
+def _watch(root: Root) -> Outcome[None]:
+    if not root.live:
+        return Absent("a recorded machine does not change")
+    path = root.proc(b"sys", b"fs", b"inotify")
+    return Read(None) if root.exists(path) else Absent(f"{os.fsdecode(path)}: this kernel has no inotify")
+
+
 PROBES: Mapping[str, Callable[[Root], Outcome[None]]] = MappingProxyType(
-    {"kmsg": _kmsg, "trace": _trace, "uevent": _uevent}
+    {"kmsg": _kmsg, "trace": _trace, "uevent": _uevent, "watch": _watch}
 )

@@ -4,9 +4,9 @@ A poll source is read by a timer, by a scrape (when `cheap`) and when an event s
 a file descriptor; what it hears is an observation, and it wakes the poll sources that can tell the fact behind it.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from kmodmon.clock import Clock
 from kmodmon.model.observation import Observation
@@ -23,6 +23,7 @@ class Look:
     lost: int = 0
     unreadable: int = 0
     quiet: bool = False  # of an event source: it is well, and nothing happened that other sources should be read for
+    wakes: tuple[str, ...] = ()  # of an event source: poll sources to be read for this look, beside its `wakes`
 
 
 class Reader(Protocol):
@@ -33,13 +34,32 @@ class Reader(Protocol):
         ...
 
 
+@runtime_checkable
+class AwaitedReader(Protocol):
+    """A reader that waits for something else than the kernel, such as a process: it is awaited on the loop."""
+
+    def __call__(self) -> Look:
+        """Look once, without a loop (for a command)."""
+        ...
+
+    async def awaited(self) -> Look:
+        """Look once; when it is cancelled, what it waited for ends too."""
+        ...
+
+
+def no_hints() -> Mapping[str, str]:
+    """Nothing is known of where modules were loaded from."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a source is made from."""
+    """What a source is made from. `module_paths`: files that loaders of loaded modules named, by module."""
 
     root: Root
     settings: Settings
     clock: Clock
+    module_paths: Callable[[], Mapping[str, str]] = no_hints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ def test_probes_when_listed_then_every_followed_source_has_one() -> None:
 
 def test_probes_when_nothing_is_there_then_absent(tmp_path: Path) -> None:
     base = str(tmp_path).encode()
-    root = Root(sysfs=base, dev=base, tracefs=base)
+    root = Root(procfs=base, sysfs=base, dev=base, tracefs=base)
     for probe in PROBES.values():
         assert isinstance(probe(root), Absent)
 
@@ -26,7 +26,8 @@ def test_probes_when_there_then_read_and_when_refused_then_failed(tmp_path: Path
     (tmp_path / "kmsg").write_text("")
     (tmp_path / "events/module").mkdir(parents=True)
     (tmp_path / "instances").mkdir()
-    root = Root(sysfs=base, dev=base, tracefs=base)
+    (tmp_path / "sys/fs/inotify").mkdir(parents=True)
+    root = Root(procfs=base, sysfs=base, dev=base, tracefs=base)
     assert {name: type(probe(root)) for name, probe in PROBES.items()} == dict.fromkeys(PROBES, Read)
     refused = root.failing({base + b"/kmsg": 1, base: 13})
     assert isinstance(PROBES["kmsg"](refused), Failed)

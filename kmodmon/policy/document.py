@@ -1,0 +1,121 @@
+"""The policy file: TOML to rules, and rules to TOML.
+
+    shipped = true                     # the shipped rules follow these; a rule of the same name replaces one
+    without = ["out-of-tree-module"]   # shipped rules that do not apply here
+
+    [[rule]]
+    name = "nvidia"
+    action = "allow"                   # or deny, with severity, and dry_run = true to see what it would find
+    reason = "the graphics driver of the render hosts"
+    [rule.match]
+    module = ["nvidia", "nvidia_*"]
+    signer = "Example Corp*"
+    origin = ["dkms", "updates"]
+
+Rules are tried in order, and the first that matches decides. All conditions of a rule must hold; a list holds when one
+of its values does.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from kmodmon.model.event import Severity
+from kmodmon.model.rules import Action, Check, Match, Policy, Rule
+from kmodmon.policy.condition import CONDITIONS
+from kmodmon.policy.shipped import RULES
+from kmodmon.policy.toml import Table, line_of, parse, quoted
+
+VERSION = 1
+_MOST_RULES = 1000
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+_LETTERS = r"[A-Za-z]{1,40}"
+_LETTER_KEYS = ("taint", "without_taint")
+_KEYS = ("name", "action", "check", "severity", "dry_run", "reason", "advice", "match")
+
+
+def parse_policy(raw: bytes, file: str) -> Policy:
+    """Read a policy file's bytes; `file` is for errors. Raises ConfigError."""
+    table = parse(raw, file)
+    table.only(("version", "shipped", "without", "rule"))
+    if table.values.get("version", VERSION) != VERSION:
+        table.refuse("version", f"wants {VERSION}", "a newer kmodmon may know it")
+    own: dict[str, Rule] = {}
+    for entry in table.tables_of("rule"):
+        rule = _rule(entry)
+        if rule.name in own:
+            entry.refuse("name", f'there are two rules "{rule.name}"', "each needs a name of its own")
+        own[rule.name] = rule
+    if len(own) > _MOST_RULES:
+        table.refuse("rule", f"wants at most {_MOST_RULES} rules")
+    without = table.texts_of("without", (rule.name for rule in RULES))
+    shipped = RULES if table.truth_of("shipped", True) else ()
+    rest = (rule for rule in shipped if rule.name not in own and rule.name not in without)
+    return Policy(rules=(*own.values(), *rest), path=file, own=len(own))
+
+
+def _rule(table: Table) -> Rule:
+    table.only(_KEYS)
+    action = table.word_of("action", Action)
+    check = table.word_of("check", Check, Check.MODULE)
+    if action is Action.ALLOW:
+        for key in ("severity", "dry_run"):
+            if key in table.values:
+                table.refuse(key, "says nothing of a rule that allows", 'it belongs to action = "deny"')
+    return Rule(
+        name=table.text_of("name", pattern=_NAME, what="a name of letters, digits, and - _ ."),
+        action=action,
+        check=check,
+        match=_match(table.table_of("match"), check),
+        severity=table.word_of("severity", Severity, Severity.WARNING),
+        dry_run=table.truth_of("dry_run", False),
+        reason=table.text_of("reason", ""),
+        advice=table.text_of("advice", ""),
+        line=line_of(table.text, table.path),
+    )
+
+
+def _match(table: Table, check: Check) -> Match:
+    table.only((*(condition.key for condition in CONDITIONS), *_LETTER_KEYS))
+    values: dict[str, tuple[str, ...]] = {}
+    for condition in CONDITIONS:
+        if condition.key in table.values and check not in condition.checks:
+            kinds = ", ".join(one for one in Check if one in condition.checks)
+            table.refuse(condition.key, f'says nothing of check = "{check}"', f"it is for {kinds}")
+        values[condition.key] = table.texts_of(condition.key, condition.words)
+    for key in _LETTER_KEYS:
+        if key in table.values:
+            values[key] = tuple(table.text_of(key, pattern=_LETTERS, what="a text of taint letters"))
+    return Match(**values)
+
+
+def policy_toml(policy: Policy, head: str = "") -> str:
+    """The rules as a file; `parse_policy` gives the same rules back. `head`: a comment before them."""
+    lines = [f"# {line}".rstrip() for line in head.splitlines()]
+    lines += [f"version = {VERSION}", "shipped = false", ""]
+    for rule in policy.rules:
+        lines += [*_rule_lines(rule), ""]
+    return "\n".join(lines)
+
+
+def _rule_lines(rule: Rule) -> Iterator[str]:
+    yield "[[rule]]"
+    yield f"name = {quoted(rule.name)}"
+    yield f"action = {quoted(rule.action)}"
+    if rule.check is not Check.MODULE:
+        yield f"check = {quoted(rule.check)}"
+    if rule.action is Action.DENY:
+        yield f"severity = {quoted(rule.severity)}"
+    if rule.dry_run:
+        yield "dry_run = true"
+    for key, text in (("reason", rule.reason), ("advice", rule.advice)):
+        if text:
+            yield f"{key} = {quoted(text)}"
+    said = [(condition.key, _value(condition.wanted(rule.match))) for condition in CONDITIONS]
+    said += [("taint", quoted("".join(rule.match.taint))), ("without_taint", quoted("".join(rule.match.without_taint)))]
+    if rule.match != Match():
+        yield "[rule.match]"
+        yield from (f"{key} = {value}" for key, value in said if value not in ("[]", '""'))
+
+
+def _value(values: Iterable[str]) -> str:
+    written = [quoted(one) for one in values]
+    return written[0] if len(written) == 1 else "[" + ", ".join(written) + "]"

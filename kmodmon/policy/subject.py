@@ -1,0 +1,210 @@
+"""What rules are held against: subjects, each with the facts that conditions name.
+
+Every loaded module is a subject (`module`). All other subjects are already conspicuous by being there: a hidden module,
+a blacklisted one, a parameter that everybody may write. They carry the facts of their module as well, so that a rule
+can say "not of this signer's".
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from kmodmon.kernel.module_name import kernel_name
+from kmodmon.kernel.taint import FLAGS, Flag, Tier, decode, parse_letters
+from kmodmon.model.inventory import Module
+from kmodmon.model.modprobe import refusals
+from kmodmon.model.module_file import OnDisk
+from kmodmon.model.rules import Check
+from kmodmon.model.source import NOT_READ_YET
+from kmodmon.model.state import State
+from kmodmon.model.taint import TaintEntry
+from kmodmon.model.trust import card, kernel_verifies, record_of
+from kmodmon.model.units import Instant
+
+PATIENCE_USEC = 30_000_000  # examining a file takes a second; the examiner may be busy or broken
+_OTHERS_WRITE = 0o002
+MODPROBES = frozenset({"/sbin/modprobe", "/usr/sbin/modprobe", "/bin/modprobe", "/usr/bin/modprobe"})
+_TIERS = (Tier.SECURITY, Tier.DEGRADED, Tier.INFORMATIONAL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """One thing to be judged. None: not known, or it has none. `pending`: facts of its file are still to come."""
+
+    check: Check
+    name: str
+    module: str | None = None
+    signature: str | None = None
+    signer: str | None = None
+    origin: str | None = None
+    path: str | None = None
+    package: str | None = None
+    on_disk: str | None = None
+    file_signature: str | None = None
+    taint: str = ""
+    tier: str | None = None
+    parameter: str | None = None
+    setting: str | None = None
+    value: str | None = None
+    kind: str | None = None
+    evidence: tuple[str, ...] = ()
+    pending: bool = False
+    settled_signature: bool = True  # the verdict will not change when the file is examined
+
+
+def subjects(state: State, at: Instant) -> Iterator[Subject]:
+    """Everything that there is to judge, as it is known at this moment."""
+    modules = {name: module_subject(state, one, at) for name, one in state.inventory.modules.items()}
+    yield from modules.values()
+    yield from _hidden(state, modules)
+    yield from _blacklisted(state, modules)
+    yield from _writable(state, modules)
+    yield from _posture(state)
+    yield from _taint(state)
+
+
+def module_subject(state: State, module: Module, at: Instant) -> Subject:
+    """A loaded module; `pending` while its file is yet to be examined, but not for ever."""
+    known = card(state, module)
+    record = state.files.records.get(module.name)
+    file, now = known.file, None if record is None else record.file
+    pending = is_pending(state, module, at)
+    package = None if file is None or file.package is None else file.package.name
+    return Subject(
+        check=Check.MODULE,
+        name=module.name,
+        module=module.name,
+        signature=known.signature.value,
+        signer=known.signer,
+        origin=None if pending else known.origin.value,
+        path=None if file is None else file.path,
+        package=package,
+        on_disk=None if known.on_disk is None else known.on_disk.value,
+        file_signature=None if now is None or pending else now.signature.verdict.value,
+        taint=module.taint,
+        tier=tier_of(module.taint),
+        evidence=tuple(_evidence(module, known.on_disk, None if now is None or pending else now.path)),
+        pending=pending,
+        # By its letters a verified module is valid at once; for the others the file tells unsigned from invalid.
+        settled_signature="E" not in module.taint and kernel_verifies(state) is not False,
+    )
+
+
+def is_pending(state: State, module: Module, at: Instant) -> bool:
+    """Whether to wait for facts of the module's file before it is judged."""
+    source = state.sources.get("files")
+    to_come = state.files.expected or (source is not None and source.last_read is None and source.why == NOT_READ_YET)
+    if not to_come or record_of(state, module) is not None:
+        return False
+    loaded = state.inventory.loaded.get(module.name)
+    since = state.started if loaded is None or loaded.at is None else max(state.started, loaded.at, key=_clock)
+    return at.monotonic_usec - since.monotonic_usec < PATIENCE_USEC
+
+
+def _clock(at: Instant) -> int:
+    return at.monotonic_usec
+
+
+def gone_subject(name: str, taint: str, signature: str) -> Subject:
+    """A module that came and went before anybody could look at it; its file is not known."""
+    return Subject(
+        check=Check.MODULE, name=name, module=name, taint=taint, signature=signature, tier=tier_of(taint),
+        evidence=("it is gone again",),
+    )  # fmt: skip
+
+
+def tier_of(letters: str) -> str | None:
+    """The worst tier among taint letters; None: no letters."""
+    found = parse_letters(letters)
+    tiers = {flag.tier for flag in found.flags} | ({Tier.DEGRADED} if found.unknown else set())
+    return next((tier.value for tier in _TIERS if tier in tiers), None)
+
+
+def missing(names: Iterable[str]) -> Iterator[Subject]:
+    """Expected modules that are not there."""
+    return (Subject(check=Check.MISSING, name=name, module=name, evidence=("expected.modules",)) for name in names)
+
+
+def _evidence(module: Module, on_disk: OnDisk | None, path: str | None) -> Iterator[str]:
+    if module.taint:
+        yield f"/proc/modules: ({module.taint})"
+    if path is not None:
+        yield path if on_disk in (None, OnDisk.SAME, OnDisk.UNKNOWN) else f"{path}: another build than is loaded"
+
+
+def _hidden(state: State, modules: Mapping[str, Subject]) -> Iterator[Subject]:
+    for name, found in state.hidden.findings.items():
+        base = modules.get(name, Subject(check=Check.HIDDEN, name=name, module=name))
+        missing_from = f"missing from {', '.join(found.missing_from)}"
+        yield replace(base, check=Check.HIDDEN, kind=found.confidence.value, evidence=(missing_from, *found.evidence))
+
+
+def _blacklisted(state: State, modules: Mapping[str, Subject]) -> Iterator[Subject]:
+    cmdline = None if state.kernel is None else state.kernel.cmdline
+    for name, module in modules.items():
+        found = refusals(name, state.modprobe, cmdline)
+        if found:
+            places = tuple(f"{kind}: {place}" for kind, place in found.items())
+            yield replace(module, check=Check.BLACKLISTED, kind=next(iter(found)), evidence=places)
+
+
+def _writable(state: State, modules: Mapping[str, Subject]) -> Iterator[Subject]:
+    for owner, parameters in state.parameters.parameters.items():
+        for name, parameter in parameters.items():
+            if parameter.mode is not None and parameter.mode & _OTHERS_WRITE:
+                path = f"/sys/module/{owner}/parameters/{name}"
+                base = modules.get(owner, Subject(check=Check.PARAMETER, name=owner, module=owner))
+                yield replace(
+                    base, check=Check.PARAMETER, name=f"{owner}.{name}", parameter=name,
+                    value=f"{parameter.mode:04o}", evidence=(f"{path}: mode {parameter.mode:04o}",),
+                )  # fmt: skip
+    for owner, paths in state.files.writable.items():
+        if owner in modules:
+            for path in paths:
+                yield replace(modules[owner], check=Check.ENTRY, name=path, path=path, evidence=(path,), pending=False)
+
+
+def _posture(state: State) -> Iterator[Subject]:
+    for setting, value in state.posture.facts.items():
+        text = str(value)
+        yield Subject(check=Check.POSTURE, name=setting, setting=setting, value=text, evidence=(f"{setting}={text}",))
+    switches = state.posture.switches
+    if switches is None or not switches.modprobe or switches.modprobe in MODPROBES:
+        return
+    built = None if state.kernel is None or state.kernel.config is None else state.kernel.config.values
+    if built is None or built.get("CONFIG_MODPROBE_PATH") != switches.modprobe:
+        evidence = (f"/proc/sys/kernel/modprobe: {switches.modprobe}",)
+        yield Subject(
+            check=Check.HELPER, name="modprobe", setting="modprobe", value=switches.modprobe, evidence=evidence
+        )
+
+
+def _taint(state: State) -> Iterator[Subject]:
+    """Flags of the kernel; those that loaded modules carry are the modules' own."""
+    carried = {flag.bit for one in state.inventory.modules.values() for flag in parse_letters(one.taint).flags}
+    for flag in decode(state.taint.value or 0):
+        entry = state.taint.ledger.get(flag.bit)
+        if flag.bit in carried or flag.bit in state.taint.pending or entry is None:
+            continue  # what explains it may be a module that the list is about to show
+        if entry.module is None or entry.module not in state.inventory.loaded:
+            yield _flag(flag, entry)
+
+
+def _flag(flag: Flag, entry: TaintEntry) -> Subject:
+    evidence = (f"cause: {entry.cause}", *entry.evidence)
+    return Subject(
+        check=Check.TAINT, name=flag.label, module=entry.module, taint=flag.letter, tier=flag.tier.value,
+        setting=flag.label, kind=entry.cause.partition(":")[0], evidence=evidence,
+    )  # fmt: skip
+
+
+def known_letters() -> str:
+    """Every taint letter that a rule may name."""
+    return "".join(flag.letter for flag in FLAGS)
+
+
+def expected_modules(state: State, names: Iterable[str]) -> Mapping[str, bool]:
+    """Which of the expected modules are there, loaded or built in; {} while the list was not read."""
+    if state.inventory.support is None:
+        return {}
+    there = state.inventory.modules.keys() | state.inventory.builtin
+    return {name: name in there for name in map(kernel_name, names)}

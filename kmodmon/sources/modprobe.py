@@ -1,0 +1,65 @@
+"""modprobe.d: which modules the modprobe tool refuses, and which options it gives to others.
+
+Interfaces: the directories of modprobe.d(5), world readable on every distribution. Absent: none of them is there.
+"""
+
+from collections.abc import Iterator
+from os import fsdecode
+from pathlib import Path
+
+from kmodmon.examiner.tree import HostTree
+from kmodmon.kernel.modprobe_d import DIRECTORIES, effective_files, parse_modprobe_file
+from kmodmon.kernel.text import safe_text
+from kmodmon.model.modprobe import ModprobeConfig, Placed, modprobe_config
+from kmodmon.model.observation import ModprobeRead
+from kmodmon.model.outcome import Absent, Read
+from kmodmon.root import Root
+from kmodmon.sources.source import Look, PollSource, Surroundings
+
+_FILE_LIMIT = 4 << 20  # bytes
+_MOST_FILES = 1000
+_MOST_LINES = 50_000
+
+
+class ModprobeReader:
+    """Reads all files that count; gives the same object while they say the same."""
+
+    def __init__(self, root: Root) -> None:
+        self._host = HostTree(Path(fsdecode(root.rootfs)))
+        self._seen = ModprobeRead(config=ModprobeConfig())
+
+    def __call__(self) -> Look:
+        """Look once; what cannot be read is counted."""
+        listing = {directory: self._host.names(directory) for directory in DIRECTORIES}
+        paths = effective_files(listing)[:_MOST_FILES]
+        if not any(listing.values()):
+            return Look(outcome=Absent("there is no modprobe.d directory with files in it"))
+        contents = {path: self._host.read_if_there(path, _FILE_LIMIT) for path in paths}
+        config = modprobe_config(_placed(contents))
+        if config != self._seen.config:
+            self._seen = ModprobeRead(config=config)
+        unreadable = sum(raw is None and self._host.is_file(path) for path, raw in contents.items())
+        return Look(outcome=Read(self._seen), unreadable=unreadable)
+
+
+def _placed(contents: dict[str, bytes | None]) -> Iterator[Placed]:
+    left = _MOST_LINES
+    for path, raw in contents.items():
+        for directive in parse_modprobe_file(raw or b""):
+            yield Placed(path=safe_text(path.encode("utf-8", "surrogateescape")), directive=directive)
+            left -= 1
+            if not left:
+                return
+
+
+def _make(around: Surroundings) -> ModprobeReader:
+    return ModprobeReader(around.root)
+
+
+SOURCE = PollSource(
+    name="modprobe",
+    make=_make,
+    every=lambda settings: settings.poll.files,
+    interfaces=("/{etc,run,usr/local/lib,usr/lib,lib}/modprobe.d/*.conf",),
+    grant="mount the host's root file system where --path.rootfs says",
+)

@@ -1,0 +1,64 @@
+"""The policy and the baseline: two files of the operator's, read again when they change.
+
+They are given as bytes; what they say is read where it is judged (`policy/`), so that a file which is refused is
+refused with the rest of its kind, and the earlier one stays in force. Neither need exist.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from kmodmon.model.outcome import Failed, Read
+from kmodmon.model.rules import RulesFileRead
+from kmodmon.root import Root
+from kmodmon.settings import Settings
+from kmodmon.sources.source import Look, PollSource, Surroundings
+
+_LIMIT = 4 << 20  # bytes
+
+
+class RulesFileReader:
+    """Reads one of the files; gives the same object while it holds the same bytes."""
+
+    def __init__(self, what: str, path: Path, root: Root) -> None:
+        self._what, self._path, self._root = what, path, root
+        self._seen: RulesFileRead | None = None
+
+    def __call__(self) -> Look:
+        """Look once; a file that is not there is a fact, one that cannot be read a failure."""
+        raw = self._raw()
+        if isinstance(raw, Failed):
+            return Look(outcome=raw)
+        host = self._root.text(self._root.proc(b"sys", b"kernel", b"hostname")) or ""
+        seen = RulesFileRead(what=self._what, path=str(self._path), raw=raw.value, host=host)
+        if seen != self._seen:
+            self._seen = seen
+        return Look(outcome=Read(self._seen))
+
+    def _raw(self) -> Read[bytes | None] | Failed:
+        try:
+            with self._path.open("rb") as stream:
+                raw = stream.read(_LIMIT + 1)
+        except (FileNotFoundError, NotADirectoryError):
+            return Read(None)
+        except OSError as error:
+            return Failed(f"{self._path}: {error.strerror}", error.errno)
+        return Failed(f"{self._path}: larger than {_LIMIT} bytes") if len(raw) > _LIMIT else Read(raw)
+
+
+def _source(what: str, file: Callable[[Settings], Path]) -> PollSource:
+    def make(around: Surroundings) -> RulesFileReader:
+        return RulesFileReader(what, file(around.settings), around.root)
+
+    return PollSource(
+        name=what,
+        make=make,
+        every=lambda settings: settings.poll.posture,
+        interfaces=(f"{what}.file",),
+        grant=f"let kmodmon read the file that {what}.file names",
+    )
+
+
+SOURCES: tuple[PollSource, ...] = (
+    _source("policy", lambda settings: settings.policy.file),
+    _source("baseline", lambda settings: settings.baseline.file),
+)

@@ -1,0 +1,128 @@
+"""Directories that bear on modules, watched: a change has the source read that can tell what it means.
+
+Interface: inotify(7), through watchdog. The module tree is watched with all its directories (a stock kernel has a few
+hundred), the others by themselves. What happens until a directory was quiet for `files.settle` is one observation, so a
+kernel upgrade that writes five thousand files is one event and one examination.
+
+Needs: fs.inotify.max_user_watches and max_user_instances large enough. Bind mounts (containers, a sandbox) do; an
+overlay or network file system that is changed from elsewhere tells nothing, and is found changed at the next poll.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from kmodmon.kernel.modprobe_d import DIRECTORIES
+from kmodmon.kernel.text import safe_text
+from kmodmon.model.outcome import Absent, Read
+from kmodmon.model.touched import FilesTouched, Touched
+from kmodmon.root import Root
+from kmodmon.settings import Settings
+from kmodmon.sources.source import Emit, EventSource, Look, Surroundings
+from kmodmon.watching import Burst, DirectoryWatch, Watched
+
+_RULES_SETTLE = 0.3  # seconds: an edit is to be in force within two
+_PATIENCE = 30.0
+_MOST_KERNELS = 32
+_WAKES = {
+    "modules": ("files",),
+    "kernels": ("files",),
+    "dkms": ("files",),
+    "certificates": ("files",),
+    "modprobe.d": ("modprobe",),
+    "policy": ("policy",),
+    "baseline": ("baseline",),
+}
+_LOAD_DIRECTORIES = ("/etc/modules-load.d", "/run/modules-load.d", "/usr/local/lib/modules-load.d",
+                     "/usr/lib/modules-load.d", "/lib/modules-load.d")  # fmt: skip
+
+
+async def follow(around: Surroundings, emit: Emit) -> None:
+    """Watch until cancelled; raises OSError when the kernel allows no more watches."""
+    if not around.root.live:
+        emit(Look(outcome=Absent("a recorded machine does not change"), quiet=True))
+        await asyncio.Event().wait()
+    watch = DirectoryWatch(lambda: _distinct(_watched(around.root, around.settings)))
+    try:
+        await asyncio.to_thread(watch.start)
+        emit(Look(outcome=Read(FilesTouched()), quiet=True))
+        lost = 0
+        while True:
+            bursts = await watch.bursts(_PATIENCE)
+            await asyncio.to_thread(watch.renew)
+            if bursts:
+                seen = FilesTouched(trees=tuple(_touched(burst) for burst in bursts))
+                wakes = tuple(dict.fromkeys(name for tree in seen.trees for name in _WAKES.get(tree.tree, ())))
+                emit(Look(outcome=Read(seen), lost=watch.lost - lost, wakes=wakes))
+                lost = watch.lost
+    finally:
+        await asyncio.shield(asyncio.to_thread(watch.stop))
+
+
+def _watched(root: Root, settings: Settings) -> Iterator[Watched]:
+    settle = float(settings.files.settle)
+    release = root.text(root.proc(b"sys", b"kernel", b"osrelease"))
+    modules = os.fsdecode(root.modules)
+    if settings.files.enabled and release and "/" not in release:
+        yield Watched(key="modules", path=f"{modules}/{release}", recursive=True, settle=settle)
+    if settings.files.enabled:
+        yield Watched(key="kernels", path=modules, settle=settle)
+        yield from _others(modules, release, settle)
+        yield Watched(key="dkms", path=_host(root, "/var/lib/dkms"), settle=settle)
+        for directory in (settings.certificates.directory, settings.certificates.revoked):
+            yield Watched(key=f"certificates {directory}", path=str(directory), settle=settle)
+    for name in DIRECTORIES:
+        yield Watched(key=f"modprobe.d {name}", path=_host(root, name))
+    for name in _LOAD_DIRECTORIES:
+        yield Watched(key=f"modules-load.d {name}", path=_host(root, name))
+    for key, file in (("policy", settings.policy.file), ("baseline", settings.baseline.file)):
+        yield Watched(key=key, path=str(file.parent), only=frozenset({file.name}), settle=_RULES_SETTLE)
+
+
+def _others(modules: str, running: str | None, settle: float) -> Iterator[Watched]:
+    # Another kernel counts as installed when depmod has written its table, which it does after all else.
+    try:
+        names = sorted(os.listdir(modules))
+    except OSError:
+        return
+    for name in [name for name in names if name != running][:_MOST_KERNELS]:
+        yield Watched(key=f"kernels {name}", path=f"{modules}/{name}", only=frozenset({"modules.dep"}), settle=settle)
+
+
+def _distinct(watched: Iterator[Watched]) -> Iterator[Watched]:
+    """On a merged /usr, /lib/modprobe.d and /usr/lib/modprobe.d are one directory."""
+    seen: set[tuple[str, frozenset[str]]] = set()
+    for one in watched:
+        place = (os.path.realpath(one.path), one.only)
+        if place not in seen:
+            seen.add(place)
+            yield one
+
+
+def _host(root: Root, path: str) -> str:
+    return str(Path(os.fsdecode(root.rootfs), path.lstrip("/")))
+
+
+def _touched(burst: Burst) -> Touched:
+    tree = burst.watched.key.partition(" ")[0]
+    path = burst.watched.path
+    if burst.watched.only:
+        path += "/" + min(burst.watched.only)
+    return Touched(
+        tree=tree,
+        path=safe_text(os.fsencode(path)),
+        created=burst.created,
+        written=burst.written,
+        deleted=burst.deleted,
+        moved=burst.moved,
+        example=safe_text(os.fsencode(burst.example)),
+    )
+
+
+SOURCE = EventSource(
+    name="watch",
+    run=follow,
+    interfaces=("inotify: /lib/modules, modprobe.d, modules-load.d, /var/lib/dkms, /etc/kmodmon",),
+    grant="raise fs.inotify.max_user_watches and fs.inotify.max_user_instances",
+)
