@@ -8,6 +8,7 @@ are counted as bytes, and its numbers rise by one if the first and the last are 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from types import MappingProxyType
 
 from kmodmon.kernel.error import ParseError
@@ -15,6 +16,8 @@ from kmodmon.kernel.kmsg import KERNEL_PRIORITIES, parse_prefix
 from kmodmon.model.log import KERNEL, LEVELS, USER, LogAccount
 from kmodmon.model.logclock import LogClock
 
+_FIRST, _SECOND = itemgetter(0), itemgetter(1)
+_DIGITS = tuple(b"%d" % digit for digit in range(10))
 _MAX_PRIORITY_DIGITS = 10  # as parse_prefix() takes them
 
 
@@ -80,7 +83,7 @@ def _in_one(account: LogAccount, records: Sequence[bytes], clock: LogClock) -> C
     expected = account.next_seq
     known = 0 if expected is None else min(max(0, expected - first), len(records))
     fresh = records[known:] if known else records
-    priorities = _priorities(Counter([raw.partition(b",")[0] for raw in fresh]))
+    priorities = _single_digits(fresh) or _priorities(Counter([raw.partition(b",")[0] for raw in fresh]))
     if priorities is None:
         return None
     after = replace(
@@ -93,6 +96,14 @@ def _in_one(account: LogAccount, records: Sequence[bytes], clock: LogClock) -> C
         lost=account.lost + (0 if expected is None else max(0, first - expected)),
     )
     return Counted(account=after, fresh=fresh, known=records[:known] if known else ())
+
+
+def _single_digits(records: Sequence[bytes]) -> Mapping[int, int] | None:
+    # Nearly all priorities are below ten: then the first bytes of all records are one string to count in.
+    if bytes(map(_SECOND, records)).strip(b","):
+        return None
+    firsts = bytes(map(_FIRST, records))
+    return {int(digit): firsts.count(digit) for digit in _DIGITS if digit in firsts} if firsts.isdigit() else None
 
 
 def _priorities(digits: Mapping[bytes, int]) -> Mapping[int, int] | None:

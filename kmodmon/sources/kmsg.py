@@ -31,7 +31,7 @@ from kmodmon.root import outcome_of
 from kmodmon.sources.source import Emit, EventSource, Look, Surroundings
 
 BATCH = 512
-CALM = 100  # records
+CALM = 64  # records
 LONGEST_WAIT, SHORTEST_WAIT = 0.005, 0.0005  # seconds
 _DEVICE = os.makedev(1, 11)
 _GOES_ON = frozenset({errno.EPIPE, errno.EINVAL, errno.EINTR})

@@ -1,9 +1,9 @@
 """The kernel's log: reading and understanding it against a C program that only reads, and against mtail.
 
 The texts are those of recorded boots with other digits, one in a thousand of which means something. *Drained*: records
-that wait are read at one go, as after start and in a flood that is faster than we are; the pipe's own cost for a record
-is less than half of what /dev/kmsg takes to format one, so the ratio on a kernel is better. *Followed*: records come at
-100,000 a second, through the engine, and both programs pay for waiting. mtail reads the same records from a file.
+that wait are read at one go, as after start; a packet pipe gives a record in less than half the time that /dev/kmsg
+takes to format one, so the same work is twice the ratio here. *Followed*: records come at 100,000 a second, through the
+engine, and both programs pay for waiting. mtail reads the same records from a file.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ def run() -> Iterator[Ratio]:
         path = Path(base, "texts")
         path.write_bytes(b"\n".join(texts) + b"\n")
         ours, peer = paired(lambda: drained(texts), lambda: drained_by_peer(path))
-        yield Ratio(name="a log record drained / C read", ours=ours, peer=peer, goal=3)
+        yield Ratio(name="a log record drained / C read", ours=ours, peer=peer, goal=5)
         ours, peer = paired(lambda: followed(Path(base)), lambda: followed_by_peer(Path(base)), rounds=3)
         yield Ratio(name=f"a log record at {RATE} a second / C poll+read", ours=ours, peer=peer, goal=3)
         try:
