@@ -110,7 +110,7 @@ class Root:
     def write(self, path: bytes, text: bytes) -> None:
         """Write a control file of our own tracefs instance, the one thing that kmodmon sets up; raises OSError."""
         self._refuse_dead(path)
-        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
         try:
             os.write(fd, text)
         finally:

@@ -17,7 +17,8 @@ the source starts.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.uevent import is_about_modules, parse_uevent
@@ -30,6 +31,9 @@ _KERNEL = (0, 1)  # port id and groups of the sender
 _GROUP = 1
 _GAP_PAUSE = 1.0
 _REOPEN_PAUSE = 0.1
+
+Take: TypeAlias = Callable[[bytes, object], None]  # a datagram and its sender
+Open: TypeAlias = Callable[[Take], Awaitable[Callable[[], None]]]  # gives what closes the socket
 
 
 class Hearer:
@@ -66,11 +70,11 @@ class Hearer:
         except ParseError:
             self._emit(Look(outcome=Read(UeventsHeard(missed=self._taken_gap())), unreadable=1))
             return
-        if event.module is None:
+        if event.module is None and event.module_old is None:
             return
         heard = Uevent(
             action=event.action,
-            module=event.module,
+            module=event.module or "",  # empty: it was moved out of /sys/module
             synthetic=event.synthetic,
             moved_from=event.module_old,
         )
@@ -96,8 +100,8 @@ class Hearer:
             self._seqnum = now
 
 
-async def run_uevent(around: Surroundings, emit: Emit) -> None:
-    """Listen until cancelled; raises OSError when no socket can be had."""
+async def run_uevent(around: Surroundings, emit: Emit, opened: Open | None = None) -> None:
+    """Listen until cancelled; raises OSError when no socket can be had. `opened`: joins the group in another way."""
     why = _absence(around)
     if why is not None:
         emit(Look(outcome=Absent(why)))
@@ -105,7 +109,7 @@ async def run_uevent(around: Surroundings, emit: Emit) -> None:
     hearer = Hearer(emit)
     lost = 0
     while True:
-        close = await _open(hearer.take)
+        close = await (opened or _open)(hearer.take)
         try:
             hearer.opened(lost=lost)
             await hearer.overflow.wait()
@@ -115,7 +119,7 @@ async def run_uevent(around: Surroundings, emit: Emit) -> None:
         await asyncio.sleep(_REOPEN_PAUSE)
 
 
-async def _open(take: Callable[[bytes, object], None]) -> Callable[[], None]:
+async def _open(take: Take) -> Callable[[], None]:
     pyroute2 = import_submodule("pyroute2", "netlink.uevent")
 
     class Socket(pyroute2.AsyncUeventSocket):  # type: ignore[misc, name-defined]  # pyroute2 has no types

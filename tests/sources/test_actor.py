@@ -1,0 +1,178 @@
+"""Tasks behind trace events, on a procfs made of files: what is captured, redacted, remembered, and given up."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from kmodmon.clock import FakeClock
+from kmodmon.root import Root
+from kmodmon.settings import Settings, assembled
+from kmodmon.sources.actor import Actors
+
+BOOTED = 1_700_000_000 - 100  # FakeClock: 100 s since boot
+HERTZ = os.sysconf("SC_CLK_TCK")
+
+
+class Procfs:
+    """A procfs with the few files that are read of a process."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        (place / "stat").write_text(f"cpu 0 0 0 0 0 0 0 0 0 0\nbtime {BOOTED}\n")
+        self.process(1, "systemd", 0, b"/sbin/init")
+        self.process(2, "kthreadd", 0, b"")
+        self.process(320, "bash", 1, b"bash\0")
+
+    def process(self, pid: int, comm: str, parent: int, cmdline: bytes, *, uid: int = 0, at: float = 10.0) -> None:
+        directory = self.place / str(pid)
+        directory.mkdir(exist_ok=True)
+        status = f"Name:\t{comm}\nTgid:\t{pid}\nPid:\t{pid}\nPPid:\t{parent}\nUid:\t{uid}\t0\t0\t0\nGid:\t0\t0\t0\t0\n"
+        (directory / "status").write_text(status)
+        fields = ["S", str(parent), *["0"] * 17, str(int(at * HERTZ)), *["0"] * 30]
+        (directory / "stat").write_text(f"{pid} ({comm}) {' '.join(fields)}")
+        (directory / "cmdline").write_bytes(cmdline)
+        (directory / "loginuid").write_text("1000" if uid else str(2**32 - 1))
+        (directory / "cgroup").write_text("0::/system.slice/ssh.service\n")
+        exe = directory / "exe"
+        exe.unlink(missing_ok=True)
+        exe.symlink_to("/usr/bin/kmod")
+
+    def thread(self, tid: int, pid: int) -> None:
+        directory = self.place / str(tid)
+        directory.mkdir()
+        text = (self.place / str(pid) / "status").read_text()
+        (directory / "status").write_text(text.replace(f"Pid:\t{pid}\nPPid", f"Pid:\t{tid}\nPPid"))
+
+    def exit(self, pid: int) -> None:
+        for file in (self.place / str(pid)).iterdir():
+            file.unlink()
+        (self.place / str(pid)).rmdir()
+
+
+@pytest.fixture
+def procfs(tmp_path: Path) -> Iterator[Procfs]:
+    before = psutil.PROCFS_PATH
+    yield Procfs(tmp_path)
+    psutil.PROCFS_PATH = before
+
+
+def actors(procfs: Procfs, settings: Settings | None = None) -> tuple[Actors, FakeClock]:
+    clock = FakeClock()
+    root = Root(procfs=str(procfs.place).encode())
+    return Actors(root, settings or Settings(), clock), clock
+
+
+def test_capture_when_alive_then_all_of_it(procfs: Procfs) -> None:
+    procfs.process(344, "insmod", 320, b"insmod\0/tmp/x.ko\0", uid=1000, at=99.0)
+    who, clock = actors(procfs)
+    actor, asked_for = who.capture(344, "insmod", clock.monotonic_usec)
+    assert (actor.process.pid, actor.process.comm, actor.process.exe) == (344, "insmod", "/usr/bin/kmod")
+    assert actor.process.cmdline == ("insmod", "/tmp/x.ko") and asked_for is None
+    assert (actor.uid, actor.login_uid, actor.unit) == (1000, 1000, "ssh.service")
+    assert [parent.comm for parent in actor.parents] == ["bash", "systemd"] and not actor.exited
+
+
+def test_capture_when_gone_then_exited_with_what_the_event_said(procfs: Procfs) -> None:
+    who, clock = actors(procfs)
+    actor, _ = who.capture(999, "insmod", clock.monotonic_usec)
+    assert actor.exited and (actor.process.pid, actor.name, actor.uid) == (999, "insmod", None)
+
+
+def test_capture_when_the_name_was_forgotten_then_the_processes_own(procfs: Procfs) -> None:
+    procfs.process(344, "insmod", 320, b"insmod\0", at=99.0)
+    who, clock = actors(procfs)
+    assert who.capture(344, None, clock.monotonic_usec)[0].name == "insmod"
+
+
+def test_capture_when_the_pid_was_used_again_then_exited(procfs: Procfs) -> None:
+    procfs.process(344, "insmod", 320, b"insmod\0", at=99.0)
+    who, clock = actors(procfs)
+    assert who.capture(344, "insmod", clock.monotonic_usec - 20_000_000)[0].exited
+
+
+def test_capture_when_an_old_event_names_another_then_exited(procfs: Procfs) -> None:
+    procfs.process(344, "bash", 320, b"bash\0", at=1.0)
+    who, clock = actors(procfs)
+    assert who.capture(344, "insmod", clock.monotonic_usec - 20_000_000)[0].exited
+    assert who.capture(344, "insmod", clock.monotonic_usec)[0].name == "insmod"
+
+
+def test_capture_when_a_thread_then_its_process(procfs: Procfs) -> None:
+    procfs.process(344, "loader", 320, b"loader\0", uid=7, at=99.0)
+    procfs.thread(345, 344)
+    who, clock = actors(procfs)
+    actor, _ = who.capture(345, "loader", clock.monotonic_usec)
+    assert (actor.process.pid, actor.uid) == (344, 7)
+
+
+def test_capture_when_it_was_seen_to_start_then_its_exit_takes_nothing(procfs: Procfs) -> None:
+    procfs.process(344, "insmod", 320, b"insmod\0x.ko\0", uid=1000, at=99.0)
+    who, clock = actors(procfs)
+    who.started(344, clock.monotonic_usec)
+    procfs.exit(344)
+    actor, _ = who.capture(344, "insmod", clock.monotonic_usec + 5000)
+    assert actor.uid == 1000 and not actor.exited
+    assert who.capture(344, "other", clock.monotonic_usec + 5000)[0].exited
+
+
+def test_capture_when_it_exits_after_the_glance_then_its_uid_is_known(procfs: Procfs) -> None:
+    procfs.process(344, "rmmod", 320, b"rmmod\0", uid=1000, at=99.0)
+    who, clock = actors(procfs)
+    who.glance([344])
+    procfs.exit(344)
+    actor, _ = who.capture(344, "rmmod", clock.monotonic_usec)
+    assert actor.uid == 1000 and not actor.exited and actor.process.cmdline is None
+
+
+def test_capture_when_the_kernels_modprobe_then_what_it_was_asked_for(procfs: Procfs) -> None:
+    procfs.process(400, "kworker/u4:1", 2, b"")
+    procfs.process(344, "modprobe", 400, b"/sbin/modprobe\0-q\0--\0fs-kmodlabfs\0", at=99.0)
+    who, clock = actors(procfs)
+    assert who.capture(344, "modprobe", clock.monotonic_usec)[1] == "fs-kmodlabfs"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (b"insmod\0x.ko\0psk=hunter2\0level=5\0", ("insmod", "x.ko", "psk=<redacted>", "level=5")),
+        (b"tool\0--token\0abc\0--verbose\0", ("tool", "--token", "<redacted>", "--verbose")),
+        (b"modprobe\0wifi.api_key=1\0", ("modprobe", "wifi.api_key=<redacted>")),
+        (b"insmod\0keyboard=us\0", ("insmod", "keyboard=us")),
+        (b"insmod\0\xff\n.ko\0", ("insmod", "\\xff\\x0a.ko")),
+    ],
+)
+def test_capture_when_arguments_hold_secrets_then_redacted(procfs: Procfs, given: bytes, kept: tuple[str, ...]) -> None:
+    procfs.process(344, "insmod", 320, given, at=99.0)
+    who, clock = actors(procfs)
+    assert who.capture(344, "insmod", clock.monotonic_usec)[0].process.cmdline == kept
+
+
+def test_capture_when_arguments_are_many_then_bounded(procfs: Procfs) -> None:
+    procfs.process(344, "insmod", 320, b"x" * 5000 + b"\0" + b"a\0" * 100, at=99.0)
+    who, clock = actors(procfs)
+    cmdline = who.capture(344, "insmod", clock.monotonic_usec)[0].process.cmdline
+    assert cmdline is not None and len(cmdline) == 33 and max(map(len, cmdline)) == 256
+
+
+def test_capture_when_arguments_are_not_wanted_then_none_but_what_was_asked_for(procfs: Procfs) -> None:
+    procfs.process(344, "modprobe", 320, b"/sbin/modprobe\0-q\0--\0dummy\0", at=99.0)
+    who, clock = actors(procfs, assembled({"actor.arguments": False}))
+    actor, asked_for = who.capture(344, "modprobe", clock.monotonic_usec)
+    assert actor.process.cmdline is None and asked_for == "dummy"
+
+
+def test_capture_when_switched_off_then_the_event_alone(procfs: Procfs) -> None:
+    procfs.process(344, "insmod", 320, b"insmod\0", at=99.0)
+    who, clock = actors(procfs, assembled({"actor.enabled": False}))
+    actor, _ = who.capture(344, "insmod", clock.monotonic_usec)
+    assert (actor.name, actor.uid, actor.exited) == ("insmod", None, False)
+
+
+def test_capture_when_procfs_is_of_another_pid_namespace_then_nobody_is_blamed(procfs: Procfs) -> None:
+    procfs.process(2, "sleep", 1, b"sleep\0")
+    procfs.process(344, "insmod", 320, b"insmod\0", at=99.0)
+    who, clock = actors(procfs)
+    assert who.capture(344, "insmod", clock.monotonic_usec)[0].uid is None

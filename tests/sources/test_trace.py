@@ -1,0 +1,270 @@
+"""The follower of trace_pipe on an instance made of files and a FIFO: set up, adopted, read, looked after, removed."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kmodmon.clock import SystemClock
+from kmodmon.model.event import Actor, Process
+from kmodmon.model.outcome import Absent, Read
+from kmodmon.model.witness import TraceHeard, TraceKind
+from kmodmon.root import Root
+from kmodmon.settings import Settings, assembled
+from kmodmon.sources.source import Look, Surroundings
+from kmodmon.sources.trace import run_trace
+
+LOAD = b"          insmod-999999  [001] ..... %5d.000100: module_load: hello_unsigned OE\n"
+INIT = b"          insmod-999999  [001] ..... %5d.000200: initcall_finish: func=hello_init+0x0/0x1000 [hello] ret=-5\n"
+FREE = b"           rmmod-999998  [000] ..... %5d.000300: module_free: hello_unsigned\n"
+
+
+class Tracefs:
+    """A tracefs of plain files; the instance is there already, as after a crash, because mkdir makes no files here."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.instance = place / "instances" / "kmodmon"
+        for event in ("module/module_load", "module/module_free", "module/module_request", "initcall/initcall_finish",
+                      "sched/sched_process_exec"):  # fmt: skip
+            (self.instance / "events" / event).mkdir(parents=True)
+            (self.instance / "events" / event / "enable").write_text("0\n")
+        (self.instance / "events/sched/sched_process_exec/filter").write_text("none\n")
+        for name, text in (("trace_clock", "local global [mono] boot\n"), ("buffer_size_kb", "1408\n"),
+                           ("buffer_percent", "50\n"), ("tracing_on", "0\n")):  # fmt: skip
+            (self.instance / name).write_text(text)
+        os.mkfifo(self.instance / "trace_pipe")
+        self.writer = os.open(self.instance / "trace_pipe", os.O_RDWR | os.O_NONBLOCK)
+
+    def write(self, text: bytes) -> None:
+        os.write(self.writer, text)
+
+    def read(self, name: str) -> str:
+        return (self.instance / name).read_text().strip()
+
+    def close(self) -> None:
+        os.close(self.writer)
+
+
+class Heard:
+    """What the source handed on."""
+
+    def __init__(self) -> None:
+        self.looks: list[Look] = []
+        self._more = asyncio.Event()
+
+    def __call__(self, look: Look) -> None:
+        self.looks.append(look)
+        self._more.set()
+
+    @property
+    def heard(self) -> list[TraceHeard]:
+        outcomes = [look.outcome for look in self.looks]
+        return [each.value for each in outcomes if isinstance(each, Read) and isinstance(each.value, TraceHeard)]
+
+    @property
+    def kinds(self) -> list[TraceKind]:
+        return [entry.kind for heard in self.heard for entry in heard.entries]
+
+    async def until(self, fulfilled: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not fulfilled():
+                self._more.clear()
+                await self._more.wait()
+
+
+@pytest.fixture
+def tracefs(tmp_path: Path) -> Tracefs:
+    return Tracefs(tmp_path)
+
+
+def around(tracefs: Tracefs, settings: Settings | None = None) -> Surroundings:
+    place = str(tracefs.place).encode()
+    root = Root(tracefs=place, debugfs=place + b"/none", procfs=place + b"/none")
+    return Surroundings(root=root, settings=settings or Settings(), clock=SystemClock())
+
+
+@asynccontextmanager
+async def following(tracefs: Tracefs, where: Surroundings | None = None) -> AsyncIterator[Heard]:
+    heard = Heard()
+    task = asyncio.create_task(run_trace(where or around(tracefs), heard))
+    try:
+        yield heard
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def began(heard: Heard) -> bool:
+    return any(each.began for each in heard.heard)
+
+
+def test_trace_when_adopted_then_what_it_holds_comes_before_all_that_is_new(tracefs: Tracefs) -> None:
+    async def scenario() -> None:
+        tracefs.write(LOAD % 5)
+        async with following(tracefs) as heard:
+            await heard.until(lambda: began(heard))
+            tracefs.write(FREE % 6)
+            await heard.until(lambda: len(heard.kinds) == 2)
+        first, second, third = heard.heard[:3]
+        assert first.adopted and [entry.monotonic_usec for entry in first.entries] == [5_000_100]
+        assert second.began and second.tells_init and not second.entries
+        assert not third.adopted and third.entries[0].module == "hello_unsigned"
+
+    asyncio.run(scenario())
+
+
+def test_trace_when_set_up_then_small_prompt_dated_and_only_what_is_needed(tracefs: Tracefs) -> None:
+    async def scenario() -> None:
+        async with following(tracefs) as heard:
+            await heard.until(lambda: began(heard))
+            assert (tracefs.read("buffer_size_kb"), tracefs.read("buffer_percent")) == ("64", "0")
+            assert tracefs.read("tracing_on") == "1"
+            enabled = [
+                path.parent.name for path in tracefs.instance.glob("events/*/*/enable") if path.read_text() == "1"
+            ]
+            assert sorted(enabled) == [
+                "initcall_finish", "module_free", "module_load", "module_request", "sched_process_exec",
+            ]  # fmt: skip
+            only = tracefs.read("events/sched/sched_process_exec/filter")
+            assert 'filename == "/usr/sbin/insmod"' in only and "~" not in only
+
+    asyncio.run(scenario())
+
+
+def test_trace_when_its_clock_was_another_then_what_it_holds_is_lost_and_counted(tracefs: Tracefs) -> None:
+    async def scenario() -> None:
+        (tracefs.instance / "trace_clock").write_text("[local] global mono\n")
+        tracefs.write(LOAD % 5 + FREE % 6)
+        async with following(tracefs) as heard:
+            await heard.until(lambda: began(heard))
+        assert heard.kinds == [] and heard.looks[0].lost == 2
+        assert tracefs.read("trace_clock") == "mono"
+
+    asyncio.run(scenario())
+
+
+def test_trace_when_events_are_read_then_with_task_taint_and_what_init_returned(tracefs: Tracefs) -> None:
+    async def scenario() -> None:
+        async with following(tracefs) as heard:
+            await heard.until(lambda: began(heard))
+            tracefs.write(LOAD % 5 + INIT % 5)
+            await heard.until(lambda: len(heard.kinds) == 2)
+        load, init = heard.heard[-1].entries
+        assert (load.kind, load.taint, load.tid) == (TraceKind.LOAD, "OE", 999999)
+        assert load.actor == Actor(process=Process(pid=999999, comm="insmod"))  # no procfs here to look it up in
+        assert (init.kind, init.ret, init.tid) == (TraceKind.INIT, -5, 999999)
+
+    asyncio.run(scenario())
+
+
+def test_trace_when_events_were_overwritten_then_counted(tracefs: Tracefs) -> None:
+    async def scenario() -> None:
+        async with following(tracefs) as heard:
+            await heard.until(lambda: began(heard))
+            tracefs.write(b"CPU:1 [LOST 12 EVENTS]\n" + LOAD % 5)
+            await heard.until(lambda: bool(heard.kinds))
+        assert [look.lost for look in heard.looks] == [0, 12]
+
+    asyncio.run(scenario())
+
+
+def test_trace_when_a_line_comes_in_two_reads_then_one_event(tracefs: Tracefs) -> None:
+    async def scenario() -> None:
+        async with following(tracefs) as heard:
+            await heard.until(lambda: began(heard))
+            line = LOAD % 5
+            tracefs.write(line[:40])
+            await asyncio.sleep(0)
+            tracefs.write(line[40:])
+            await heard.until(lambda: bool(heard.kinds))
+        assert heard.kinds == [TraceKind.LOAD] and all(look.unreadable == 0 for look in heard.looks)
+
+    asyncio.run(scenario())
+
+
+def test_trace_when_stopped_then_the_last_events_are_heard_and_nothing_records_any_more(tracefs: Tracefs) -> None:
+    async def scenario() -> None:
+        async with following(tracefs) as heard:
+            await heard.until(lambda: began(heard))
+            tracefs.write(LOAD % 5)  # and no turn of the loop to read it in
+        assert heard.kinds == [TraceKind.LOAD]
+        assert tracefs.read("tracing_on") == "0"
+
+    asyncio.run(scenario())
+
+
+def test_trace_when_someone_switched_it_off_then_on_again_with_a_loss(
+    tracefs: Tracefs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kmodmon.sources.trace._CHECK", 0.05)
+
+    async def scenario() -> None:
+        async with following(tracefs) as heard:
+            await heard.until(lambda: any(each.intact for each in heard.heard))
+            assert heard.looks[-1].quiet
+            (tracefs.instance / "events/module/module_load/enable").write_text("0")
+            await heard.until(lambda: heard.looks[-1].lost == 1)
+            assert heard.heard[-1].began
+            assert tracefs.read("events/module/module_load/enable") == "1"
+
+    asyncio.run(scenario())
+
+
+def test_trace_when_the_pipe_ends_then_no_spinning_and_tracing_is_on_again(
+    tracefs: Tracefs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kmodmon.sources.trace._PAUSE", 0.05)
+
+    async def scenario() -> None:
+        async with following(tracefs) as heard:
+            await heard.until(lambda: began(heard))
+            (tracefs.instance / "tracing_on").write_text("0")
+            tracefs.close()  # the last writer: reads give nothing at all from now on
+            async with asyncio.timeout(10):
+                while tracefs.read("tracing_on") != "1":  # noqa: ASYNC110 - a file, nothing tells of it
+                    await asyncio.sleep(0.01)
+            tracefs.writer = os.open(tracefs.instance / "trace_pipe", os.O_WRONLY | os.O_NONBLOCK)
+            tracefs.write(LOAD % 5)
+            await heard.until(lambda: bool(heard.kinds))
+
+    asyncio.run(scenario())
+
+
+def test_trace_when_requests_come_in_floods_then_few_tasks_are_looked_up(tracefs: Tracefs) -> None:
+    line = b"           mount-%d  [000] .....     7.%06d: module_request: fs-x%d wait=1 call_site=get_fs_type\n"
+    (tracefs.place / "proc/2").mkdir(parents=True)
+    (tracefs.place / "proc/2/status").write_text("Name:\tkthreadd\nTgid:\t2\nPid:\t2\nPPid:\t0\nUid:\t0\t0\t0\t0\n")
+
+    async def scenario() -> None:
+        where = around(tracefs)
+        where = replace(where, root=replace(where.root, procfs=str(tracefs.place / "proc").encode()))
+        async with following(tracefs, where) as heard:
+            await heard.until(lambda: began(heard))
+            tracefs.write(b"".join(line % (900000 + n, n, n) for n in range(40)))
+            await heard.until(lambda: len(heard.kinds) == 40)
+        actors = [entry.actor for each in heard.heard for entry in each.entries]
+        assert sum(actor is not None and actor.exited for actor in actors) == 20
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("off", ["setting", "recorded", "nothing there"])
+def test_trace_when_it_cannot_be_then_absent_and_why(tracefs: Tracefs, off: str) -> None:
+    where = around(tracefs, assembled({"trace.enabled": off != "setting"}))
+    if off == "recorded":
+        where = replace(where, root=where.root.failing({}))
+    if off == "nothing there":
+        where = replace(where, root=replace(where.root, tracefs=b"/nowhere"))
+
+    async def scenario() -> Look:
+        async with following(tracefs, where) as heard:
+            await heard.until(lambda: bool(heard.looks))
+            return heard.looks[0]
+
+    assert isinstance(asyncio.run(scenario()).outcome, Absent)
