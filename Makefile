@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help run test test-vm soak-vm bench demo generate clean
+.PHONY: help run test test-vm soak-vm test-browser screenshots bench demo generate clean
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -32,6 +32,14 @@ soak-vm: $(VENV)/.test  ## the long runs on a real kernel
 	$(BIN)/python tests/tools.py
 	$(BIN)/python -m tests.vm.build
 	$(BIN)/python -m pytest -m soak tests/vm $(ARGS)
+
+test-browser: $(VENV)/.test  ## look at the status page in Debian's Chromium (as root, on Debian)
+	$(BIN)/python -m tests.browser.tools
+	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
+
+screenshots: $(VENV)/.test  ## take the pictures of README anew
+	$(BIN)/python -m tests.browser.tools
+	KMODMON_SCREENSHOTS=1 $(BIN)/python -m pytest -m browser tests/browser -k photographed
 
 generate: $(VENV)/.test  ## write the files that are made from declarations
 	$(BIN)/python -m tests.generate

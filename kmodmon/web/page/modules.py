@@ -79,7 +79,8 @@ def _taint(row: Row) -> Markup:
 def _signature(row: Row) -> Markup:
     verdict = row.card.signature
     shown = pill(verdict.value, _SIGNATURE_TONES[verdict])
-    return joined((shown, element("small", row.card.signer)), " ") if row.card.signer else shown
+    signer = row.card.signer
+    return joined((shown, element("small", signer, title=signer)), " ") if signer else shown
 
 
 def _origin(row: Row) -> Markup:
