@@ -55,6 +55,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(name="taint", help="explain the kernel's taint, or any taint number"),
     Verb(name="explain", help="say what a message, errno, taint or module means; find the reports in a saved log"),
     Verb(name="events", help="show the history: what happened, when, and who did it", sections=("history",)),
+    Verb(name="preflight", help="say whether a module file would load on this kernel, and if not, why"),
     Verb(name="check", help="print all findings, with an exit code for monitoring systems"),
     Verb(name="doctor", help="say what can be seen on this host, and what to change to see the rest"),
     Verb(name="metrics", help="print one reading as Prometheus metrics", listing=False),
