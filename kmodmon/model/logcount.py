@@ -1,10 +1,11 @@
 """Counting records of /dev/kmsg: each once, by level and origin, and every gap in their numbers.
 
-A flood is many records, so a batch whose records are all of the usual form is not looked at one by one: its priorities
-are counted as bytes, and its numbers rise by one if the first and the last are as far apart as records lie between
-(the kernel gives each record a greater number than the one before). Anything else is counted one by one.
+A flood is many records, so a batch whose records are all of the usual form is not looked at one by one. Its priorities
+are counted as bytes; and as the kernel gives each record a greater number than the one before, the first and the last
+number tell how many are missing in between. Anything else is counted one by one.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -73,16 +74,18 @@ def count_singly(account: LogAccount, records: Sequence[bytes], clock: LogClock)
 
 
 def _in_one(account: LogAccount, records: Sequence[bytes], clock: LogClock) -> Counted | None:
-    """Count a batch whose numbers rise by one; None when it is no such batch."""
+    """Count a batch of rising numbers by its ends; None when it is no such batch."""
+    expected = account.next_seq
     try:
-        first, last = parse_prefix(records[0])[1], parse_prefix(records[-1])[1]
+        first, last = _seq(records[0]), _seq(records[-1])
+        known = 0 if expected is None or first >= expected else bisect_left(records, expected, key=_seq)
+        fresh = records[known:] if known else records
+        first = _seq(fresh[0]) if known and fresh else first
     except ParseError:
         return None
-    if last - first != len(records) - 1:
+    missing = last - first + 1 - len(fresh) if fresh else 0
+    if missing < 0:
         return None
-    expected = account.next_seq
-    known = 0 if expected is None else min(max(0, expected - first), len(records))
-    fresh = records[known:] if known else records
     priorities = _single_digits(fresh) or _priorities(Counter([raw.partition(b",")[0] for raw in fresh]))
     if priorities is None:
         return None
@@ -93,9 +96,13 @@ def _in_one(account: LogAccount, records: Sequence[bytes], clock: LogClock) -> C
         first_seq=first if account.first_seq is None else account.first_seq,
         next_seq=last + 1 if fresh else expected,
         records=_added(account.records, priorities),
-        lost=account.lost + (0 if expected is None else max(0, first - expected)),
+        lost=account.lost + missing + (0 if expected is None or not fresh else first - expected),
     )
     return Counted(account=after, fresh=fresh, known=records[:known] if known else ())
+
+
+def _seq(raw: bytes) -> int:
+    return parse_prefix(raw)[1]
 
 
 def _single_digits(records: Sequence[bytes]) -> Mapping[int, int] | None:
