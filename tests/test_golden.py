@@ -28,7 +28,7 @@ from kmodmon.view.status import status_view
 HERE = Path(__file__).parent
 TREES = sorted(path for path in (HERE / "trees").iterdir() if path.is_dir())
 OWN = ("kmodmon_build_info",)  # says which Python runs the tests
-COMMANDS = (("modules",), ("taint",), ("check",), ("doctor",))
+COMMANDS = (("modules",), ("taint",), ("check",), ("doctor", "--json"))  # no table is as wide as a path is long
 
 
 def look(tree: Path) -> State:
