@@ -15,8 +15,7 @@ ALERTS = (
         attack=("T1565", "T1562"),
         runbook=Runbook(
             meaning="The kernel marks what it says itself, and these lines lack the mark. kmodmon does not believe "
-            "them; "
-            "other readers of the log may.",
+            "them; other readers of the log may.",
             impact="A test, or somebody who wants to mislead you or to hide a real report in false ones.",
             commands=(
                 "kmodmon events --since 1h --type LogForged",
@@ -53,9 +52,8 @@ ALERTS = (
         summary="What comes from the kernel log is not of its form.",
         description="On {{ $labels.instance }} /dev/kmsg gives records that cannot be understood.",
         runbook=Runbook(
-            meaning="The path leads to something else than the kernel's log, or the kernel writes a form that "
-            "kmodmon does "
-            "not know.",
+            meaning="The path leads to something else than the kernel's log, or the kernel writes a form that kmodmon "
+            "does not know.",
             impact="Reports in those records are not recognised.",
             commands=("kmodmon doctor", "ls -l /dev/kmsg", "kmodmon status"),
             clears=GREW_CLEARS,
@@ -69,9 +67,8 @@ ALERTS = (
         description="On {{ $labels.instance }} a program tried what lockdown forbids; the kernel's log names it.",
         attack=("T1014",),
         runbook=Runbook(
-            meaning="Reading kernel memory, raw port access, hibernation or the like was refused. Refused modules "
-            "have an "
-            "alert of their own.",
+            meaning="Reading kernel memory, raw port access, hibernation or the like was refused. Refused modules have "
+            "an alert of their own.",
             impact="None; who tried is worth knowing.",
             commands=(
                 "kmodmon events --since 1h --type LockdownDenied",

@@ -145,8 +145,7 @@ _FAILURES = (
         attack=("T1547.006",),
         runbook=Runbook(
             meaning="Lockdown, signature enforcement, a revoked hash, a blacklist or a security module kept it out. "
-            "The "
-            "kernel often does not say which module it was; the tool that was started tells, where it was seen.",
+            "The kernel often does not say which module it was; the tool that was started tells, where it was seen.",
             impact="None to the kernel. Somebody with root tried, or an update left a module behind that is not "
             "signed.",
             commands=(
@@ -204,8 +203,7 @@ _COMINGS_AND_GOINGS = (
         expr=grew("kmodmon_module_transients_total"),
         summary="A module was loaded and removed between two looks.",
         description="On {{ $labels.instance }} at least one module came and went before a look at the module list "
-        "could "
-        "show it. What it was and who did it is in the history.",
+        "could show it. What it was and who did it is in the history.",
         attack=("T1014", "T1070"),
         runbook=Runbook(
             meaning="Trace and uevents told of a module that the module list never showed.",
@@ -247,12 +245,10 @@ _COMINGS_AND_GOINGS = (
         "{{ $labels.request }} at {{ $value | humanizeTimestamp }}.",
         attack=("T1068",),
         runbook=Runbook(
-            meaning="Opening a socket of a rare family, a device or a file system type makes the kernel run "
-            "modprobe, for "
-            "any user. The history names the process.",
+            meaning="Opening a socket of a rare family, a device or a file system type makes the kernel run modprobe, "
+            "for any user. The history names the process.",
             impact="Usual on desktops. Elsewhere it is how exploits bring in a module with a hole: blacklist what "
-            "nobody "
-            "needs.",
+            "nobody needs.",
             commands=(
                 "kmodmon events --since 1h --type ModuleRequested",
                 "kmodmon events --since 1h --type ModuleLoaded",
@@ -268,8 +264,7 @@ _COMINGS_AND_GOINGS = (
         hold="5m",
         summary="Lines of the module list cannot be understood.",
         description="{{ $value }} lines of /proc/modules on {{ $labels.instance }} are of no known form; the modules "
-        "in "
-        "them are not watched.",
+        "in them are not watched.",
         attack=("T1014",),
         runbook=Runbook(
             meaning="The kernel prints the list in a form that kmodmon does not know, or a module has a name made to "

@@ -23,11 +23,9 @@ _REACH = (
         inhibits=(Inhibit(targets="Kmod.+", equal=("instance",), levels=(Level.WARNING, Level.INFO)),),
         runbook=Runbook(
             meaning="The daemon was stopped, the host is down, or the network between. Somebody who loads a rootkit "
-            "stops "
-            "what watches first.",
+            "stops what watches first.",
             impact="What happens now is seen later at best: the history and the kernel's log are read on when it "
-            "starts "
-            "again.",
+            "starts again.",
             commands=("systemctl status kmodmon", "journalctl -u kmodmon -n 50", "kmodmon events --since 1h"),
             clears="1m after it answers again.",
         ),
@@ -41,8 +39,7 @@ _REACH = (
         description='Prometheus has no target of the job "kmodmon".',
         runbook=Runbook(
             meaning="The scrape configuration or the service discovery gives no target, or the job has another name: "
-            "then "
-            "change it in the rules.",
+            "then change it in the rules.",
             impact="No alert of kmodmon can fire.",
             commands=("promtool check config /etc/prometheus/prometheus.yml", *_SERVICE[:2]),
             clears="When there is a target.",

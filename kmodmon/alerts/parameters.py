@@ -11,8 +11,7 @@ ALERTS = (
         keep_firing=KEEP,
         summary="A module parameter was changed while the module was loaded.",
         description="Parameter {{ $labels.parameter }} of module {{ $labels.module }} on {{ $labels.instance }} "
-        "changed "
-        "at {{ $value | humanizeTimestamp }}.",
+        "changed at {{ $value | humanizeTimestamp }}.",
         attack=("T1562",),
         runbook=Runbook(
             meaning="Somebody wrote to the parameter, or the module changed it itself. The history holds old and new "

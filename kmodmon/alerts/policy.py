@@ -32,12 +32,12 @@ def _violated(name: str, level: Level, severities: tuple[str, ...], summary: str
         expr=_found(*severities),
         keep_firing=KEEP,
         summary=summary,
-        description="Rule {{ $labels.rule }} of the policy is violated on {{ $labels.instance }}"
-        "{{ with $labels.module }} by module {{ . }}{{ end }}.",
+        description="Rule {{ $labels.rule }} of the policy is violated on "
+        "{{ $labels.instance }}{{ with $labels.module }} by module {{ . }}{{ end }}.",
         attack=("T1547.006",),
         runbook=Runbook(
             meaning=f"A rule whose findings are of severity {' or '.join(severities)} found something. `kmodmon check` "
-            "gives its reason, the evidence and what to do.",
+            f"gives its reason, the evidence and what to do.",
             impact=impact,
             commands=_COMMANDS,
             clears=_CLEARS,
@@ -74,8 +74,7 @@ _FINDINGS = (
         hold="5m",
         summary="Every user may write to a kernel module.",
         description="A file of module {{ $labels.module }} on {{ $labels.instance }}, a parameter or one in /proc or "
-        "/sys, "
-        "may be written by everybody.",
+        "/sys, may be written by everybody.",
         attack=("T1068",),
         runbook=Runbook(
             meaning="Its author gave the file a mode that lets every user write.",
@@ -111,9 +110,8 @@ _BASELINE = (
         expr=recent(_DRIFTED, 'kind="unexpected_module"'),
         keep_firing=KEEP,
         summary="A module was loaded that is not in the baseline.",
-        description="Module {{ $labels.module }} was loaded on {{ $labels.instance }} at {{ $value | "
-        "humanizeTimestamp }} "
-        "and is not among those that were signed off.",
+        description="Module {{ $labels.module }} was loaded on {{ $labels.instance }} at "
+        "{{ $value | humanizeTimestamp }} and is not among those that were signed off.",
         attack=("T1547.006",),
         runbook=Runbook(
             meaning="The baseline names every module that belongs on the host, and this is none of them.",

@@ -71,8 +71,8 @@ ALERTS = (
     Alert(
         name="KmodModulesDisabledFell",
         level=Level.CRITICAL,
-        expr=f"{fell('kmodmon_modules_disabled', window='15m')}\n"
-        "  and on (job, instance) time() - kmodmon_kernel_boot_timestamp_seconds > 1200",
+        expr=f"{fell('kmodmon_modules_disabled', window='15m')}\n  and on (job, instance) time() - "
+        f"kmodmon_kernel_boot_timestamp_seconds > 1200",
         keep_firing="1h",
         summary="Loading of modules was possible again without a reboot.",
         description="kernel.modules_disabled on {{ $labels.instance }} went from 1 to 0 within one boot: somebody "
@@ -99,9 +99,8 @@ ALERTS = (
         "has not done so again.",
         attack=("T1562",),
         runbook=Runbook(
-            meaning="kernel.modules_disabled was 1 and is 0. A reboot clears it; what sets it at boot did not run, "
-            "or has "
-            "not run for 15 minutes.",
+            meaning="kernel.modules_disabled was 1 and is 0. A reboot clears it; what sets it at boot did not run, or "
+            "has not run for 15 minutes.",
             impact="The host is open to new modules although it is meant not to be.",
             commands=(
                 "kmodmon status",

@@ -34,8 +34,7 @@ ALERTS = (
         hold="15m",
         summary="Loaded modules are not what their files hold.",
         description="On {{ $labels.instance }} {{ $value }} loaded modules are another build than the file of their "
-        "name:"
-        f"{_NAMES}.",
+        f"name:{_NAMES}.",
         attack=("T1547.006", "T1036"),
         runbook=Runbook(
             meaning="The file was replaced after the module was loaded, or the module came from another file.",

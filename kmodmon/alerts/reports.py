@@ -7,8 +7,8 @@ from kmodmon.signatures.table import SIGNATURES
 
 _AT = "kmodmon_kernel_report_timestamp_seconds"
 _WHAT = (
-    "{{ $labels.signature }} on {{ $labels.instance }} at {{ $value | humanizeTimestamp }}"
-    "{{ with $labels.module }}, module {{ . }}{{ end }}."
+    "{{ $labels.signature }} on {{ $labels.instance }} at {{ $value | humanizeTimestamp }}{{ with $labels.module }}, "
+    "module {{ . }}{{ end }}."
 )
 _COMMANDS = ("kmodmon events --since 1h --type KernelReport", "dmesg | kmodmon explain --log -", "kmodmon taint")
 _ITS_TAINT = Inhibit(targets="KmodTaint.+", equal=("instance", "signature"))
@@ -196,8 +196,8 @@ _COUNTED = (
         level=Level.WARNING,
         expr=grew("kmodmon_kernel_reports_total", least=10),
         summary="The kernel makes the same report again and again.",
-        description="{{ $labels.signature }} was reported ten times or more within 15 minutes on {{ $labels.instance "
-        "}}.",
+        description="{{ $labels.signature }} was reported ten times or more within 15 minutes on "
+        "{{ $labels.instance }}.",
         runbook=Runbook(
             meaning="Repeats within a minute are counted and not told one by one; this is their number.",
             impact="Something is broken for good, and the log drowns in it.",
@@ -225,8 +225,7 @@ _COUNTED = (
         expr='kmodmon_kernel_oops_count > 0\n  unless on (job, instance) kmodmon_source_up{source="kmsg"} == 1',
         summary="The kernel counts a crash that kmodmon cannot read about.",
         description="The kernel of {{ $labels.instance }} has counted {{ $value }} crashes in this boot, and kmodmon "
-        "cannot "
-        "read its log.",
+        "cannot read its log.",
         runbook=Runbook(
             meaning="/sys/kernel/oops_count is not 0, and /dev/kmsg cannot be read.",
             impact="As for KmodKernelOops, with nothing known of it here.",

@@ -85,8 +85,7 @@ ALERTS = (
         keep_firing=KEEP,
         summary="A taint was set and nothing explains it.",
         description="Taint {{ $labels.flag }} was set on {{ $labels.instance }} at {{ $value | humanizeTimestamp }}, "
-        "and "
-        "neither a module nor a kernel report accounts for it.",
+        "and neither a module nor a kernel report accounts for it.",
         attack=("T1014",),
         runbook=Runbook(
             meaning="kmodmon ties each flag to the module or report that set it. Here there was none: a source is "

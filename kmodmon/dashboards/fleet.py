@@ -25,6 +25,7 @@ from kmodmon.dashboards.queries import FOREIGN, LOCKDOWN, by_host, grown, moment
 from kmodmon.kernel.taint import Tier
 
 _GRAVE = flags(Tier.SECURITY)
+_GRAVE_FINDINGS = ("critical", "error")
 _KMOD = 'alertname=~"Kmod.+"'
 _NOT_VALID = 'signature!="valid"'
 _SEVERITY = {"critical": ("critical", BAD), "warning": ("warning", WARN), "info": ("info", QUIET)}
@@ -78,6 +79,48 @@ _SUMMARY = Row(
             Look(steps=NONE_IS_GOOD),
         ),
         stat(
+            "Hidden modules",
+            "Modules that are in a kernel and that at least one of its own views denies.",
+            f"count(max by (instance, module) ({of('kmodmon_module_hidden')})) or vector(0)",
+            Look(steps=NONE_IS_VITAL),
+        ),
+        stat(
+            "Hosts with violations",
+            "Hosts on which a rule of the policy, of severity critical or error, finds something.",
+            f"count(sum by (instance) ({of('kmodmon_policy_findings', severity=_GRAVE_FINDINGS)}) > 0) or vector(0)",
+            Look(steps=NONE_IS_GOOD),
+        ),
+        stat(
+            "Hosts that drifted",
+            "Hosts that are not as they were signed off.",
+            f"count(sum by (instance) ({of('kmodmon_baseline_drift')}) > 0) or vector(0)",
+            Look(steps=NONE_IS_GOOD),
+        ),
+        stat(
+            "Hosts with other code than on disk",
+            "Hosts on which a loaded module is another build than the file of its name.",
+            f"count(sum by (instance) ({of('kmodmon_module_differs_from_disk')}) > 0) or vector(0)",
+            Look(steps=NONE_IS_GOOD),
+        ),
+        stat(
+            "Modules missing",
+            "Modules that are expected on a host and are not loaded.",
+            f"count({of('kmodmon_module_expected')} == 0) or vector(0)",
+            Look(steps=NONE_IS_GOOD),
+        ),
+        stat(
+            "Reboots due",
+            "Hosts that have a newer kernel installed than the one that runs.",
+            f"sum({of('kmodmon_kernel_installed_newer')}) or vector(0)",
+            Look(steps=NONE_IS_GOOD),
+        ),
+        stat(
+            "Reports of a day",
+            "Kinds of reports that kernels made of themselves within a day, counted by host.",
+            f"count({of('kmodmon_kernel_report_timestamp_seconds')}) or vector(0)",
+            Look(steps=NONE_IS_GOOD),
+        ),
+        stat(
             "Kernel releases",
             "How many different kernels the hosts run.",
             f"count(count by (release) ({of('kmodmon_kernel_info')}))",
@@ -114,8 +157,7 @@ _POSTURE = Row(
         table(
             "Posture of each host",
             "What keeps the kernels closed, and what has happened to them. An empty cell: that kernel does not offer "
-            "it, "
-            "or it cannot be read.",
+            "it, or it cannot be read.",
             (
                 Query(expr=by_host(of("kmodmon_kernel_tainted")), table=True),
                 Query(
@@ -132,6 +174,8 @@ _POSTURE = Row(
                 ),
                 Query(expr=by_host(of("kmodmon_kernel_oops_count")), table=True),
                 Query(expr=f"max by (instance, release) ({of('kmodmon_kernel_info')})", table=True),
+                Query(expr=f"sum by (instance) ({of('kmodmon_policy_findings')})", table=True),
+                Query(expr=by_host(of("kmodmon_kernel_installed_newer")), table=True),
             ),
             (
                 _HOST,
@@ -148,6 +192,12 @@ _POSTURE = Row(
                 Column(source="Value #F", title="Modules"),
                 Column(source="Value #G", title="Unsigned", look=Look(steps=NONE_IS_VITAL)),
                 Column(source="Value #H", title="Oopses", look=Look(steps=NONE_IS_VITAL)),
+                Column(source="Value #J", title="Findings", look=Look(steps=NONE_IS_GOOD)),
+                Column(
+                    source="Value #K",
+                    title="Reboot due",
+                    look=Look(mappings={"0": ("no", GOOD), "1": ("yes", WARN)}),
+                ),
             ),
             Shape(
                 no_value="No host answers",
@@ -186,8 +236,7 @@ _MODULES = Row(
         table(
             "Rare modules",
             f"Modules that are on at most {RARE_HOSTS} hosts, and which hosts these are. Taken from a recording rule "
-            f"of "
-            "kmodmon.fleet.rules.yml, over all hosts that Prometheus knows.",
+            f"of kmodmon.fleet.rules.yml, over all hosts that Prometheus knows.",
             (
                 Query(
                     expr=f"{of('kmodmon_module_size_bytes')} and on (module) module:kmodmon_module_rare:count",
@@ -221,6 +270,24 @@ _MODULES = Row(
                 sort="Hosts",
                 descending=True,
             ),
+        ),
+        bars(
+            "Violations by rule",
+            "What the policies find on all hosts, by rule.",
+            Query(expr=f"sum by (rule) ({of('kmodmon_policy_findings')}) > 0", legend="{{rule}}"),
+            Look(no_value="No policy finds anything", steps=NONE_IS_GOOD),
+        ),
+        bars(
+            "Drift by kind",
+            "Differences between hosts and their baselines, by kind.",
+            Query(expr=f"sum by (kind) ({of('kmodmon_baseline_drift')}) > 0", legend="{{kind}}"),
+            Look(no_value="No host drifted, or none has a baseline", steps=NONE_IS_GOOD),
+        ),
+        bars(
+            "Modules by origin",
+            "Where loaded modules came from.",
+            Query(expr=f"sum by (origin) ({of('kmodmon_modules_by_origin')}) > 0", legend="{{origin}}"),
+            Look(no_value="Module files are not examined"),
         ),
         graph(
             "Loads",

@@ -157,6 +157,13 @@ _MARKS = (
         colour="red",
     ),
     Mark(
+        name="Hidden modules",
+        expr=moment_of("kmodmon_module_hidden_timestamp_seconds"),
+        title="{{module}} hides",
+        text="{{confidence}}",
+        colour="dark-red",
+    ),
+    Mark(
         name="Posture and parameters",
         expr=f"{moment_of('kmodmon_posture_change_timestamp_seconds')} or "
         + moment_of("kmodmon_module_parameter_change_timestamp_seconds"),

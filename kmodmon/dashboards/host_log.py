@@ -97,8 +97,7 @@ LOG = Row(
         graph(
             "Lost, forged, malformed",
             "Records that were overwritten before they were read, lines of user space in the kernel's words, and "
-            "records "
-            "of no known form. All should be 0.",
+            "records of no known form. All should be 0.",
             (
                 Query(expr=f"sum({grown('kmodmon_kernel_log_lost_total')})", legend="lost"),
                 Query(expr=f"sum({grown('kmodmon_kernel_log_forged_total')})", legend="forged"),

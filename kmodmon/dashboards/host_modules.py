@@ -26,6 +26,13 @@ _TRUST = {
     "invalid": ("invalid", BAD),
     "unknown": ("unknown", WARN),
 }
+_GRAVITY = {
+    "critical": ("critical", BAD),
+    "error": ("error", BAD),
+    "warning": ("warning", WARN),
+    "notice": ("notice", QUIET),
+}
+_DIFFERS = {"0": ("no", GOOD), "1": ("yes", WARN)}
 _LINK: JsonObject = {
     "title": "All that its kmodmon knows of it",
     "url": "http://${__data.fields.Host}/api/v1/modules/${__data.fields.Module}",
@@ -42,117 +49,134 @@ _NODES = (
     f'max by (id, title) (label_replace(label_replace({_SHOWN}, "id", "$1", "module", "(.+)"), '
     '"title", "$1", "module", "(.+)"))'
 )
-_EDGES = (
-    f'max by (id, source, target) (label_join(label_replace(label_replace({_HOLDER}, "source", "$1", "holder", '
-    f'"(.+)"), '
-    '"target", "$1", "module", "(.+)"), "id", "/", "holder", "module"))'
-)
+_ENDS = f'label_replace(label_replace({_HOLDER}, "source", "$1", "holder", "(.+)"), "target", "$1", "module", "(.+)")'
+_EDGES = f'max by (id, source, target) (label_join({_ENDS}, "id", "/", "holder", "module"))'
 
-MODULES = Row(
-    title="Modules",
-    panels=(
-        table(
-            "Loaded modules",
-            "What the kernel lists: size, users and taint letters. The link gives all that the host's kmodmon knows "
-            "of a "
-            "module, if it listens where this browser can reach it.",
-            (
-                Query(expr=f"max by (instance, module) ({of('kmodmon_module_size_bytes', MODULE)})", table=True),
-                Query(expr=f"max by (instance, module) ({of('kmodmon_module_refcnt', MODULE)})", table=True),
-                Query(expr=f"count by (instance, module) ({of('kmodmon_module_taint', MODULE)})", table=True),
-                Query(expr=f"count by (instance, module) ({of('kmodmon_module_holder', MODULE)})", table=True),
-            ),
-            (
-                _NAME,
-                WHOSE,
-                Column(source="Value #A", title="Size", look=Look(unit="bytes")),
-                Column(source="Value #B", title="Users", look=Look(unit="none")),
-                Column(source="Value #D", title="Modules that use it", look=Look(unit="none")),
-                Column(source="Value #C", title="Taint letters", look=Look(unit="none", steps=NONE_IS_GOOD)),
-            ),
-            Shape(
-                no_value="No module is loaded",
-                width=16,
-                height=12,
-                sort="Module",
-            ),
+
+def _each(metric: str) -> Query:
+    return Query(expr=f"max by (instance, module) ({of(metric, MODULE)})", table=True)
+
+
+def _count(metric: str) -> Query:
+    return Query(expr=f"count by (instance, module) ({of(metric, MODULE)})", table=True)
+
+
+_KNOWN = ("instance", "module", "version", "license", "signature", "signer", "origin")
+_LOADED = table(
+    "Loaded modules",
+    "What the kernel lists, and where it came from. The link gives all that the host's kmodmon knows of a module, if "
+    "it listens where this browser can reach it.",
+    (
+        Query(expr=f"max by ({', '.join(_KNOWN)}) ({of('kmodmon_module_info', MODULE)})", table=True),
+        _each("kmodmon_module_size_bytes"),
+        _each("kmodmon_module_refcnt"),
+        _count("kmodmon_module_holder"),
+        _count("kmodmon_module_taint"),
+        _each("kmodmon_module_differs_from_disk"),
+    ),
+    (
+        _NAME,
+        WHOSE,
+        Column(source="version", title="Version"),
+        Column(source="signature", title="Signature", look=Look(mappings=_TRUST), width=110),
+        Column(source="signer", title="Signer"),
+        Column(source="origin", title="From", width=90),
+        Column(source="license", title="Licence", width=90),
+        Column(source="Value #B", title="Size", look=Look(unit="bytes"), width=100),
+        Column(source="Value #C", title="Users", look=Look(unit="none"), width=80),
+        Column(source="Value #D", title="Modules that use it", look=Look(unit="none"), width=80),
+        Column(source="Value #E", title="Taint letters", look=Look(unit="none", steps=NONE_IS_GOOD), width=80),
+        Column(source="Value #F", title="Differs from disk", look=Look(mappings=_DIFFERS), width=100),
+    ),
+    Shape(no_value="No module is loaded", height=12, sort="Module"),
+)
+_CONSPICUOUS = (
+    table(
+        "Foreign modules",
+        "Modules that carry a taint letter: E unsigned, O out of tree, P proprietary, F forced, C staging.",
+        (Query(expr=of("kmodmon_module_taint", MODULE), table=True),),
+        (_NAME, WHOSE, Column(source="flag", title="Letter", width=80)),
+        Shape(no_value="No module carries a taint letter", width=8, height=8, sort="Module"),
+    ),
+    table(
+        "Hidden modules",
+        "Modules that are in the kernel and that at least one of its own views denies. Only what hides itself is here.",
+        (Query(expr=of("kmodmon_module_hidden"), table=True),),
+        (Column(source="module", title="Module"), WHOSE, Column(source="missing_from", title="Missing from")),
+        Shape(no_value="No module hides, as far as can be seen", width=8, height=8, sort="Module"),
+    ),
+    table(
+        "Findings",
+        "What the policy finds now. `kmodmon check` gives reasons, evidence and advice.",
+        (Query(expr=of("kmodmon_policy_finding"), table=True),),
+        (
+            Column(source="severity", title="Severity", look=Look(mappings=_GRAVITY), width=90),
+            Column(source="rule", title="Rule"),
+            Column(source="module", title="Module"),
+            WHOSE,
         ),
-        table(
-            "Foreign modules",
-            "Modules that carry a taint letter: E unsigned, O out of tree, P proprietary, F forced, C staging.",
-            (Query(expr=of("kmodmon_module_taint", MODULE), table=True),),
-            (_NAME, WHOSE, Column(source="flag", title="Letter", width=80)),
-            Shape(
-                no_value="No module carries a taint letter",
-                width=8,
-                height=12,
-                sort="Module",
-            ),
-        ),
-        graph(
-            "Loads and unloads",
-            "Modules that came and went. The marks say which.",
-            (
-                Query(
-                    expr=f"sum by (signature) ({grown('kmodmon_module_loads_total')})", legend="loaded, {{signature}}"
-                ),
-                Query(expr=f"sum({grown('kmodmon_module_unloads_total')})", legend="unloaded"),
-            ),
-            Look(no_value="Nothing came or went"),
-            bars=True,
-        ),
-        graph(
-            "Loads that failed",
-            "Modules that the kernel refused or that could not start, by reason.",
-            (Query(expr=f"sum by (reason) ({grown('kmodmon_module_load_failures_total')}) > 0", legend="{{reason}}"),),
-            Look(no_value="No load failed"),
-            bars=True,
-        ),
-        table(
-            "Last loads",
-            f"Who loaded what and when; {STAMPS}.",
-            happened("kmodmon_module_load_timestamp_seconds", MODULE),
-            (
-                WHEN,
-                _NAME,
-                WHOSE,
-                Column(source="signature", title="Signature", look=Look(mappings=_TRUST)),
-                Column(source="taints", title="Taints", width=80),
-                Column(source="actor", title="By"),
-            ),
-            Shape(
-                no_value="Nothing was loaded within a day",
-                width=14,
-                sort="When",
-                descending=True,
-            ),
-        ),
-        table(
-            "Last refusals",
-            f"Which loads the kernel refused or failed, and who tried; {STAMPS}.",
-            happened("kmodmon_module_load_failure_timestamp_seconds"),
-            (
-                WHEN,
-                Column(source="module", title="Module"),
-                WHOSE,
-                Column(source="reason", title="Reason"),
-                Column(source="actor", title="By"),
-            ),
-            Shape(
-                no_value="No load failed within a day",
-                width=10,
-                sort="When",
-                descending=True,
-            ),
-        ),
-        nodes(
-            "What depends on what",
-            "Modules that other modules need; an arrow leads from the user to what it uses.",
-            (
-                Query(expr=_NODES, table=True, ref="nodes"),
-                Query(expr=_EDGES, table=True, ref="edges"),
-            ),
-            Look(unit="bytes", no_value="No module depends on another"),
-        ),
+        Shape(no_value="The policy finds nothing", width=8, height=8, sort="Severity"),
     ),
 )
+_COUNTED = (
+    graph(
+        "Loads and unloads",
+        "Modules that came and went. The marks say which.",
+        (
+            Query(expr=f"sum by (signature) ({grown('kmodmon_module_loads_total')})", legend="loaded, {{signature}}"),
+            Query(expr=f"sum({grown('kmodmon_module_unloads_total')})", legend="unloaded"),
+        ),
+        Look(no_value="Nothing came or went"),
+        bars=True,
+    ),
+    graph(
+        "Loads that failed",
+        "Modules that the kernel refused or that could not start, by reason.",
+        (Query(expr=f"sum by (reason) ({grown('kmodmon_module_load_failures_total')}) > 0", legend="{{reason}}"),),
+        Look(no_value="No load failed"),
+        bars=True,
+    ),
+)
+_HAPPENED = (
+    table(
+        "Last loads",
+        f"Who loaded what and when; {STAMPS}.",
+        happened("kmodmon_module_load_timestamp_seconds", MODULE),
+        (
+            WHEN,
+            _NAME,
+            WHOSE,
+            Column(source="signature", title="Signature", look=Look(mappings=_TRUST)),
+            Column(source="taints", title="Taints", width=80),
+            Column(source="actor", title="By"),
+        ),
+        Shape(no_value="Nothing was loaded within a day", width=9, sort="When", descending=True),
+    ),
+    table(
+        "Last refusals",
+        f"Which loads the kernel refused or failed, and who tried; {STAMPS}.",
+        happened("kmodmon_module_load_failure_timestamp_seconds"),
+        (
+            WHEN,
+            Column(source="module", title="Module"),
+            WHOSE,
+            Column(source="reason", title="Reason"),
+            Column(source="actor", title="By"),
+        ),
+        Shape(no_value="No load failed within a day", width=8, sort="When", descending=True),
+    ),
+    table(
+        "Requests",
+        f"What the kernel was made to ask for, and by which kind of user; {STAMPS}.",
+        happened("kmodmon_module_request_timestamp_seconds"),
+        (WHEN, WHOSE, Column(source="request", title="Module or alias"), Column(source="user", title="User")),
+        Shape(no_value="Nothing was asked for within a day", width=7, sort="When", descending=True),
+    ),
+)
+_DEPENDENCIES = nodes(
+    "What depends on what",
+    "Modules that other modules need; an arrow leads from the user to what it uses.",
+    (Query(expr=_NODES, table=True, ref="nodes"), Query(expr=_EDGES, table=True, ref="edges")),
+    Look(unit="bytes", no_value="No module depends on another"),
+)
+MODULES = Row(title="Modules", panels=(_LOADED, *_CONSPICUOUS, *_COUNTED, *_HAPPENED, _DEPENDENCIES))

@@ -86,8 +86,7 @@ _SOURCES = Row(
         table(
             "Sources now",
             "Each interface: whether it is there, whether it can be read, and what in it could not. `kmodmon doctor` "
-            "says "
-            "what to change.",
+            "says what to change.",
             (
                 Query(expr=f"max by (instance, source) ({of('kmodmon_source_present')})", table=True),
                 Query(expr=f"max by (instance, source) ({of('kmodmon_source_up')})", table=True),
@@ -117,8 +116,7 @@ _SOURCES = Row(
         graph(
             "Lost",
             "Records, datagrams and trace events that the kernel dropped before they were read, and events that the "
-            "history "
-            "or the journal did not take. All should be 0.",
+            "history or the journal did not take. All should be 0.",
             (
                 Query(expr=f"sum by (source) ({grown('kmodmon_source_lost_total')})", legend="{{source}}"),
                 Query(expr=f"sum({grown('kmodmon_history_lost_total')})", legend="history"),

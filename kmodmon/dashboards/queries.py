@@ -33,8 +33,8 @@ def moment_of(gauge: str, *matchers: str, **labels: str | tuple[str, ...]) -> st
 
 
 LOCKDOWN = (
-    f"max without (mode) (0 * {of('kmodmon_lockdown', mode='none')} or {of('kmodmon_lockdown', mode='integrity')} "
-    f"or 2 * {of('kmodmon_lockdown', mode='confidentiality')})"
+    f"max without (mode) (0 * {of('kmodmon_lockdown', mode='none')} or {of('kmodmon_lockdown', mode='integrity')} or 2 "
+    f"* {of('kmodmon_lockdown', mode='confidentiality')})"
 )
 """Lockdown as a number: 0 none, 1 integrity, 2 confidentiality."""
 
