@@ -48,15 +48,19 @@ class Verb:
         return f"kmodmon.cli.{self.name}"
 
 
+JUDGED = ("path", "history", "policy", "baseline", "expected")
+
 VERBS: tuple[Verb, ...] = (
     Verb(name="run", help="run the daemon", listing=False, sections=None, shown=True),
-    Verb(name="status", help="show the kernel's trust on one screen"),
+    Verb(name="status", help="show the kernel's trust on one screen", sections=JUDGED),
     Verb(name="modules", help="list the loaded modules"),
     Verb(name="taint", help="explain the kernel's taint, or any taint number"),
     Verb(name="explain", help="say what a message, errno, taint or module means; find the reports in a saved log"),
     Verb(name="events", help="show the history: what happened, when, and who did it", sections=("history",)),
     Verb(name="preflight", help="say whether a module file would load on this kernel, and if not, why"),
-    Verb(name="check", help="print all findings, with an exit code for monitoring systems"),
+    Verb(name="check", help="print all findings, with an exit code for monitoring systems", sections=JUDGED),
+    Verb(name="baseline", help="write down what this host is like, see what differs, sign it off",
+         sections=("path", "history", "baseline")),
     Verb(name="doctor", help="say what can be seen on this host, and what to change to see the rest"),
     Verb(name="metrics", help="print one reading as Prometheus metrics", listing=False),
     Verb(name="record", help="copy this host's interfaces, redacted, into a directory", listing=False),

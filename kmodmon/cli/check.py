@@ -1,49 +1,80 @@
 """`kmodmon check`: for cron, CI and Nagios; all findings, one line each, and the exit code monitoring systems know."""
 
 import argparse
+from collections.abc import Iterator
 
 from kmodmon.cli.gather import Gathered, gather
 from kmodmon.cli.output import Screen, Tint, Tinted
-from kmodmon.kernel.taint import Tier, decode
 from kmodmon.model.event import Severity
-from kmodmon.view.taint import carriers
+from kmodmon.model.findings import Finding
+from kmodmon.model.units import JsonObject
+from kmodmon.view.findings import finding_view
 
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 _WORDS = {OK: "OK", WARNING: "WARNING", CRITICAL: "CRITICAL", UNKNOWN: "UNKNOWN"}
-_TINTS = {OK: Tint.GOOD, WARNING: Tint.WARN, CRITICAL: Tint.BAD, UNKNOWN: Tint.STRONG}
+_TINTS = {OK: Tint.FAINT, WARNING: Tint.WARN, CRITICAL: Tint.BAD, UNKNOWN: Tint.STRONG}
 _LEVELS = {Severity.CRITICAL: CRITICAL, Severity.ERROR: CRITICAL, Severity.WARNING: WARNING}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's own arguments."""
-    del parser  # it takes only the shared ones
+    parser.add_argument("--verbose", action="store_true", help="Under each finding its evidence, and what to do.")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the worst word with a count, then the findings; 0 OK, 1 warning, 2 critical, 3 unknown."""
-    found = gather(args)
-    lines = findings(found)
-    code = max((level for level, _ in lines), default=OK)
+    """Print the worst word with a count, then the findings; 0 OK, 1 warning, 2 critical, 3 unknown.
+
+    Findings of severity notice and info, and those of rules in dry run, are printed and change nothing.
+    """
+    found = gather(args, files=True)
+    unknown = tuple(_unknown(found))
+    findings = tuple(found.state.findings.current.values())
+    code = max([*(level_of(one) for one in findings), *(UNKNOWN for _ in unknown)], default=OK)
     screen = Screen.of(args)
     if args.json:
-        screen.json(
-            {"status": _WORDS[code], "findings": [{"level": _WORDS[lv], "finding": text} for lv, text in lines]}
-        )
+        screen.json({"status": _WORDS[code], "unknown": list(unknown), "findings": [_view(one) for one in findings]})
         return code
-    screen.line(Tinted(_WORDS[code], _TINTS[code]), f": {len(lines)} finding{'' if len(lines) == 1 else 's'}")
-    for level, text in lines:
-        screen.line(Tinted(f"{_WORDS[level]}", _TINTS[level]), f" {text}")
+    count = len(findings) + len(unknown)
+    screen.line(
+        Tinted(_WORDS[code], Tint.GOOD if code == OK else _TINTS[code]), f": {count} finding{'s' * (count != 1)}"
+    )
+    for text in unknown:
+        screen.line(Tinted(_WORDS[UNKNOWN], _TINTS[UNKNOWN]), f" {text}")
+    for one in findings:
+        _show(screen, one, verbose=args.verbose)
     return code
 
 
-def findings(found: Gathered) -> list[tuple[int, str]]:
-    """Every finding with its level."""
+def level_of(finding: Finding) -> int:
+    """What a finding means to a monitoring system."""
+    return OK if finding.dry_run else _LEVELS.get(finding.severity, OK)
+
+
+def line_of(finding: Finding) -> str:
+    """A finding on one line, its rule first."""
+    dry = " (dry run)" if finding.dry_run else ""
+    evidence = f" [{finding.evidence[0]}]" if finding.evidence else ""
+    return f"{finding.rule}{dry}: {finding.subject}: {finding.reason}{evidence}"
+
+
+def _unknown(found: Gathered) -> Iterator[str]:
     state = found.state
-    lines = [] if state.taint.value is not None else [(UNKNOWN, f"taint: {state.sources['taint'].why}")]
+    if state.taint.value is None:
+        yield f"taint: {state.sources['taint'].why}"
     if state.inventory.support is None:
-        lines.append((UNKNOWN, f"modules: {state.sources['modules'].why}"))
-    for flag in decode(state.taint.value or 0):
-        level = CRITICAL if flag.tier is Tier.SECURITY else WARNING
-        by = ", ".join(carriers(state.inventory, flag))
-        lines.append((level, f"taint {flag.letter} {flag.label}{f', carried by {by}' if by else ''}: {flag.cause}"))
-    return lines
+        yield f"modules: {state.sources['modules'].why}"
+
+
+def _show(screen: Screen, finding: Finding, *, verbose: bool) -> None:
+    level = level_of(finding)
+    word = _WORDS[level] if level else finding.severity.value.upper()
+    screen.line(Tinted(word, _TINTS[level]), f" {line_of(finding)}")
+    if verbose:
+        for line in finding.evidence:
+            screen.line(f"    {line}")
+        if finding.advice:
+            screen.line(f"    -> {finding.advice}")
+
+
+def _view(finding: Finding) -> JsonObject:
+    return {"level": _WORDS[level_of(finding)], "finding": line_of(finding), **finding_view(finding)}

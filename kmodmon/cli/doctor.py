@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the sources; 0 all can be read, 1 some cannot (what the kernel does not offer counts as fine)."""
-    found = gather(args)
+    found = gather(args, files=True)
     sources = [*found.state.sources.values(), *_followed(found)]
     screen = Screen.of(args)
     if args.json:

@@ -23,10 +23,13 @@ class Gathered:
     history: str  # empty: the history was readable; else why not
 
 
-def gather(args: argparse.Namespace) -> Gathered:
-    """Look at the host that the options name; raises KmodmonError for bad options or settings."""
+def gather(args: argparse.Namespace, *, files: bool = False) -> Gathered:
+    """Look at the host that the options name, at module files too if wanted.
+
+    Raises KmodmonError for bad options or settings.
+    """
     settings = settings_of(args)
     root = root_of(args, settings)
     saved, why = remembered(settings.history.directory, boot_id(root))
-    state = look_once(Surroundings(root=root, settings=settings, clock=SystemClock()), saved)
+    state = look_once(Surroundings(root=root, settings=settings, clock=SystemClock()), saved, files=files)
     return Gathered(settings=settings, root=root, state=state, history=why)

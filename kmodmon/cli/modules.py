@@ -15,10 +15,13 @@ _COLUMNS = (
     Column(title="REFS", right=True),
     Column(title="TAINT"),
     Column(title="SIGNATURE"),
+    Column(title="SIGNER", least=10),
+    Column(title="ORIGIN"),
     Column(title="LOADED", least=10),
     Column(title="BY", least=6),
     Column(title="USED BY", least=8),
 )
+_ODD_ORIGINS = ("elsewhere", "memory", "deleted")
 _SIGNATURE_TINTS = {"valid": Tint.GOOD, "unsigned": Tint.WARN, "invalid": Tint.BAD}
 
 
@@ -32,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the list; 0, or 3 when the kernel's list cannot be read."""
-    found = gather(args)
+    found = gather(args, files=True)
     if found.state.inventory.support is None:
         raise KmodmonError(f"the list of modules cannot be read: {found.state.sources['modules'].why}")
     shown = [module for module in modules_view(found.state) if _wanted(module, args)]
@@ -67,10 +70,19 @@ def _row(module: Mapping[str, JsonValue]) -> tuple[Cell, ...]:
         "-" if refcnt is None else str(refcnt),
         Tinted(taint, Tint.WARN) if taint else "-",
         Tinted(signature, _SIGNATURE_TINTS.get(signature, Tint.STRONG)),
+        str(module["signer"] or "-"),
+        _origin(module),
         _when(module),
         _who(module["actor"]),
         ",".join(str(holder) for holder in holders) if isinstance(holders, Sequence) else "",
     )
+
+
+def _origin(module: Mapping[str, JsonValue]) -> Cell:
+    origin = str(module["origin"])
+    if module["differs_from_disk"]:
+        return Tinted(f"{origin}, another on disk", Tint.WARN)
+    return Tinted(origin, Tint.WARN) if origin in _ODD_ORIGINS else origin
 
 
 def _when(module: Mapping[str, JsonValue]) -> str:

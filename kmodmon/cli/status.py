@@ -14,6 +14,7 @@ from kmodmon.store.remembered import last_events
 from kmodmon.view.status import status_view
 
 LAST_EVENTS = 8
+MOST_FINDINGS = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the screen; 0 nothing to report, 1 the kernel or a module is tainted, 3 nothing can be read."""
-    found = gather(args)
+    """Print the screen; 0 no findings, 1 the policy finds something, 3 nothing can be read."""
+    found = gather(args, files=True)
     view = status_view(found.state)
     if view["taint"] is None or (found.state.taint.value is None and found.state.inventory.support is None):
         raise KmodmonError("neither /proc/modules nor /proc/sys/kernel/tainted can be read; `kmodmon doctor` says why")
@@ -38,18 +39,7 @@ def run(args: argparse.Namespace) -> int:
             screen.line(Tinted("Last events", Tint.STRONG))
             for stored in events:
                 screen.line(f"  {local_time(stored.event.at.realtime_usec)}  {describe(stored.event)}")
-    return 1 if findings(view) else 0
-
-
-def findings(view: JsonObject) -> tuple[str, ...]:
-    """What of a status is not as a clean host has it; one sentence each."""
-    taint = view["taint"]
-    assert isinstance(taint, Mapping)
-    found = [f"kernel is tainted: {taint['letters']} ({taint['value']})"] if taint["value"] else []
-    tainted = view["tainted_modules"]
-    assert isinstance(tainted, Sequence)
-    found += [f"module {entry['module']} carries {entry['taint']}" for entry in tainted if isinstance(entry, Mapping)]
-    return tuple(found)
+    return 1 if view["findings"] else 0
 
 
 def _show(screen: Screen, view: JsonObject) -> None:
@@ -67,6 +57,11 @@ def _lines(view: JsonObject) -> Iterator[tuple[str, Cell]]:
     yield "Signatures", _enforcement(posture)
     yield "Secure Boot", _word(posture["secure_boot"], good=("enabled",))
     yield "Loading", _loading(posture)
+    newer = view["kernels_newer"]
+    if isinstance(newer, Sequence) and newer:
+        yield "Reboot", Tinted(f"a newer kernel is installed: {newer[-1]}", Tint.WARN)
+    yield from _findings(view)
+    yield from _baseline(view["baseline"])
     degraded = view["degraded"]
     if isinstance(degraded, Sequence) and degraded:
         names = ", ".join(str(entry["source"]) for entry in degraded if isinstance(entry, Mapping))
@@ -112,6 +107,34 @@ def _modules(view: JsonObject) -> Iterator[tuple[str, Cell]]:
     for entry in tainted:
         assert isinstance(entry, Mapping)
         yield "", Tinted(f"  {entry['module']} ({entry['taint']})", Tint.WARN)
+
+
+def _findings(view: JsonObject) -> Iterator[tuple[str, Cell]]:
+    found, policy = view["findings"], view["policy"]
+    assert isinstance(found, Sequence) and isinstance(policy, Mapping)
+    whose = f"by {policy['file']}" if policy["file"] else "by the shipped policy"
+    if policy["refused"]:
+        whose += "; its file was refused, see `kmodmon check`"
+    yield "Findings", Tinted(f"{len(found)} {whose}", Tint.WARN) if found else Tinted(f"none {whose}", Tint.GOOD)
+    for one in found[:MOST_FINDINGS]:
+        assert isinstance(one, Mapping)
+        tint = Tint.BAD if one["severity"] in ("critical", "error") else Tint.WARN
+        yield "", Tinted(f"  {one['severity']} {one['rule']}: {one['subject']}", tint)
+    if len(found) > MOST_FINDINGS:
+        yield "", f"  and {len(found) - MOST_FINDINGS} more; `kmodmon check` shows all"
+
+
+def _baseline(baseline: JsonValue) -> Iterator[tuple[str, Cell]]:
+    assert isinstance(baseline, Mapping)
+    drift = baseline["drift"]
+    if baseline["file"] is None or not isinstance(drift, Sequence):
+        return
+    signed = f"signed off by {baseline['author'] or 'nobody'} on {baseline['date'] or 'no date'}"
+    if drift:
+        differences = f"{len(drift)} difference{'s' * (len(drift) != 1)}"
+        yield "Baseline", Tinted(f"{differences} (`kmodmon baseline diff` shows them); {signed}", Tint.WARN)
+    else:
+        yield "Baseline", Tinted(f"as {signed}", Tint.GOOD)
 
 
 def _word(value: JsonValue, good: tuple[str, ...]) -> Cell:

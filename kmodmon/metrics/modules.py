@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from kmodmon.metrics.metric import Kind, Metric, Sample, counted, single, stamped
 from kmodmon.model.inventory import Module, Signature
-from kmodmon.model.modules import count_states, trust
+from kmodmon.model.modules import count_states
 from kmodmon.model.state import State
+from kmodmon.model.trust import trust
 
 _LIST = "/proc/modules"
 _PER_MODULE = "modules loaded"
@@ -27,7 +28,7 @@ def _by_trust(state: State) -> Iterable[Sample]:
         return ()
     counts = dict.fromkeys(Signature, 0)
     for module in _modules(state):
-        counts[trust(module)] += 1
+        counts[trust(state, module)] += 1
     return (((key.value,), float(count)) for key, count in counts.items())
 
 
@@ -54,10 +55,10 @@ METRICS: tuple[Metric, ...] = (
         name="kmodmon_modules_by_trust",
         help="Loaded modules by what is known of their signature.",
         labels=("signature",),
-        interface="/proc/modules, /sys/module/<module>/taint",
+        interface="/proc/modules, module files",
         absent=_NO_MODULES,
         bound="5 verdicts",
-        of=("inventory",),
+        of=("inventory", "files", "posture", "kernel"),
         samples=_by_trust,
     ),
     Metric(

@@ -28,9 +28,13 @@ class DriftKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedModule:
-    """A module as it was signed off; None: that is not held against the host. `optional`: it need not be loaded."""
+    """A module as it was signed off; None: that is not held against the host. `optional`: it need not be loaded.
+
+    `build_id` stands for the srcversion of a module that has none.
+    """
 
     srcversion: str | None = None
+    build_id: str | None = None
     signer: str | None = None
     origin: str | None = None
     optional: bool = False

@@ -13,16 +13,8 @@ INIT_FAILED = "init_failed"  # a reason of kmodmon_module_load_failures_total
 UNKNOWN_REASON = "unknown"
 
 
-def trust(module: Module) -> Signature:
-    """The kernel's own verdict: E was given to what it could not verify; without E it verified the signature.
-
-    On a kernel without CONFIG_MODULE_SIG no module gets an E; the examiner's verdict replaces this one there.
-    """
-    return trust_of_taint(module.taint)
-
-
 def trust_of_taint(taint: str) -> Signature:
-    """The same of a module that only its taint letters are known of, because it came and went unlisted."""
+    """The kernel's own verdict at the load: E was given to what it could not verify. See `model/trust` for more."""
     return Signature.UNSIGNED if "E" in taint else Signature.VALID
 
 

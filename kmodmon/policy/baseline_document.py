@@ -148,11 +148,12 @@ def _part(table: Table) -> Part:
 
 
 def _module(table: Table) -> SignedModule | None:
-    table.only(("srcversion", "signer", "origin", "optional", "absent"))
+    table.only(("srcversion", "build_id", "signer", "origin", "optional", "absent"))
     if table.truth_of("absent", False):
         return None
     return SignedModule(
         srcversion=_optional(table, "srcversion"),
+        build_id=_optional(table, "build_id"),
         signer=_optional(table, "signer"),
         origin=_optional(table, "origin"),
         optional=table.truth_of("optional", False),
@@ -214,6 +215,7 @@ def _module_text(module: SignedModule | None) -> str:
         ("origin", module.origin),
         ("signer", module.signer),
         ("srcversion", module.srcversion),
+        ("build_id", module.build_id),
     )
     parts = [f"{key} = {quoted(value)}" for key, value in said if value is not None]
     parts += ["optional = true"] if module.optional else []

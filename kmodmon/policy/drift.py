@@ -1,6 +1,6 @@
 """A host held against its baseline, and a baseline learnt from a host.
 
-Kernel updates replace every module of the kernel package. So the srcversions of modules are held against the host only
+Kernel updates replace every module of the kernel package. So srcversions and build-ids are held against the host only
 while it runs the very kernel that the baseline names; under another one that is one difference, not a hundred, and
 signers and origins still count.
 """
@@ -62,6 +62,7 @@ def _signed(state: State, module: Module) -> SignedModule:
     known = card(state, module)
     return SignedModule(
         srcversion=module.attributes.srcversion,
+        build_id=module.attributes.build_id if module.attributes.srcversion is None else None,
         signer=known.signer,
         origin=None if known.origin is Provenance.UNKNOWN else known.origin.value,
     )
@@ -114,6 +115,7 @@ def _changed(signed: SignedModule, state: State, module: Module, *, exact: bool)
     now, file = _signed(state, module), card(state, module).file
     pairs = (
         ("srcversion", signed.srcversion if exact else None, now.srcversion),
+        ("build_id", signed.build_id if exact else None, now.build_id),
         ("signer", signed.signer, now.signer or (None if file is None else "nobody")),
         ("origin", signed.origin, now.origin),
     )

@@ -18,18 +18,20 @@ import stat
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 
 from kmodmon.examiner.client import Examination, Examiner
 from kmodmon.examiner.protocol import ExaminerError, Request, WantedModule
+from kmodmon.examiner.tree import FileError, HostTree
 from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.module_name import name_of_file
 from kmodmon.kernel.release import is_newer
 from kmodmon.kernel.sysmodule import sysfs_name
 from kmodmon.kernel.text import raw_bytes, safe_text
-from kmodmon.model.files import ModuleFilesRead
-from kmodmon.model.inventory import Module
-from kmodmon.model.module_file import ModuleFile, same_build
+from kmodmon.model.files import FilesState, ModuleFilesRead, load_paths
+from kmodmon.model.inventory import Inventory, Module
+from kmodmon.model.module_file import ModuleFile, Stamp, same_build
 from kmodmon.model.observation import ModulesRead
 from kmodmon.model.outcome import Absent, Failed, Outcome, Read
 from kmodmon.root import Root
@@ -91,7 +93,7 @@ class FilesReader:
             WantedModule(name=name, srcversion=one.attributes.srcversion, build_id=one.attributes.build_id)
             for name, one in scene.modules.items()
         ]
-        found = await examiner.examine(wanted, dict.fromkeys(hinted.values()))
+        found = await examiner.examine(wanted, dict.fromkeys(hinted.values())) if wanted else Examination()
         seen = ModuleFilesRead(
             files=MappingProxyType(dict(_files(scene, found, hinted))),
             instances=MappingProxyType({name: one.attributes.instance for name, one in scene.modules.items()}),
@@ -167,6 +169,46 @@ class FilesReader:
             if path.startswith(mount + b"/"):
                 return name + safe_text(path[len(mount) :])
         return safe_text(path)
+
+
+def recalled(root: Root, files: FilesState, inventory: Inventory) -> Look | None:
+    """What an earlier examination said, if it is of these very loads and no file has changed since; else None."""
+    host = HostTree(Path(os.fsdecode(root.rootfs)), Path(os.fsdecode(root.modules)))
+    records = {name: files.records.get(name) for name in inventory.modules}
+    for name, record in records.items():
+        if record is None or record.instance != inventory.modules[name].attributes.instance:
+            return None
+        if _stamp(host, record.file) != record.file.stamp:
+            return None
+    found = {name: record.file for name, record in records.items() if record is not None}
+    instances = {name: record.instance for name, record in records.items() if record is not None}
+    seen = ModuleFilesRead(
+        files=MappingProxyType(found),
+        instances=MappingProxyType(instances),
+        hinted=load_paths(inventory),
+        problems=files.problems,
+        writable=files.writable,
+        releases=files.releases,
+        newer=files.newer,
+    )
+    return Look(outcome=Read(seen)) if found else None
+
+
+def _stamp(host: HostTree, file: ModuleFile) -> Stamp | None:
+    if file.path is None:
+        return None
+    try:
+        path = raw_bytes(file.path).decode("utf-8", "surrogateescape")
+        status = os.lstat(host.resolved(path))
+    except (OSError, ValueError, FileError):
+        return None
+    return Stamp(
+        device=status.st_dev,
+        inode=status.st_ino,
+        size=status.st_size,
+        mtime_nsec=status.st_mtime_ns,
+        ctime_nsec=status.st_ctime_ns,
+    )
 
 
 def _places(root: Root, settings: Settings, release: str) -> Request:

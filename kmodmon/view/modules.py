@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from kmodmon.model.inventory import Inventory, Module
-from kmodmon.model.modules import trust
 from kmodmon.model.state import State
+from kmodmon.model.trust import card
 from kmodmon.model.units import JsonObject
+from kmodmon.view.files import file_view, provenance_view
 
 
 def modules_view(state: State) -> Sequence[JsonObject]:
@@ -26,9 +27,14 @@ def module_view(state: State, module: Module) -> JsonObject:
         "version": module.attributes.version,
         "srcversion": module.attributes.srcversion,
         "build_id": module.attributes.build_id,
-        "signature": trust(module).value,
+        **provenance_view(card(state, module)),
         **_loaded_view(state.inventory, module.name),
     }
+
+
+def module_detail(state: State, module: Module) -> JsonObject:
+    """One module with all that was read of its file."""
+    return {**module_view(state, module), **file_view(state, card(state, module), module.name)}
 
 
 def _loaded_view(inventory: Inventory, name: str) -> JsonObject:

@@ -3,9 +3,10 @@
 from kmodmon import __version__
 from kmodmon.model.inventory import Signature
 from kmodmon.model.kernel import Kernel
-from kmodmon.model.modules import trust
 from kmodmon.model.state import State
+from kmodmon.model.trust import trust
 from kmodmon.model.units import JsonObject
+from kmodmon.view.findings import baseline_view, finding_view, policy_view, severities_view, standing
 from kmodmon.view.posture import posture_view
 from kmodmon.view.taint import taint_view
 
@@ -15,7 +16,7 @@ def status_view(state: State) -> JsonObject:
     inventory = state.inventory
     trusted = dict.fromkeys((verdict.value for verdict in Signature), 0)
     for module in inventory.modules.values():
-        trusted[trust(module).value] += 1
+        trusted[trust(state, module).value] += 1
     return {
         "kmodmon": __version__,
         "boot_id": state.boot_id,
@@ -28,6 +29,11 @@ def status_view(state: State) -> JsonObject:
         ],
         "taint": taint_view(state),
         "posture": posture_view(state.posture),
+        "findings": [finding_view(one) for one in standing(state)],
+        "findings_by_severity": severities_view(state),
+        "policy": policy_view(state),
+        "baseline": baseline_view(state),
+        "kernels_newer": list(state.files.newer),
         "degraded": [{"source": source.name, "why": source.why} for source in state.sources.values() if not source.up],
     }
 

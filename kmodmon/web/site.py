@@ -7,7 +7,8 @@ from kmodmon.metrics.exposition import Exposition, Format
 from kmodmon.model.event import EventType, StoredEvent
 from kmodmon.model.query import EventQuery
 from kmodmon.model.state import State
-from kmodmon.view.modules import module_view, modules_view
+from kmodmon.view.findings import findings_view
+from kmodmon.view.modules import module_detail, modules_view
 from kmodmon.view.parameters import parameters_view
 from kmodmon.view.sources import sources_view
 from kmodmon.view.status import status_view
@@ -65,6 +66,7 @@ class Site:
             Route(path="/api/v1/modules/", handler=self.module, prefix=True),
             Route(path="/api/v1/parameters", handler=self.parameters),
             Route(path="/api/v1/sources", handler=self.sources),
+            Route(path="/api/v1/findings", handler=self.findings),
             Route(path="/api/v1/events", handler=self.events),
             Route(path="/api/v1/reports", handler=self.reports),
         )
@@ -105,7 +107,7 @@ class Site:
         found = self._host.state.inventory.modules.get(request.tail)
         if found is None:
             return json_response({"error": "no module of this name is loaded"}, 404)
-        return json_response(module_view(self._host.state, found))
+        return json_response(module_detail(self._host.state, found))
 
     def parameters(self, request: Request) -> Response:
         """Every parameter, or those of one `module`."""
@@ -115,6 +117,11 @@ class Site:
     def sources(self, request: Request) -> Response:
         """What can be seen on this host."""
         return json_response(sources_view(self._host.state.sources))
+
+    async def findings(self, request: Request) -> Response:
+        """What is wrong by the policy and the baseline, and both of them."""
+        await self._host.refresh()
+        return json_response(findings_view(self._host.state))
 
     async def events(self, request: Request) -> Response:
         """The history, by `since`, `type`, `module`, `limit` and `after`."""
