@@ -14,7 +14,7 @@ from kmodmon.kernel.text import bounded, safe_text
 VERSION = "/proc/version"
 _TEXT_MAX = 1024  # characters; linux_banner is far shorter
 _UUID = re.compile(rb"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
-_BTIME = re.compile(rb"^btime ([0-9]{1,12})$", re.MULTILINE)
+_BTIME = re.compile(rb"^btime ([0-9]{1,12})\n", re.MULTILINE)  # a line that is cut has no end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

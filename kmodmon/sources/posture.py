@@ -49,9 +49,14 @@ class Gatherer:
         self.unreadable = 0
         self.why = ""
 
-    def parsed(self, path: bytes, parse: Callable[[bytes], T]) -> T | None:
-        """The value of a file; None when it is absent, or unreadable (then it is counted)."""
+    def parsed(self, path: bytes, parse: Callable[[bytes], T], *, line: bool = True) -> T | None:
+        """The value of a file; None when it is absent, or unreadable (then it is counted).
+
+        `line`: it ends in a newline, so that one without was cut short and its number is another one.
+        """
         match self.root.read(path, limit=1 << 20):
+            case Read(raw) if line and not raw.endswith(b"\n"):
+                self._count(f"{path.decode(errors='replace')}: cut short")
             case Read(raw):
                 try:
                     return parse(raw)
@@ -114,8 +119,10 @@ def read_lockdown(root: Root) -> Look:
     outcome = root.read(directory + b"/lockdown")
     if not isinstance(outcome, Read):
         return Look(outcome=outcome)
+    if not outcome.value.endswith(b"\n"):
+        return Look(outcome=Failed(f"{directory.decode(errors='replace')}/lockdown: cut short"))
     gather = Gatherer(root)
-    lsm = gather.parsed(directory + b"/lsm", parse_lsm)
+    lsm = gather.parsed(directory + b"/lsm", parse_lsm, line=False)
     return _look(lambda: LockdownRead(lockdown=parse_lockdown(outcome.value), lsm=lsm), gather.unreadable)
 
 
@@ -162,7 +169,7 @@ def read_secure_boot(root: Root) -> Look:
     gather = Gatherer(root)
 
     def variable(name: str) -> EfiVariable | None:
-        return gather.parsed(root.efivars + b"/" + name.encode(), parse_efivar)
+        return gather.parsed(root.efivars + b"/" + name.encode(), parse_efivar, line=False)
 
     secure, setup, mok = variable(SECURE_BOOT_FILE), variable(SETUP_MODE_FILE), variable(MOK_STATE_FILE)
     if gather.why:
