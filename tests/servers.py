@@ -44,6 +44,12 @@ class Server:
         query = f"?{urllib.parse.urlencode(parameters)}" if parameters else ""
         return self._json(urllib.request.Request(self.url + path + query))
 
+    def text(self, path: str) -> str:
+        """A page of text."""
+        with urllib.request.urlopen(self.url + path, timeout=60) as response:
+            body: bytes = response.read()
+        return body.decode()
+
     def post(self, path: str, document: object) -> None:
         """Send JSON."""
         body = json.dumps(document).encode()
