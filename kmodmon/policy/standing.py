@@ -116,10 +116,9 @@ def _refused(what: str, refusal: Refusal, at: Instant) -> tuple[Event, ...]:
 
 
 def _is_due(before: State, state: State, seen: Seen) -> bool:
-    """Whether something changed that judgement depends on."""
-    if isinstance(seen.outcome, Read) and isinstance(seen.outcome.value, Tick):
-        return state.findings.waits
-    if not state.findings.judged:
+    """Whether something changed that judgement depends on, or enough time may have passed."""
+    ticked = isinstance(seen.outcome, Read) and isinstance(seen.outcome.value, Tick)
+    if not state.findings.judged or (ticked and state.findings.waits):
         return True
     return any(now is not was for now, was in zip(_grounds(state), _grounds(before), strict=True))
 

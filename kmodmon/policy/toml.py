@@ -114,9 +114,11 @@ def parse(raw: bytes, file: str) -> Table:
     except UnicodeDecodeError as error:
         raise ConfigError(file, "", "is not UTF-8 text", line=raw[: error.start].count(b"\n") + 1) from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        found = re.search(r" \(at line (\d+), column (\d+)\)$", str(error))
+        found = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", str(error))
         why = str(error)[: found.start()] if found else str(error)
-        raise ConfigError(file, "", f"is not TOML: {why}", line=int(found[1]) if found else None) from None
+        last = len(text.rstrip("\n").split("\n"))
+        line = None if found is None else int(found[1] or last)
+        raise ConfigError(file, "", f"is not TOML: {why}", line=line) from None
 
 
 def line_of(text: str, key: str) -> int | None:
@@ -132,7 +134,7 @@ def line_of(text: str, key: str) -> int | None:
 def _places(text: str) -> Iterable[tuple[str, int]]:
     table = ""
     counts: dict[str, int] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if found := _TABLE.match(line):
             table = _indexed(_plain(found[2]), counts, new=found[1] == "[[")
             yield table, number

@@ -1,0 +1,280 @@
+"""What is found, when, and how often it is told."""
+
+import pytest
+
+from kmodmon.kernel.modprobe_d import parse_modprobe_file
+from kmodmon.kernel.parameter import ParameterKind, ParameterValue
+from kmodmon.model.event import EventType, Severity
+from kmodmon.model.inventory import Signature
+from kmodmon.model.modprobe import Placed, modprobe_config
+from kmodmon.model.module_file import OnDisk, Origin
+from kmodmon.model.observation import ModprobeRead, ParametersRead, SwitchesRead, TaintRead, Tick
+from kmodmon.model.parameters import Parameter, ParameterTable
+from kmodmon.model.posture import Switches
+from kmodmon.model.trust import card, trust
+from kmodmon.policy.shipped import RULES
+from tests.policy.scene import NOT_SIGNING, Host, file, fresh_run, missing_file, violated
+from tests.states import types
+
+ALLOW_NVIDIA = """
+[[rule]]
+name = "nvidia"
+action = "allow"
+[rule.match]
+signer = "Example*"
+origin = "dkms"
+"""
+
+
+def test_clean_host_when_judged_then_nothing_is_found() -> None:
+    host = Host()
+    host.load("ext4", "libata")
+    host.load("rtl8192e", taint="C")
+    host.examine({name: file(name) for name in host.loaded})
+    host.see("taint", TaintRead(value=1 << 10))
+    assert host.found == set()
+    assert host.state.findings.judged and violated(host.events) == []
+
+
+@pytest.mark.parametrize(
+    ("taint", "verdict", "origin", "expected"),
+    [
+        ("OE", Signature.UNSIGNED, Origin.UPDATES, "unsigned-module"),
+        ("FOE", Signature.UNSIGNED, Origin.EXTRA, "forced-module"),
+        ("OE", Signature.INVALID, Origin.UPDATES, "invalid-signature"),
+        ("O", Signature.VALID, Origin.DKMS, "out-of-tree-module"),
+        ("O", Signature.VALID, Origin.OUTSIDE, "module-from-elsewhere"),
+        ("P", Signature.VALID, Origin.UPDATES, "proprietary-module"),
+        ("", Signature.INVALID, Origin.KERNEL, "file-tampered"),
+    ],
+)
+def test_bad_module_when_examined_then_exactly_one_finding_by_the_gravest_rule(
+    taint: str, verdict: Signature, origin: Origin, expected: str
+) -> None:
+    host = Host()
+    host.load("bad", taint=taint)
+    host.examine({"bad": file("bad", verdict, origin)})
+    assert host.found == {f"{expected}/bad"}
+    assert violated(host.events) == [f"{expected}/bad"]
+
+
+def test_finding_when_file_facts_are_to_come_then_waits_for_them_and_may_never_come() -> None:
+    host = Host(ALLOW_NVIDIA)
+    host.load("nvidia", taint="OE")
+    assert host.found == set() and host.state.findings.waits
+    host.examine({"nvidia": file("nvidia", Signature.SIGNED, Origin.DKMS, signer="Example Corp")})
+    assert host.found == set() and violated(host.events) == []
+
+
+def test_finding_when_files_are_never_examined_then_comes_after_the_patience() -> None:
+    host = Host()
+    host.load("bad", taint="OE")
+    host.see("clock", Tick(), after=20)
+    assert host.found == set()
+    host.see("clock", Tick(), after=20)
+    assert host.found == {"unsigned-module/bad"}
+
+
+def test_finding_when_there_are_no_module_files_then_comes_at_once() -> None:
+    host = Host()
+    host.files_absent()
+    host.load("bad", taint="OE")
+    assert host.found == {"unsigned-module/bad"}
+
+
+def test_nothing_when_the_policy_was_not_looked_at_then_is_judged() -> None:
+    host = Host.__mro__[1]()
+    assert types(host.modules()) == [] and host.state.findings.judged is False
+
+
+def test_module_when_gone_before_its_file_was_examined_then_is_judged_by_what_is_known() -> None:
+    host = Host()
+    host.load("flash", taint="OE")
+    host.unload("flash")
+    host.see("clock", Tick(), after=5)
+    assert violated(host.events) == ["unsigned-module/flash"]
+    assert host.found == set()
+
+
+def test_module_when_judged_before_it_goes_then_is_told_once() -> None:
+    host = Host()
+    host.load("bad", taint="OE")
+    host.examine({"bad": file("bad", Signature.UNSIGNED, Origin.UPDATES)})
+    host.unload("bad")
+    host.see("clock", Tick(), after=5)
+    assert violated(host.events) == ["unsigned-module/bad"]
+    assert host.found == set()
+
+
+def test_allowed_module_when_it_comes_and_goes_unseen_then_nothing_is_told() -> None:
+    host = Host('[[rule]]\nname="mine"\naction="allow"\n[rule.match]\nmodule="mine"\n')
+    host.load("mine", taint="OE")
+    host.unload("mine")
+    host.see("clock", Tick(), after=5)
+    assert violated(host.events) == []
+
+
+def test_taint_when_what_caused_it_is_still_open_then_is_no_finding_yet() -> None:
+    host = Host()
+    host.see("taint", TaintRead(value=0))
+    host.see("taint", TaintRead(value=1 << 9), after=1)
+    assert host.found == set()
+    host.see("clock", Tick(), after=5)
+    assert host.found == {"kernel-degraded/taint/warning"}
+    assert host.findings["kernel-degraded/taint/warning"].severity is Severity.WARNING
+
+
+def test_taint_when_a_loaded_module_carries_it_then_it_is_the_modules() -> None:
+    host = Host('[[rule]]\nname="mine"\naction="allow"\n[rule.match]\nmodule="mine"\n')
+    host.see("taint", TaintRead(value=0))
+    host.load("mine", taint="OE")
+    host.see("taint", TaintRead(value=1 << 12 | 1 << 13), after=1)
+    host.see("clock", Tick(), after=5)
+    assert host.found == set()
+    host.unload("mine")
+    host.see("clock", Tick(), after=5)
+    assert host.found == {"kernel-untrusted/taint/unsigned_module"}
+
+
+def test_restart_when_findings_were_told_then_they_are_not_told_again() -> None:
+    host = Host()
+    host.load("bad", taint="OE")
+    host.examine({"bad": file("bad", Signature.UNSIGNED, Origin.UPDATES)})
+    since = host.findings["unsigned-module/bad"].since
+    again = Host(state=fresh_run(host))
+    again.loaded = dict(host.loaded)
+    again.load()
+    again.examine({"bad": file("bad", Signature.UNSIGNED, Origin.UPDATES)})
+    assert again.found == {"unsigned-module/bad"} and violated(again.events) == []
+    assert again.findings["unsigned-module/bad"].since == since
+    again.load("worse", taint="OE")
+    again.examine({name: file(name, Signature.UNSIGNED, Origin.UPDATES) for name in ("bad", "worse")})
+    assert violated(again.events) == ["unsigned-module/worse"]
+
+
+def test_dry_run_when_it_matches_then_is_shown_and_not_told() -> None:
+    policy = '[[rule]]\nname="try"\naction="deny"\ndry_run=true\n[rule.match]\nmodule="ext*"\n'
+    host = Host(policy)
+    host.load("ext4")
+    host.examine({"ext4": file("ext4")})
+    assert host.found == {"try/ext4"} and host.findings["try/ext4"].dry_run
+    assert violated(host.events) == []
+    host.read_policy(policy.replace("dry_run=true", 'severity="error"'))
+    assert violated(host.events) == ["try/ext4"]
+
+
+def test_policy_when_edited_then_judges_at_once_and_a_broken_one_changes_nothing() -> None:
+    host = Host('[[rule]]\nname="no-ext4"\naction="deny"\n[rule.match]\nmodule="ext4"\n')
+    host.load("ext4", "xfs")
+    host.examine({name: file(name) for name in host.loaded})
+    assert host.found == {"no-ext4/ext4"}
+    events = host.read_policy("[[rule]]\nname = 'x'\naction = 'permit'\n")
+    assert types(events) == ["ConfigRefused"]
+    assert events[0].fields["line"] == 3 and events[0].fields["key"] == "rule[0].action"
+    assert host.found == {"no-ext4/ext4", "refused-file/refused-file/policy"}
+    assert types(host.read_policy("[[rule]]\nname = 'x'\naction = 'permit'\n")) == []
+    host.read_policy('[[rule]]\nname="no-xfs"\naction="deny"\n[rule.match]\nmodule="xfs"\n')
+    assert host.found == {"no-xfs/xfs"}
+    host.read_policy(None)
+    assert host.found == set()
+
+
+def test_blacklisted_module_when_loaded_then_the_line_is_named() -> None:
+    host = Host()
+    lines = parse_modprobe_file(b"# rare\nblacklist floppy\ninstall pcspkr /bin/true\ninstall ok /sbin/modprobe x\n")
+    config = modprobe_config(Placed(path="/etc/modprobe.d/b.conf", directive=line) for line in lines)
+    host.see("modprobe", ModprobeRead(config=config))
+    host.load("floppy", "pcspkr", "ok")
+    host.examine({name: file(name) for name in host.loaded})
+    assert host.found == {f"blacklisted-module/blacklisted-module/{name}" for name in ("floppy", "pcspkr")}
+    found = host.findings["blacklisted-module/blacklisted-module/floppy"]
+    assert found.evidence == ("blacklist: /etc/modprobe.d/b.conf:2",)
+
+
+def test_parameter_when_everybody_may_write_it_then_is_found() -> None:
+    host = Host()
+    value = ParameterValue(kind=ParameterKind.NUMBER, text="1", number=1)
+    table = {"ext4": {"safe": Parameter(value=value, mode=0o644), "open": Parameter(value=value, mode=0o666)}}
+    host.see("parameters", ParametersRead(table=ParameterTable(parameters=table, read=True)))
+    assert host.found == {"writable-parameter/writable-parameter/ext4.open"}
+    assert host.findings["writable-parameter/writable-parameter/ext4.open"].module == "ext4"
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"), [("/sbin/modprobe", 0), ("/usr/sbin/modprobe", 0), ("", 0), ("/tmp/x", 1)]
+)
+def test_helper_when_it_is_not_modprobe_then_is_found(path: str, expected: int) -> None:
+    host = Host()
+    host.see("posture", SwitchesRead(switches=Switches(modprobe=path)))
+    assert len(host.found) == expected
+
+
+def test_expected_modules_when_they_stay_away_then_are_missing() -> None:
+    host = Host(expected=("nf-conntrack", "ext4"))
+    host.load("ext4")
+    host.examine({"ext4": file("ext4")})
+    assert dict(host.state.findings.expected) == {"nf_conntrack": False, "ext4": True}
+    assert host.found == set()
+    host.see("clock", Tick(), after=15)
+    assert host.found == {"missing-module/missing-module/nf_conntrack"}
+    host.load("nf_conntrack")
+    assert host.found == set()
+
+
+def test_expected_modules_when_the_system_boots_then_are_waited_for() -> None:
+    host = Host(expected=("nf_conntrack",), boot_time=1_700_000_000 - 10)
+    host.see("clock", Tick(), after=60)
+    assert host.found == set()
+    host.see("clock", Tick(), after=60)
+    assert host.found == {"missing-module/missing-module/nf_conntrack"}
+
+
+def test_kernel_without_signatures_when_its_own_modules_are_unsigned_then_is_silent() -> None:
+    host = Host(config=NOT_SIGNING)
+    host.load("ext4")
+    assert trust(host.state, host.loaded["ext4"]) is Signature.UNKNOWN
+    host.examine({"ext4": file("ext4", Signature.UNSIGNED)})
+    assert trust(host.state, host.loaded["ext4"]) is Signature.UNSIGNED
+    assert host.found == set()
+    host.load("mine", taint="O")
+    host.examine({"ext4": file("ext4", Signature.UNSIGNED), "mine": file("mine", Signature.UNSIGNED, Origin.EXTRA)})
+    assert host.found == {"unsigned-module/mine"}
+
+
+def test_file_when_replaced_after_the_load_then_found_and_the_loaded_ones_facts_stay() -> None:
+    host = Host()
+    host.load("ext4")
+    host.examine({"ext4": file("ext4")})
+    late = host.clock.now().realtime_usec * 1000 + 10**9
+    events = host.examine({"ext4": file("ext4", Signature.UNSIGNED, srcversion="NEW", sha256="11", changed=late)})
+    assert types(events) == ["FileChanged", "PolicyViolated"]
+    assert host.found == {"differs-from-disk/ext4"}
+    known = card(host.state, host.loaded["ext4"])
+    assert (known.signer, known.on_disk, known.differs) == ("Debian", OnDisk.REPLACED, True)
+    host.examine({"ext4": file("ext4")})
+    assert host.found == set()
+
+
+def test_file_when_deleted_after_the_load_then_found() -> None:
+    host = Host()
+    host.load("ext4")
+    host.examine({"ext4": file("ext4")})
+    host.examine({"ext4": missing_file("ext4")})
+    assert host.found == {"module-file-deleted/ext4"}
+
+
+def test_shipped_rules_when_named_then_each_name_is_unique_and_each_has_its_words() -> None:
+    assert len({rule.name for rule in RULES}) == len(RULES)
+    assert all(rule.reason and (rule.advice or rule.action.value == "allow") for rule in RULES)
+
+
+def test_events_when_a_finding_appears_then_it_says_what_and_why() -> None:
+    host = Host()
+    host.load("bad", taint="OE")
+    (event,) = (
+        event
+        for event in host.examine({"bad": file("bad", Signature.UNSIGNED, Origin.UPDATES)})
+        if event.type is EventType.POLICY_VIOLATED
+    )
+    assert (event.module, event.severity, event.fields["rule"]) == ("bad", Severity.ERROR, "unsigned-module")
+    assert event.evidence[0] == "/proc/modules: (OE)"
