@@ -98,7 +98,7 @@ def test_page_when_a_module_is_loaded_then_it_appears_without_a_reload_and_polli
     kernel = tmp_path / "host" / "proc" / "sys" / "kernel"
     (kernel / "kptr_restrict").write_text("1\n")
     with daemon(tmp_path / "host", tmp_path / "state") as url:
-        came = play("live", url, modules=str(tmp_path / "host" / "proc" / "modules"))
+        came = play("live", url, modules=str(tmp_path / "host" / "proc" / "modules"), findings=MODULES // 50)
     assert came["sameDocument"] is True
     print(f"a module appears {came['seconds']} s after it was listed")
     assert isinstance(came["seconds"], float) and came["seconds"] < LIVE_SECONDS

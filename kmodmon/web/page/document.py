@@ -194,6 +194,7 @@ def _footer() -> Markup:
         ("Metrics", "metrics"),
         ("Status", "api/v1/status"),
         ("Modules", "api/v1/modules"),
+        ("Findings", "api/v1/findings"),
         ("Parameters", "api/v1/parameters"),
         ("Events", "api/v1/events?order=newest"),
         ("Reports", "api/v1/reports"),

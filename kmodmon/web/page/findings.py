@@ -33,7 +33,10 @@ def findings(look: Look) -> Markup:
     more = len(found) + look.state.findings.dropped - len(found[:MOST_FINDINGS])
     if more <= 0:
         return cards
-    rest = joined((f"and {counted(more, 'more finding')}: ", element("code", "kmodmon check")))
+    all_of_them = element("a", "all of them", href="api/v1/findings")
+    rest = joined(
+        (f"and {counted(more, 'more finding')}: ", all_of_them, " (JSON), or ", element("code", "kmodmon check"))
+    )
     return joined((cards, element("p", rest, class_="empty")))
 
 

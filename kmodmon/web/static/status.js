@@ -117,7 +117,7 @@ function pieces(within) {
 }
 
 function newestId(within) {
-  const newest = one("#timeline .events li", within);
+  const newest = one("#timeline .events > li", within);
   return newest ? Number(newest.id.slice(1)) : 0;
 }
 

@@ -6,8 +6,10 @@ import { play, told } from "./stage.mjs";
 
 const newest = (page) => page.evaluate(() => document.querySelector("#timeline li")?.id);
 
-// What the daemon finds when it starts is told within its first seconds; it must not be mixed up with what comes.
+// What the daemon finds when it starts is told within its first seconds, the unsigned modules that are there among it;
+// it must not be mixed up with what comes.
 async function settled(page) {
+  await page.locator("#findings .cards > li").nth(told.findings - 1).waitFor();
   let before;
   do {
     before = await newest(page);
