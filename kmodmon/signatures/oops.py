@@ -211,7 +211,9 @@ SIGNATURES: tuple[Signature, ...] = (
         title="{what}",
         contains=("[#",),
         pattern=r"(?:(?P<task>\S.{0,20}\(\d+\): ))?(?P<what>[A-Za-z#][A-Za-z0-9 ,.'()/#_-]{1,60}?)"
-        r"(?:: [0-9a-f]{2,16}(?: ilc:\d)?,? ?\[#\d+\]|[,:] sig: \d+ \[#\d+\]| ?\[#\d+\]:|(?(task) \[#\d+\]|(?!)))",
+        r"(?:: [0-9a-f]{2,16}(?: ilc:\d)?,? ?\[#\d+\]|[,:] sig: \d+ \[#\d+\]| ?\[#\d+\]:|(?(task) \[#\d+\]|(?!)))"
+        # Nothing but flags follows; a name that says `Oops: 0002 [#1]` stands in a sentence.
+        r"[ A-Z_]*(?:NR_CPUS=.*)?$",
         help="The processor raised an exception in kernel code and the task that ran it was killed.",
         advice=_REBOOT,
         origin="arch/*/kernel/traps.c die()",
