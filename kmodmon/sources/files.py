@@ -238,9 +238,13 @@ def _files(scene: _Scene, found: Examination, hinted: Mapping[str, str]) -> Iter
 
 def _is_better(named: ModuleFile, file: ModuleFile | None, module: Module) -> bool:
     """Whether the file that a loader named is rather the loaded one's than what the module tree has."""
-    if named.stamp is None or same_build(module.attributes, named) is False:
+    is_named = same_build(module.attributes, named)
+    if named.stamp is None or is_named is False:
         return False
-    return file is None or file.path is None or same_build(module.attributes, file) is False
+    if file is None or file.path is None:
+        return True
+    is_file = same_build(module.attributes, file)
+    return is_file is False or (is_named is True and is_file is None)
 
 
 def _drivers(own: bytes) -> Iterator[bytes]:

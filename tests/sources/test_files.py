@@ -1,0 +1,168 @@
+"""Module files of a whole host: a real examiner process on a made tree, hints, writable entries, what is recalled."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kmodmon.clock import FakeClock
+from kmodmon.host import look_once
+from kmodmon.model.files import ModuleFilesRead, Provenance
+from kmodmon.model.inventory import Signature
+from kmodmon.model.module_file import OnDisk, Origin
+from kmodmon.model.outcome import Absent, Read
+from kmodmon.model.trust import card
+from kmodmon.root import Root
+from kmodmon.settings import Certificates, Files, Policy, Settings
+from kmodmon.sources.files import FilesReader, recalled
+from kmodmon.sources.source import AwaitedReader, Surroundings
+from kmodmon.values import Seconds
+from tests.elf_maker import Ko, make, other
+from tests.module_files import certificate, image
+
+RELEASE = "6.1.0-56-amd64"
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Path:
+    tree = tmp_path / "lib/modules" / RELEASE
+    (tree / "kernel/lib").mkdir(parents=True)
+    (tree / "kernel/lib/crc7.ko").write_bytes(image("crc7-6.1-amd64.ko"))
+    (tree / "kernel/lib/mine.ko").write_bytes(make(Ko(name="mine")))
+    (tree / "modules.dep").write_text("kernel/lib/crc7.ko:\nkernel/lib/mine.ko:\n")
+    (tmp_path / "lib/modules/6.1.0-60-amd64").mkdir()
+    (tmp_path / "lib/modules/6.1.0-60-amd64/modules.dep").write_text("")
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys/kernel.der").write_bytes(certificate("crc7-6.1-amd64.ko"))
+    (tmp_path / "proc/sys/kernel").mkdir(parents=True)
+    (tmp_path / "proc/sys/kernel/osrelease").write_text(f"{RELEASE}\n")
+    (tmp_path / "proc/sys/kernel/tainted").write_text("12288\n")
+    (tmp_path / "proc/version").write_text(f"Linux version {RELEASE} (x@y) (gcc) #1 SMP\n")
+    load(tmp_path, crc7="", mine="OE")
+    return tmp_path
+
+
+def load(host: Path, **modules: str) -> None:
+    lines = [f"{name} 16384 0 - Live 0x0{f' ({taint})' if taint else ''}\n" for name, taint in modules.items()]
+    (host / "proc/modules").write_text("".join(lines))
+    for name in modules:
+        (host / "sys/module" / name).mkdir(parents=True, exist_ok=True)
+
+
+def surroundings(host: Path, hints: Mapping[str, str] | None = None) -> Surroundings:
+    base = str(host).encode()
+    return Surroundings(
+        root=Root(
+            procfs=base + b"/proc", sysfs=base + b"/sys", rootfs=base, modules=base + b"/lib/modules",
+            efivars=base + b"/efi", securityfs=base + b"/sec", tracefs=base + b"/trace", debugfs=base + b"/debug",
+            kallsyms=base + b"/proc/kallsyms",
+        ),
+        settings=Settings(
+            files=Files(settle=Seconds(0.1)),
+            certificates=Certificates(directory=Path("/keys"), revoked=Path("/none")),
+            policy=Policy(file=host / "policy.toml"),
+        ),
+        clock=FakeClock(),
+        module_paths=lambda: hints or {},
+    )  # fmt: skip
+
+
+def examined(around: Surroundings) -> ModuleFilesRead:
+    outcome = FilesReader(around)().outcome
+    assert isinstance(outcome, Read) and isinstance(outcome.value, ModuleFilesRead)
+    return outcome.value
+
+
+def test_files_when_examined_then_verdict_origin_and_what_is_installed(host: Path) -> None:
+    seen = examined(surroundings(host))
+    assert seen.files["crc7"].signature.verdict is Signature.VALID
+    assert seen.files["mine"].signature.verdict is Signature.UNSIGNED
+    assert (seen.releases, seen.newer) == ((RELEASE, "6.1.0-60-amd64"), ("6.1.0-60-amd64",))
+    assert seen.instances["crc7"] == (host / "sys/module/crc7").stat().st_ino
+
+
+def test_files_when_a_loader_named_one_then_it_is_examined_too(host: Path) -> None:
+    load(host, crc7="", away="OE", gone="OE")
+    (host / "opt").mkdir()
+    (host / "opt/away.ko").write_bytes(make(Ko(name="away")))
+    seen = examined(surroundings(host, {"away": "/opt/away.ko", "gone": "/opt/gone.ko", "crc7": "/opt/other.txt"}))
+    assert (seen.files["away"].path, seen.files["away"].origin) == ("/opt/away.ko", Origin.OUTSIDE)
+    assert seen.files["gone"].path is None and seen.hinted["gone"] == "/opt/gone.ko"
+    assert "crc7" not in seen.hinted
+
+
+def test_files_when_the_named_one_is_another_build_then_it_is_not_believed(host: Path) -> None:
+    (host / "sys/module/mine/srcversion").write_text("LOADED\n")
+    (host / "opt").mkdir()
+    (host / "opt/mine.ko").write_bytes(make(other(Ko(name="mine"), ("srcversion", "ELSE"))))
+    assert examined(surroundings(host, {"mine": "/opt/mine.ko"})).files["mine"].path != "/opt/mine.ko"
+    (host / "opt/mine.ko").write_bytes(make(other(Ko(name="mine"), ("srcversion", "LOADED"))))
+    assert examined(surroundings(host, {"mine": "/opt/mine.ko"})).files["mine"].path == "/opt/mine.ko"
+
+
+def test_entries_when_everybody_may_write_them_then_found_for_out_of_tree_modules_only(host: Path) -> None:
+    own = host / "sys/module/mine"
+    for path in (own / "control", own / "parameters/open", host / "sys/module/crc7/control", host / "proc/mine/do"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+        path.chmod(0o666)
+    (host / "sys/bus/pci/drivers/mine").mkdir(parents=True)
+    (host / "sys/bus/pci/drivers/mine/poke").write_text("")
+    (host / "sys/bus/pci/drivers/mine/poke").chmod(0o222)
+    (own / "drivers").mkdir()
+    (own / "drivers/pci:mine").symlink_to("../../../bus/pci/drivers/mine")
+    (own / "link").symlink_to("/dev/null")
+    assert {name: set(paths) for name, paths in examined(surroundings(host)).writable.items()} == {
+        "mine": {"/sys/module/mine/control", "/proc/mine/do", "/sys/bus/pci/drivers/mine/poke"}
+    }
+
+
+def test_files_when_switched_off_or_without_a_tree_then_absent(host: Path) -> None:
+    around = surroundings(host)
+    off = replace(around, settings=replace(around.settings, files=Files(enabled=False)))
+    assert FilesReader(off)().outcome == Absent("switched off by files.enabled")
+    (host / "proc/sys/kernel/osrelease").write_text("7.0\n")
+    assert isinstance(FilesReader(around)().outcome, Absent)
+
+
+def test_reader_when_cancelled_then_its_process_ends(host: Path) -> None:
+    reader = FilesReader(surroundings(host))
+    assert isinstance(reader, AwaitedReader)
+
+    async def cancelled() -> None:
+        task = asyncio.create_task(reader.awaited())
+        await asyncio.sleep(0.15)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+
+
+def test_command_when_the_daemon_examined_everything_then_believes_it_until_a_file_changes(host: Path) -> None:
+    around = surroundings(host)
+    state = look_once(around, {})
+    look = recalled(around.root, state.files, state.inventory)
+    assert look is not None and isinstance(look.outcome, Read)
+    (host / "lib/modules" / RELEASE / "kernel/lib/mine.ko").write_bytes(make(Ko(name="mine", build_id=b"\xbb" * 20)))
+    assert recalled(around.root, state.files, state.inventory) is None
+    assert recalled(around.root, replace(state.files, records={}), state.inventory) is None
+
+
+def test_host_when_looked_at_once_then_findings_are_there(host: Path) -> None:
+    state = look_once(surroundings(host), {})
+    known = card(state, state.inventory.modules["crc7"])
+    assert (known.signature, known.origin, known.on_disk) == (Signature.VALID, Provenance.KERNEL, OnDisk.UNKNOWN)
+    assert set(state.findings.current) == {"unsigned-module/mine"}
+    without = look_once(surroundings(host), {}, files=False)
+    assert without.sources["files"].last_read is None and without.files.records == {}
+
+
+def test_daemon_when_imported_then_no_library_of_the_examiner_comes_with_it() -> None:
+    code = "import sys, kmodmon.daemon; print([m for m in ('cryptography', 'backports.zstd') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

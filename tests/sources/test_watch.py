@@ -1,0 +1,159 @@
+"""Directories watched by a real inotify: bursts, what they wake, storms, directories that come and go."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from kmodmon.clock import FakeClock
+from kmodmon.model.outcome import Absent, Read
+from kmodmon.model.touched import FilesTouched, Touched
+from kmodmon.root import Root
+from kmodmon.settings import Baseline, Certificates, Files, Policy, Settings
+from kmodmon.sources import watch
+from kmodmon.sources.source import Look, Surroundings
+from kmodmon.values import Seconds
+from kmodmon.watching import DirectoryWatch, Watched
+
+RELEASE = "6.1.0-56-amd64"
+PATIENCE = 20
+
+
+@dataclass
+class Heard:
+    """What the source emitted."""
+
+    looks: list[Look] = field(default_factory=list)
+    came: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def emit(self, look: Look) -> None:
+        self.looks.append(look)
+        self.came.set()
+
+    async def until(self, count: int) -> Look:
+        async with asyncio.timeout(PATIENCE):
+            while len(self.looks) < count:
+                self.came.clear()
+                await self.came.wait()
+        return self.looks[count - 1]
+
+
+def surroundings(host: Path) -> Surroundings:
+    base = str(host).encode()
+    return Surroundings(
+        root=Root(procfs=base + b"/proc", rootfs=base, modules=base + b"/lib/modules"),
+        settings=Settings(
+            files=Files(settle=Seconds(0.3)),
+            policy=Policy(file=host / "etc/kmodmon/policy.toml"),
+            baseline=Baseline(file=host / "etc/kmodmon/baseline.toml"),
+            certificates=Certificates(directory=host / "keys", revoked=host / "revoked"),
+        ),
+        clock=FakeClock(),
+    )
+
+
+def make_host(host: Path) -> Path:
+    for name in ("proc/sys/kernel", f"lib/modules/{RELEASE}/kernel/fs", "etc/kmodmon", "etc/modprobe.d"):
+        (host / name).mkdir(parents=True)
+    (host / "proc/sys/kernel/osrelease").write_text(RELEASE + "\n")
+    return host
+
+
+@asynccontextmanager
+async def following(around: Surroundings) -> AsyncIterator[Heard]:
+    heard = Heard()
+    task = asyncio.create_task(watch.follow(around, heard.emit))
+    try:
+        first = await heard.until(1)
+        assert first.quiet
+        yield heard
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def trees(look: Look) -> dict[str, Touched]:
+    assert isinstance(look.outcome, Read) and isinstance(look.outcome.value, FilesTouched)
+    return {tree.tree: tree for tree in look.outcome.value.trees}
+
+
+def test_policy_when_edited_then_only_the_policy_is_read_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with following(surroundings(make_host(tmp_path))) as heard:
+            (tmp_path / "etc/kmodmon/other").write_text("x")
+            (tmp_path / "etc/kmodmon/.new").write_text("x")
+            (tmp_path / "etc/kmodmon/.new").rename(tmp_path / "etc/kmodmon/policy.toml")
+            look = await heard.until(2)
+            assert look.wakes == ("policy",)
+            assert (trees(look)["policy"].moved, trees(look)["policy"].total) == (1, 1)
+            assert trees(look)["policy"].path == str(tmp_path / "etc/kmodmon/policy.toml")
+
+    asyncio.run(story())
+
+
+def test_module_tree_when_a_storm_goes_over_it_then_it_is_one_look(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with following(surroundings(make_host(tmp_path))) as heard:
+            for number in range(1500):
+                (tmp_path / f"lib/modules/{RELEASE}/kernel/fs/m{number}.ko").write_text("x")
+            look = await heard.until(2)
+            assert look.wakes == ("files",)
+            assert trees(look)["modules"].created == 1500
+            assert trees(look)["modules"].words == "1500 created"
+
+    asyncio.run(story())
+
+
+def test_directories_when_they_appear_later_then_they_are_watched(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with following(surroundings(make_host(tmp_path))) as heard:
+            new = tmp_path / "lib/modules/6.1.0-60-amd64"
+            new.mkdir()
+            assert "kernels" in trees(await heard.until(2))
+            await heard.until(3)  # it is watched now
+            (new / "modules.dep").write_text("")
+            look = await heard.until(4)
+            assert look.wakes == ("files",) and trees(look)["kernels"].path == str(new / "modules.dep")
+
+    asyncio.run(story())
+
+
+def test_modprobe_d_when_it_changes_then_it_is_read_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with following(surroundings(make_host(tmp_path))) as heard:
+            (tmp_path / "etc/modprobe.d/x.conf").write_text("blacklist x\n")
+            assert (await heard.until(2)).wakes == ("modprobe",)
+
+    asyncio.run(story())
+
+
+def test_recorded_machine_when_followed_then_absent(tmp_path: Path) -> None:
+    async def story() -> None:
+        around = surroundings(make_host(tmp_path))
+        async with following(replace(around, root=around.root.failing({}))) as heard:
+            assert isinstance(heard.looks[0].outcome, Absent)
+
+    asyncio.run(story())
+
+
+def test_watch_when_a_directory_is_replaced_then_the_new_one_is_watched(tmp_path: Path) -> None:
+    async def story() -> None:
+        place = tmp_path / "d"
+        place.mkdir()
+        watched = DirectoryWatch(lambda: [Watched(key="d", path=str(place), settle=0.1)])
+        watched.start()
+        try:
+            place.rename(tmp_path / "old")
+            place.mkdir()
+            watched.renew()
+            (burst,) = await watched.bursts(PATIENCE)
+            assert burst.watched.key == "d"
+            (place / "x").write_text("")
+            (burst,) = await watched.bursts(PATIENCE)
+            assert burst.created == 1
+            assert await watched.bursts(0.2) == ()
+        finally:
+            watched.stop()
+
+    asyncio.run(story())
