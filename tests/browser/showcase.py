@@ -9,11 +9,10 @@ from kmodmon.kernel.efivar import SecureBoot
 from kmodmon.kernel.lockdown import Lockdown
 from kmodmon.kernel.parameter import ParameterKind, ParameterValue
 from kmodmon.model.event import Actor, Event, EventType, Process, Severity
-from kmodmon.model.files import FileRecord, FilesState, Provenance
-from kmodmon.model.findings import Finding, Findings
+from kmodmon.model.files import ModuleFilesRead
 from kmodmon.model.inventory import Module, ModuleAttributes, Signature
 from kmodmon.model.kernel import Kernel
-from kmodmon.model.module_file import ModuleFile, OnDisk, Origin, Package, SignatureFacts
+from kmodmon.model.module_file import ModuleFile, Origin, Package, SignatureFacts
 from kmodmon.model.observation import (
     CountersRead,
     KernelRead,
@@ -28,7 +27,7 @@ from kmodmon.model.observation import (
 from kmodmon.model.own import Own
 from kmodmon.model.parameters import Parameter, ParameterTable
 from kmodmon.model.posture import Switches
-from kmodmon.model.rules import Check
+from kmodmon.model.rules import RulesFileRead
 from kmodmon.model.source import SourceState
 from kmodmon.model.state import State
 from kmodmon.model.units import Usec
@@ -106,6 +105,24 @@ x_tables 65536 1 ip_tables
 autofs4 57344 2
 """
 TAINTS = {"nvidia": "PO", "nvidia_modeset": "PO", "nvidia_drm": "PO"}
+POLICY = b"""
+[[rule]]
+name = "graphics"
+action = "allow"
+[rule.match]
+module = ["nvidia", "nvidia_*"]
+origin = ["dkms"]
+
+[[rule]]
+name = "kernel-addresses"
+action = "deny"
+check = "posture"
+reason = "Kernel addresses are shown to everybody, which helps exploits."
+advice = "Set `kernel.kptr_restrict=1` in /etc/sysctl.d."
+[rule.match]
+setting = ["kptr_restrict"]
+value = ["0"]
+"""
 WARNING = """
 4,2101,{at},-;------------[ cut here ]------------
 4,2102,{at},-;WARNING: CPU: 3 PID: 48213 at drivers/net/i40e/i40e_main.c:4121 i40e_clean+0x1f2/0x310 [i40e]
@@ -145,20 +162,22 @@ def modules(*names: str) -> Sequence[Module]:
     ]
 
 
-def _record(module: Module) -> FileRecord:
-    """What the examiner would have found."""
-    origin, place, signer, package = Provenance.KERNEL, Origin.KERNEL, "Debian Secure Boot Signer 2025 - linux", None
-    if module.name.startswith("nvidia"):
-        origin, place, signer = Provenance.DKMS, Origin.DKMS, "DKMS module signing key"
-        package = Package(manager="dkms", name="nvidia-current", version="580.95.05")
+def _file(module: Module) -> ModuleFile:
+    """What the examiner finds of a module's file."""
     if module.name == "net_shim":
-        file = ModuleFile(name=module.name)
-        return FileRecord(instance=900, file=file, own=None, on_disk=OnDisk.DELETED, origin=Provenance.DELETED)
-    signature = SignatureFacts(verdict=Signature.VALID, reason="verified", signer=signer)
-    file = ModuleFile(name=module.name, path=f"{module.name}.ko.xz", origin=place, signature=signature, package=package)
-    return FileRecord(
-        instance=module.attributes.instance, file=file, own=file, on_disk=OnDisk.SAME, origin=origin
-    )  # fmt: skip
+        return ModuleFile(name=module.name)
+    origin, signer, package = Origin.KERNEL, "Debian Secure Boot Signer 2025 - linux", None
+    if module.name.startswith("nvidia"):
+        origin, signer = Origin.DKMS, "DKMS module signing key"
+        package = Package(manager="dkms", name="nvidia-current", version="580.95.05")
+    return ModuleFile(
+        name=module.name,
+        path=f"/lib/modules/{RELEASE}/{module.name}.ko.xz",
+        origin=origin,
+        srcversion=module.attributes.srcversion,
+        signature=SignatureFacts(verdict=Signature.VALID, reason="verified", signer=signer),
+        package=package,
+    )
 
 
 def actor(pid: int, comm: str, *cmdline: str, uid: int = 0, login_uid: int | None = None) -> Actor:
@@ -192,6 +211,7 @@ class Server(Story):
         self._load(shim, who, 3480.0)
         self.taint(1 << 0 | 1 << 9 | 1 << 12 | 1 << 13)
         self._ticks(2)
+        self._examined()
         self._happen(
             Event(
                 type=EventType.MODULE_LOAD_FAILED, at=self.clock.now(), severity=Severity.WARNING, module="vboxdrv",
@@ -202,33 +222,17 @@ class Server(Story):
         )  # fmt: skip
         self._switches(kptr_restrict=0, after=120.0)
         self.see("clock", Tick(), 41.0)
+        self._examined()
         for name in ("modules", "taint", "posture", "lockdown", "counters"):
             self.state = self._read_now(name)
         own = Own(history_events=len(self.events), history_bytes=98304, history_healthy=True)
-        self.state = replace(self.state, own=own, files=self._files(), findings=self._findings())
+        self.state = replace(self.state, own=own)
         return self
 
-    def _files(self) -> FilesState:
-        records = {module.name: _record(module) for module in self.listed}
-        return FilesState(records=MappingProxyType(records), expected=True)
-
-    def _findings(self) -> Findings:
-        since = next(event.at for event in self.events if event.module == "net_shim")
-        found = (
-            Finding(
-                rule="unsigned", check=Check.MODULE, severity=Severity.ERROR, subject="net_shim", module="net_shim",
-                reason="Nothing vouches for this module: it carries no signature that the kernel trusts.",
-                evidence=("taint letters OE", "loaded by insmod[51877] (uid 0)", "file /tmp/.x/net_shim.ko is gone"),
-                advice="Find out who loaded it and why; `kmodmon events --module net_shim` has the process.",
-                since=since,
-            ),
-            Finding(
-                rule="hardening", check=Check.POSTURE, severity=Severity.WARNING, subject="kptr_restrict",
-                reason="Kernel addresses are shown to everybody.", evidence=("kptr_restrict is 0",),
-                advice="Set `kernel.kptr_restrict=1` in /etc/sysctl.d.", since=self.clock.now(),
-            ),
-        )  # fmt: skip
-        return Findings(current=MappingProxyType({one.id: one for one in found}), judged=True)
+    def _examined(self) -> None:
+        files = {module.name: _file(module) for module in self.listed}
+        instances = {module.name: module.attributes.instance for module in self.listed}
+        self.see("files", ModuleFilesRead(files=files, instances=instances), 1.0)
 
     def _read_now(self, name: str) -> State:
         source = replace(self.state.sources[name], last_read=self.clock.now())
@@ -256,6 +260,9 @@ class Server(Story):
         self.see("trace", TraceHeard(began=True))
         self.see("kmsg", LogRead(records=(), end=True))
         self._parameters("Y")
+        self._examined()
+        self.see("policy", RulesFileRead(what="policy", path="/etc/kmodmon/policy.toml", raw=POLICY))
+        self.see("policy", RulesFileRead(what="baseline", path="/etc/kmodmon/baseline.toml", raw=None))
 
     def _switches(self, *, kptr_restrict: int, after: float = 0.0) -> None:
         settings = {

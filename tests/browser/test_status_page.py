@@ -127,7 +127,7 @@ def test_page_when_scripts_are_off_then_all_of_it_can_be_read(showcase: str) -> 
         "not enforced",
         "Module net_shim was loaded by insmod[51877] (uid 0), signature unsigned, taints OE",
         "WARNING at drivers/net/i40e/i40e_main.c in i40e_clean [i40e]",
-        "History 10 events",
+        "History 12 events",
         "times are UTC",
     ):
         assert words in text, words

@@ -114,16 +114,17 @@ def test_page_when_much_has_happened_then_every_part_of_it_is_there_without_scri
         "Cause kernel report warning in module i40e",
         "not enforced Unsigned modules load (and taint): sig_enforce is N and no lockdown is in force.",
         "kptr_restrict 0 0: kernel addresses are shown",
-        "Nothing vouches for this module",
+        "net_shim error Nothing that this kernel trusts vouches for the module. Rule unsigned-module",
         "Module net_shim was loaded by insmod[51877] (uid 0), signature unsigned, taints OE",
         "WARNING at drivers/net/i40e/i40e_main.c in i40e_clean [i40e] warning",
         "Task irqbalance[48213]",
         "54 modules, newest first.",
+        "net_shim 24 KiB 0 OE unsigned elsewhere 2026-11-19 22:34:53 insmod[51877] (uid 0)",
         "nvidia 580.95.05 92.9 MiB 91 nvidia_modeset PO valid DKMS module signing key dkms nvidia-current",
-        "History 10 events, 96 KiB",
+        "History 12 events, 96 KiB",
     ):
         assert words in said, words
-    assert "2026-11-19 22:34:52" in said
+    assert "2026-11-19 22:34:53" in said
 
 
 def test_page_when_nothing_was_read_then_it_says_what_is_not_known() -> None:
