@@ -30,7 +30,8 @@ CONTROL_PORT = 1024
 _TCG = "tcg,thread=multi"
 _TCG_CPU = "qemu64,+rdrand,+ssse3,+sse4.1,+sse4.2,+popcnt,-svm"
 _KVM_PROBE_SECONDS = 12.0
-_KERNEL_OPTIONS = "console=ttyS0 quiet net.ifnames=0 random.trust_cpu=on panic=-1"
+# tsc=unstable: under emulation it is, and newer kernels notice in the middle of a test, and say so.
+_KERNEL_OPTIONS = "console=ttyS0 quiet net.ifnames=0 random.trust_cpu=on tsc=unstable panic=-1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
