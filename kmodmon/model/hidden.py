@@ -16,7 +16,7 @@ from types import MappingProxyType
 from kmodmon.model.crossview import CrossViewRead, Pass, View, suspects, witnesses_of
 from kmodmon.model.event import Event, EventType, Severity
 from kmodmon.model.inventory import Loaded
-from kmodmon.model.life import Doubt
+from kmodmon.model.life import Doubt, Lifecycle
 from kmodmon.model.remembered import instant_from_json, instant_to_json
 from kmodmon.model.units import Instant, JsonObject, JsonValue
 
@@ -67,22 +67,24 @@ class Hidden:
     findings: Mapping[str, Finding] = field(default_factory=lambda: MappingProxyType({}))
     views: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     strays: tuple[int, ...] = ()  # memory unaccounted for at the last look: it must be there at two of them
+    trace_usec: int = 0  # the last load or unload that was told then
 
 
 NOTHING_HIDDEN = Hidden()
 
 
 def crossview_read(
-    hidden: Hidden, read: CrossViewRead, loaded: Mapping[str, Loaded], hiding: Mapping[str, Doubt], at: Instant
+    hidden: Hidden, read: CrossViewRead, loaded: Mapping[str, Loaded], life: Lifecycle, at: Instant
 ) -> tuple[Hidden, tuple[Event, ...]]:
-    """Fold one comparison of the views. `hiding`: modules that their lives say must be loaded, and that vanished."""
+    """Fold one comparison of the views; `life` knows of modules that must be loaded though they vanished."""
     last = read.second or read.first
-    found = _named(read, last, hiding, at)
-    found |= {finding.module: finding for finding in _unnamed(read, last, hidden, len(found), at)}
+    found = _named(read, last, life.hiding, at)
+    quiet = life.trace_since is not None and not life.waits and life.trace_usec == hidden.trace_usec
+    found |= {finding.module: finding for finding in _unnamed(read, last, hidden if quiet else None, len(found), at)}
     for name, before in hidden.findings.items():
         if name in found:
             found[name] = replace(found[name], since=before.since)
-        elif _is_blind(before, last):
+        elif _is_blind(before, last) or (View.MEMORY in before.seen_in and last.strays and not quiet):
             found[name] = before
     found = dict(tuple(found.items())[:MAX_FINDINGS])
     told = tuple(
@@ -97,6 +99,7 @@ def crossview_read(
         findings=MappingProxyType(found),
         views=MappingProxyType({view.value: look.why for view, look in last.looks.items()}),
         strays=last.strays or (),
+        trace_usec=life.trace_usec,
     )
     return (hidden if after == hidden else after), told + over
 
@@ -135,14 +138,15 @@ def _finding(name: str, last: Pass, doubt: Doubt | None, at: Instant) -> Finding
     )
 
 
-def _unnamed(read: CrossViewRead, last: Pass, hidden: Hidden, named: int, at: Instant) -> Iterator[Finding]:
+def _unnamed(read: CrossViewRead, last: Pass, before: Hidden | None, named: int, at: Instant) -> Iterator[Finding]:
     uncounted = min(read.first.uncounted, last.uncounted) if read.second is not None else 0
     if uncounted > len(last.unlistable):
         words = f"/sys/module counts {uncounted} sub-directories more than it lists"
         yield _nobody(View.SYSFS, View.SYSFS, words, at)
         return
-    # Strays must be there at two looks: init memory of a module is freed some time after its load.
-    stays = tuple(size for size in last.strays or () if size in hidden.strays)
+    # A module that comes has memory before it is listed, one that goes a little longer: strays count if they were there
+    # at the look before too, and no module came or went in between, which only the trace can tell.
+    stays = tuple(size for size in last.strays or () if before is not None and size in before.strays)
     if len(stays) > named:
         yield _nobody(View.LIST, View.MEMORY, _stray_words(stays), at)
 

@@ -430,6 +430,8 @@ class Lives:
     def _settle_unlisted(self, name: str, coming: Coming) -> None:
         if coming.last is not None:
             self._vanished(name, coming, coming.last)
+        elif self.life.trace_since is not None:
+            del self.comings[name]  # a uevent that was heard late: the trace has told all there is to tell
         elif coming.removed is not None:
             self._came_and_went(name)
         elif self._age(coming.since) >= 2 * SETTLE_USEC and self._listed_since(coming.since):

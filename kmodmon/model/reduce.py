@@ -72,7 +72,7 @@ def _lives(state: State, heard: Observation, seen: Seen) -> Reduced:
         case UeventsHeard():
             return _told(state, uevents_heard(inventory, life, heard, scene))
         case CrossViewRead():
-            hidden, events = crossview_read(state.hidden, heard, inventory.loaded, life.hiding, seen.at)
+            hidden, events = crossview_read(state.hidden, heard, inventory.loaded, life, seen.at)
             return replace(state, hidden=hidden), events
         case Tick():
             return _told(state, settled(inventory, life, scene))

@@ -6,12 +6,12 @@ addresses need CAP_SYSLOG and kptr_restrict < 2. Absent: a kernel without CONFIG
 One read() of the list gives a page; a load or unload between two of them makes an unrelated module vanish or appear
 twice. So a reading that differs from the one before, and is longer than a page, is made again until two agree; what
 they still disagree about is asked of /sys/module. An unchanged list costs one comparison of bytes, a changed one only
-its changed lines. Attributes are read once, when a module appears, and again when its sysfs directory is another one.
+its changed lines. Attributes are read once, when a module appears, and again when its sysfs directory is another one,
+which one listing of /sys/module shows for all of them: a module loaded anew between two looks leaves the same line.
 """
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TypeVar
@@ -28,7 +28,6 @@ from kmodmon.sources.source import Look, PollSource, Surroundings
 T = TypeVar("T")
 
 _PASSES = 5
-_STATS_A_LOOK = 64
 
 
 class ModulesReader:
@@ -40,7 +39,7 @@ class ModulesReader:
         self._lines: dict[bytes, ModuleLine] = {}
         self._modules: Mapping[str, Module] = MappingProxyType({})
         self._seen = ModulesRead(modules=self._modules)
-        self._queue: deque[str] = deque()
+        self._listing: Mapping[bytes, int] = MappingProxyType({})
 
     def __call__(self) -> Look:
         """Look at the list; the same object again when nothing changed."""
@@ -121,28 +120,23 @@ class ModulesReader:
             return None
 
     def _renewed(self) -> None:
-        """Read attributes that are still missing, and notice, a few modules a look, sysfs directories made anew."""
-        names = [name for name, module in self._modules.items() if module.attributes is NO_ATTRIBUTES]
-        names += [name for name in self._rotation() if name not in names]
+        """Read attributes that are still missing, and those of modules whose sysfs directory is another one."""
+        listing = self._root.inodes(self._root.sys(b"module"))
+        if not isinstance(listing, Read):
+            return
+        missing = any(module.attributes is NO_ATTRIBUTES for module in self._modules.values())
+        if listing.value == self._listing and not missing:
+            return
+        self._listing = listing.value
         renewed = {}
-        for name in names:
-            module = self._modules[name]
-            instance = self._instance(name)
+        for name, module in self._modules.items():
+            directory = self._directory(name)
+            instance = None if directory is None else listing.value.get(directory.rpartition(b"/")[2])
             if instance is not None and instance != module.attributes.instance:
                 renewed[name] = replace(module, attributes=self._attributes(name, instance))
         if renewed:
             self._modules = MappingProxyType({**self._modules, **renewed})
             self._seen = ModulesRead(modules=self._modules, skipped=self._seen.skipped)
-
-    def _rotation(self) -> Iterator[str]:
-        # A module reloaded between two looks leaves the same line. Uevents and trace events tell at once; this finds it
-        # without them, at a cost that does not grow with the number of modules.
-        if len(self._queue) < _STATS_A_LOOK:
-            self._queue.extend(self._modules)
-        for _ in range(min(_STATS_A_LOOK, len(self._queue))):
-            name = self._queue.popleft()
-            if name in self._modules:
-                yield name
 
     def _module(self, line: ModuleLine) -> Module:
         before = self._modules.get(line.name)

@@ -17,8 +17,8 @@ the source starts.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Protocol, TypeAlias
 
 from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.uevent import is_about_modules, parse_uevent
@@ -32,7 +32,11 @@ _GROUP = 1
 _GAP_PAUSE = 1.0
 _REOPEN_PAUSE = 0.1
 
-Take: TypeAlias = Callable[[bytes, object], None]  # a datagram and its sender
+_BURST = 256
+_LARGEST = 1 << 14  # bytes; the kernel's are 2 KiB of keys at most, and a head
+
+Datagram: TypeAlias = tuple[bytes, object]  # and its sender
+Take: TypeAlias = Callable[[Iterable[Datagram]], None]
 Open: TypeAlias = Callable[[Take], Awaitable[Callable[[], None]]]  # gives what closes the socket
 
 
@@ -53,40 +57,24 @@ class Hearer:
         self.overflow.clear()
         self._emit(Look(outcome=Read(UeventsHeard(began=True)), lost=lost))
 
-    def take(self, datagram: bytes, address: object) -> None:
-        """Take one datagram; one without an address is the transport's word for an error (ENOBUFS)."""
-        if address is None:
-            self.overflow.set()
-        elif address == _KERNEL:
-            self._number(datagram)
-            if is_about_modules(datagram):
-                self._module(datagram)
-            elif self._missed and self._loop.time() - self._said_gap > _GAP_PAUSE:
-                self._said()
-
-    def _module(self, datagram: bytes) -> None:
-        try:
-            event = parse_uevent(datagram)
-        except ParseError:
-            self._emit(Look(outcome=Read(UeventsHeard(missed=self._taken_gap())), unreadable=1))
-            return
-        if event.module is None and event.module_old is None:
-            return
-        heard = Uevent(
-            action=event.action,
-            module=event.module or "",  # empty: it was moved out of /sys/module
-            synthetic=event.synthetic,
-            moved_from=event.module_old,
-        )
-        self._emit(Look(outcome=Read(UeventsHeard(events=(heard,), missed=self._taken_gap()))))
-
-    def _said(self) -> None:
-        self._said_gap = self._loop.time()
-        self._emit(Look(outcome=Read(UeventsHeard(missed=self._taken_gap()))))
-
-    def _taken_gap(self) -> int:
-        missed, self._missed = self._missed, 0
-        return missed
+    def take(self, datagrams: Iterable[Datagram]) -> None:
+        """Take what was received; a datagram without an address is the transport's word for an error (ENOBUFS)."""
+        events: list[Uevent] = []
+        unreadable = 0
+        for data, address in datagrams:
+            if address is None:
+                self.overflow.set()
+            elif address == _KERNEL:
+                self._number(data)
+                if is_about_modules(data):
+                    try:
+                        events += _module(data)
+                    except ParseError:
+                        unreadable += 1
+        late = self._missed and self._loop.time() - self._said_gap > _GAP_PAUSE
+        if events or unreadable or late:
+            missed, self._missed, self._said_gap = self._missed, 0, self._loop.time()
+            self._emit(Look(outcome=Read(UeventsHeard(events=tuple(events), missed=missed)), unreadable=unreadable))
 
     def _number(self, datagram: bytes) -> None:
         digits = datagram[datagram.rfind(b"SEQNUM=") + 7 : -1]
@@ -98,6 +86,19 @@ class Hearer:
             self._missed += now - before - 1
         if before is None or now > before:
             self._seqnum = now
+
+
+def _module(datagram: bytes) -> tuple[Uevent, ...]:
+    event = parse_uevent(datagram)
+    if event.module is None and event.module_old is None:
+        return ()
+    heard = Uevent(
+        action=event.action,
+        module=event.module or "",  # empty: it was moved out of /sys/module
+        synthetic=event.synthetic,
+        moved_from=event.module_old,
+    )
+    return (heard,)
 
 
 async def run_uevent(around: Surroundings, emit: Emit, opened: Open | None = None) -> None:
@@ -124,7 +125,8 @@ async def _open(take: Take) -> Callable[[], None]:
 
     class Socket(pyroute2.AsyncUeventSocket):  # type: ignore[misc, name-defined]  # pyroute2 has no types
         def enqueue(self, data: bytes, addr: object) -> None:
-            take(data, addr)
+            # asyncio hands over one datagram a turn of the loop; the rest of a burst is taken at once.
+            take([(data, addr), *received(self)])
 
     socket = Socket()
     await socket.bind(groups=_GROUP)
@@ -133,6 +135,26 @@ async def _open(take: Take) -> Callable[[], None]:
         socket.close()
 
     return close
+
+
+class Receiver(Protocol):
+    """A socket that does not block."""
+
+    def recvfrom(self, size: int) -> Datagram:
+        """Take one datagram; raises OSError, BlockingIOError when there is none."""
+        ...
+
+
+def received(socket: Receiver) -> Iterator[Datagram]:
+    """Give what else waits in the socket, an error as a datagram of nobody."""
+    for _ in range(_BURST):
+        try:
+            yield socket.recvfrom(_LARGEST)
+        except BlockingIOError:
+            return
+        except OSError:
+            yield b"", None
+            return
 
 
 def _absence(around: Surroundings) -> str | None:

@@ -144,6 +144,28 @@ def test_hidden_when_memory_is_unaccounted_for_at_two_looks_then_a_possible_one(
     assert finding.seen_in == ("memory",) and "20480" in finding.evidence[0]
 
 
+def test_hidden_when_memory_is_unaccounted_for_while_modules_come_and_go_then_nothing() -> None:
+    stray = CrossViewRead(first=replace(seen(), strays=(20480,)))
+    play = compared(stray)
+    play.load("busy")
+    play.hear_all()
+    play.unload("busy")
+    play.wait(10)
+    play.story.see("crossview", stray, after=60.0)
+    assert not findings(play)
+    play.story.see("crossview", stray, after=60.0)
+    assert UNNAMED in findings(play)
+
+
+def test_hidden_when_memory_is_unaccounted_for_and_no_trace_tells_of_loads_then_nothing() -> None:
+    stray = CrossViewRead(first=replace(seen(), strays=(20480,)))
+    play = Play(trace=False)
+    play.begin("ext4")
+    for _ in range(4):
+        play.story.see("crossview", stray, after=60.0)
+    assert not findings(play)
+
+
 def test_hidden_when_memory_is_that_of_a_named_finding_then_no_other() -> None:
     away = twice(replace(seen(sysfs="ext4 hidden_mod"), strays=(20480,)))
     found = findings(compared(away, away))

@@ -137,6 +137,17 @@ def test_lifecycle_when_udev_triggers_all_then_nothing() -> None:
     assert play.counted() == (0, 0, 0) and not play.contradictions()
 
 
+def test_lifecycle_when_uevents_are_heard_long_after_the_trace_then_no_second_life() -> None:
+    play = begun()
+    play.load("brief")
+    play.unload("brief")
+    late, play.wire.uevents = play.wire.uevents, []
+    play.wait(30)
+    play.wire.uevents = late
+    play.wait(30)
+    assert play.counted() == (1, 1, 0) and not play.contradictions()
+
+
 def test_lifecycle_when_loaded_with_no_trace_loss_but_started_before_then_no_contradiction() -> None:
     """A module that came between the first reading and the start of the trace was seen by neither."""
     play = Play()

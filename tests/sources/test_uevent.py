@@ -11,7 +11,7 @@ from kmodmon.model.witness import Uevent, UeventsHeard
 from kmodmon.root import Root
 from kmodmon.settings import Settings, assembled
 from kmodmon.sources.source import Look, Surroundings
-from kmodmon.sources.uevent import Hearer, Take, run_uevent
+from kmodmon.sources.uevent import Hearer, Take, received, run_uevent
 
 KERNEL = (0, 1)
 
@@ -27,8 +27,8 @@ def heard(*datagrams: tuple[bytes, object]) -> list[Look]:
         looks: list[Look] = []
         hearer = Hearer(looks.append)
         hearer.opened(lost=0)
-        for data, address in datagrams:
-            hearer.take(data, address)
+        for one in datagrams:
+            hearer.take([one])
         return looks[1:]
 
     return asyncio.run(scenario())
@@ -99,6 +99,33 @@ def test_hearer_when_it_is_no_uevent_then_unreadable_and_going_on() -> None:
     assert [look.unreadable for look in looks] == [1, 0] and [event.module for event in events(looks)] == ["ok"]
 
 
+def test_hearer_when_a_burst_comes_at_once_then_one_look_with_all_of_it() -> None:
+    async def scenario() -> list[Look]:
+        looks: list[Look] = []
+        Hearer(looks.append).take([(datagram("add", f"m{number}", number), KERNEL) for number in range(50)])
+        return looks
+
+    (look,) = asyncio.run(scenario())
+    assert [event.module for event in events([look])] == [f"m{number}" for number in range(50)]
+
+
+class Queue:
+    """A socket with datagrams waiting, and then an error."""
+
+    def __init__(self, *waiting: bytes, then: OSError) -> None:
+        self.waiting, self.then = list(waiting), then
+
+    def recvfrom(self, size: int) -> tuple[bytes, object]:
+        if not self.waiting:
+            raise self.then
+        return self.waiting.pop(0), KERNEL
+
+
+def test_received_when_a_burst_waits_then_all_of_it_and_an_overflow_as_such() -> None:
+    assert list(received(Queue(b"a", b"b", then=BlockingIOError()))) == [(b"a", KERNEL), (b"b", KERNEL)]
+    assert list(received(Queue(b"a", then=OSError(105, "ENOBUFS")))) == [(b"a", KERNEL), (b"", None)]
+
+
 def around(settings: Settings | None = None, root: Root | None = None) -> Surroundings:
     return Surroundings(root=root or Root(), settings=settings or Settings(), clock=FakeClock())
 
@@ -128,7 +155,7 @@ def test_run_when_the_socket_overflows_then_opened_anew_and_one_loss() -> None:
     async def opened(take: Take) -> Callable[[], None]:
         loop = asyncio.get_running_loop()
         if not closed:
-            loop.call_soon(take, b"", None)  # ENOBUFS
+            loop.call_soon(take, [(b"", None)])  # ENOBUFS
         return lambda: closed.append(1)
 
     looks = run(around(), opened, wanted=2)
