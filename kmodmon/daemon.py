@@ -22,6 +22,7 @@ from kmodmon.journal import Journal
 from kmodmon.kernel.error import ConfigError, KmodmonError
 from kmodmon.metrics import METRICS
 from kmodmon.metrics.exposition import Exposition
+from kmodmon.model.checkpoint import LASTING
 from kmodmon.model.event import Event, EventType, Severity, StoredEvent
 from kmodmon.model.files import load_paths
 from kmodmon.model.own import Own
@@ -110,7 +111,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
-        remembered = self._history.start(self._boot_id)
+        remembered = self._history.start(self._boot_id, LASTING)
         self._engine.state = fresh_state(self._boot_id, self._clock, SOURCE_NAMES, remembered)
         await self._server.start()
         self._say(EventType.STARTED)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from kmodmon.clock import Clock
-from kmodmon.model.checkpoint import CHECKPOINTS
+from kmodmon.model.checkpoint import CHECKPOINTS, LASTING
 from kmodmon.model.event import Event, EventType
 from kmodmon.model.observation import Seen, Tick
 from kmodmon.model.outcome import Failed, Read
@@ -292,7 +292,7 @@ async def _guarded_wait(name: str, read: AwaitedReader) -> Look:
 
 def fresh_state(boot_id: str, clock: Clock, names: Iterable[str], saved: Mapping[str, JsonObject]) -> State:
     """The state at start: what an earlier run of this boot remembered, and every source as not read yet."""
-    state = State(boot_id=boot_id, started=clock.now(), resumed=bool(saved))
+    state = State(boot_id=boot_id, started=clock.now(), resumed=not saved.keys() <= set(LASTING))
     state = replace(state, sources={name: SourceState(name=name) for name in names})
     for checkpoint in CHECKPOINTS:
         if checkpoint.section in saved:

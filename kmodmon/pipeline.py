@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from kmodmon.model.event import Event
-from kmodmon.model.observation import LogRead, Seen, Tick
+from kmodmon.model.observation import LogRead, PstoreRead, Seen, Tick
 from kmodmon.model.outcome import Read
 from kmodmon.model.recent import expire, stamp
 from kmodmon.model.reduce import reduce
@@ -13,7 +13,9 @@ from kmodmon.model.source import SourceState
 from kmodmon.model.state import State
 from kmodmon.model.taint import Clue, explain, notice_clues
 from kmodmon.model.tally import tally
+from kmodmon.model.told import told_reports
 from kmodmon.policy.standing import Wanted, stand
+from kmodmon.signatures.earlier import earlier_reports
 from kmodmon.signatures.hear import hear, heard_nothing
 
 
@@ -34,12 +36,13 @@ def step(state: State, seen: Seen, rules: Rules) -> tuple[State, tuple[Event, ..
     state, explained = _ledger(state, changed + spoken, clues, seen)
     state, judged = stand(before, state, seen, changed, rules.wanted)
     events = changed + spoken + explained + judged
+    told = told_reports(state.told, spoken)
     counts = tally(state.counts, events)
     stamps = stamp(state.stamps, events, rules.recent_series)
     if isinstance(seen.outcome, Read) and isinstance(seen.outcome.value, Tick):
         stamps = expire(stamps, seen.at, rules.keep_recent_seconds)
-    if counts is not state.counts or stamps is not state.stamps:
-        state = replace(state, counts=counts, stamps=stamps)
+    if counts is not state.counts or stamps is not state.stamps or told is not state.told:
+        state = replace(state, counts=counts, stamps=stamps, told=told)
     return state, events
 
 
@@ -49,6 +52,8 @@ def _hear(state: State, seen: Seen) -> tuple[State, tuple[Event, ...], tuple[Clu
             said = hear(state.log, state.hearing, read, seen.at)
         case Read(Tick()) if state.hearing is not None:
             said = heard_nothing(state.log, state.hearing, seen.at)
+        case Read(PstoreRead(dumps=dumps)):
+            return state, earlier_reports(state.told, dumps, seen.at), ()
         case _:
             return state, (), ()
     sources = _with_lost(state.sources, seen.source, said.account.lost)

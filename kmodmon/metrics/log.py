@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from kmodmon.metrics.metric import Kind, Metric, Sample, Samples, stamped
+from kmodmon.metrics.metric import Kind, Metric, Sample, Samples, counted, stamped
 from kmodmon.model.log import KERNEL, LEVELS, USER, LogAccount
 from kmodmon.model.report import LoadFailure
 from kmodmon.model.state import State
@@ -102,6 +102,17 @@ METRICS: tuple[Metric, ...] = (
         absent=_UNREADABLE,
         of=("log",),
         samples=_of_log(lambda log: log.suppressed),
+    ),
+    Metric(
+        name="kmodmon_previous_boot_reports_total",
+        kind=Kind.COUNTER,
+        help="Reports of earlier boots that were found in pstore during this one; each is told once.",
+        labels=("signature",),
+        interface="/sys/fs/pstore, /var/lib/systemd/pstore",
+        absent="no report of an earlier boot",
+        bound=f"{len(_REPORTS)} signatures",
+        of=("counts",),
+        samples=counted("kmodmon_previous_boot_reports_total", ()),
     ),
     Metric(
         name="kmodmon_kernel_report_timestamp_seconds",

@@ -25,6 +25,7 @@ from kmodmon.model.remembered import (
 )
 from kmodmon.model.state import State
 from kmodmon.model.tally import counts_from_json, counts_to_json
+from kmodmon.model.told import told_from_json, told_to_json
 from kmodmon.model.units import JsonObject
 
 
@@ -36,6 +37,7 @@ class Checkpoint:
     part: Callable[[State], object]
     save: Callable[[State], JsonObject]
     load: Callable[[State, JsonObject], State]
+    lasting: bool = False  # it outlives the boot
 
 
 CHECKPOINTS: tuple[Checkpoint, ...] = (
@@ -100,6 +102,13 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         load=lambda state, saved: replace(state, log=account_from_json(saved)),
     ),
     Checkpoint(
+        section="reports",
+        part=lambda state: state.told,
+        save=lambda state: told_to_json(state.told),
+        load=lambda state, saved: replace(state, told=told_from_json(saved)),
+        lasting=True,
+    ),
+    Checkpoint(
         section="counts",
         part=lambda state: state.counts,
         save=lambda state: counts_to_json(state.counts),
@@ -112,3 +121,5 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         load=lambda state, saved: replace(state, stamps=stamps_from_json(saved)),
     ),
 )
+
+LASTING: tuple[str, ...] = tuple(checkpoint.section for checkpoint in CHECKPOINTS if checkpoint.lasting)

@@ -7,6 +7,7 @@ from typing import TypeAlias
 from kmodmon.kernel.efivar import SecureBoot
 from kmodmon.kernel.livepatch import Livepatch
 from kmodmon.kernel.lockdown import Lockdown
+from kmodmon.kernel.pstore import Dump
 from kmodmon.model.crossview import CrossViewRead
 from kmodmon.model.files import ModuleFilesRead
 from kmodmon.model.inventory import Module
@@ -110,6 +111,13 @@ class LogRead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PstoreRead:
+    """Dumps of earlier boots: what pstore holds, and what systemd moved out of it."""
+
+    dumps: tuple[Dump, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
     """Time passed: what waits for silence or for age is settled. Comes once a second while anything waits."""
 
@@ -130,6 +138,7 @@ Observation: TypeAlias = (
     | RulesFileRead
     | FilesTouched
     | LogRead
+    | PstoreRead
     | TraceHeard
     | UeventsHeard
     | CrossViewRead

@@ -20,6 +20,7 @@ from kmodmon.model.observation import (
     ModulesRead,
     Observation,
     ParametersRead,
+    PstoreRead,
     SecureBootRead,
     Seen,
     SwitchesRead,
@@ -119,8 +120,17 @@ def _observation(state: State, seen: Observation, at: Instant) -> Reduced:
             return _posture(replace(state, kernel=kernel), state.posture, at)
         case LockdownRead() | SwitchesRead() | SecureBootRead() | CountersRead() | LivepatchesRead():
             return _posture(state, _posture_part(state.posture, seen), at)
-        case ModulesRead() | TraceHeard() | UeventsHeard() | CrossViewRead() | Tick() | LogRead() | RulesFileRead():
-            return state, ()  # they tell of lives; or the pipeline hears the log, and judges by the rules
+        case (
+            ModulesRead()
+            | TraceHeard()
+            | UeventsHeard()
+            | CrossViewRead()
+            | Tick()
+            | LogRead()
+            | PstoreRead()
+            | RulesFileRead()
+        ):
+            return state, ()  # they tell of lives; or the pipeline hears what the kernel says, and judges by the rules
 
 
 def _parameters(state: State, table: ParameterTable, at: Instant) -> Reduced:

@@ -24,6 +24,7 @@ from kmodmon.model.rules import NO_POLICY, PolicyState
 from kmodmon.model.source import SourceState
 from kmodmon.model.taint import UNREAD_TAINT, TaintState
 from kmodmon.model.tally import NO_COUNTS, Counts
+from kmodmon.model.told import ToldReport
 from kmodmon.model.units import Instant
 
 
@@ -49,6 +50,7 @@ class State:
     findings: Findings = NO_FINDINGS
     log: LogAccount = NO_LOG
     hearing: Hearing | None = None
+    told: tuple[ToldReport, ...] = ()  # reports, lately, of this boot and earlier ones
     own: Own = NOTHING_OWN
     counts: Counts = field(default_factory=lambda: NO_COUNTS)
     stamps: Stamps = NO_STAMPS

@@ -16,6 +16,7 @@ from types import MappingProxyType
 
 from kmodmon.kernel.taint import decode, parse_letters
 from kmodmon.model.event import Actor, Event, EventType, Severity
+from kmodmon.model.tally import of_earlier_boot
 from kmodmon.model.units import Instant
 
 SETTLE_USEC = 3_000_000  # the log and the trace are read within milliseconds; a slow file check may take longer
@@ -217,7 +218,7 @@ def clue_of(event: Event) -> Clue | None:
             kind, signature = event.fields.get("class"), event.fields.get("signature")
             bits = REPORT_TAINTS.get(str(kind), 0) & ~_set_before(event)
             title = str(event.fields.get("title", signature))
-            if not bits or event.fields.get("previous_boot") is True:
+            if not bits or of_earlier_boot(event):
                 return None
             return Clue(
                 at=event.at, bits=bits, cause=f"report:{signature}", module=event.module, actor=event.actor,

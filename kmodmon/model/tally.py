@@ -29,6 +29,11 @@ def text_field(event: Event, name: str, default: str = "unknown") -> str:
     return value if isinstance(value, str) else default
 
 
+def of_earlier_boot(event: Event) -> bool:
+    """Whether a report is of an earlier boot: found in pstore, and no trouble of the kernel that runs."""
+    return event.fields.get("previous_boot") is True
+
+
 COUNTED: tuple[Counted, ...] = (
     Counted(counter="kmodmon_events_total", types=frozenset(EventType), labels=lambda event: (event.type.value,)),
     Counted(
@@ -70,6 +75,13 @@ COUNTED: tuple[Counted, ...] = (
         counter="kmodmon_kernel_reports_total",
         types=frozenset({EventType.KERNEL_REPORT}),
         labels=lambda event: (text_field(event, "signature"),),
+        by=lambda event: 0 if of_earlier_boot(event) else 1,
+    ),
+    Counted(
+        counter="kmodmon_previous_boot_reports_total",
+        types=frozenset({EventType.KERNEL_REPORT}),
+        labels=lambda event: (text_field(event, "signature"),),
+        by=lambda event: 1 if of_earlier_boot(event) else 0,
     ),
 )
 
@@ -79,10 +91,10 @@ def tally(counts: Counts, events: Iterable[Event]) -> Counts:
     changed: dict[str, dict[Labels, int]] = {}
     for event in events:
         for rule in COUNTED:
-            if event.type in rule.types:
+            if event.type in rule.types and (by := rule.by(event)):
                 series = changed.setdefault(rule.counter, dict(counts.get(rule.counter, {})))
                 labels = rule.labels(event)
-                series[labels] = series.get(labels, 0) + rule.by(event)
+                series[labels] = series.get(labels, 0) + by
     return MappingProxyType({**counts, **changed}) if changed else counts
 
 

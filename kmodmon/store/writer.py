@@ -13,7 +13,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from kmodmon.clock import Clock
@@ -84,10 +84,15 @@ class HistoryWriter:
         with self._wake:
             return replace(self._stats, queued=len(self._backlog))
 
-    def start(self, boot_id: str) -> Mapping[str, JsonObject]:
-        """Open the history and start writing; gives what was remembered during this boot, {} if it cannot be read."""
+    def start(self, boot_id: str, lasting: Collection[str] = ()) -> Mapping[str, JsonObject]:
+        """Open the history and start writing; gives what was remembered during this boot, {} if it cannot be read.
+
+        `lasting`: sections that are given of any boot.
+        """
         try:
             history = self._opened()
+            remembered = history.load_checkpoints(None) if lasting else {}
+            self._known.update({name: found for name, found in remembered.items() if name in lasting})
             self._known.update(history.load_checkpoints(boot_id))
             self._head = history.newest_link() or GENESIS
             self._known_is_written = self._aside is None

@@ -1,0 +1,113 @@
+"""pstore: what earlier boots wrote when they died (`kernel.pstore` has the facts about the interface).
+
+/sys/fs/pstore is 0750 root: CAP_DAC_READ_SEARCH. systemd moves its files into an archive early in the boot, perhaps
+while we look, so pstore is read before the archive; a file in both is one. A record of this boot (of an oops that the
+machine survived) is left out: the log has it. What is older than a month is left where it is.
+"""
+
+from collections.abc import Iterator
+
+from kmodmon.kernel.error import ParseError
+from kmodmon.kernel.pstore import Dump, Part, assemble, parse_name, parse_part
+from kmodmon.model.observation import PstoreRead
+from kmodmon.model.outcome import Absent, Failed, Outcome, Read
+from kmodmon.root import Root
+from kmodmon.sources.source import Look, PollSource, Surroundings
+
+PERIOD = 3600.0  # pstore may be mounted after us, and backends are modules
+MAX_FILES = 128
+MAX_FILE_BYTES = 4 << 20
+MONTH_USEC = 30 * 86_400 * 1_000_000
+_KINDS = frozenset({"dmesg", "console"})
+_DEPTH = 3  # directories of the archive: of the time, of the record
+
+
+class PstoreReader:
+    """Reads pstore and systemd's archive of it; gives no dumps while they are those of the last look."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._last: tuple[Dump, ...] = ()
+
+    def __call__(self) -> Look:
+        """Look once."""
+        root, now = self._around.root, self._around.clock.now().realtime_usec
+        booted = _booted(root, now)
+        listing = root.names(root.pstore)
+        parts: dict[tuple[str, int, bytes | None], Part] = {}
+        unreadable = 0
+        for path, name, archived in (*_of_pstore(root, listing), *_archived(root)):
+            match _part(root, path, name):
+                case Read(part):
+                    unreadable += part.text is None
+                    if _is_earlier(part, booted, now, archived=archived):
+                        parts.setdefault((part.name.backend, part.name.id, part.text), part)
+                case Failed():
+                    unreadable += 1
+                case Absent():  # no record that we read, or moved to the archive meanwhile
+                    continue
+        if not parts and not isinstance(listing, Read):
+            return Look(outcome=listing, unreadable=unreadable)
+        dumps = assemble(parts.values())
+        news, self._last = (() if dumps == self._last else dumps), dumps
+        return Look(outcome=Read(PstoreRead(dumps=news)), unreadable=unreadable)
+
+
+def _of_pstore(root: Root, listing: Outcome[tuple[bytes, ...]]) -> Iterator[tuple[bytes, bytes, bool]]:
+    names = listing.value[:MAX_FILES] if isinstance(listing, Read) else ()
+    return ((b"/".join((root.pstore, name)), name, False) for name in names)
+
+
+def _archived(root: Root) -> Iterator[tuple[bytes, bytes, bool]]:
+    left = MAX_FILES
+    waiting = [(root.host(b"var", b"lib", b"systemd", b"pstore"), 0)]
+    while waiting and left > 0:
+        directory, depth = waiting.pop()
+        names, inside = root.names(directory), root.directories(directory)
+        below = frozenset(inside.value) if isinstance(inside, Read) else frozenset[bytes]()
+        for name in names.value[-left:] if isinstance(names, Read) else ():  # the newest, by their names
+            left -= 1
+            path = b"/".join((directory, name))
+            if name not in below:
+                yield path, name, True
+            elif depth < _DEPTH:
+                waiting.append((path, depth + 1))
+
+
+def _part(root: Root, path: bytes, name: bytes) -> Outcome[Part]:
+    try:
+        parsed = parse_name(name)
+    except ParseError as error:
+        return Absent(str(error))
+    if parsed.kind not in _KINDS:
+        return Absent(f"records of kind {parsed.kind} are not read")
+    match root.read(path, MAX_FILE_BYTES):
+        case Read(data):
+            return Read(parse_part(parsed, data, root.mtime_usec(path)))
+        case other:
+            return other
+
+
+def _is_earlier(part: Part, booted: int | None, now: int, *, archived: bool) -> bool:
+    time = part.time_usec
+    if not time or booted is None:
+        return True
+    return now - time < MONTH_USEC and (archived or time < booted)
+
+
+def _booted(root: Root, now: int) -> int | None:
+    """When this boot began, by the wall clock of now; None when /proc/uptime cannot be read."""
+    words = (root.text(root.proc(b"uptime")) or "").split()
+    try:
+        return now - int(float(words[0]) * 1e6)
+    except (IndexError, ValueError, OverflowError):
+        return None
+
+
+SOURCE = PollSource(
+    name="pstore",
+    make=PstoreReader,
+    every=lambda settings: PERIOD,
+    interfaces=("/sys/fs/pstore", "/var/lib/systemd/pstore"),
+    grant="CAP_DAC_READ_SEARCH, and a pstore backend (ramoops, efi_pstore, erst)",
+)
