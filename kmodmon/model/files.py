@@ -150,11 +150,11 @@ def _record(
 ) -> FileRecord:
     on_disk = compare(module.attributes, file, _loaded_by(loaded, boot_time))
     own = None if before is None else before.own
-    if on_disk is OnDisk.SAME or (on_disk is OnDisk.UNKNOWN and own is None):
+    if on_disk in (OnDisk.SAME, OnDisk.UNKNOWN):
         if own is None:
             own = file
         elif own.sha256 is not None and file.sha256 is not None and own.sha256 != file.sha256:
-            on_disk = OnDisk.REPLACED  # the same build in other bytes: stripped, signed anew, or tampered with
+            on_disk = OnDisk.REPLACED  # other bytes than at the load, whatever build they say they are
     if own is not None and _judged_anew(own, file):
         own = file
     return FileRecord(

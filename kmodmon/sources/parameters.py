@@ -12,6 +12,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from kmodmon.kernel.parameter import is_secret, parse_parameter, redact
@@ -80,9 +81,10 @@ class ParametersReader:
         return False
 
     def _look(self, listed: Mapping[bytes, tuple[bytes, ...]], results: Mapping[bytes, Outcome[bytes]]) -> Look:
-        if results != self._raw or self._parsed.keys() != {path for paths in listed.values() for path in paths}:
-            self._parsed = {path: self._parameter(path, results) for paths in listed.values() for path in paths}
-            self._modes = {path: mode for path, mode in self._modes.items() if path in self._parsed}
+        modes = {path: self._root.mode(path) for paths in listed.values() for path in paths}
+        if results != self._raw or modes != self._modes:
+            self._modes = modes
+            self._parsed = {path: self._parameter(path, results) for path in modes}
             self._raw = {**self._raw, **results}
             self._seen = ParametersRead(table=self._table(listed))
         return Look(outcome=Read(self._seen), unreadable=self._seen.table.unreadable)
@@ -107,11 +109,9 @@ class ParametersReader:
     def _parameter(self, path: bytes, results: Mapping[bytes, Outcome[bytes]]) -> Parameter:
         outcome = results.get(path)
         before = self._parsed.get(path)
-        if before is not None and (outcome is None or self._raw.get(path) == outcome):
-            return before
-        if path not in self._modes:
-            self._modes[path] = self._root.mode(path)
         mode = self._modes[path]
+        if before is not None and (outcome is None or self._raw.get(path) == outcome):
+            return before if before.mode == mode else replace(before, mode=mode)
         match outcome:
             case Read(raw):
                 return self._readable(path, raw, mode)

@@ -156,3 +156,18 @@ def test_change_when_a_parameter_is_written_then_one_event_says_old_and_new(tmp_
     assert (event.type, event.module) == ("ParameterChanged", "m")
     assert (event.fields["old"], event.fields["new"]) == ("1", "2")
     assert story.state.counts["kmodmon_module_parameter_changes_total"] == {(): 1}
+
+
+def test_parameters_when_a_mode_changes_then_the_next_sweep_shows_it(tmp_path: Path) -> None:
+    file = tmp_path / "module/some/parameters/level"
+    file.parent.mkdir(parents=True)
+    file.write_text("1\n")
+    file.chmod(0o644)
+    read = ParametersReader(Root(sysfs=str(tmp_path).encode()), QUICK)
+    modes = []
+    for mode in (0o644, 0o666):
+        file.chmod(mode)
+        outcome = read().outcome
+        assert isinstance(outcome, Read) and isinstance(outcome.value, ParametersRead)
+        modes.append(outcome.value.table.parameters["some"]["level"].mode)
+    assert modes == [0o644, 0o666]
