@@ -143,7 +143,7 @@ class Engine:
 
     def feed(self, seen: Seen) -> None:
         """Step the pipeline with one look and hand on what happened."""
-        waited = self.state.waits
+        waited, clues = self.state.waits, self.state.taint.clues
         self.state, events = step(self.state, seen, self.rules)
         self.cycles += 1
         self.sink.submit(events, self._checkpoints())
@@ -152,6 +152,8 @@ class Engine:
             self._schedule_tick()
         if events:
             self.wake(name for name in _wakes_of(events) if name != seen.source)
+        if self.state.taint.clues is not clues:
+            self.wake(("taint",))  # the log told of a bit, without an event
 
     def happened(self, events: tuple[Event, ...]) -> None:
         """Record what happened to the daemon itself, counted like everything else."""
