@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from kmodmon.model.autoload import attribute
 from kmodmon.model.event import Event
 from kmodmon.model.observation import LogRead, PstoreRead, Seen, Tick
 from kmodmon.model.outcome import Read
@@ -11,9 +12,10 @@ from kmodmon.model.recent import expire, stamp
 from kmodmon.model.reduce import reduce
 from kmodmon.model.source import SourceState
 from kmodmon.model.state import State
-from kmodmon.model.taint import Clue, explain, notice_clues
+from kmodmon.model.taint import Clue, explain, loading_clues, notice_clues
 from kmodmon.model.tally import tally
 from kmodmon.model.told import told_reports
+from kmodmon.model.witness import TraceHeard
 from kmodmon.policy.standing import Wanted, stand
 from kmodmon.signatures.earlier import earlier_reports
 from kmodmon.signatures.hear import hear, heard_nothing
@@ -33,6 +35,7 @@ def step(state: State, seen: Seen, rules: Rules) -> tuple[State, tuple[Event, ..
     before = state
     state, changed = reduce(state, seen)
     state, spoken, clues = _hear(state, seen)
+    spoken = attribute(state.lifecycle, spoken)
     state, explained = _ledger(state, changed + spoken, clues, seen)
     state, judged = stand(before, state, seen, changed, rules.wanted)
     events = changed + spoken + explained + judged
@@ -54,6 +57,8 @@ def _hear(state: State, seen: Seen) -> tuple[State, tuple[Event, ...], tuple[Clu
             said = heard_nothing(state.log, state.hearing, seen.at)
         case Read(PstoreRead(dumps=dumps)):
             return state, earlier_reports(state.told, dumps, seen.at), ()
+        case Read(TraceHeard(entries=entries)):
+            return state, (), loading_clues(entries, seen.at)
         case _:
             return state, (), ()
     sources = _with_lost(state.sources, seen.source, said.account.lost)
@@ -73,5 +78,5 @@ def _ledger(
 ) -> tuple[State, tuple[Event, ...]]:
     taint = notice_clues(state.taint, events, clues)
     log_open = state.hearing is not None and state.hearing.in_report
-    taint, explained = explain(taint, seen.at, log_open=log_open)
+    taint, explained = explain(taint, seen.at, started=state.started, log_open=log_open)
     return (state if taint is state.taint else replace(state, taint=taint)), explained

@@ -18,6 +18,7 @@ TELL_AGAIN_USEC = 600_000_000
 MAX_ASKED = 256
 ATTEMPT_USEC = 30_000_000  # a tool that was started longer ago is not the one the log speaks of
 ALONE_USEC = 2_000_000  # the only tool started this shortly before is meant, even if it does not name the module
+CLOCK_USEC = 1_000_000  # the log's clock is not the trace's
 _SUFFIX = re.compile(r"\.ko(?:\.(?:gz|xz|zst))?$")
 
 
@@ -79,7 +80,7 @@ def _wants_actor(event: Event) -> bool:
 
 
 def _attributed(life: Lifecycle, event: Event) -> Event:
-    recent = [entry for entry in life.attempts if 0 <= _age(entry, event) <= ATTEMPT_USEC]
+    recent = [entry for entry in life.attempts if -CLOCK_USEC <= _age(entry, event) <= ATTEMPT_USEC]
     named = [entry for entry in recent if event.module is not None and event.module in _named(entry)]
     alone = [entry for entry in recent if _age(entry, event) <= ALONE_USEC]
     found = named[-1] if named else alone[0] if len(alone) == 1 else None

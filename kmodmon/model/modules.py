@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from kmodmon.kernel.modules import ModuleState
+from kmodmon.kernel.taint import parse_letters
 from kmodmon.model.event import Actor, Event, EventType, Severity
 from kmodmon.model.inventory import Build, Loaded, Module, Signature
 from kmodmon.model.units import Instant, JsonValue
@@ -105,6 +106,7 @@ def changed_event(name: str, was: Build, now: Build, at: Instant, evidence: tupl
             "build_id": now.build_id,
             "old_taints": was.taint,
             "taints": now.taint,
+            "taint_bits": parse_letters(now.taint).value & ~parse_letters(was.taint).value if loaded else 0,
             "while_loaded": loaded,
         },
         evidence=evidence,

@@ -18,13 +18,17 @@ from kmodmon.kernel.taint import decode, parse_letters
 from kmodmon.model.event import Actor, Event, EventType, Severity
 from kmodmon.model.tally import of_earlier_boot
 from kmodmon.model.units import Instant
+from kmodmon.model.witness import TraceEntry, TraceKind
 
 SETTLE_USEC = 3_000_000  # the log and the trace are read within milliseconds; a slow file check may take longer
 PATIENCE_USEC = 20_000_000  # while the log still tells a report; it is complete when nothing more of it comes
 CLOCK_USEC = 1_000_000  # the log's clock is not ours
+ACTOR_USEC = 5_000_000  # clues of one load by the log and by the trace lie no farther apart
 MAX_CLUES = 256
 BEFORE_START = "before-start"
 UNEXPLAINED = "unexplained"
+USER = "user"  # the bit's own meaning: somebody asked for it
+_USER_BIT = 6
 
 # Which bits a report of a class explains (include/linux/panic.h; the callers of add_taint()).
 REPORT_TAINTS: Mapping[str, int] = MappingProxyType(
@@ -71,7 +75,7 @@ class TaintEntry:
 
     bit: int
     since: Instant | None  # None: set before our first look in this boot
-    cause: str  # module:<name> | report:<signature> | before-start | unexplained
+    cause: str  # module:<name> | report:<signature> | user | before-start | unexplained
     module: str | None = None
     actor: Actor | None = None
     evidence: tuple[str, ...] = ()
@@ -148,8 +152,13 @@ def _recalled(taint: TaintState, clues: tuple[Clue, ...]) -> TaintState:
     return replace(taint, ledger=MappingProxyType(ledger))
 
 
-def explain(taint: TaintState, now: Instant, *, log_open: bool = False) -> tuple[TaintState, tuple[Event, ...]]:
-    """Tie waiting bits to clues; a bit that waited in vain is unexplained. `log_open`: a report is being told."""
+def explain(
+    taint: TaintState, now: Instant, *, started: Instant, log_open: bool = False
+) -> tuple[TaintState, tuple[Event, ...]]:
+    """Tie waiting bits to clues; a bit that waited in vain is unexplained.
+
+    `started`: when this run began. `log_open`: a report is being told.
+    """
     if not taint.pending:
         return taint, ()
     patience = PATIENCE_USEC if log_open else SETTLE_USEC
@@ -159,7 +168,7 @@ def explain(taint: TaintState, now: Instant, *, log_open: bool = False) -> tuple
         clue = _best(taint.clues, bit, waiting.clear_at)
         if clue is None and now.monotonic_usec - waiting.since.monotonic_usec < patience:
             continue
-        entry = TaintEntry(bit=bit, since=waiting.since, cause=UNEXPLAINED) if clue is None else _entry(bit, clue)
+        entry = _clueless(bit, waiting, started) if clue is None else _entry(bit, _with_actor(clue, taint.clues))
         ledger[bit] = entry
         del pending[bit]
         events.append(_added(entry, taint.value or 0, now))
@@ -175,6 +184,45 @@ def _best(clues: tuple[Clue, ...], bit: int, clear_at: Instant | None) -> Clue |
         ):
             return clue
     return None
+
+
+def _with_actor(clue: Clue, clues: tuple[Clue, ...]) -> Clue:
+    # The log speaks of a load first, and does not know who did it; the trace does.
+    if clue.actor is not None or clue.module is None:
+        return clue
+    same = (other for other in clues if other.module == clue.module and other.actor is not None)
+    known = next((other for other in same if abs(_distance(other.at, clue.at)) < ACTOR_USEC), None)
+    return clue if known is None else replace(clue, actor=known.actor, evidence=(*clue.evidence, *known.evidence))
+
+
+def _distance(one: Instant, other: Instant) -> int:
+    return one.monotonic_usec - other.monotonic_usec
+
+
+def _clueless(bit: int, waiting: Waiting, started: Instant) -> TaintEntry:
+    evidence = ["no module that came, and nothing in the log, accounts for it"]
+    if waiting.clear_at is None or waiting.clear_at.monotonic_usec < started.monotonic_usec:
+        evidence.append("it was set while kmodmon was not running")
+    else:
+        evidence.append("a write to /proc/sys/kernel/tainted by root leaves no other trace")
+    cause = USER if bit == _USER_BIT else UNEXPLAINED
+    return TaintEntry(bit=bit, since=waiting.since, cause=cause, evidence=tuple(evidence))
+
+
+def loading_clues(entries: Iterable[TraceEntry], now: Instant) -> tuple[Clue, ...]:
+    """What loads in the trace would explain, at once: their init, and so the event of the load, may take long."""
+    return tuple(
+        Clue(
+            at=now.back_to(entry.monotonic_usec),
+            bits=parse_letters(entry.taint).value,
+            cause=f"module:{entry.module}",
+            module=entry.module,
+            actor=entry.actor,
+            evidence=(f"{entry.module} carries {entry.taint}", "module_load traced"),
+        )
+        for entry in entries
+        if entry.kind is TraceKind.LOAD and entry.taint
+    )
 
 
 def _entry(bit: int, clue: Clue) -> TaintEntry:
