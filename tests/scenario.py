@@ -110,6 +110,7 @@ STATES: Mapping[str, Rows] = {
     "kmodmon_kernel_log_forged_total": {(): grows(1)},
     "kmodmon_kernel_reports_total": {("null_pointer",): grows(1), ("warning",): grows(12)},
     "kmodmon_kernel_reports_suppressed_total": {(): grows(1)},
+    "kmodmon_previous_boot_reports_total": {("panic",): grows(1)},
     "kmodmon_module_load_failures_total": {("lockdown",): grows(1), ("unknown_symbol",): grows(4)},
     "kmodmon_history_events": {(): (10, 20)},
     "kmodmon_history_size_bytes": {(): (4096, 8192)},
@@ -142,6 +143,7 @@ STAMPS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "kmodmon_policy_last_reload_success_timestamp_seconds": ((),),
     "kmodmon_baseline_drift_timestamp_seconds": (("unexpected_module", _ROOTKIT),),
     "kmodmon_kernel_report_timestamp_seconds": (("null_pointer", "rootkit"), ("warning", "")),
+    "kmodmon_previous_boot_report_timestamp_seconds": (("panic", ""),),
     "kmodmon_config_last_reload_success_timestamp_seconds": ((),),
 }
 """Gauges that say when something happened: now, once it has."""
@@ -169,7 +171,7 @@ def _samples(name: str, *, happened: bool, at: float) -> Iterator[Sample]:
     if name in STAMPS:
         yield from ((labels, at) for labels in STAMPS[name] if happened or not labels)
         return
-    for labels, values in STATES[name].items():
+    for labels, values in STATES.get(name, {}).items():
         yield labels, values[happened]
 
 

@@ -1,6 +1,19 @@
 """Layer 2: what wakes a human. One theme a file; every file of this room is listed here, and nowhere else."""
 
-from kmodmon.alerts import fleet, hidden, log, modules, own, parameters, policy, posture, provenance, reports, taint
+from kmodmon.alerts import (
+    fleet,
+    hidden,
+    log,
+    memory,
+    modules,
+    own,
+    parameters,
+    policy,
+    posture,
+    provenance,
+    reports,
+    taint,
+)
 from kmodmon.alerts.alert import Alert, Group
 
 HOST_GROUPS: tuple[Group, ...] = (
@@ -14,6 +27,7 @@ HOST_GROUPS: tuple[Group, ...] = (
     reports.GROUP,
     log.GROUP,
     own.GROUP,
+    memory.GROUP,
 )
 FLEET_GROUPS: tuple[Group, ...] = (fleet.GROUP,)
 GROUPS = (*HOST_GROUPS, *FLEET_GROUPS)

@@ -75,8 +75,9 @@ class Recording:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Rules that are evaluated one after the other, recordings first."""
+    """Rules that are evaluated one after the other, recordings first; `interval`: not as often as the others."""
 
     name: str
+    interval: str = ""
     alerts: tuple[Alert, ...] = ()
     recordings: tuple[Recording, ...] = field(default=())

@@ -9,14 +9,20 @@ RARE_HOSTS = 3
 FLEET_HOSTS = 20
 
 _HOSTS = "module:kmodmon_module_hosts:count"
+_BUILDS = "module_srcversion:kmodmon_module_info:count"
 _FLEET = "fleet:kmodmon_hosts:count"
 _RARE = "module:kmodmon_module_rare:count"
 
 RECORDINGS = (
     Recording(name=_FLEET, expr="count(kmodmon_kernel_tainted)", says="Hosts that kmodmon watches."),
     Recording(
+        name=_BUILDS,
+        expr="count by (module, srcversion) (kmodmon_module_info)",
+        says="Prevalence: on how many hosts each build of each module is loaded.",
+    ),
+    Recording(
         name=_HOSTS,
-        expr="count by (module) (kmodmon_module_size_bytes)",
+        expr=f"sum by (module) ({_BUILDS})",
         says="Prevalence: on how many hosts each module is loaded.",
     ),
     Recording(
@@ -50,9 +56,24 @@ RECORDINGS = (
         says="Loaded modules in the fleet by what is known of their signature.",
     ),
     Recording(
-        name="signature:kmodmon_kernel_reports:increase1d",
-        expr="sum by (signature) (increase(kmodmon_kernel_reports_total[1d])) > 0",
-        says="Kernel reports of the last day in the fleet.",
+        name="signature:kmodmon_kernel_report:hosts",
+        expr="count by (signature) (count by (instance, signature) (kmodmon_kernel_report_timestamp_seconds))",
+        says="Hosts whose kernel made each report within a day.",
+    ),
+    Recording(
+        name="kind:kmodmon_baseline_drift:hosts",
+        expr="count by (kind) (kmodmon_baseline_drift > 0)",
+        says="Hosts that differ from their baseline in each way.",
+    ),
+    Recording(
+        name="rule:kmodmon_policy_findings:hosts",
+        expr="count by (rule, severity) (kmodmon_policy_findings > 0)",
+        says="Hosts on which each rule of the policy finds something.",
+    ),
+    Recording(
+        name="origin:kmodmon_modules_by_origin:sum",
+        expr="sum by (origin) (kmodmon_modules_by_origin)",
+        says="Loaded modules in the fleet by where they came from.",
     ),
 )
 
@@ -75,4 +96,4 @@ ALERTS = (
     ),
 )
 
-GROUP = Group(name="kmodmon.fleet", alerts=ALERTS, recordings=RECORDINGS)
+GROUP = Group(name="kmodmon.fleet", interval="1m", alerts=ALERTS, recordings=RECORDINGS)

@@ -5,6 +5,7 @@ from kmodmon.alerts.promql import CLEARS, GREW_CLEARS, KEEP, grew, one_of, recen
 from kmodmon.model.report import LoadFailure
 
 _LOADED = "kmodmon_module_load_timestamp_seconds"
+_FAILED = "kmodmon_module_load_failure_timestamp_seconds"
 _WHO = "{{ $labels.actor }} loaded it on {{ $labels.instance }} at {{ $value | humanizeTimestamp }}"
 _TAINT = Inhibit(targets="KmodTaint.+", equal=("instance", "module"))
 
@@ -137,7 +138,7 @@ _FAILURES = (
     Alert(
         name="KmodModuleLoadRefused",
         level=Level.WARNING,
-        expr=recent("kmodmon_module_load_failure_timestamp_seconds", _REFUSED),
+        expr=recent(_FAILED, _REFUSED),
         keep_firing=KEEP,
         summary="The kernel refused a module for reasons of trust.",
         description="{{ $labels.actor }} tried to load a module ({{ $labels.module }}) on {{ $labels.instance }} at "
@@ -159,10 +160,10 @@ _FAILURES = (
     Alert(
         name="KmodModuleLoadFailing",
         level=Level.WARNING,
-        expr=grew("kmodmon_module_load_failures_total", _NOT_REFUSED, least=3),
+        expr=f"changes({series(_FAILED, _NOT_REFUSED)}[15m]) >= 3",
         summary="Loads of modules fail again and again.",
-        description="On {{ $labels.instance }} loads of modules failed at least three times within 15 minutes, reason "
-        "{{ $labels.reason }}.",
+        description="Loads of a module ({{ $labels.module }}) failed again and again within 15 minutes on "
+        "{{ $labels.instance }}: {{ $labels.reason }}, tried by {{ $labels.actor }}.",
         runbook=Runbook(
             meaning="Something keeps trying to load a module that cannot be loaded: built for another kernel, with "
             "missing symbols, wrong parameters, or without its device.",
@@ -172,7 +173,7 @@ _FAILURES = (
                 "kmodmon explain 'Unknown symbol in module'",
                 "kmodmon doctor",
             ),
-            clears="15m after the last three failures were more than 15m apart.",
+            clears="15 minutes after it failed often enough for the last time.",
         ),
     ),
 )
@@ -194,7 +195,7 @@ _COMINGS_AND_GOINGS = (
                 "kmodmon modules NAME",
                 "kmodmon events --since 1h --type KernelReport",
             ),
-            clears="15m after the module was last loaded often enough.",
+            clears="15 minutes after it was loaded often enough for the last time.",
         ),
     ),
     Alert(

@@ -4,7 +4,7 @@
 """
 
 from kmodmon.alerts.alert import Alert, Group, Inhibit, Level, Runbook
-from kmodmon.alerts.promql import CLEARS, GREW_CLEARS, KEEP, grew
+from kmodmon.alerts.promql import CLEARS, GREW_CLEARS, KEEP, fell, grew
 
 JOB = 'job="kmodmon"'
 _SERVICE = ("systemctl status kmodmon", "journalctl -u kmodmon -n 50", "kmodmon doctor")
@@ -108,7 +108,7 @@ _SOURCES = (
     Alert(
         name="KmodmonSourceGone",
         level=Level.WARNING,
-        expr="kmodmon_source_present < max_over_time(kmodmon_source_present[1d])",
+        expr=fell("kmodmon_source_present"),
         hold="5m",
         summary="An interface that kmodmon read is gone.",
         description="Source {{ $labels.source }} was there within the last day on {{ $labels.instance }} and is not "

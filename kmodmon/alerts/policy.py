@@ -6,6 +6,7 @@ somebody, errors are for today or tomorrow, and the rest is for dashboards.
 
 from kmodmon.alerts.alert import Alert, Group, Level, Runbook
 from kmodmon.alerts.promql import CLEARS, KEEP, one_of, recent, series
+from kmodmon.alerts.provenance import DIFFERS_RULE
 
 _FINDING = "kmodmon_policy_finding"
 _VIOLATED = "kmodmon_policy_violation_timestamp_seconds"
@@ -14,7 +15,7 @@ _COMMANDS = ("kmodmon check", "kmodmon events --since 1h --type PolicyViolated",
 _CLEARS = "When the finding is gone; one that was there only for a moment, 20 minutes after it."
 
 # These have alerts of their own.
-OWN_ALERTS = ("writable-parameter", "writable-entry", "baseline-drift", "missing-module", "refused-file")
+OWN_ALERTS = (DIFFERS_RULE, "writable-parameter", "writable-entry", "baseline-drift", "missing-module", "refused-file")
 _EACH = "max by (job, instance, rule, module)"
 _ELSE = 'rule!~"' + "|".join(OWN_ALERTS) + '"'
 

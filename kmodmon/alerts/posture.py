@@ -1,12 +1,13 @@
 """Alerts on the trust posture: locks that were there and are there no more."""
 
 from kmodmon.alerts.alert import Alert, Group, Level, Recording, Runbook
-from kmodmon.alerts.promql import CLEARS, KEEP, fell, one_of, recent, series
+from kmodmon.alerts.promql import CLEARS, KEEP, fell, one_of, recent, remembered, series
 from kmodmon.kernel.sysctl import HARDENING
 
 _CHANGED = "kmodmon_posture_change_timestamp_seconds"
 _LEVEL = "instance:kmodmon_lockdown:level"
 _BACK = "When it is as it was, or a day after it fell."
+_DISABLED = "kmodmon_modules_disabled"
 
 # Settings where less is weaker, whatever the value. The rest has no such order (masks, limits where 0 is none).
 ORDERED = (
@@ -20,7 +21,7 @@ ORDERED = (
     "loadpin_enforce",
 )
 BPF = "unprivileged_bpf_disabled"  # 0: anybody may, 1: nobody until reboot, 2: nobody for now
-_BPF = series("kmodmon_hardening", f'setting="{BPF}"')
+_BPF = f'setting="{BPF}"'
 _MEANINGS = "; ".join(f"{setting.name} ({setting.meaning})" for setting in HARDENING if setting.name in (*ORDERED, BPF))
 
 RECORDINGS = (
@@ -71,8 +72,8 @@ ALERTS = (
     Alert(
         name="KmodModulesDisabledFell",
         level=Level.CRITICAL,
-        expr=f"{fell('kmodmon_modules_disabled', window='15m')}\n  and on (job, instance) time() - "
-        f"kmodmon_kernel_boot_timestamp_seconds > 1200",
+        expr=f"{_DISABLED} < max_over_time({_DISABLED}[15m])\n"
+        "  and on (job, instance) time() - kmodmon_kernel_boot_timestamp_seconds > 1200",
         keep_firing="1h",
         summary="Loading of modules was possible again without a reboot.",
         description="kernel.modules_disabled on {{ $labels.instance }} went from 1 to 0 within one boot: somebody "
@@ -147,7 +148,9 @@ ALERTS = (
     Alert(
         name="KmodHardeningWeakened",
         level=Level.WARNING,
-        expr=f"{fell('kmodmon_hardening', one_of('setting', ORDERED))}\n  or ({_BPF} == 0) < max_over_time({_BPF}[1d])",
+        expr=f"{fell('kmodmon_hardening', one_of('setting', ORDERED))}\n"
+        f"  or {series('kmodmon_hardening', _BPF)} == 0 < "
+        f"max_over_time({series(remembered('kmodmon_hardening'), _BPF)}[1d])",
         hold="5m",
         summary="A setting that hardens the kernel is weaker than it was.",
         description="{{ $labels.setting }} on {{ $labels.instance }} is {{ $value }} and was higher within the last "

@@ -29,10 +29,18 @@ def grew(counter: str, *matchers: str, least: int = 1, window: str = RECENT) -> 
     return f"increase({one}[{window}]) {bound}\n  or ({one} {bound} unless {one} offset {window})"
 
 
-def fell(metric: str, *matchers: str, window: str = "1d") -> str:
-    """A state that is lower than it was some time within a window, boots of before included."""
-    one = series(metric, *matchers)
-    return f"{one} < max_over_time({one}[{window}])"
+def fell(metric: str, *matchers: str) -> str:
+    """A state that is lower than it was some time within a day, boots of before included.
+
+    What was is read from a recording (see `memory`): a day of all samples of a large fleet is too much to read.
+    """
+    return f"{series(metric, *matchers)} < max_over_time({series(remembered(metric), *matchers)}[1d])"
+
+
+def remembered(metric: str) -> str:
+    """The recording of a state that is sampled every five minutes."""
+    subject = metric.removeprefix("instance:").replace(":", "_")
+    return f"instance:{subject}:last5m"
 
 
 def one_of(label: str, values: Iterable[str]) -> str:

@@ -1,14 +1,17 @@
 """Alerts on where modules come from, and on files that decide what may be loaded."""
 
 from kmodmon.alerts.alert import Alert, Group, Level, Runbook
-from kmodmon.alerts.promql import CLEARS, KEEP, one_of, recent
+from kmodmon.alerts.promql import CLEARS, KEEP, one_of, recent, series
 
 TRUST_TREES = ("policy", "baseline", "certificates")
 MODULE_TREES = ("modules", "kernels", "loaded", "modprobe.d", "modules-load.d", "dkms")
 _CHANGED = "kmodmon_file_change_timestamp_seconds"
-_DIFFERS = "kmodmon_module_differs_from_disk"
+DIFFERS_RULE = "differs-from-disk"
+# The finding, not kmodmon_module_differs_from_disk: that has a series for every module of every host.
+_DIFFERS = series("kmodmon_policy_finding", f'rule="{DIFFERS_RULE}"')
 _NAMES = (
-    "{{ range printf `" + _DIFFERS + "{instance=%q} == 1` $labels.instance | query }} {{ .Labels.module }}{{ end }}"
+    '{{ range printf `kmodmon_policy_finding{rule="' + DIFFERS_RULE + '", instance=%q}` $labels.instance | query }}'
+    " {{ .Labels.module }}{{ end }}"
 )
 
 ALERTS = (
@@ -30,7 +33,7 @@ ALERTS = (
     Alert(
         name="KmodModuleDiffersFromDisk",
         level=Level.WARNING,
-        expr=f"count by (job, instance) ({_DIFFERS} == 1)",
+        expr=f"count by (job, instance) ({_DIFFERS})",
         hold="15m",
         summary="Loaded modules are not what their files hold.",
         description="On {{ $labels.instance }} {{ $value }} loaded modules are another build than the file of their "

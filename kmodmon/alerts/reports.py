@@ -190,19 +190,60 @@ _REPORTS = (
     ),
 )
 
+_FOUND = "kmodmon_previous_boot_report_timestamp_seconds"
+_EARLIER = (
+    Alert(
+        name="KmodPreviousBootPanicked",
+        level=Level.CRITICAL,
+        expr=recent(_FOUND, one_of("signature", panics())),
+        keep_firing=KEEP,
+        summary="An earlier boot of the host ended in a panic.",
+        description="The kernel of {{ $labels.instance }} panicked before it was booted this time: {{ "
+        "$labels.signature }}"
+        "{{ with $labels.module }}, module {{ . }}{{ end }}.",
+        attack=("T1499",),
+        runbook=Runbook(
+            meaning="The firmware, or whatever serves as pstore, kept the last words of a kernel that died. They were "
+            "found now.",
+            impact="The host was down, and what brought it down is still there.",
+            commands=(
+                "kmodmon events --since 1h --type KernelReport",
+                "ls -l /sys/fs/pstore /var/lib/systemd/pstore",
+                "kmodmon taint",
+            ),
+            clears=CLEARS,
+        ),
+    ),
+    Alert(
+        name="KmodPreviousBootReported",
+        level=Level.INFO,
+        expr=recent(_FOUND, one_of("signature", panics()).replace("=~", "!~")),
+        keep_firing=KEEP,
+        summary="Reports of an earlier boot were found.",
+        description="Before {{ $labels.instance }} was booted this time, its kernel reported {{ $labels.signature }}"
+        "{{ with $labels.module }}, module {{ . }}{{ end }}.",
+        runbook=Runbook(
+            meaning="What pstore kept of earlier boots holds a report that was not told while the host was up.",
+            impact="As the same report of this boot; see the alert about it.",
+            commands=_COMMANDS,
+            clears=CLEARS,
+        ),
+    ),
+)
 _COUNTED = (
     Alert(
         name="KmodKernelReportRepeating",
         level=Level.WARNING,
-        expr=grew("kmodmon_kernel_reports_total", least=10),
+        expr=f"changes({_AT}[15m]) >= 5",
         summary="The kernel makes the same report again and again.",
-        description="{{ $labels.signature }} was reported ten times or more within 15 minutes on "
-        "{{ $labels.instance }}.",
+        description="{{ $labels.signature }} was reported in at least six different minutes of the last 15 on "
+        "{{ $labels.instance }}{{ with $labels.module }}, module {{ . }}{{ end }}.",
         runbook=Runbook(
-            meaning="Repeats within a minute are counted and not told one by one; this is their number.",
+            meaning="A report that comes again within a minute is counted and not told anew; this one was told six "
+            "times.",
             impact="Something is broken for good, and the log drowns in it.",
             commands=_COMMANDS,
-            clears="15m after it became rarer.",
+            clears="15 minutes after it became rarer.",
         ),
     ),
     Alert(
@@ -216,7 +257,7 @@ _COUNTED = (
             meaning="Hundreds of different reports within a minute.",
             impact="The kernel falls apart, or somebody wants you not to see one of them.",
             commands=_COMMANDS,
-            clears="15m after the storm.",
+            clears="15 minutes after the storm.",
         ),
     ),
     Alert(
@@ -235,4 +276,4 @@ _COUNTED = (
     ),
 )
 
-GROUP = Group(name="kmodmon.reports", alerts=(*_REPORTS, *_COUNTED))
+GROUP = Group(name="kmodmon.reports", alerts=(*_REPORTS, *_EARLIER, *_COUNTED))

@@ -28,6 +28,8 @@ def rule_file(groups: Iterable[Group], name: str, about: str) -> str:
 
 def _group(group: Group) -> Iterator[str]:
     yield f"  - name: {group.name}"
+    if group.interval:
+        yield f"    interval: {group.interval}"
     yield "    rules:"
     for recording in group.recordings:
         yield from _recording(recording)

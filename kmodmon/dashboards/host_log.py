@@ -28,6 +28,18 @@ REPORTS = Row(
                 descending=True,
             ),
         ),
+        table(
+            "Reports of earlier boots",
+            "What the kernel said before it was booted this time, found in pstore within a day.",
+            happened("kmodmon_previous_boot_report_timestamp_seconds"),
+            (
+                Column(source="Value", title="Found", look=Look(unit="dateTimeAsIso"), width=190),
+                WHOSE,
+                Column(source="signature", title="Report"),
+                Column(source="module", title="Module"),
+            ),
+            Shape(no_value="Nothing was found within a day", width=8, height=8, sort="Found", descending=True),
+        ),
         stat(
             "Oopses",
             "Crashes of this kernel since boot, by its own count.",

@@ -115,6 +115,16 @@ METRICS: tuple[Metric, ...] = (
         samples=counted("kmodmon_previous_boot_reports_total", ()),
     ),
     Metric(
+        name="kmodmon_previous_boot_report_timestamp_seconds",
+        help="When a report of an earlier boot was found, by kind and module (empty: none), kept for retention.recent.",
+        labels=("signature", "module"),
+        interface="/sys/fs/pstore, /var/lib/systemd/pstore",
+        absent="none was found within retention.recent",
+        bound="retention.max_series",
+        of=("stamps",),
+        samples=stamped("kmodmon_previous_boot_report_timestamp_seconds"),
+    ),
+    Metric(
         name="kmodmon_kernel_report_timestamp_seconds",
         help="When a kind of report last named a module (empty: none), kept for retention.recent.",
         labels=("signature", "module"),

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from kmodmon.model.event import Event, EventType
-from kmodmon.model.tally import Labels, text_field
+from kmodmon.model.tally import Labels, of_earlier_boot, text_field
 from kmodmon.model.units import Instant, JsonObject
 
 Series: TypeAlias = Mapping[Labels, float]  # label values -> seconds since the epoch
@@ -28,11 +28,12 @@ NO_STAMPS = Stamps()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamped:
-    """A gauge that holds when an event of some types last happened."""
+    """A gauge that holds when an event of some types last happened, as far as `concerns` says so."""
 
     gauge: str
     types: frozenset[EventType]
     labels: Callable[[Event], Labels]
+    concerns: Callable[[Event], bool] = lambda event: True
 
 
 def _module(event: Event) -> str:
@@ -129,6 +130,13 @@ STAMPED: tuple[Stamped, ...] = (
         gauge="kmodmon_kernel_report_timestamp_seconds",
         types=frozenset({EventType.KERNEL_REPORT}),
         labels=lambda event: (text_field(event, "signature"), _module(event)),
+        concerns=lambda event: not of_earlier_boot(event),
+    ),
+    Stamped(
+        gauge="kmodmon_previous_boot_report_timestamp_seconds",
+        types=frozenset({EventType.KERNEL_REPORT}),
+        labels=lambda event: (text_field(event, "signature"), _module(event)),
+        concerns=of_earlier_boot,
     ),
 )
 
@@ -139,7 +147,7 @@ def stamp(stamps: Stamps, events: Iterable[Event], limit: int) -> Stamps:
     dropped = stamps.dropped
     for event in events:
         for rule in STAMPED:
-            if event.type in rule.types:
+            if event.type in rule.types and rule.concerns(event):
                 series = changed.setdefault(rule.gauge, dict(stamps.series.get(rule.gauge, {})))
                 labels = rule.labels(event)
                 series.pop(labels, None)

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from kmodmon.alerts import GROUPS
 from kmodmon.alerts.fleet import FLEET_HOSTS
+from kmodmon.alerts.promql import remembered
 from kmodmon.alerts.rules import rule_file
-from tests.alerts.case import INTERVAL, always, promtool, since, steps
+from tests.alerts.case import INTERVAL, always, promtool, since
 from tests.alerts.cases.fleet import fleet
 
+_REPORT = "kmodmon_kernel_report_timestamp_seconds"
 Samples = Mapping[str, float]
 
 
@@ -35,10 +37,31 @@ HOSTS = {
     host(2, "kmodmon_signature_enforced"): always(0),
     host(1, "kmodmon_modules_by_trust", signature="unsigned"): always(2),
     host(2, "kmodmon_modules_by_trust", signature="unsigned"): always(3),
-    host(1, "kmodmon_kernel_reports_total", signature="warning"): steps((0, 5), (4, 15)),
-    host(2, "kmodmon_kernel_reports_total", signature="ubsan"): always(7),
+    host(1, _REPORT, signature="warning", module="a"): always(60),
+    host(1, _REPORT, signature="warning", module="b"): always(60),
+    host(1, _REPORT, signature="ubsan", module=""): always(60),
+    host(2, _REPORT, signature="ubsan", module=""): always(60),
+    host(1, "kmodmon_baseline_drift", kind="parameter"): always(2),
+    host(2, "kmodmon_baseline_drift", kind="parameter"): always(0),
+    host(1, "kmodmon_policy_findings", rule="unsigned-module", severity="error"): always(4),
+    host(2, "kmodmon_policy_findings", rule="unsigned-module", severity="error"): always(1),
+    host(1, "kmodmon_modules_by_origin", origin="kernel"): always(100),
+    host(2, "kmodmon_modules_by_origin", origin="kernel"): always(200),
+    host(1, "kmodmon_modules_disabled"): always(1),
+    host(1, "kmodmon_secure_boot"): always(1),
+    host(1, "kmodmon_hardening", setting="sysrq"): always(16),
+    host(1, "kmodmon_source_present", source="kmsg"): always(1),
 }
-# increase() stretches 79 intervals between samples to the 80 that are asked for.
+_ONE = 'instance="db1:10069",job="kmodmon"'
+_TWO = 'instance="db2:10069",job="kmodmon"'
+REMEMBERED: Mapping[str, Samples] = {
+    "instance:kmodmon_lockdown:level": {_ONE: 2, _TWO: 1},
+    "kmodmon_signature_enforced": {_ONE: 1, _TWO: 0},
+    "kmodmon_modules_disabled": {_ONE: 1},
+    "kmodmon_secure_boot": {_ONE: 1},
+    "kmodmon_hardening": {f'{_ONE},setting="sysrq"': 16},
+    "kmodmon_source_present": {f'{_ONE},source="kmsg"': 1},
+}
 EXPECTED: Mapping[str, tuple[Mapping[str, str], str, Samples]] = {
     "fleet:kmodmon_hosts:count": (MODULES, "5m", {"": FLEET_HOSTS}),
     "module:kmodmon_module_hosts:count": (MODULES, "5m", {'module="ext4"': FLEET_HOSTS, 'module="odd"': 2}),
@@ -52,7 +75,20 @@ EXPECTED: Mapping[str, tuple[Mapping[str, str], str, Samples]] = {
     ),
     "fleet:kmodmon_signature_enforced:hosts": (HOSTS, "5m", {"": 1}),
     "signature:kmodmon_modules_by_trust:sum": (HOSTS, "5m", {'signature="unsigned"': 5}),
-    "signature:kmodmon_kernel_reports:increase1d": (HOSTS, "20m", {'signature="warning"': 4 * 80 / 79}),
+    "signature:kmodmon_kernel_report:hosts": (HOSTS, "20m", {'signature="warning"': 1, 'signature="ubsan"': 2}),
+    "kind:kmodmon_baseline_drift:hosts": (HOSTS, "5m", {'kind="parameter"': 1}),
+    "rule:kmodmon_policy_findings:hosts": (HOSTS, "5m", {'rule="unsigned-module",severity="error"': 2}),
+    "origin:kmodmon_modules_by_origin:sum": (HOSTS, "5m", {'origin="kernel"': 300}),
+    "module_srcversion:kmodmon_module_info:count": (
+        MODULES,
+        "5m",
+        {
+            'module="ext4",srcversion="A"': FLEET_HOSTS,
+            'module="odd",srcversion="B0"': 1,
+            'module="odd",srcversion="B1"': 1,
+        },
+    ),
+    **{remembered(state): (HOSTS, "10m", samples) for state, samples in REMEMBERED.items()},
     "instance:kmodmon_lockdown:level": (
         HOSTS,
         "10m",

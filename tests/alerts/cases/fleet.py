@@ -9,9 +9,14 @@ def fleet(hosts: int, having: int, unloaded_after: int = 60) -> Input:
         labels = f'instance="db{number}:10069",job="kmodmon"'
         found[f"kmodmon_kernel_tainted{{{labels}}}"] = always(0)
         found[f'kmodmon_module_size_bytes{{{labels},module="ext4"}}'] = always(1000)
+        found[f'kmodmon_module_info{{{labels},module="ext4",srcversion="A"}}'] = always(1)
         if number <= having:
-            values = steps((16384, unloaded_after), (None, 120 - unloaded_after))
-            found[f'kmodmon_module_size_bytes{{{labels},module="odd"}}'] = values
+            times = (unloaded_after, 120 - unloaded_after)
+            size = steps((16384, times[0]), (None, times[1]))
+            found[f'kmodmon_module_size_bytes{{{labels},module="odd"}}'] = size
+            found[f'kmodmon_module_info{{{labels},module="odd",srcversion="B{number % 2}"}}'] = steps(
+                (1, times[0]), (None, times[1])
+            )
     return found
 
 

@@ -2,6 +2,7 @@ from collections.abc import Mapping
 
 from tests.alerts.case import Case, Input, happened, moment, series, steps
 
+_FAILED = "kmodmon_module_load_failure_timestamp_seconds"
 WHO = f"insmod loaded it on db1:10069 at {moment(10)}"
 OVER = "31m"  # 10m, and 15, and 5 that are kept
 
@@ -93,12 +94,14 @@ LOADS = (
 
 
 def failed(reason: str) -> Input:
-    one = series("kmodmon_module_load_failure_timestamp_seconds", module="hello", reason=reason, actor="insmod")
+    one = series(_FAILED, module="hello", reason=reason, actor="insmod")
     return {one: happened(10)}
 
 
-def failures(*parts: tuple[float | None, int]) -> Input:
-    return {series("kmodmon_module_load_failures_total", reason="unknown_symbol"): steps(*parts)}
+def failing(*minutes: int) -> Input:
+    one = series(_FAILED, module="hello", reason="unknown_symbol", actor="modprobe")
+    ends = (*minutes[1:], 90)
+    return {one: steps(*((at * 60, end - at) for at, end in zip(minutes, ends, strict=True)))}
 
 
 FAILURES = (
@@ -115,15 +118,14 @@ FAILURES = (
     ),
     Case(
         alert="KmodModuleLoadFailing",
-        fires=failures((0, 10), (4, 60)),
-        at="10m",
-        labels={"reason": "unknown_symbol"},
-        description="On db1:10069 loads of modules failed at least three times within 15 minutes, reason "
-        "unknown_symbol.",
-        clears="26m",
-        miss="it failed twice",
-        near=failures((0, 10), (2, 60)),
-        near_at="12m",
+        fires=failing(0, 2, 4, 6),
+        at="6m",
+        labels={"module": "hello", "reason": "unknown_symbol", "actor": "modprobe"},
+        description="Loads of a module (hello) failed again and again within 15 minutes on db1:10069: unknown_symbol, "
+        "tried by modprobe.",
+        clears="19m",
+        miss="it failed three times",
+        near=failing(0, 2, 4),
     ),
 )
 

@@ -11,8 +11,9 @@ def info(origin: str) -> Input:
 
 
 def differing(*modules: str, minutes: int = 30) -> Input:
+    found = {"rule": "differs-from-disk", "severity": "warning"}
     return {
-        series("kmodmon_module_differs_from_disk", module=module): steps((0, 10), (1, minutes), (0, 30))
+        series("kmodmon_policy_finding", **found, module=module): steps((None, 10), (1, minutes), (None, 30))
         for module in modules
     }
 

@@ -1,7 +1,6 @@
 from tests.alerts.case import Case, Input, always, happened, moment, series, since, steps
 
 _AT = "kmodmon_kernel_report_timestamp_seconds"
-_COUNT = "kmodmon_kernel_reports_total"
 _SUPPRESSED = series("kmodmon_kernel_reports_suppressed_total")
 _OOPSES = series("kmodmon_kernel_oops_count")
 _KMSG = series("kmodmon_source_up", source="kmsg")
@@ -25,6 +24,16 @@ SIGNATURES = {
 
 def reported(signature: str, module: str) -> Input:
     return {series(_AT, signature=signature, module=module): happened(10)}
+
+
+def earlier(signature: str) -> Input:
+    return {series("kmodmon_previous_boot_report_timestamp_seconds", signature=signature, module="hello"): happened(10)}
+
+
+def repeated(*minutes: int) -> Input:
+    ends = (*minutes[1:], 90)
+    times = ((at * 60, end - at) for at, end in zip(minutes, ends, strict=True))
+    return {series(_AT, signature="warning", module="hello"): steps(*times)}
 
 
 def report_case(alert: str, signature: str, other: str) -> Case:
@@ -53,26 +62,34 @@ CASES = (
         near={series(_AT, signature="warning", module=""): always(-3600)},
     ),
     Case(
-        alert="KmodKernelReportRepeating",
-        fires={series(_COUNT, signature="nobody_cared"): steps((0, 10), (30, 60))},
+        alert="KmodPreviousBootPanicked",
+        fires=earlier("panic"),
         at="10m",
-        labels={"signature": "nobody_cared"},
-        description="nobody_cared was reported ten times or more within 15 minutes on db1:10069.",
-        clears="26m",
-        miss="five times",
-        near={series(_COUNT, signature="nobody_cared"): steps((0, 10), (5, 60))},
-        near_at="12m",
+        labels={"signature": "panic", "module": "hello"},
+        description="The kernel of db1:10069 panicked before it was booted this time: panic, module hello.",
+        clears="31m",
+        miss="it was no panic",
+        near=earlier("warning"),
+    ),
+    Case(
+        alert="KmodPreviousBootReported",
+        fires=earlier("warning"),
+        at="10m",
+        labels={"signature": "warning", "module": "hello"},
+        description="Before db1:10069 was booted this time, its kernel reported warning, module hello.",
+        clears="31m",
+        miss="it was a panic, which has an alert of its own",
+        near=earlier("panic"),
     ),
     Case(
         alert="KmodKernelReportRepeating",
-        fires={series(_COUNT, signature="warning"): since(10, 500)},
-        at="10m",
-        labels={"signature": "warning"},
-        description="warning was reported ten times or more within 15 minutes on db1:10069.",
-        clears="26m",
-        miss="it was counted long before",
-        near={series(_COUNT, signature="warning"): always(500)},
-        near_at="20m",
+        fires=repeated(0, 1, 2, 3, 4, 5),
+        at="5m",
+        labels={"signature": "warning", "module": "hello"},
+        description="warning was reported in at least six different minutes of the last 15 on db1:10069, module hello.",
+        clears="17m",
+        miss="it was reported five times",
+        near=repeated(0, 1, 2, 3, 4),
     ),
     Case(
         alert="KmodKernelReportsSuppressed",
