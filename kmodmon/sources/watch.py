@@ -46,7 +46,8 @@ async def follow(around: Surroundings, emit: Emit) -> None:
     watch = DirectoryWatch(lambda: _distinct(_watched(around.root, around.settings)))
     try:
         await asyncio.to_thread(watch.start)
-        emit(Look(outcome=Read(FilesTouched()), quiet=True))
+        # what changed after it was read and before it was watched
+        emit(Look(outcome=Read(FilesTouched()), wakes=("policy", "baseline", "modprobe")))
         lost = 0
         while True:
             bursts = await watch.bursts(_PATIENCE)
@@ -61,23 +62,28 @@ async def follow(around: Surroundings, emit: Emit) -> None:
 
 
 def _watched(root: Root, settings: Settings) -> Iterator[Watched]:
-    settle = float(settings.files.settle)
-    release = root.text(root.proc(b"sys", b"kernel", b"osrelease"))
-    modules = os.fsdecode(root.modules)
-    if settings.files.enabled and release and "/" not in release:
-        yield Watched(key="modules", path=f"{modules}/{release}", recursive=True, settle=settle)
-    if settings.files.enabled:
-        yield Watched(key="kernels", path=modules, settle=settle)
-        yield from _others(modules, release, settle)
-        yield Watched(key="dkms", path=_host(root, "/var/lib/dkms"), settle=settle)
-        for directory in (settings.certificates.directory, settings.certificates.revoked):
-            yield Watched(key=f"certificates {directory}", path=str(directory), settle=settle)
+    """The directories, those first whose changes are urgent: walking the module tree takes a moment."""
+    for key, file in (("policy", settings.policy.file), ("baseline", settings.baseline.file)):
+        yield Watched(key=key, path=str(file.parent), only=frozenset({file.name}), settle=_RULES_SETTLE)
     for name in DIRECTORIES:
         yield Watched(key=f"modprobe.d {name}", path=_host(root, name))
     for name in _LOAD_DIRECTORIES:
         yield Watched(key=f"modules-load.d {name}", path=_host(root, name))
-    for key, file in (("policy", settings.policy.file), ("baseline", settings.baseline.file)):
-        yield Watched(key=key, path=str(file.parent), only=frozenset({file.name}), settle=_RULES_SETTLE)
+    if settings.files.enabled:
+        yield from _module_files(root, settings)
+
+
+def _module_files(root: Root, settings: Settings) -> Iterator[Watched]:
+    settle = float(settings.files.settle)
+    release = root.text(root.proc(b"sys", b"kernel", b"osrelease"))
+    modules = os.fsdecode(root.modules)
+    for directory in (settings.certificates.directory, settings.certificates.revoked):
+        yield Watched(key=f"certificates {directory}", path=str(directory), settle=settle)
+    yield Watched(key="dkms", path=_host(root, "/var/lib/dkms"), settle=settle)
+    yield Watched(key="kernels", path=modules, settle=settle)
+    yield from _others(modules, release, settle)
+    if release and "/" not in release:
+        yield Watched(key="modules", path=f"{modules}/{release}", recursive=True, settle=settle)
 
 
 def _others(modules: str, running: str | None, settle: float) -> Iterator[Watched]:

@@ -1,0 +1,221 @@
+"""Judgement on real kernels: silent on a stock boot, one finding for each bad module, edits in force at once."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.vm.conftest import Boot
+from tests.vm.guest import MODULES, Guest
+from tests.vm.kernels import Kernel
+from tests.vm.product import Product
+from tests.vm.product_client import Client
+
+QUICK = "[poll]\nparameters = '5s'\n[files]\nsettle = '500ms'\n"
+POLICY, BASELINE = "/etc/kmodmon/policy.toml", "/etc/kmodmon/baseline.toml"
+_FROM_MEMORY = """
+import ctypes, sys
+raw = open(sys.argv[1], "rb").read()
+libc = ctypes.CDLL(None, use_errno=True)
+sys.exit(libc.syscall(175, raw, len(raw), b"") and ctypes.get_errno())  # init_module
+"""
+
+
+def start(guest: Guest, product: Product, config: str = QUICK) -> Client:
+    if guest.run("test", "-e", "/usr/bin/kmodmon", check=False).code != 0:
+        guest.install_kmodmon(product)
+    client = Client(guest, guest.start_kmodmon(config))
+    client.until(
+        lambda seen: seen.get("kmodmon_modules_unexamined") == 0 and seen.get("kmodmon_source_up", source="watch") == 1,
+        "every module's file examined, and their directories watched",
+        timeout=60,
+    )
+    return client
+
+
+def found(client: Client) -> set[str]:
+    page = client.json("/api/v1/findings")
+    assert isinstance(page, dict) and page["judged"] is True
+    return {one["id"] for one in page["findings"]}
+
+
+def until_found(client: Client, expected: set[str], timeout: float = 30) -> None:
+    deadline = time.monotonic() + timeout
+    while (now := found(client)) != expected:
+        assert time.monotonic() < deadline, f"{sorted(now)}, and not {sorted(expected)}"
+        time.sleep(0.3)
+
+
+def told(client: Client) -> list[str]:
+    return [str(row["fields"]["finding"]) for row in rows(client, "PolicyViolated")]
+
+
+def rows(client: Client, kind: str) -> list[dict[str, dict[str, object]]]:
+    page = client.json(f"/api/v1/events?type={kind}&limit=1000")
+    assert isinstance(page, list)
+    return page
+
+
+def bad_modules(client: Client) -> Iterator[tuple[str, str]]:
+    """Load bad modules one after another; the module and the rule that finds it."""
+    guest = client.guest
+    guest.insmod("hello_unsigned")
+    yield "hello_unsigned", "unsigned-module"
+    guest.write("/root/load.py", _FROM_MEMORY)
+    guest.run("python3", "/root/load.py", f"{MODULES}/params_mod.ko")
+    yield "params_mod", "module-from-memory"
+    guest.insmod("prop_mod")
+    yield "prop_mod", "unsigned-module"
+    if guest.run("insmod", "--force", f"{MODULES}/wrong_vermagic.ko", check=False).code == 0:
+        name = guest.shell("awk '/\\(.*F.*\\)/ {print $1}' /proc/modules").stdout.decode().strip()
+        yield name, "forced-module"
+
+
+def test_default_policy_when_a_stock_kernel_boots_then_silent_and_for_each_bad_module_one_finding(
+    kernel: Kernel, boot: Boot, kmodmon: Product
+) -> None:
+    client = start(boot(kernel, fresh=True), kmodmon)
+    assert found(client) == set() and told(client) == []
+    assert client.command("check")[0] == 0
+    series = client.scrape()
+    info = series.labels("kmodmon_module_info")
+    assert {row["origin"] for row in info} == {"kernel"} and {row["signature"] for row in info} == {"valid"}
+    assert len(info) == len({row["module"] for row in info}) == len(client.rows("/api/v1/modules"))
+    expected: set[str] = set()
+    for name, rule in bad_modules(client):
+        expected.add(f"{rule}/{name}")
+        until_found(client, expected)
+        assert series.labels("kmodmon_module_info") == info
+    assert sorted(told(client)) == sorted(expected)
+    code, text = client.command("check", "--json")
+    assert code == 2 and {one["id"] for one in json.loads(text)["findings"]} == expected
+
+
+def test_files_when_changed_under_a_loaded_module_then_found_and_the_loaded_ones_facts_stay(
+    bookworm: Kernel, boot: Boot, kmodmon: Product
+) -> None:
+    guest = boot(bookworm, fresh=True)
+    tree = f"/lib/modules/{bookworm.release}"
+    guest.shell(f"mkdir -p {tree}/updates && cp {MODULES}/hello_unsigned.ko {tree}/updates/ && depmod")
+    guest.run("modprobe", "dummy", "numdummies=0")
+    guest.run("modprobe", "hello_unsigned")
+    client = start(guest, kmodmon)
+    assert found(client) == {"unsigned-module/hello_unsigned"}
+    detail = client.json("/api/v1/modules/hello_unsigned")
+    assert isinstance(detail, dict) and (detail["origin"], detail["on_disk"]) == ("updates", "same")
+    # another build
+    guest.shell(
+        f"cp {MODULES}/params_mod.ko {tree}/updates/.new && mv {tree}/updates/.new {tree}/updates/hello_unsigned.ko"
+    )
+    seen = client.until(
+        lambda seen: seen.get("kmodmon_module_differs_from_disk", module="hello_unsigned") == 1, "differs"
+    )
+    assert seen.get("kmodmon_module_differs_from_disk", module="dummy") == 0
+    # one byte of a signed module's code
+    file = guest.shell("modinfo -n dummy").stdout.decode().strip()
+    guest.shell(f"printf '\\377' | dd of={file} bs=1 seek=3000 conv=notrunc status=none")
+    until_found(client, {"unsigned-module/hello_unsigned", "differs-from-disk/dummy"})
+    assert any(row["module"] == "dummy" and row["signature"] == "valid" for row in client.rows("/api/v1/modules"))
+    changed = {row["module"]: row["fields"] for row in rows(client, "FileChanged") if row["module"]}
+    assert changed["dummy"]["change"] == "replaced since the module was loaded"  # type: ignore[index]
+    guest.run("rm", file)
+    until_found(client, {"unsigned-module/hello_unsigned", "module-file-deleted/dummy"})
+
+
+def test_rules_when_edited_live_then_in_force_within_two_seconds_and_a_broken_edit_changes_nothing(
+    bookworm: Kernel, boot: Boot, kmodmon: Product
+) -> None:
+    guest = boot(bookworm, fresh=True)
+    guest.run("modprobe", "dummy")
+    guest.write(POLICY, "shipped = true\n")
+    client = start(guest, kmodmon)
+    edited = [
+        in_force(client, POLICY, '[[rule]]\nname = "no-dummy"\naction = "deny"\n[rule.match]\nmodule = "dummy"\n')
+    ]
+    assert found(client) == {"no-dummy/dummy"}
+    guest.write(POLICY, '[[rule]]\nname = "no-dummy"\naction = "forbid"\n')
+    series = client.until(lambda seen: seen.get("kmodmon_policy_last_reload_successful") == 0, "the refusal")
+    assert series.get("kmodmon_policy_findings", rule="no-dummy", severity="warning") == 1
+    (refused,) = rows(client, "ConfigRefused")
+    assert (refused["fields"]["line"], refused["fields"]["key"]) == (3, "rule[0].action")
+    assert found(client) == {"no-dummy/dummy", "refused-file/refused-file/policy"}
+    edited.append(in_force(client, POLICY, "shipped = true\n# nothing else\n[[rule]]\nname = 'x'\naction = 'allow'\n"))
+    assert found(client) == set()
+    assert client.command("baseline", "learn")[0] == 0
+    client.until(lambda seen: seen.get("kmodmon_baseline_drift", kind="unexpected_module") == 0, "the baseline")
+    assert client.command("baseline", "diff")[0] == 0
+    text = guest.read(BASELINE).decode()
+    assert client.scrape().get("kmodmon_baseline_drift", kind="unexpected_module") == 0
+    lines = [line for line in text.splitlines(keepends=True) if not line.startswith("dummy =")]
+    begun = guest_time(guest)
+    guest.write(BASELINE, "".join(lines))
+    client.until(lambda seen: seen.get("kmodmon_baseline_drift", kind="unexpected_module") == 1, "the difference")
+    (drifted,) = rows(client, "BaselineDrifted")
+    assert drifted["fields"]["name"] == "dummy"
+    edited.append(int(str(drifted["realtime"])) / 1e6 - begun)
+    code, said = client.command("baseline", "diff")
+    assert code == 1 and "module dummy is loaded and not in the baseline" in said
+    assert client.command("baseline", "accept", "--reason", "it may stay", "--author", "alice")[0] == 0
+    client.until(lambda seen: seen.get("kmodmon_baseline_drift", kind="unexpected_module") == 0, "the signature")
+    print(f"edits in force after {', '.join(f'{seconds:.2f} s' for seconds in edited)}")
+    assert max(edited) < 2
+
+
+def guest_time(guest: Guest) -> float:
+    return float(guest.run("date", "+%s.%N").stdout)
+
+
+def in_force(client: Client, path: str, text: str) -> float:
+    """Seconds until an edit of the policy is in force, by the guest's clock."""
+    begun = guest_time(client.guest)
+    client.guest.write(path, text)
+    name = "kmodmon_policy_last_reload_success_timestamp_seconds"
+    series = client.until(lambda seen: (seen.get(name) or 0) >= begun, "the new policy")
+    return (series.get(name) or 0) - begun
+
+
+def test_parameters_when_written_or_opened_to_all_then_told_within_one_sweep(
+    bookworm: Kernel, boot: Boot, kmodmon: Product
+) -> None:
+    guest = boot(bookworm, fresh=True)
+    guest.insmod("params_mod")
+    client = start(guest, kmodmon)
+    client.until(
+        lambda seen: seen.get("kmodmon_module_parameter", module="params_mod", parameter="int_rw") == 1, "a sweep"
+    )
+    path = "/sys/module/params_mod/parameters/int_rw"
+    begun = guest_time(guest)
+    guest.shell(f"echo 42 > {path}; chmod 0666 {path}")
+    client.until(
+        lambda seen: seen.get("kmodmon_module_parameter", module="params_mod", parameter="int_rw") == 42, "the change"
+    )
+    (changed,) = rows(client, "ParameterChanged")
+    assert (changed["fields"]["old"], changed["fields"]["new"]) == ("1", "42")
+    late = int(str(changed["realtime"])) / 1e6 - begun
+    assert late < 5 + 2, late  # a sweep, and how long it takes
+    assert "writable-parameter/writable-parameter/params_mod.int_rw" in found(client)
+    guest.write("/etc/modprobe.d/no.conf", "blacklist dummy\n")
+    guest.run("modprobe", "dummy")
+    client.until(lambda seen: seen.get("kmodmon_module_blacklisted", module="dummy", by="blacklist") == 1, "blacklist")
+    assert "blacklisted-module/blacklisted-module/dummy" in found(client)
+
+
+@pytest.mark.parametrize("modules", [200])
+def test_daemon_when_it_examined_many_modules_then_it_is_small_and_no_process_stays(
+    modules: int, bookworm: Kernel, boot: Boot, kmodmon: Product
+) -> None:
+    guest = boot(bookworm, fresh=True)
+    guest.shell(
+        "cd /lib/modules/$(uname -r) && for m in $(sed 's/:.*//' modules.dep | sed 's/.*[/]//; s/[.]ko.*//' | "
+        "grep -Ev 'kvm|hv_|xen|dummy_hcd|lkdtm|test' | head -700); do "
+        f"[ $(wc -l < /proc/modules) -ge {modules} ] && break; timeout 5 modprobe -b $m 2>/dev/null; done; true",
+        timeout=300,
+    )
+    client = start(guest, kmodmon)
+    client.scrape()
+    pid = guest.shell("systemctl show -p MainPID --value kmodmon").stdout.decode().strip()
+    assert guest.run("pgrep", "-P", pid, check=False).code == 1
+    memory = guest.shell(f"grep ^Pss: /proc/{pid}/smaps_rollup").stdout.decode().split()
+    print(f"{len(client.rows('/api/v1/modules'))} modules examined: PSS {int(memory[1]) / 1024:.1f} MiB")
+    assert int(memory[1]) <= 45 * 1024
