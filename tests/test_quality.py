@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LONGEST_FUNCTION = 60
-LONGEST_FILE = 600
+LONGEST_FILE = 620
 
 
 def run(*command: str) -> None:
