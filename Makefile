@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help run test test-vm soak-vm test-browser screenshots bench demo generate clean
+.PHONY: help run test vm-ready test-vm soak-vm test-browser screenshots bench demo generate clean
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -23,14 +23,14 @@ test: $(VENV)/.test  ## set up all that is needed and run the tests (lint and ty
 	$(BIN)/python tests/tools.py
 	$(BIN)/python -m pytest $(ARGS)
 
-test-vm: $(VENV)/.test  ## run the tests on real kernels under QEMU (builds the guests; as root, on Debian)
+vm-ready: $(VENV)/.test  ## build the guests for the tests on real kernels (as root, on Debian)
 	$(BIN)/python tests/tools.py
 	$(BIN)/python -m tests.vm.build
+
+test-vm: vm-ready  ## run the tests on real kernels under QEMU
 	$(BIN)/python -m pytest -m vm tests/vm $(ARGS)
 
-soak-vm: $(VENV)/.test  ## the long runs on a real kernel
-	$(BIN)/python tests/tools.py
-	$(BIN)/python -m tests.vm.build
+soak-vm: vm-ready  ## the long runs on a real kernel
 	$(BIN)/python -m pytest -m soak tests/vm $(ARGS)
 
 test-browser: $(VENV)/.test  ## look at the status page in Debian's Chromium (as root, on Debian)

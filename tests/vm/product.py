@@ -52,7 +52,8 @@ class Product:
         """Drop-in for the unit, to serve every address: QEMU's forwards come from outside the guest's loopback."""
         started = next(line for line in self.unit.read_text().splitlines() if line.startswith("ExecStart="))
         everybody = "IPAddressDeny=\nIPAddressAllow=\n"
-        return f"[Service]\n{everybody}ExecStart=\n{started} --listen 0.0.0.0:{KMODMON_PORT}\n"
+        patience = "TimeoutStartSec=300\n"  # emulated, on a busy machine
+        return f"[Service]\n{patience}{everybody}ExecStart=\n{started} --listen 0.0.0.0:{KMODMON_PORT}\n"
 
 
 def product() -> Product:
