@@ -1,7 +1,7 @@
 """Files that are made from declarations and committed: `make generate` writes them, a test compares them.
 
-A line of FILES is one generated file, a line of README_PARTS one part of README.md between
-`<!-- generated: NAME -->` and `<!-- end: NAME -->`.
+A line of FILES is one generated file, a line of README_PARTS one part of README.md, of GRAFANA_PARTS one of
+grafana/README.md, between `<!-- generated: NAME -->` and `<!-- end: NAME -->`.
 """
 
 import json
@@ -42,6 +42,12 @@ def commands_table() -> str:
     return "\n".join(("| command | does |", "|---|---|", *rows)) + "\n"
 
 
+def recordings_table() -> str:
+    """The recording rules of the fleet as Markdown."""
+    rows = (f"| `{one.name}` | {one.says} |" for group in FLEET_GROUPS for one in group.recordings)
+    return "\n".join(("| recording | says |", "|---|---|", *rows)) + "\n"
+
+
 def dashboard_file(dashboard: Dashboard) -> str:
     """A dashboard as Grafana imports it."""
     return json.dumps(as_json(dashboard), indent=2, ensure_ascii=False) + "\n"
@@ -54,8 +60,10 @@ FILES: Mapping[str, Callable[[], str]] = {
     "grafana/alerts/kmodmon.rules.yml": lambda: rule_file(HOST_GROUPS, "kmodmon.rules.yml", HOST_RULES),
     "grafana/alerts/kmodmon.fleet.rules.yml": lambda: rule_file(FLEET_GROUPS, "kmodmon.fleet.rules.yml", FLEET_RULES),
     **{f"grafana/dashboards/{one.file}": partial(dashboard_file, one) for one in DASHBOARDS},
-    "README.md": lambda: readme((ROOT / "README.md").read_text()),
+    "README.md": lambda: readme((ROOT / "README.md").read_text(), README_PARTS),
+    "grafana/README.md": lambda: readme((ROOT / "grafana/README.md").read_text(), GRAFANA_PARTS),
 }
+GRAFANA_PARTS: Mapping[str, Callable[[], str]] = {"recordings": recordings_table}
 README_PARTS: Mapping[str, Callable[[], str]] = {
     "commands": commands_table,
     "sources": sources_table,
@@ -63,12 +71,12 @@ README_PARTS: Mapping[str, Callable[[], str]] = {
 }
 
 
-def readme(text: str) -> str:
-    """README with its generated parts made anew."""
-    for name, make in README_PARTS.items():
+def readme(text: str, parts: Mapping[str, Callable[[], str]]) -> str:
+    """A page with its generated parts made anew."""
+    for name, make in parts.items():
         part = re.compile(rf"(<!-- generated: {name} -->\n).*?(<!-- end: {name} -->)", re.DOTALL)
         text, count = part.subn(partial(_filled, make()), text)
-        assert count == 1, f"README.md has no generated part called {name}"
+        assert count == 1, f"the page has no generated part called {name}"
     return text
 
 

@@ -1,0 +1,87 @@
+"""Many hosts through a real Prometheus: the rare module is found, and the rules take little time."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.fleet import exposition, prometheus_config, series_of, serving
+from tests.generate import ROOT
+from tests.servers import Server, prometheus, until
+
+PLANTED = "diamorphine"
+MODULES, PARAMETERS = 200, 1500
+RARE = f'module:kmodmon_module_rare:count{{module="{PLANTED}"}}'
+_LAST = re.compile(r'^prometheus_rule_group_last_duration_seconds\{rule_group="[^"]*;(?P<group>[^"]*)"\} (?P<took>\S+)')
+
+
+@contextmanager
+def watched(directory: Path, hosts: int, parameters: int, interval: str) -> Iterator[tuple[Server, int]]:
+    """Prometheus over a fleet with a module planted on three hosts, and how many series each host has."""
+    rules = directory / "rules"
+    rules.mkdir()
+    for path in (ROOT / "grafana/alerts").glob("*.yml"):
+        (rules / path.name).write_text(re.sub(r"interval: \d+m", "interval: 15s", path.read_text()))
+    planted = dict.fromkeys((1, hosts // 2, hosts - 1), PLANTED)
+    body = exposition(directory / "host", MODULES, parameters)
+    with serving(body, hosts, planted) as fleet:
+        config = prometheus_config(fleet, rules, interval)
+        with prometheus(config, directory, "--storage.tsdb.retention.time=1h") as server:
+            yield server, fleet.series
+
+
+def durations(server: Server) -> Mapping[str, float]:
+    """How long the last evaluation of each group took, in seconds."""
+    found = (_LAST.match(line) for line in server.text("/metrics").splitlines())
+    return {one["group"]: float(one["took"]) for one in found if one is not None}
+
+
+def planted_hosts(server: Server) -> set[str]:
+    """Where the rare module is, as the alert about it says."""
+    expr = f"kmodmon_module_size_bytes and on (module) {RARE}"
+    return {one.labels["instance"] for one in server.query(expr)}
+
+
+def test_rare_module_when_on_three_of_fifty_hosts_then_the_rules_find_it(tmp_path: Path) -> None:
+    with watched(tmp_path, 50, 0, "5s") as (server, series):
+        until(lambda: server.query(f"{RARE} == 3"), "the recording of rare modules", timeout=120)
+        assert planted_hosts(server) == {"host1:10069", "host25:10069", "host49:10069"}
+        (fleet,) = server.query("fleet:kmodmon_hosts:count")
+        assert fleet.value == 50
+        until(lambda: server.query(f'ALERTS{{alertname="KmodModuleRare", module="{PLANTED}"}}'), "the alert, pending")
+        usual = server.query('module:kmodmon_module_hosts:count{module="module_00001"}')
+        assert [one.value for one in usual] == [50]
+        print(f"{series} series a host; {durations(server)}")
+
+
+def test_host_when_scraped_then_its_series_are_what_the_readme_says(tmp_path: Path) -> None:
+    counts = {
+        parameters: series_of(exposition(tmp_path / str(parameters), MODULES, parameters))
+        for parameters in (0, PARAMETERS)
+    }
+    text = (ROOT / "grafana/README.md").read_text()
+    found = re.search(r"(\d,\d{3}) series without parameters and (\d,\d{3}) with 1,500", text)
+    assert found is not None
+    said = [int(number.replace(",", "")) for number in found.groups()]
+    # The page says it in hundreds: metrics are added, and a page need not change with each of them.
+    assert [abs(one - other) <= 150 for one, other in zip(said, counts.values(), strict=True)] == [True, True], counts
+
+
+@pytest.mark.soak
+def test_rules_when_a_thousand_hosts_with_200_modules_then_each_group_takes_less_than_a_second(tmp_path: Path) -> None:
+    with watched(tmp_path, 1000, 0, "60s") as (server, series):
+        until(lambda: server.query("count(up == 1) == 1000"), "every host to be scraped", timeout=300, pause=2)
+        until(lambda: server.query(f"{RARE} == 3"), "the recording of rare modules", timeout=300, pause=2)
+        assert planted_hosts(server) == {"host1:10069", "host500:10069", "host999:10069"}
+        until(
+            lambda: server.query('ALERTS{alertname="KmodModuleRare", alertstate="firing"}'),
+            "the alert",
+            timeout=900,
+            pause=5,
+        )
+        took = durations(server)
+        (total,) = server.query("sum(scrape_samples_scraped)")
+        print(f"{series} series a host, {total.value:.0f} in all; {took}")
+        assert max(took.values()) < 1.0, took
