@@ -85,5 +85,5 @@ class Client:
 
     def command(self, *arguments: str) -> tuple[int, str]:
         """Exit code and output of a kmodmon command in the guest."""
-        done = self.guest.run("kmodmon", *arguments, check=False)
+        done = self.guest.run("kmodmon", *arguments, check=False, timeout=300)
         return done.code, done.stdout.decode() + done.stderr.decode()
