@@ -16,6 +16,8 @@ MODULES, PARAMETERS = 200, 1500
 RARE = f'module:kmodmon_module_rare:count{{module="{PLANTED}"}}'
 _LAST = re.compile(r'^prometheus_rule_group_last_duration_seconds\{rule_group="[^"]*;(?P<group>[^"]*)"\} (?P<took>\S+)')
 
+pytestmark = pytest.mark.soak  # a fleet wants a machine of its own
+
 
 @contextmanager
 def watched(directory: Path, hosts: int, parameters: int, interval: str) -> Iterator[tuple[Server, int]]:
