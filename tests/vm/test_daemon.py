@@ -178,7 +178,7 @@ def test_daemon_when_idle_with_200_modules_then_it_is_small(bookworm: Kernel, bo
     client.guest.shell(MANY_MODULES, timeout=400)
     count = int(client.guest.shell("wc -l < /proc/modules").stdout)
     assert count >= 200
-    client.scrape()
+    client.until(lambda seen: seen.get("kmodmon_modules_unexamined") == 0, "every module's file examined", timeout=120)
     memory = client.guest.shell(
         "grep -E '^(Pss|Rss):' /proc/$(systemctl show -p MainPID --value kmodmon)/smaps_rollup"
     ).stdout.decode()
