@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help run test vm-ready test-vm soak-vm test-browser screenshots bench demo generate clean
+.PHONY: help run test fuzz vm-ready test-vm soak-vm test-browser screenshots bench demo generate clean
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -22,6 +22,9 @@ run: $(VENV)/.run  ## set up all that is needed and run the daemon on this host
 test: $(VENV)/.test  ## set up all that is needed and run the tests (lint and types are among them)
 	$(BIN)/python tests/tools.py
 	$(BIN)/python -m pytest $(ARGS)
+
+fuzz: $(VENV)/.test  ## try the property tests on inputs that no run has seen
+	$(BIN)/python -m pytest --hypothesis-profile=fuzz -m hypothesis $(ARGS)
 
 vm-ready: $(VENV)/.test  ## build the guests for the tests on real kernels (as root, on Debian)
 	$(BIN)/python tests/tools.py
@@ -46,6 +49,9 @@ generate: $(VENV)/.test  ## write the files that are made from declarations
 
 bench: $(VENV)/.test  ## print what kmodmon costs against its peers, as ratios
 	$(BIN)/python -m tests.bench
+
+demo: $(VENV)/.test  ## show an alert arrive: a synthetic host, kmodmon, Prometheus and Alertmanager on loopback
+	$(BIN)/python -m tests.demo $(ARGS)
 
 clean:           ## remove what the other targets made inside the tree
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache

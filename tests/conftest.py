@@ -1,9 +1,15 @@
-"""What all tests share: properties are judged by what they find, not by how busy the machine is."""
+"""What all tests share.
 
+Properties are judged by what they find, not by how busy the machine is; a run finds what the run before it found.
+New inputs are looked for with `make fuzz`.
+"""
+
+import psutil
 import pytest
 from hypothesis import settings
 
-settings.register_profile("kmodmon", deadline=None)
+settings.register_profile("kmodmon", deadline=None, derandomize=True)
+settings.register_profile("fuzz", deadline=None)
 settings.load_profile("kmodmon")
 
 
@@ -16,3 +22,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def update_golden(request: pytest.FixtureRequest) -> bool:
     """Whether golden files are to be written."""
     return bool(request.config.getoption("--update-golden"))
+
+
+@pytest.fixture(autouse=True)
+def _own_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The actors of a synthetic host point psutil, as a whole, at that host's /proc, and the next test has its own."""
+    monkeypatch.setattr(psutil, "PROCFS_PATH", "/proc")

@@ -36,6 +36,7 @@ class Coming:
     absent_at: Instant | None = None  # a look at the list that did not have it, before
     before_start: bool = False  # it was coming at our first look: no news
     while_down: bool = False
+    blind: bool = False  # the trace lost events after it came: its end may be one of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,7 +78,7 @@ class Lives:
 
     def listed(self, name: str, module: Module) -> None:
         """The list shows a module that is new, or not as it was, or about which something is open."""
-        coming, told = self.comings.get(name), self.loaded.get(name)
+        coming, told, over = self.comings.get(name), self.loaded.get(name), self.over.get(name)
         if coming is not None:
             self.comings[name] = replace(coming, module=module, last=module, last_at=self.at)
             self.decide(name)
@@ -95,7 +95,7 @@ class Lives:
                     module=module,
                     last=module,
                     last_at=self.at,
-                    absent_at=self.life.listed_at,
+                    absent_at=self.life.listed_at if over is None else over.since,
                     before_start=first and not self.scene.resumed,
                     while_down=first and self.scene.resumed,
                 ),
@@ -389,7 +389,9 @@ class Lives:
             if not doubt.said and self._age(doubt.since) >= SETTLE_USEC:
                 self._settle_doubt(name, doubt)
         for name, over in tuple(self.over.items()):
-            if self._age(over.since) >= 2 * SETTLE_USEC:
+            module = self.modules.get(name)
+            shown = module is not None and module.state is not ModuleState.GOING  # the next look at the list tells why
+            if self._age(over.since) >= 2 * SETTLE_USEC and not shown:
                 del self.over[name]
 
     def trace_lost(self) -> None:
@@ -400,6 +402,11 @@ class Lives:
         for name, doubt in tuple(self.doubts.items()):
             if not doubt.said:
                 self._settle_doubt(name, doubt)
+
+    def blind(self) -> None:
+        """Of what is open now, the trace may have lost the end."""
+        for name, coming in self.comings.items():
+            self.comings[name] = replace(coming, blind=True)
 
     def _settle_coming(self, name: str, coming: Coming) -> None:
         if coming.load is not None:
@@ -425,7 +432,10 @@ class Lives:
                 self.begin(name)  # the list cannot be read
         elif self._is_confirmed(moment):
             self.begin(name)
-            self._doubt(name, NEVER_LISTED)
+            if coming.blind:
+                self.end(name, self.at, None, (_LIST,))
+            else:
+                self._doubt(name, NEVER_LISTED)
 
     def _settle_unlisted(self, name: str, coming: Coming) -> None:
         if coming.last is not None:

@@ -1,6 +1,7 @@
 """/proc/PID: the process behind a trace event, captured at once, because it may exit within a millisecond.
 
-Interfaces (proc(5)), through psutil: stat, status, comm, exe, cmdline; directly: loginuid, cgroup, status of a thread.
+Interfaces (proc(5)), read at once: status (also a thread's), cmdline; then, through psutil, stat and exe, of the
+process and of its parents; loginuid, cgroup.
 `exe` needs the rights of ptrace (the same user, or CAP_SYS_PTRACE); the rest is world readable unless procfs is mounted
 with hidepid. Absent: the process exited.
 
@@ -63,10 +64,25 @@ class _Started:
         return 0 <= passed < _TOOL_KEPT * 1e6 and comm in (None, self.actor.process.comm)
 
 
-class Actors:
-    """Looks up processes of one host, and remembers those it saw begin to run a tool of kmod's."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Glance:
+    """What two quick reads gave of a task."""
 
-    def __init__(self, root: Root, settings: Settings, clock: Clock) -> None:
+    status: TaskStatus
+    cmdline: bytes
+    at_usec: int  # when they were made; an event that came later may be another task's
+
+
+class Actors:
+    """Looks up processes of one host, and remembers those it saw begin to run a tool of kmod's.
+
+    `between` is called between the reads of a look-up, which may take a hundred times as long as a task lives: there
+    the events that came meanwhile can be given to `glance`.
+    """
+
+    def __init__(
+        self, root: Root, settings: Settings, clock: Clock, between: Callable[[], None] = lambda: None
+    ) -> None:
         psutil.PROCFS_PATH = os.fsdecode(root.procfs)
         self._root = root
         self._settings = settings
@@ -74,12 +90,26 @@ class Actors:
         self.resolves = settings.actor.enabled and _is_initial_pid_namespace(root)
         self._started: OrderedDict[int, _Started] = OrderedDict()
         self._parents: OrderedDict[int, tuple[int, Process, int]] = OrderedDict()
-        self._glanced: dict[int, TaskStatus | None] = {}
+        self._glanced: OrderedDict[int, _Glance] = OrderedDict()
+        self._between = between
         self._is_secret = lru_cache(maxsize=_REMEMBERED)(self._tell_secret)
 
     def glance(self, tids: Iterable[int]) -> None:
         """Read of each task, quickly, what its exit would take away; `capture` looks at the rest of it one by one."""
-        self._glanced = {tid: self._status(tid) for tid in tids if tid not in self._started} if self.resolves else {}
+        if not self.resolves:
+            return
+        for tid in tids:
+            found = self._glance(tid)
+            if found is not None:
+                _remember(self._glanced, tid, found)
+
+    def _glance(self, tid: int) -> _Glance | None:
+        status = _status(self._root, tid)
+        if status is None:
+            return None
+        outcome = self._root.read(self._root.proc(b"%d" % status.process, b"cmdline"), limit=1 << 22)
+        cmdline = outcome.value if isinstance(outcome, Read) else b""
+        return _Glance(status=status, cmdline=cmdline, at_usec=self._clock.now().monotonic_usec)
 
     def capture(self, tid: int, comm: str | None, monotonic_usec: int) -> tuple[Actor, str | None]:
         """Look the task up now: the actor, and what the kernel told it to load if it is the kernel's own modprobe.
@@ -103,26 +133,31 @@ class Actors:
         return actor
 
     def _look(self, tid: int, comm: str | None, monotonic_usec: int) -> tuple[Actor, str | None] | None:
-        # First and in one read, because it holds what an exit would take away: the uid.
-        status = self._glanced.pop(tid, None) or self._status(tid)
-        if status is None:
+        glance = self._glanced.pop(tid, None)
+        if glance is None or glance.at_usec < monotonic_usec:
+            glance = self._glance(tid)
+        if glance is None:
             return None
+        status, arguments = glance.status, _arguments(glance.cmdline)
         comm = status.comm if comm is None else comm
         now = self._clock.now()
         if comm != status.comm and now.monotonic_usec - monotonic_usec > _STALE * 1e6:
             return None
+        self._between()
+        exe = None
         try:
             process = psutil.Process(status.process)
             if process.create_time() > now.back_to(monotonic_usec).seconds + _SLACK:
                 return None  # the id was used again
+            self._between()
+            exe = _optional(process.exe)
         except (psutil.Error, OSError, ValueError):
-            return self._actor(status, Process(pid=status.process, comm=comm), ()), None
-        with process.oneshot():
-            arguments = _optional(process.cmdline)
-            described = self._process(status.process, comm, arguments, _optional(process.exe))
+            pass  # it exits now: the glance is what there is of it, and its parents
+        described = self._process(status.process, comm, arguments, exe)
         return self._actor(status, described, tuple(self._ancestors(status.parent))), _asked_for(arguments)
 
     def _actor(self, status: TaskStatus, process: Process, parents: tuple[Process, ...]) -> Actor:
+        self._between()
         cgroup = self._cgroup(status.process)
         return Actor(
             process=process,
@@ -134,13 +169,13 @@ class Actors:
             container=None if cgroup is None else cgroup.container,
         )
 
-    def _process(self, pid: int, comm: str, arguments: Sequence[str] | None, exe: str | None) -> Process:
+    def _process(self, pid: int, comm: str, arguments: Sequence[str], exe: str | None) -> Process:
         shown = arguments if arguments and self._settings.actor.arguments else None
         return Process(
             pid=pid,
             comm=comm,
-            exe=_text(exe) if exe else None,
-            cmdline=None if shown is None else tuple(self._redacted([_text(argument) for argument in shown])),
+            exe=safe_text(os.fsencode(exe)) if exe else None,
+            cmdline=None if shown is None else tuple(self._redacted(shown)),
         )
 
     def _redacted(self, arguments: Sequence[str]) -> Iterator[str]:
@@ -179,19 +214,16 @@ class Actors:
         known = self._parents.get(pid)
         if known is not None and now - known[0] < _PARENT_KEPT * 1e6:
             return known[1], known[2]
-        status = self._status(pid)
-        if status is None:
+        self._between()
+        glance = self._glance(pid)
+        if glance is None:
             return None
-        try:
-            process = psutil.Process(pid)
-            found = self._process(pid, status.comm, _optional(process.cmdline), _optional(process.exe))
-        except (psutil.Error, OSError, ValueError):
-            return None
+        status = glance.status
+        self._between()
+        exe = _optional(lambda: psutil.Process(pid).exe())
+        found = self._process(pid, status.comm, _arguments(glance.cmdline), exe)
         _remember(self._parents, pid, (now, found, status.parent))
         return found, status.parent
-
-    def _status(self, tid: int) -> TaskStatus | None:
-        return _status(self._root, tid)
 
     def _login_uid(self, pid: int) -> int | None:
         text = self._root.text(self._root.proc(b"%d" % pid, b"loginuid"))
@@ -223,10 +255,15 @@ def _is_initial_pid_namespace(root: Root) -> bool:
     return status is not None and (status.comm, status.parent) == ("kthreadd", 0)
 
 
-def _asked_for(arguments: Sequence[str] | None) -> str | None:
-    if arguments is None or len(arguments) != 4 or tuple(arguments[1:3]) != _KERNELS_MODPROBE:
+def _arguments(cmdline: bytes) -> tuple[str, ...]:
+    # A process may write what it likes over its arguments: then there may be no NUL at all.
+    return tuple(safe_text(argument) for argument in cmdline.rstrip(b"\0").split(b"\0")) if cmdline else ()
+
+
+def _asked_for(arguments: Sequence[str]) -> str | None:
+    if len(arguments) != 4 or tuple(arguments[1:3]) != _KERNELS_MODPROBE:
         return None
-    return bounded(_text(arguments[3]), _ARGUMENT_MAX)
+    return bounded(arguments[3], _ARGUMENT_MAX)
 
 
 def _optional(ask: Callable[[], T]) -> T | None:
@@ -235,7 +272,3 @@ def _optional(ask: Callable[[], T]) -> T | None:
         return ask()
     except (psutil.Error, OSError, ValueError):
         return None
-
-
-def _text(text: str) -> str:
-    return safe_text(os.fsencode(text))

@@ -14,12 +14,17 @@ Facts the code below is written from:
 
 import asyncio
 import os
-from collections.abc import Iterator
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+from kmodmon.clock import Clock
 from kmodmon.kernel.taint import letters
-from kmodmon.kernel.trace import TraceEvent, parse_trace, split_stream
+from kmodmon.kernel.trace import TraceChunk, TraceEvent, parse_trace, split_stream
 from kmodmon.model.event import Actor, Process
 from kmodmon.model.outcome import Absent, Read
 from kmodmon.model.units import Usec
@@ -38,111 +43,143 @@ _RETRY = 60.0
 _PAUSE = 1.0
 _CHECK = 10.0
 _REQUESTS_A_SECOND = 20
+MakeActors: TypeAlias = "Callable[[Callable[[], None]], Actors]"
 _KINDS = {kind.value: kind for kind in TraceKind}
 _TASKS = frozenset({TraceKind.LOAD, TraceKind.FREE, TraceKind.EXEC})
 
 
 class Follower:
-    """Follows trace_pipe of an instance and hands on what it says."""
+    """Follows trace_pipe of an instance in a thread of its own, and hands on in the loop what it says.
 
-    def __init__(self, instance: Instance, actors: "Actors", emit: Emit) -> None:
+    A thread, because the task behind an event may exit within a millisecond: nothing that the loop does may stand
+    before looking it up.
+    """
+
+    def __init__(self, instance: Instance, actors: MakeActors, emit: Emit, clock: Clock) -> None:
         self._instance = instance
-        self._actors = actors
+        self._actors = actors(self.peek)
+        self._clock = clock
         self._emit = emit
         self._rest = b""
+        self._chunks: deque[TraceChunk] = deque()
         self._second, self._looked_up = 0, 0
+        self._fd = -1
         self._loop = asyncio.get_running_loop()
         self._broken: asyncio.Future[None] = self._loop.create_future()
         dated = instance.readable_clock() or not instance.adopted
         self._fd = instance.open_pipe()
+        self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._thread = threading.Thread(target=self._run, name="trace", daemon=True)
         try:
             self._drain(adopted=instance.adopted, dated=dated, reads=_READS_ALL)
             instance.set_up()
-        except OSError:
-            os.close(self._fd)
+        except BaseException:
+            self._close()  # what is left open would be in the way of the next try
             raise
 
     async def follow(self) -> None:
         """Follow until cancelled, which removes the instance; raises OSError when it can no longer be read."""
-        self._begin()
-        self._loop.add_reader(self._fd, self._readable)
         try:
-            while not self._broken.done():
-                await asyncio.wait((self._broken,), timeout=_CHECK)
-                self._check()
-            self._broken.result()
+            self._begin()
+            self._thread.start()
+            await self._broken
         except asyncio.CancelledError:
             self._instance.switch_off()
+            self._end_thread()
             with suppress(OSError):
                 self._drain(reads=_READS_ALL)
             self._close()
             self._instance.remove()
             raise
         finally:
+            self._end_thread()
             self._close()
 
-    def _begin(self, *, lost: int = 0) -> None:
-        began = TraceHeard(began=True, tells_init=self._instance.tells_init)
-        self._emit(Look(outcome=Read(began), lost=lost))
+    def _end_thread(self) -> None:
+        if self._stop >= 0 and self._thread.is_alive():
+            os.eventfd_write(self._stop, 1)
+            self._thread.join()
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            os.close(self._stop)
+            self._fd = self._stop = -1
+
+    # The thread
+
+    def _run(self) -> None:
+        try:
+            self._follow()
+        except Exception as error:  # noqa: BLE001  # whatever it is, it ends this reader, and the loop must know
+            self._loop.call_soon_threadsafe(self._break, error)
+
+    def _follow(self) -> None:
+        poll = select.poll()
+        poll.register(self._stop, select.POLLIN)
+        poll.register(self._fd, select.POLLIN)
+        check = time.monotonic() + _CHECK
+        while True:
+            ready = dict(poll.poll(max(0.0, check - time.monotonic()) * 1000))
+            if self._stop in ready:
+                return
+            if self._fd in ready and not self._drain():
+                # Readable, but nothing there: somebody switched tracing off. Do not spin; switch it on again.
+                if select.select((self._stop,), (), (), _PAUSE)[0]:
+                    return
+                self._instance.switch_on()
+            if time.monotonic() >= check:
+                self._check()
+                check = time.monotonic() + _CHECK
 
     def _check(self) -> None:
         # Anybody who is root may switch our events off (`trace-cmd reset` does it to every instance).
-        if self._broken.done():
-            return
         if self._instance.is_intact():
             self._drain()  # nothing may wait in the pipe that is older than this verdict
-            self._emit(Look(outcome=Read(TraceHeard(intact=True)), quiet=True))
+            self._post(
+                Look(outcome=Read(TraceHeard(intact=True, at_usec=self._clock.now().monotonic_usec)), quiet=True)
+            )
         else:
             self._instance.set_up()
             self._begin(lost=1)
 
-    def _close(self) -> None:
-        if self._fd >= 0:
-            self._loop.remove_reader(self._fd)
-            os.close(self._fd)
-            self._fd = -1
+    def _begin(self, *, lost: int = 0) -> None:
+        began = TraceHeard(began=True, tells_init=self._instance.tells_init, at_usec=self._clock.now().monotonic_usec)
+        self._post(Look(outcome=Read(began), lost=lost))
 
-    def _readable(self) -> None:
-        try:
-            if not self._drain():
-                self._pause()
-        except OSError as error:
-            self._break(error)
+    def _post(self, look: Look) -> None:
+        self._loop.call_soon_threadsafe(self._emit, look)
 
-    def _pause(self) -> None:
-        # Readable, but nothing there: somebody switched tracing off. Do not spin; switch it on again.
-        self._loop.remove_reader(self._fd)
-        self._loop.call_later(_PAUSE, self._resume)
-
-    def _resume(self) -> None:
-        if self._broken.done() or self._fd < 0:
-            return
-        try:
-            self._instance.switch_on()
-        except OSError as error:
-            self._break(error)
-        else:
-            self._loop.add_reader(self._fd, self._readable)
-
-    def _break(self, error: OSError) -> None:
+    def _break(self, error: Exception) -> None:
         if not self._broken.done():
             self._broken.set_exception(error)
 
     def _drain(self, *, adopted: bool = False, dated: bool = True, reads: int = _READS) -> bool:
         """Read what is there and hand it on; False when the pipe said that it has ended."""
+        alive = self._take(reads)
+        while self._chunks:
+            chunk = self._chunks.popleft()
+            lost = chunk.lost + chunk.lost_uncounted + (0 if dated else len(chunk.events))
+            entries = tuple(self._entries(chunk.events)) if dated else ()
+            heard = TraceHeard(entries=entries, adopted=adopted, at_usec=self._clock.now().monotonic_usec)
+            if entries or lost or chunk.skipped:
+                self._post(Look(outcome=Read(heard), lost=lost, unreadable=len(chunk.skipped)))
+        return alive
+
+    def peek(self) -> None:
+        """Take what has come while a task is looked up, and glance at the tasks behind it; it is handed on later."""
+        if self._fd >= 0:
+            self._take(_READS)
+
+    def _take(self, reads: int) -> bool:
         data, alive = self._read(reads)
         whole, self._rest = split_stream(self._rest + data)
         if len(self._rest) > _REST_MAX:
             whole, self._rest = whole + self._rest, b""
-        if not whole:
-            return alive
-        chunk = parse_trace(whole)
-        lost = chunk.lost + chunk.lost_uncounted
-        entries = tuple(self._entries(chunk.events)) if dated else ()
-        lost += 0 if dated else len(chunk.events)
-        heard = TraceHeard(entries=entries, adopted=adopted)
-        if entries or lost or chunk.skipped:
-            self._emit(Look(outcome=Read(heard), lost=lost, unreadable=len(chunk.skipped)))
+        if whole:
+            chunk = parse_trace(whole)
+            self._actors.glance(dict.fromkeys(event.tid for event in chunk.events if event.event in _TASKS))
+            self._chunks.append(chunk)
         return alive
 
     def _read(self, reads: int) -> tuple[bytes, bool]:
@@ -158,7 +195,6 @@ class Follower:
         return b"".join(parts), True
 
     def _entries(self, events: tuple[TraceEvent, ...]) -> Iterator[TraceEntry]:
-        self._actors.glance({event.tid for event in events if event.event in _TASKS})
         for event in events:
             kind = _KINDS.get(event.event)
             if kind is not None:
@@ -208,13 +244,17 @@ async def run_trace(around: Surroundings, emit: Emit) -> None:
         await asyncio.sleep(_RETRY)
 
 
-async def _follow(around: Surroundings, emit: Emit) -> None:
+def _actors(around: Surroundings, between: Callable[[], None]) -> "Actors":
     from kmodmon.sources.actor import Actors  # psutil: only the daemon needs it
 
+    return Actors(around.root, around.settings, around.clock, between)
+
+
+async def _follow(around: Surroundings, emit: Emit) -> None:
     settings = around.settings.trace
     place = _place(around.root)
     instance = Instance(around.root, place + b"/" + settings.instance.encode(), settings.buffer)
-    follower = Follower(instance, Actors(around.root, around.settings, around.clock), emit)
+    follower = Follower(instance, lambda between: _actors(around, between), emit, around.clock)
     await follower.follow()
 
 

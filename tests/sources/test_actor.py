@@ -124,7 +124,32 @@ def test_capture_when_it_exits_after_the_glance_then_its_uid_is_known(procfs: Pr
     who.glance([344])
     procfs.exit(344)
     actor, _ = who.capture(344, "rmmod", clock.monotonic_usec)
-    assert actor.uid == 1000 and not actor.exited and actor.process.cmdline is None
+    assert actor.uid == 1000 and not actor.exited and actor.process.cmdline == ("rmmod",)
+
+
+def test_capture_when_the_glance_was_at_an_earlier_task_of_that_id_then_it_does_not_count(procfs: Procfs) -> None:
+    procfs.process(344, "insmod", 320, b"insmod\0", uid=1000, at=99.0)
+    who, clock = actors(procfs)
+    who.glance([344])
+    procfs.exit(344)
+    clock.advance(5.0)
+    assert who.capture(344, "insmod", clock.monotonic_usec)[0].exited
+
+
+def test_capture_when_events_come_meanwhile_then_their_tasks_are_glanced_at(procfs: Procfs) -> None:
+    procfs.process(344, "insmod", 320, b"insmod\0", uid=1000, at=99.0)
+    procfs.process(345, "rmmod", 320, b"rmmod\0", uid=1001, at=99.0)
+    clock, steps = FakeClock(), []
+
+    def between() -> None:
+        steps.append(1)
+        who.glance([345])
+
+    who = Actors(Root(procfs=str(procfs.place).encode()), Settings(), clock, between)
+    who.capture(344, "insmod", clock.monotonic_usec)
+    procfs.exit(345)
+    assert len(steps) >= 5
+    assert who.capture(345, "rmmod", clock.monotonic_usec)[0].uid == 1001
 
 
 def test_capture_when_the_kernels_modprobe_then_what_it_was_asked_for(procfs: Procfs) -> None:
