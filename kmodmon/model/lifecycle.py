@@ -55,10 +55,11 @@ def trace_heard(inventory: Inventory, life: Lifecycle, heard: TraceHeard, lost: 
     for entry in heard.entries:
         if not heard.adopted or entry.monotonic_usec > life.trace_usec:
             _entry(lives, entry)
+    read_at = scene.at.back_to(heard.at_usec) if heard.at_usec else scene.at
     if heard.began:
-        lives.life = replace(lives.life, trace_since=scene.at, trace_intact=None, tells_init=heard.tells_init)
+        lives.life = replace(lives.life, trace_since=read_at, trace_intact=None, tells_init=heard.tells_init)
     elif heard.intact:
-        lives.life = replace(lives.life, trace_intact=scene.at)
+        lives.life = replace(lives.life, trace_intact=read_at)
     return lives.close(inventory)
 
 

@@ -39,7 +39,8 @@ class TraceHeard:
     """What a read of trace_pipe gave, in the order of time.
 
     `began`: from now on every load and unload is seen. `adopted`: entries an earlier run left in the buffer unread.
-    `intact`: the trace was looked after, and records all it should; nothing else was heard.
+    `intact`: the trace was looked after, and records all it should; nothing else was heard. `at_usec`: when this was
+    read, on CLOCK_MONOTONIC; 0: just now.
     """
 
     entries: tuple[TraceEntry, ...] = ()
@@ -47,6 +48,7 @@ class TraceHeard:
     adopted: bool = False
     intact: bool = False
     tells_init: bool = True  # this kernel traces what init returned
+    at_usec: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,10 +14,14 @@ Facts the code below is written from:
 
 import asyncio
 import os
+import select
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from kmodmon.clock import Clock
 from kmodmon.kernel.taint import letters
 from kmodmon.kernel.trace import TraceEvent, parse_trace, split_stream
 from kmodmon.model.event import Actor, Process
@@ -43,11 +47,16 @@ _TASKS = frozenset({TraceKind.LOAD, TraceKind.FREE, TraceKind.EXEC})
 
 
 class Follower:
-    """Follows trace_pipe of an instance and hands on what it says."""
+    """Follows trace_pipe of an instance in a thread of its own, and hands on in the loop what it says.
 
-    def __init__(self, instance: Instance, actors: "Actors", emit: Emit) -> None:
+    A thread, because the task behind an event may exit within a millisecond: nothing that the loop does may stand
+    before looking it up.
+    """
+
+    def __init__(self, instance: Instance, actors: "Actors", emit: Emit, clock: Clock) -> None:
         self._instance = instance
         self._actors = actors
+        self._clock = clock
         self._emit = emit
         self._rest = b""
         self._second, self._looked_up = 0, 0
@@ -55,74 +64,87 @@ class Follower:
         self._broken: asyncio.Future[None] = self._loop.create_future()
         dated = instance.readable_clock() or not instance.adopted
         self._fd = instance.open_pipe()
+        self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._thread = threading.Thread(target=self._run, name="trace", daemon=True)
         try:
             self._drain(adopted=instance.adopted, dated=dated, reads=_READS_ALL)
             instance.set_up()
         except OSError:
-            os.close(self._fd)
+            self._close()
             raise
 
     async def follow(self) -> None:
         """Follow until cancelled, which removes the instance; raises OSError when it can no longer be read."""
         self._begin()
-        self._loop.add_reader(self._fd, self._readable)
+        self._thread.start()
         try:
-            while not self._broken.done():
-                await asyncio.wait((self._broken,), timeout=_CHECK)
-                self._check()
-            self._broken.result()
+            await self._broken
         except asyncio.CancelledError:
             self._instance.switch_off()
+            self._end_thread()
             with suppress(OSError):
                 self._drain(reads=_READS_ALL)
             self._close()
             self._instance.remove()
             raise
         finally:
+            self._end_thread()
             self._close()
 
-    def _begin(self, *, lost: int = 0) -> None:
-        began = TraceHeard(began=True, tells_init=self._instance.tells_init)
-        self._emit(Look(outcome=Read(began), lost=lost))
+    def _end_thread(self) -> None:
+        if self._stop >= 0:
+            os.eventfd_write(self._stop, 1)
+            self._thread.join()
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            os.close(self._stop)
+            self._fd = self._stop = -1
+
+    # The thread
+
+    def _run(self) -> None:
+        try:
+            self._follow()
+        except OSError as error:
+            self._loop.call_soon_threadsafe(self._break, error)
+
+    def _follow(self) -> None:
+        poll = select.poll()
+        poll.register(self._stop, select.POLLIN)
+        poll.register(self._fd, select.POLLIN)
+        check = time.monotonic() + _CHECK
+        while True:
+            ready = dict(poll.poll(max(0.0, check - time.monotonic()) * 1000))
+            if self._stop in ready:
+                return
+            if self._fd in ready and not self._drain():
+                # Readable, but nothing there: somebody switched tracing off. Do not spin; switch it on again.
+                if select.select((self._stop,), (), (), _PAUSE)[0]:
+                    return
+                self._instance.switch_on()
+            if time.monotonic() >= check:
+                self._check()
+                check = time.monotonic() + _CHECK
 
     def _check(self) -> None:
         # Anybody who is root may switch our events off (`trace-cmd reset` does it to every instance).
-        if self._broken.done():
-            return
         if self._instance.is_intact():
             self._drain()  # nothing may wait in the pipe that is older than this verdict
-            self._emit(Look(outcome=Read(TraceHeard(intact=True)), quiet=True))
+            self._post(
+                Look(outcome=Read(TraceHeard(intact=True, at_usec=self._clock.now().monotonic_usec)), quiet=True)
+            )
         else:
             self._instance.set_up()
             self._begin(lost=1)
 
-    def _close(self) -> None:
-        if self._fd >= 0:
-            self._loop.remove_reader(self._fd)
-            os.close(self._fd)
-            self._fd = -1
+    def _begin(self, *, lost: int = 0) -> None:
+        began = TraceHeard(began=True, tells_init=self._instance.tells_init, at_usec=self._clock.now().monotonic_usec)
+        self._post(Look(outcome=Read(began), lost=lost))
 
-    def _readable(self) -> None:
-        try:
-            if not self._drain():
-                self._pause()
-        except OSError as error:
-            self._break(error)
-
-    def _pause(self) -> None:
-        # Readable, but nothing there: somebody switched tracing off. Do not spin; switch it on again.
-        self._loop.remove_reader(self._fd)
-        self._loop.call_later(_PAUSE, self._resume)
-
-    def _resume(self) -> None:
-        if self._broken.done() or self._fd < 0:
-            return
-        try:
-            self._instance.switch_on()
-        except OSError as error:
-            self._break(error)
-        else:
-            self._loop.add_reader(self._fd, self._readable)
+    def _post(self, look: Look) -> None:
+        self._loop.call_soon_threadsafe(self._emit, look)
 
     def _break(self, error: OSError) -> None:
         if not self._broken.done():
@@ -140,9 +162,9 @@ class Follower:
         lost = chunk.lost + chunk.lost_uncounted
         entries = tuple(self._entries(chunk.events)) if dated else ()
         lost += 0 if dated else len(chunk.events)
-        heard = TraceHeard(entries=entries, adopted=adopted)
+        heard = TraceHeard(entries=entries, adopted=adopted, at_usec=self._clock.now().monotonic_usec)
         if entries or lost or chunk.skipped:
-            self._emit(Look(outcome=Read(heard), lost=lost, unreadable=len(chunk.skipped)))
+            self._post(Look(outcome=Read(heard), lost=lost, unreadable=len(chunk.skipped)))
         return alive
 
     def _read(self, reads: int) -> tuple[bytes, bool]:
@@ -214,7 +236,8 @@ async def _follow(around: Surroundings, emit: Emit) -> None:
     settings = around.settings.trace
     place = _place(around.root)
     instance = Instance(around.root, place + b"/" + settings.instance.encode(), settings.buffer)
-    follower = Follower(instance, Actors(around.root, around.settings, around.clock), emit)
+    actors = Actors(around.root, around.settings, around.clock)
+    follower = Follower(instance, actors, emit, around.clock)
     await follower.follow()
 
 
