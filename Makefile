@@ -47,5 +47,8 @@ generate: $(VENV)/.test  ## write the files that are made from declarations
 bench: $(VENV)/.test  ## print what kmodmon costs against its peers, as ratios
 	$(BIN)/python -m tests.bench
 
+demo: $(VENV)/.test  ## show an alert arrive: a synthetic host, kmodmon, Prometheus and Alertmanager on loopback
+	$(BIN)/python -m tests.demo $(ARGS)
+
 clean:           ## remove what the other targets made inside the tree
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache

@@ -12,8 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from kmodmon.metrics.exposition import Format
-from tests.bench.scrape import fetch, kmodmon
-from tests.servers import until
+from tests.servers import kmodmon, until
 from tests.synthetic import make_host
 
 _REPLACED = "module_00199"  # gives way to what is planted
@@ -36,10 +35,10 @@ def exposition(base: Path, modules: int, parameters: int) -> bytes:
     make_host(base, modules, parameters)
     (base / "dev").mkdir()
     (base / "dev/kmsg").write_bytes(b"6,1,1,-;synthetic\n")
-    with kmodmon(base) as (_, port):
-        until(lambda: b"kmodmon_kernel_log_records_total{" in fetch(port, "identity"), "the log to be read")
-        until(lambda: parameters == 0 or b"kmodmon_module_parameter{" in fetch(port, "identity"), "the parameters")
-        body = fetch(port, "identity")
+    with kmodmon(base, base / "state", "--log.level", "error") as server:
+        until(lambda: "kmodmon_kernel_log_records_total{" in server.text("/metrics"), "the log to be read")
+        until(lambda: parameters == 0 or "kmodmon_module_parameter{" in server.text("/metrics"), "the parameters")
+        body = server.text("/metrics").encode()
     differs = "".join(
         f'kmodmon_module_differs_from_disk{{module="module_{number:05}"}} 0\n' for number in range(modules)
     )

@@ -1,8 +1,9 @@
-"""Prometheus and Alertmanager as the tests run them: on loopback, on ports of their own choice, in a directory."""
+"""Prometheus, Alertmanager and kmodmon as the tests run them: on loopback, on ports of their own choice."""
 
 import json
 import os
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.parse
@@ -123,6 +124,15 @@ def alertmanager(config: str, directory: Path, *flags: str) -> Iterator[Server]:
         yield server
 
 
+@contextmanager
+def kmodmon(host: Path, state: Path, *flags: str) -> Iterator[Server]:
+    """The daemon on a synthetic or recorded host, with a directory for its history, until the end of the block."""
+    state.mkdir()
+    command = (sys.executable, "-m", "kmodmon", "run", "--root", str(host), "--listen", "127.0.0.1:0", *flags)
+    with _running(command, state / "kmodmon.log", {**os.environ, "STATE_DIRECTORY": str(state)}) as server:
+        yield server
+
+
 def _with_templates(program: Path) -> tuple[str, ...]:
     # Debian's program reads its templates from where the package would have put them. It is only unpacked, so it gets
     # a view of the file system in which they lie there.
@@ -134,9 +144,10 @@ def _with_templates(program: Path) -> tuple[str, ...]:
 
 
 @contextmanager
-def _running(command: Sequence[str], log: Path) -> Iterator[Server]:
+def _running(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
+    # In a session of its own: Ctrl-C is for us, and we end it in our order.
     with log.open("wb") as stream:
-        process = subprocess.Popen(command, stdout=stream, stderr=stream)
+        process = subprocess.Popen(command, stdout=stream, stderr=stream, env=environment, start_new_session=True)
     try:
         port = until(lambda: _port(process, log), f"{command[0]} to listen")
         server = Server(f"http://127.0.0.1:{port}", process.pid, log)

@@ -13,6 +13,12 @@ _BUILDS = "module_srcversion:kmodmon_module_info:count"
 _FLEET = "fleet:kmodmon_hosts:count"
 _RARE = "module:kmodmon_module_rare:count"
 
+# Only asked for the few that are rare: an expression over all modules of all hosts would take a large fleet long.
+_WHERE = (
+    "{{ range printf `kmodmon_module_size_bytes{module=%q}` $labels.module | query | sortByLabel `instance` }} "
+    "{{ .Labels.instance }}{{ end }}."
+)
+
 RECORDINGS = (
     Recording(name=_FLEET, expr="count(kmodmon_kernel_tainted)", says="Hosts that kmodmon watches."),
     Recording(
@@ -81,11 +87,11 @@ ALERTS = (
     Alert(
         name="KmodModuleRare",
         level=Level.INFO,
-        expr=f"kmodmon_module_size_bytes\n  and on (module) {_RARE}",
+        expr=_RARE,
         hold="5m",
         summary="A module is loaded that hardly any other host has.",
-        description="Module {{ $labels.module }} on {{ $labels.instance }} is loaded on at most "
-        f"{RARE_HOSTS} hosts of the fleet.",
+        description="Module {{ $labels.module }} is loaded on {{ $value }} hosts of the fleet and on no other:"
+        + _WHERE,
         attack=("T1547.006", "T1014"),
         runbook=Runbook(
             meaning="Nearly all hosts of a fleet run the same modules. This one is on hardly any.",

@@ -10,8 +10,8 @@ DIFFERS_RULE = "differs-from-disk"
 # The finding, not kmodmon_module_differs_from_disk: that has a series for every module of every host.
 _DIFFERS = series("kmodmon_policy_finding", f'rule="{DIFFERS_RULE}"')
 _NAMES = (
-    '{{ range printf `kmodmon_policy_finding{rule="' + DIFFERS_RULE + '", instance=%q}` $labels.instance | query }}'
-    " {{ .Labels.module }}{{ end }}"
+    '{{ range printf `kmodmon_policy_finding{rule="' + DIFFERS_RULE + '", instance=%q}` $labels.instance | query '
+    "| sortByLabel `module` }} {{ .Labels.module }}{{ end }}"
 )
 
 ALERTS = (

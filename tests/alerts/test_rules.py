@@ -78,7 +78,7 @@ def test_alert_when_read_then_its_texts_are_whole(alert: Alert) -> None:
     assert re.fullmatch(r"Kmod[A-Z]\w+|Kmodmon[A-Z]\w+", alert.name)
     assert alert.summary.endswith(".") and "{{" not in alert.summary
     assert alert.description.rstrip().endswith(".") or alert.description.endswith("}}.")
-    assert "$labels.instance" in alert.description or alert.name == "KmodmonAbsent"
+    assert "$labels.instance" in alert.description or alert.name in ("KmodmonAbsent", "KmodModuleRare")
     for text in (alert.runbook.meaning, alert.runbook.impact, alert.runbook.clears):
         assert text.endswith(".") and len(text) > 15, text
     assert all(re.fullmatch(r"T\d{4}(\.\d{3})?", technique) for technique in alert.attack)
