@@ -191,7 +191,7 @@ def test_engine_when_the_log_tells_of_a_taint_then_the_number_is_read(tmp_path: 
 
 
 def test_fresh_state_when_only_what_outlives_a_boot_is_known_then_the_boot_is_new() -> None:
-    saved: dict[str, JsonObject] = {name: {"reports": [["print", 5]]} for name in LASTING}
+    saved: dict[str, JsonObject] = {name: {"reports": [["print", 5, False]]} for name in LASTING}
     state = fresh_state("boot", SystemClock(), (), saved)
     assert not state.resumed
     assert [report.fingerprint for report in state.told] == ["print"]

@@ -1,6 +1,7 @@
 """Which reports were told lately, in this boot or an earlier one: what pstore says again after a reboot is no news.
 
-Remembered across boots. A report is known by its fingerprint and its stamp in printk's clock, to the microsecond.
+Remembered across boots. A report is known by its fingerprint and its stamp in printk's clock, to the microsecond. That
+it ended in a panic is news all the same: an oops may be told while the machine still lives.
 """
 
 from collections.abc import Iterable
@@ -19,12 +20,13 @@ class ToldReport:
 
     fingerprint: str
     printk_usec: int | None
+    panic: bool = False
 
 
 def told_reports(told: tuple[ToldReport, ...], events: Iterable[Event]) -> tuple[ToldReport, ...]:
     """Add the reports among the events; the same object when there is none."""
     new = tuple(
-        ToldReport(fingerprint=fingerprint, printk_usec=stamp if isinstance(stamp, int) else None)
+        ToldReport(fingerprint=fingerprint, printk_usec=stamp, panic=event.fields.get("panic") is True)
         for event in events
         if event.type is EventType.KERNEL_REPORT
         and isinstance(fingerprint := event.fields.get("fingerprint"), str)
@@ -33,21 +35,23 @@ def told_reports(told: tuple[ToldReport, ...], events: Iterable[Event]) -> tuple
     return (*told, *new)[-MAX_TOLD:] if new else told
 
 
-def is_told(told: Iterable[ToldReport], fingerprint: str, printk_usec: int | None, *, repeats: bool) -> bool:
-    """Whether a report was told; with `repeats` also one that came again so soon that it was only counted."""
-    for one in told:
-        if one.fingerprint != fingerprint:
-            continue
-        if one.printk_usec is None or printk_usec is None or one.printk_usec == printk_usec:
-            return True
-        if repeats and 0 < printk_usec - one.printk_usec < REPEAT_USEC:
-            return True
-    return False
+def is_told(told: Iterable[ToldReport], report: ToldReport) -> bool:
+    """Whether a report was told, or came again so soon that it was only counted."""
+    return any(_covers(one, report) for one in told if one.fingerprint == report.fingerprint)
+
+
+def _covers(one: ToldReport, report: ToldReport) -> bool:
+    if report.panic and not one.panic:
+        return False
+    if one.printk_usec is None or report.printk_usec is None:
+        return True
+    apart = report.printk_usec - one.printk_usec
+    return apart == 0 or (not report.panic and 0 < apart < REPEAT_USEC)
 
 
 def told_to_json(told: tuple[ToldReport, ...]) -> JsonObject:
     """What was told, as a checkpoint."""
-    return {"reports": [[one.fingerprint, one.printk_usec] for one in told]}
+    return {"reports": [[one.fingerprint, one.printk_usec, one.panic] for one in told]}
 
 
 def told_from_json(document: JsonObject) -> tuple[ToldReport, ...]:
@@ -59,9 +63,7 @@ def told_from_json(document: JsonObject) -> tuple[ToldReport, ...]:
 
 def _told(row: JsonValue) -> ToldReport | None:
     match row:
-        case [str(fingerprint), None]:
-            return ToldReport(fingerprint=fingerprint, printk_usec=None)
-        case [str(fingerprint), int(stamp)]:
-            return ToldReport(fingerprint=fingerprint, printk_usec=stamp)
+        case [str(fingerprint), int() | None as stamp, bool(panic)]:
+            return ToldReport(fingerprint=fingerprint, printk_usec=stamp, panic=panic)
         case _:
             return None

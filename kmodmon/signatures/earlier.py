@@ -9,26 +9,24 @@ from collections.abc import Iterable
 from kmodmon.kernel.pstore import Dump
 from kmodmon.model.event import Event, EventType
 from kmodmon.model.report import KernelReport
-from kmodmon.model.told import ToldReport, is_told, told_reports
+from kmodmon.model.told import ToldReport, is_told
 from kmodmon.model.units import Instant
 from kmodmon.signatures.offline import explain_log
 
-READ_KINDS = frozenset({"dmesg", "console"})
 MAX_REPORTS = 64  # of one look; a directory full of dumps is not a reason to flood the history
 
 
 def earlier_reports(told: tuple[ToldReport, ...], dumps: Iterable[Dump], at: Instant) -> tuple[Event, ...]:
-    """Give an event for each report that was not told yet, in the order of the dumps."""
+    """Give an event for each report that was not told yet, those that ended in a panic first."""
+    found = [(report, dump) for dump in dumps for report in explain_log(dump.text)]
+    # Of one oops there may be a dump of its own, one of the panic it ended in, and the console's text.
+    found.sort(key=lambda one: (not one[0].panic, one[1].kind == "console"))
     events: list[Event] = []
-    # The kernel's own dumps first: the console tells less of the same.
-    for dump in sorted(dumps, key=lambda one: one.kind == "console"):
-        for report in explain_log(dump.text):
-            known = is_told(told, report.fingerprint, report.printk_usec, repeats=not report.panic)
-            if known or len(events) >= MAX_REPORTS:
-                continue
-            event = _event(report, dump, at)
-            events.append(event)
-            told = told_reports(told, (event,))
+    for report, dump in found:
+        key = ToldReport(fingerprint=report.fingerprint, printk_usec=report.printk_usec, panic=report.panic)
+        if not is_told(told, key) and len(events) < MAX_REPORTS:
+            events.append(_event(report, dump, at))
+            told = (*told, key)
     return tuple(events)
 
 

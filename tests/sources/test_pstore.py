@@ -93,12 +93,28 @@ def test_pstore_when_a_report_was_told_while_the_machine_was_up_then_it_is_no_ne
     text = b"Panic#1 Part1\n" + lines(WARNING, begin=50) + lines(WARNING, begin=60) + lines(PANIC)
     host.put(host.pstore, "dmesg-ramoops-0", text)
     told = host.told()
-    assert [klass for klass, *_ in told] == ["warning", "oops"]
+    assert [klass for klass, *_ in told] == ["oops", "warning"]
     fresh = Host(tmp_path / "again")
     fresh.put(fresh.pstore, "dmesg-ramoops-0", text)
     # The warning, and what repeated it, were told in the boot that died.
     fresh.story.state = host.story.state
     assert fresh.told() == []
+
+
+def test_pstore_when_the_oops_was_told_but_not_the_panic_it_ended_in_then_that_is_news(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.put(host.pstore, "dmesg-ramoops-0", b"Oops#1 Part1\n" + lines(PANIC[:-2]))
+    assert host.told() == [("oops", "oops_mod", False, "dmesg-ramoops", True)]
+    host.put(host.pstore, "dmesg-ramoops-1", b"Panic#2 Part1\n" + lines(PANIC))
+    assert host.told() == [("oops", "oops_mod", True, "dmesg-ramoops", True)]
+    assert host.told() == []
+
+
+def test_pstore_when_both_dumps_are_found_then_the_panic_is_told_alone(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.put(host.pstore, "dmesg-ramoops-0", b"Oops#1 Part1\n" + lines(PANIC[:-2]))
+    host.put(host.pstore, "dmesg-ramoops-1", b"Panic#2 Part1\n" + lines(PANIC))
+    assert host.told() == [("oops", "oops_mod", True, "dmesg-ramoops", True)]
 
 
 def test_pstore_when_the_console_has_the_same_then_it_is_told_once_from_the_dump(tmp_path: Path) -> None:
