@@ -2,7 +2,8 @@
 
 from kmodmon.alerts.alert import Alert, Group, Inhibit, Level, Runbook
 from kmodmon.alerts.promql import CLEARS, KEEP, labelled, one_of, recent, series
-from kmodmon.kernel.taint import FLAGS, Tier
+from kmodmon.kernel.taint import Tier
+from kmodmon.kernel.taint_vendor import every_flag
 
 _SET = "kmodmon_kernel_taint_set_timestamp_seconds"
 _WHAT = (
@@ -14,7 +15,7 @@ _COMMANDS = ("kmodmon taint", "kmodmon events --since 1h --type TaintAdded", "km
 
 def flags(tier: Tier) -> tuple[str, ...]:
     """Names of the flags of one tier; a bit that no table names counts as degraded, because nobody knows better."""
-    known = tuple(flag.label for flag in FLAGS if flag.tier is tier)
+    known = tuple(flag.label for flag in every_flag() if flag.tier is tier)
     return (*known, "bit_.+") if tier is Tier.DEGRADED else known
 
 

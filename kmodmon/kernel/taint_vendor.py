@@ -101,7 +101,16 @@ SUSE = _table(
     ),
 )  # fmt: skip
 
+VENDORS = (EL7, EL8, EL9, EL10, SUSE)
 _ENTERPRISE = (("3.10.0", "7", EL7), ("4.18.0", "8", EL8), ("5.14.0", "9", EL9), ("6.12.0", "10", EL10))
+
+
+def every_flag() -> tuple[Flag, ...]:
+    """Every flag that has a name, upstream or with a vendor, once for each label, upstream's first."""
+    found: dict[str, Flag] = {}
+    for flag in (flag for table in (FLAGS, *VENDORS) for flag in table if flag.known):
+        found.setdefault(flag.label, flag)
+    return tuple(found.values())
 
 
 def choose_flags(proc_version: str, config_names: Collection[str] = ()) -> tuple[Flag, ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from kmodmon.kernel.taint import FLAGS, decode
+from kmodmon.kernel.taint import decode
 from kmodmon.metrics.metric import Kind, Metric, Sample, counted, single, stamped
 from kmodmon.model.state import State
 
@@ -13,8 +13,9 @@ def _flags(state: State) -> Iterable[Sample]:
     value = state.taint.value
     if value is None:
         return ()
-    known = {(flag.label, flag.letter): float(value >> flag.bit & 1) for flag in FLAGS}
-    return {**known, **{(flag.label, flag.letter): 1.0 for flag in decode(value)}}.items()
+    flags = state.taint.flags
+    known = {(flag.label, flag.letter): float(value >> flag.bit & 1) for flag in flags if flag.known}
+    return {**known, **{(flag.label, flag.letter): 1.0 for flag in decode(value, flags)}}.items()
 
 
 METRICS: tuple[Metric, ...] = (
@@ -32,7 +33,7 @@ METRICS: tuple[Metric, ...] = (
         labels=("flag", "letter"),
         interface=_TAINTED,
         absent="unreadable",
-        bound="20 flags known, 64 bits",
+        bound="flags that this kernel's vendor names, 64 bits",
         of=("taint",),
         samples=_flags,
     ),

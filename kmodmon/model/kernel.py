@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from kmodmon.kernel.cmdline import CommandLineFacts
 from kmodmon.kernel.kconfig import Kconfig
+from kmodmon.kernel.taint import FLAGS, Flag
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,3 +17,4 @@ class Kernel:
     boot_time: int | None = None  # seconds since the epoch, /proc/stat btime
     cmdline: CommandLineFacts | None = None
     config: Kconfig | None = None  # None: neither /proc/config.gz nor a file in /boot or the module tree
+    taint_flags: tuple[Flag, ...] = FLAGS  # its vendor's table, if it is known to be a vendor's own kernel

@@ -117,7 +117,8 @@ def _observation(state: State, seen: Observation, at: Instant) -> Reduced:
         case FilesTouched():
             return state, touched_events(seen, at)
         case KernelRead(kernel=kernel):
-            return _posture(replace(state, kernel=kernel), state.posture, at)
+            taint = replace(state.taint, flags=kernel.taint_flags)
+            return _posture(replace(state, kernel=kernel, taint=taint), state.posture, at)
         case LockdownRead() | SwitchesRead() | SecureBootRead() | CountersRead() | LivepatchesRead():
             return _posture(state, _posture_part(state.posture, seen), at)
         case (

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from kmodmon.kernel.taint import decode, parse_letters
+from kmodmon.kernel.taint import FLAGS, Flag, decode, parse_letters
 from kmodmon.model.event import Actor, Event, EventType, Severity
 from kmodmon.model.tally import of_earlier_boot
 from kmodmon.model.units import Instant
@@ -91,9 +91,10 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaintState:
-    """`value` is None until read. `pending` are bits that still wait for a clue."""
+    """`value` is None until read. `pending` are bits that still wait for a clue. `flags`: this kernel's table."""
 
     value: int | None = None
+    flags: tuple[Flag, ...] = FLAGS
     ledger: Mapping[int, TaintEntry] = field(default_factory=lambda: MappingProxyType({}))
     pending: Mapping[int, Waiting] = field(default_factory=lambda: MappingProxyType({}))
     clues: tuple[Clue, ...] = ()
@@ -116,7 +117,7 @@ def taint_read(taint: TaintState, value: int, at: Instant, resumed: bool) -> tup
         taint = replace(taint, value=value, ledger=MappingProxyType(entries))
         return _recalled(taint, taint.clues), ()
     before = taint.value if taint.value is not None else known
-    fallen = decode(before & ~value)
+    fallen = decode(before & ~value, taint.flags)
     # A bit that came back after it fell is news as well.
     news = {flag.bit: Waiting(since=at, clear_at=clear_at) for flag in decode(value & ~before)}
     pending = {**news, **{bit: waiting for bit, waiting in taint.pending.items() if value >> bit & 1}}
@@ -134,7 +135,7 @@ def taint_read(taint: TaintState, value: int, at: Instant, resumed: bool) -> tup
 
 def notice_clues(taint: TaintState, events: Iterable[Event], clues: tuple[Clue, ...] = ()) -> TaintState:
     """Remember what the events could explain, and clues that are no event."""
-    found = (*clues, *(clue for event in events if (clue := clue_of(event)) is not None))
+    found = (*clues, *(clue for event in events if (clue := clue_of(event, taint.flags)) is not None))
     return _recalled(replace(taint, clues=(*taint.clues, *found)[-MAX_CLUES:]), found) if found else taint
 
 
@@ -171,7 +172,7 @@ def explain(
         entry = _clueless(bit, waiting, started) if clue is None else _entry(bit, _with_actor(clue, taint.clues))
         ledger[bit] = entry
         del pending[bit]
-        events.append(_added(entry, taint.value or 0, now))
+        events.append(_added(entry, taint.value or 0, now, taint.flags))
     after = replace(taint, pending=MappingProxyType(pending), ledger=MappingProxyType(ledger))
     return (after, tuple(events)) if events else (taint, ())
 
@@ -231,8 +232,8 @@ def _entry(bit: int, clue: Clue) -> TaintEntry:
     )
 
 
-def _added(entry: TaintEntry, value: int, now: Instant) -> Event:
-    (flag,) = decode(1 << entry.bit)
+def _added(entry: TaintEntry, value: int, now: Instant, flags: tuple[Flag, ...]) -> Event:
+    (flag,) = decode(1 << entry.bit, flags)
     unexplained = entry.cause == UNEXPLAINED
     return Event(
         type=EventType.TAINT_ADDED,
@@ -252,12 +253,12 @@ def _added(entry: TaintEntry, value: int, now: Instant) -> Event:
     )
 
 
-def clue_of(event: Event) -> Clue | None:
+def clue_of(event: Event, flags: tuple[Flag, ...] = FLAGS) -> Clue | None:
     """What an event would explain; None: nothing."""
     match event.type:
         case EventType.MODULE_LOADED | EventType.MODULE_TRANSIENT | EventType.MODULE_LOAD_FAILED:
             letters = event.fields.get("taints")
-            bits = parse_letters(letters).value if isinstance(letters, str) else 0
+            bits = parse_letters(letters, flags).value if isinstance(letters, str) else 0
             return _module_clue(event, bits, f"{event.module} carries {letters}")
         case EventType.MODULE_CHANGED:
             gained = event.fields.get("taint_bits")

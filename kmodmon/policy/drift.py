@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 
-from kmodmon.kernel.taint import decode, parse_letters
+from kmodmon.kernel.taint import decode, letters, parse_letters
 from kmodmon.model.baseline import Baseline, Drift, DriftKind, SignedModule
 from kmodmon.model.files import Provenance
 from kmodmon.model.inventory import Module
@@ -54,7 +54,7 @@ def learnt(state: State, parameters: tuple[str, ...] = ()) -> Part:
         posture=MappingProxyType(
             {name: str(value) for name, value in state.posture.facts.items() if name not in _VOLATILE}
         ),
-        taint=None if state.taint.value is None else "".join(flag.letter for flag in decode(state.taint.value)),
+        taint=None if state.taint.value is None else letters(state.taint.value, state.taint.flags),
     )
 
 
@@ -152,7 +152,7 @@ def _posture(baseline: Baseline, state: State) -> Iterator[Drift]:
 def _taint(baseline: Baseline, state: State) -> Iterator[Drift]:
     if baseline.taint is None or state.taint.value is None:
         return
-    expected = parse_letters(baseline.taint).value
-    for flag in decode(state.taint.value & ~expected):
+    expected = parse_letters(baseline.taint, state.taint.flags).value
+    for flag in decode(state.taint.value & ~expected, state.taint.flags):
         if flag.known or "?" not in baseline.taint:
             yield Drift(kind=DriftKind.TAINT, name=flag.label, actual=flag.letter)

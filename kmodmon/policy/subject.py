@@ -81,7 +81,7 @@ def module_subject(state: State, module: Module, at: Instant) -> Subject:
         on_disk=None if known.on_disk is None else known.on_disk.value,
         file_signature=None if now is None or pending else now.signature.verdict.value,
         taint=module.taint,
-        tier=tier_of(module.taint),
+        tier=tier_of(module.taint, state.taint.flags),
         evidence=tuple(_evidence(module, known.on_disk, None if now is None or pending else now.path)),
         pending=pending,
         # By its letters a verified module is valid at once; for the others the file tells unsigned from invalid.
@@ -112,9 +112,9 @@ def gone_subject(name: str, taint: str, signature: str) -> Subject:
     )  # fmt: skip
 
 
-def tier_of(letters: str) -> str | None:
+def tier_of(letters: str, flags: tuple[Flag, ...] = FLAGS) -> str | None:
     """The worst tier among taint letters; None: no letters."""
-    found = parse_letters(letters)
+    found = parse_letters(letters, flags)
     tiers = {flag.tier for flag in found.flags} | ({Tier.DEGRADED} if found.unknown else set())
     return next((tier.value for tier in _TIERS if tier in tiers), None)
 
@@ -180,8 +180,9 @@ def _posture(state: State) -> Iterator[Subject]:
 
 def _taint(state: State) -> Iterator[Subject]:
     """Flags of the kernel; those that loaded modules carry are the modules' own."""
-    carried = {flag.bit for one in state.inventory.modules.values() for flag in parse_letters(one.taint).flags}
-    for flag in decode(state.taint.value or 0):
+    flags, modules = state.taint.flags, state.inventory.modules.values()
+    carried = {flag.bit for one in modules for flag in parse_letters(one.taint, flags).flags}
+    for flag in decode(state.taint.value or 0, flags):
         entry = state.taint.ledger.get(flag.bit)
         if flag.bit in carried or flag.bit in state.taint.pending or entry is None:
             continue  # what explains it may be a module that the list is about to show
@@ -195,11 +196,6 @@ def _flag(flag: Flag, entry: TaintEntry) -> Subject:
         check=Check.TAINT, name=flag.label, module=entry.module, taint=flag.letter, tier=flag.tier.value,
         setting=flag.label, kind=entry.cause.partition(":")[0], evidence=evidence,
     )  # fmt: skip
-
-
-def known_letters() -> str:
-    """Every taint letter that a rule may name."""
-    return "".join(flag.letter for flag in FLAGS)
 
 
 def expected_modules(state: State, names: Iterable[str]) -> Mapping[str, bool]:

@@ -11,6 +11,7 @@ from kmodmon.kernel.cmdline import CommandLineFacts, cmdline_facts, parse_cmdlin
 from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.identity import parse_boot_time, parse_version
 from kmodmon.kernel.kconfig import Kconfig, parse_kconfig
+from kmodmon.kernel.taint_vendor import choose_flags
 from kmodmon.model.kernel import Kernel
 from kmodmon.model.observation import KernelRead
 from kmodmon.model.outcome import Failed, Read
@@ -31,13 +32,15 @@ def read_kernel(root: Root) -> Look:
         version = parse_version(outcome.value)
     except ParseError as error:
         return Look(outcome=Failed(str(error)))
+    config = _config(root, version.release)
     kernel = Kernel(
         release=version.release,
         version=version.version,
         machine=root.text(root.proc(b"sys", b"kernel", b"arch")) or os.uname().machine,
         boot_time=_boot_time(root),
         cmdline=_cmdline(root),
-        config=_config(root, version.release),
+        config=config,
+        taint_flags=choose_flags(version.text, () if config is None else config.values),
     )
     return Look(outcome=Read(KernelRead(kernel=kernel)))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from kmodmon.kernel.taint import Flag, decode, letters, parse_letters
+from kmodmon.kernel.taint import FLAGS, Flag, decode, letters
 from kmodmon.model.inventory import Inventory
 from kmodmon.model.state import State
 from kmodmon.model.taint import TaintEntry, TaintState
@@ -14,7 +14,7 @@ def taint_view(state: State) -> JsonObject:
     value = state.taint.value
     return {
         "value": value,
-        "letters": None if value is None else letters(value),
+        "letters": None if value is None else letters(value, state.taint.flags),
         "flags": flags_view(value or 0, state.taint, state.inventory),
     }
 
@@ -27,7 +27,7 @@ def flags_view(value: int, taint: TaintState | None, inventory: Inventory | None
             **(_ledger_view(taint.ledger.get(flag.bit)) if taint is not None else _ledger_view(None)),
             "modules": None if inventory is None else list(carriers(inventory, flag)),
         }
-        for flag in decode(value)
+        for flag in decode(value, FLAGS if taint is None else taint.flags)
     ]
 
 
@@ -50,7 +50,7 @@ def carriers(inventory: Inventory, flag: Flag) -> tuple[str, ...]:
     return tuple(
         module.name
         for module in inventory.modules.values()
-        if module.taint and any(carried.bit == flag.bit for carried in parse_letters(module.taint).flags)
+        if flag.letter in module.taint and flag.letter != "?"
     )
 
 

@@ -17,7 +17,7 @@ from kmodmon.alerts.rules import rule_file
 from kmodmon.cli import VERBS
 from kmodmon.cli.frame import parser_of
 from kmodmon.kernel.sysctl import HARDENING
-from kmodmon.kernel.taint import FLAGS
+from kmodmon.kernel.taint_vendor import every_flag
 from kmodmon.model.report import ReportClass
 from kmodmon.signatures.table import SIGNATURES
 from tests.alerts.case import promtool, rule_tests
@@ -111,7 +111,7 @@ def test_reports_when_sorted_into_alerts_then_each_has_exactly_one() -> None:
 def test_taint_flags_when_sorted_into_tiers_then_each_has_exactly_one() -> None:
     tiers = [BY_NAME[f"KmodTaint{tier}"].expr for tier in ("Security", "Degraded", "Informational")]
     listed = [name for expr in tiers for name in re.findall(r'flag=~"([^"]*)"', expr)[0].split("|")]
-    assert Counter(listed) == Counter([*(flag.label for flag in FLAGS), "bit_.+"])
+    assert Counter(listed) == Counter([*(flag.label for flag in every_flag()), "bit_.+"])
 
 
 def test_hardening_settings_when_ordered_then_they_exist() -> None:

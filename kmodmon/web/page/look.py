@@ -25,7 +25,7 @@ class Look:
     @property
     def flags(self) -> tuple[Flag, ...]:
         """The taint flags that are set."""
-        return decode(self.state.taint.value or 0)
+        return decode(self.state.taint.value or 0, self.state.taint.flags)
 
     @property
     def violations(self) -> tuple[Severity, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from kmodmon.kernel.modules import ModuleState
-from kmodmon.kernel.taint import parse_letters
+from kmodmon.kernel.taint import FLAGS, Flag, parse_letters
 from kmodmon.kernel.text import raw_bytes
 from kmodmon.model.describe import describe_actor
 from kmodmon.model.files import Provenance
@@ -35,6 +35,7 @@ class Row:
     module: Module
     card: Card
     loaded: Loaded | None
+    flags: tuple[Flag, ...] = FLAGS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +71,7 @@ def _holders(row: Row) -> Markup:
 def _taint(row: Row) -> Markup:
     if not row.module.taint:
         return NOTHING
-    read = parse_letters(row.module.taint)
+    read = parse_letters(row.module.taint, row.flags)
     words = [flag.label.replace("_", " ") for flag in read.flags]
     words += [f"unknown letter {letter}" for letter in read.unknown]
     return element("abbr", row.module.taint, title=", ".join(words), class_="k")
@@ -198,11 +199,12 @@ class ModuleRows:
 
     def _row(self, state: State, module: Module) -> tuple[tuple[object, ...], Markup]:
         loaded = state.inventory.loaded.get(module.name)
-        made_of = (module, loaded, record_of(state, module), kernel_verifies(state))
+        made_of = (module, loaded, record_of(state, module), kernel_verifies(state), state.taint.flags)
         kept = self._kept.get(module.name)
         if kept is not None and all(map(operator.is_, kept[0], made_of)):
             return kept
-        return made_of, row_markup(Row(module=module, card=card(state, module), loaded=loaded))
+        row = Row(module=module, card=card(state, module), loaded=loaded, flags=state.taint.flags)
+        return made_of, row_markup(row)
 
 
 def row_markup(row: Row) -> Markup:

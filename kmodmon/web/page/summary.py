@@ -61,7 +61,7 @@ def verdict(look: Look) -> Markup:
 
 def _badge(look: Look) -> str:
     value = look.state.taint.value
-    return "?" if value is None else letters(value) or "✓"
+    return "?" if value is None else letters(value, look.state.taint.flags) or "✓"
 
 
 def _sentence(look: Look) -> Markup:
