@@ -101,6 +101,7 @@ class Web:
         OptionalLocation(),
         "TLS and basic authentication, in the Prometheus exporter-toolkit's format (YAML); read again when it changes.",
         key="config.file",
+        restart=True,
     )
     max_connections: int = setting(
         64, Integer(least=4, most=4096), "Connections served at the same time; more are refused."
@@ -185,7 +186,7 @@ class Parameters:
         NAME_PATTERNS,
         "Parameters whose values are not shown: shell patterns, any case, held against each word of the name (`key` is "
         "in wep_key1 and apiKey, not in keyboard); one with a dot is held against module.parameter. Process arguments "
-        "of such a name are hidden too.",
+        "of such a name are hidden too (by the patterns that kmodmon was started with).",
     )
     redact_allow: tuple[str, ...] = setting((), NAME_PATTERNS, "Exceptions from redact.")
     max_value_length: int = setting(256, Integer(least=16, most=4096), "Longer values are cut, in characters.")
@@ -234,8 +235,10 @@ class Trace:
 class WhoDidIt:
     """Which process loaded or unloaded a module."""
 
-    enabled: bool = setting(True, Switch(), "Look up the process behind a load, an unload and an autoload request.")
-    arguments: bool = setting(True, Switch(), "Keep its command line (redacted like parameters).")
+    enabled: bool = setting(
+        True, Switch(), "Look up the process behind a load, an unload and an autoload request.", restart=True
+    )
+    arguments: bool = setting(True, Switch(), "Keep its command line (redacted like parameters).", restart=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,7 +306,10 @@ class History:
         Bytes(256 * 2**20), Size(least=2**20), "The oldest events are removed when the database is larger."
     )
     queue: int = setting(
-        10_000, Integer(least=100, most=1_000_000), "Events that wait for the disk; more are lost, and counted."
+        10_000,
+        Integer(least=100, most=1_000_000),
+        "Events that wait for the disk; more are lost, and counted.",
+        restart=True,
     )
 
 

@@ -29,6 +29,8 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import ObservedWatch
 
+log = logging.getLogger(__name__)
+
 SETTLE = 0.5
 CHANGES: list[type[FileSystemEvent]] = [
     FileCreatedEvent,
@@ -67,8 +69,21 @@ class _Handler(FileSystemEventHandler):
 async def watch_file(file: Path, changed: Callable[[], None]) -> None:
     """Call `changed` on the loop, half a second after `file` was last touched, until cancelled.
 
-    A directory that does not exist is looked for again every 30 s.
+    A directory that does not exist, or may not be watched, is tried again every 30 s; the latter is said once.
     """
+    said = False
+    while True:
+        try:
+            await _watch_file(file, changed)
+        except OSError as error:  # too many watches or instances; the file can still be read again on request
+            if not said:
+                log.warning("changes of %s are not seen: %s; raise fs.inotify.max_user_watches and "
+                            "max_user_instances, or send SIGHUP after each change", file, error)  # fmt: skip
+            said = True
+        await asyncio.sleep(RETRY)
+
+
+async def _watch_file(file: Path, changed: Callable[[], None]) -> None:
     while not os.path.isdir(file.parent):  # noqa: ASYNC110, ASYNC240  # nothing tells that a directory will appear
         await asyncio.sleep(RETRY)
     loop = asyncio.get_running_loop()
@@ -81,7 +96,7 @@ async def watch_file(file: Path, changed: Callable[[], None]) -> None:
 
     observer = Observer()
     observer.schedule(_Handler(on_thread), str(file.parent), event_filter=CHANGES)
-    observer.start()
+    observer.start()  # raises OSError when the kernel allows no more
     try:
         while True:
             await touched.wait()

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from kmodmon.kernel.text import bounded, safe_text
+from kmodmon.kernel.text import bounded, raw_bytes, safe_text
 
 REDACTED = "<redacted>"
 SECRET_PATTERNS: tuple[str, ...] = (
@@ -77,6 +77,17 @@ def redact(value: ParameterValue) -> ParameterValue:
     if value.kind in (ParameterKind.BOOLEAN, ParameterKind.EMPTY):
         return value
     return ParameterValue(kind=ParameterKind.TEXT, text=REDACTED)
+
+
+def is_same(one: ParameterValue, other: ParameterValue) -> bool:
+    """Whether both are readings of one value, also when they were cut at different lengths."""
+    if one.checksum is None and other.checksum is None:
+        return one == other
+    if one.checksum is not None and other.checksum is not None:
+        return one.checksum == other.checksum
+    cut, whole = (one, other) if other.checksum is None else (other, one)
+    raw = raw_bytes(whole.text)
+    return cut.checksum in (zlib.crc32(raw), zlib.crc32(raw + b"\n"))
 
 
 def _parse(raw: bytes, limit: int) -> ParameterValue:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias
 
-from kmodmon.kernel.parameter import REDACTED, ParameterValue
+from kmodmon.kernel.parameter import REDACTED, ParameterValue, is_same, redact
 from kmodmon.model.event import Event, EventType, Severity
 from kmodmon.model.units import Instant
 
@@ -64,7 +64,12 @@ def _differs(was: Parameter, now: Parameter) -> bool:
         return False
     if was.redacted and now.redacted:
         return was.mark is not None and now.mark is not None and was.mark != now.mark
-    return was.value != now.value
+    if was.redacted or now.redacted:
+        # Values that hide nothing (empty, Y, N) are shown, so the value changed; else the patterns of what is secret
+        # did, and an event would tell the value that is no longer to be told.
+        shown = now.value if was.redacted else was.value
+        return redact(shown) is shown
+    return not is_same(was.value, now.value)
 
 
 def _event(module: str, name: str, was: Parameter, now: Parameter, at: Instant) -> Event:

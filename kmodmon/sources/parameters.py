@@ -27,6 +27,7 @@ from kmodmon.sources.source import Look, PollSource, Surroundings
 
 _BUILTIN = b""  # the group of all built-in modules: they share one lock
 _GIVEN_UP_SECONDS = 3600.0
+_KEY = secrets.token_bytes(16)  # of the process: a reader made of new settings must not find every secret changed
 
 
 class ParametersReader:
@@ -36,7 +37,6 @@ class ParametersReader:
         self._root = root
         self._settings = settings
         self._reader = DeadlineReader(lambda path: root.read(path, limit=1 << 17), settings.read_timeout)
-        self._key = secrets.token_bytes(16)
         self._raw: dict[bytes, Outcome[bytes]] = {}
         self._parsed: dict[bytes, Parameter] = {}
         self._modes: dict[bytes, int | None] = {}
@@ -128,7 +128,7 @@ class ParametersReader:
         hidden = redact(value)
         if hidden is value:
             return Parameter(value=value, mode=mode)
-        digest = hashlib.blake2b(raw, digest_size=8, key=self._key).digest()
+        digest = hashlib.blake2b(raw, digest_size=8, key=_KEY).digest()
         return Parameter(value=hidden, mode=mode, mark=int.from_bytes(digest))
 
     def _is_secret(self, module: str, name: str) -> bool:
@@ -158,6 +158,7 @@ SOURCE = PollSource(
     make=_make,
     every=lambda settings: settings.poll.parameters,
     threaded=True,
+    heeds=lambda settings: settings.parameters,
     interfaces=("/sys/module/<module>/parameters/<parameter>",),
     grant="CAP_DAC_READ_SEARCH lets root-only parameters be read (drop-in root-only-sources.conf)",
 )

@@ -52,6 +52,16 @@ def no_hints() -> Mapping[str, str]:
     return {}
 
 
+def all_settings(settings: Settings) -> object:
+    """What a poll source heeds unless it says so: too much costs little, too little would be a setting without use."""
+    return settings
+
+
+def no_settings(settings: Settings) -> object:
+    """What an event source heeds whose settings want a restart of the daemon."""
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What a source is made from. `module_paths`: files that loaders of loaded modules named, by module."""
@@ -68,7 +78,7 @@ class PollSource:
 
     `every` gives the period in seconds, 0 for no timer. `cheap`: a scrape may refresh it. `threaded`: reading may
     block or take long, so it runs in a worker thread of its own. `grant` is what an operator changes so that the
-    source can be read.
+    source can be read. `heeds` gives the settings that its reader is made of: when they change it is made anew.
     """
 
     name: str
@@ -78,6 +88,7 @@ class PollSource:
     cheap: bool = False
     threaded: bool = False
     grant: str = ""
+    heeds: Callable[[Settings], object] = all_settings
 
 
 Emit = Callable[[Look], None]
@@ -87,7 +98,8 @@ Emit = Callable[[Look], None]
 class EventSource:
     """A source that is followed: `run` hands every look to `emit` until it is cancelled or raises OSError.
 
-    When it ends it is started again with back-off. After each look the poll sources in `wakes` are read.
+    When it ends it is started again with back-off. After each look the poll sources in `wakes` are read. `heeds` gives
+    those of its settings that may change while it runs: then it is cancelled and run anew.
     """
 
     name: str
@@ -95,3 +107,4 @@ class EventSource:
     interfaces: tuple[str, ...]
     wakes: tuple[str, ...] = ()
     grant: str = ""
+    heeds: Callable[[Settings], object] = no_settings

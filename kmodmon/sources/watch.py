@@ -61,6 +61,10 @@ async def follow(around: Surroundings, emit: Emit) -> None:
         await asyncio.shield(asyncio.to_thread(watch.stop))
 
 
+def _heeds(settings: Settings) -> object:
+    return settings.files, settings.certificates, settings.policy, settings.baseline
+
+
 def _watched(root: Root, settings: Settings) -> Iterator[Watched]:
     """The directories, those first whose changes are urgent: walking the module tree takes a moment."""
     for key, file in (("policy", settings.policy.file), ("baseline", settings.baseline.file)):
@@ -131,4 +135,5 @@ SOURCE = EventSource(
     run=follow,
     interfaces=("inotify: /lib/modules, modprobe.d, modules-load.d, /var/lib/dkms, /etc/kmodmon",),
     grant="raise fs.inotify.max_user_watches and fs.inotify.max_user_instances",
+    heeds=_heeds,
 )

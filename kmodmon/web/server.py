@@ -73,6 +73,10 @@ class WebServer:
         """The counters now."""
         return self._tally.snapshot(config_errors=self._watch.errors, config_ok=self._watch.ok)
 
+    def bear(self, limits: Limits) -> None:
+        """Take over other limits; a connection keeps those that it was made under."""
+        self._limits = limits
+
     async def start(self) -> None:
         """Listen; raises ListenError (an address cannot be had) or ConfigError (it is none)."""
         self._listeners = open_listeners(self._listen, os.environ)

@@ -171,3 +171,25 @@ def test_parameters_when_a_mode_changes_then_the_next_sweep_shows_it(tmp_path: P
         assert isinstance(outcome, Read) and isinstance(outcome.value, ParametersRead)
         modes.append(outcome.value.table.parameters["some"]["level"].mode)
     assert modes == [0o644, 0o666]
+
+
+def test_settings_when_they_change_then_no_parameter_did_and_no_secret_is_told(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.put("m", password=b"hunter2\n", pin=b"4711\n", long=b"a" * 100 + b"\n", longer=b"b" * 2000)
+    plain = replace(QUICK, redact=("pass*",), max_value_length=32)
+    story = Story()
+    story.see("parameters", table(ParametersReader(host.root, plain)))
+    for settings in (replace(plain, redact=("pass*", "pin")), replace(plain, max_value_length=256), plain):
+        assert story.see("parameters", table(ParametersReader(host.root, settings))) == ()
+
+
+def test_settings_when_they_change_and_a_value_too_then_that_is_told(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.put("m", password=b"hunter2\n", key=b"\n", long=b"a" * 100 + b"\n")
+    story = Story()
+    story.see("parameters", table(ParametersReader(host.root, replace(QUICK, max_value_length=32))))
+    host.put("m", password=b"hunter3\n", key=b"secret\n", long=b"a" * 99 + b"\n")
+    events = story.see("parameters", table(ParametersReader(host.root, QUICK)))
+    told = {str(event.fields["parameter"]): (event.fields["old"], event.fields["new"]) for event in events}
+    assert told["password"] == ("<redacted>", "<redacted>") and told["key"] == ("", "<redacted>")
+    assert set(told) == {"password", "key", "long"} and "hunter" not in repr(events)
