@@ -16,8 +16,8 @@ from prometheus_client import PlatformCollector, ProcessCollector
 from prometheus_client.core import Metric as Family
 
 from kmodmon.clock import Clock
-from kmodmon.engine import Engine, fresh_state
-from kmodmon.host import SOURCE_NAMES, boot_id, rules_of
+from kmodmon.engine import Engine
+from kmodmon.host import boot_id, fresh_state, rules_of
 from kmodmon.journal import Journal
 from kmodmon.kernel.error import ConfigError, KmodmonError
 from kmodmon.metrics import METRICS
@@ -31,7 +31,8 @@ from kmodmon.model.state import State
 from kmodmon.root import Root
 from kmodmon.sdnotify import Notifier
 from kmodmon.settings import Settings
-from kmodmon.sources import FOLLOWED, POLLED
+from kmodmon.sources.followed import FOLLOWED
+from kmodmon.sources.polled import POLLED
 from kmodmon.sources.source import Surroundings
 from kmodmon.store import HistoryWriter, InMemory, OnDisk, Place, Retention, WriterOptions
 from kmodmon.watching import watch_file
@@ -41,6 +42,7 @@ from kmodmon.web.stats import Limits
 
 log = logging.getLogger(__name__)
 
+_SOURCES = (*(source.name for source in POLLED), *(source.name for source in FOLLOWED))
 STALL = 60.0  # seconds without a completed cycle after which the loop counts as stuck
 CLOSE_HISTORY = 5.0
 
@@ -112,7 +114,7 @@ class Daemon:
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
         remembered = self._history.start(self._boot_id, LASTING)
-        self._engine.state = fresh_state(self._boot_id, self._clock, SOURCE_NAMES, remembered)
+        self._engine.state = fresh_state(self._boot_id, self._clock, _SOURCES, remembered)
         await self._server.start()
         self._say(EventType.STARTED)
         await self._engine.start()

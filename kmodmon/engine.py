@@ -13,12 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from kmodmon.clock import Clock
-from kmodmon.model.checkpoint import CHECKPOINTS, LASTING
+from kmodmon.model.checkpoint import CHECKPOINTS
 from kmodmon.model.event import Event, EventType
 from kmodmon.model.observation import Seen, Tick
 from kmodmon.model.outcome import Failed, Read
 from kmodmon.model.own import Own
-from kmodmon.model.source import SourceState
 from kmodmon.model.state import State
 from kmodmon.model.tally import tally
 from kmodmon.model.units import Instant, JsonObject
@@ -290,13 +289,3 @@ async def _guarded_wait(name: str, read: AwaitedReader) -> Look:
     except Exception as error:  # as for _guarded
         log.exception("source %s raised; it counts as failed", name)
         return Look(outcome=Failed(f"{name}: {error!r}"))
-
-
-def fresh_state(boot_id: str, clock: Clock, names: Iterable[str], saved: Mapping[str, JsonObject]) -> State:
-    """The state at start: what an earlier run of this boot remembered, and every source as not read yet."""
-    state = State(boot_id=boot_id, started=clock.now(), resumed=not saved.keys() <= set(LASTING))
-    state = replace(state, sources={name: SourceState(name=name) for name in names})
-    for checkpoint in CHECKPOINTS:
-        if checkpoint.section in saved:
-            state = checkpoint.load(state, saved[checkpoint.section])
-    return state

@@ -17,8 +17,6 @@ from kmodmon.model.tally import tally
 from kmodmon.model.told import told_reports
 from kmodmon.model.witness import TraceHeard
 from kmodmon.policy.standing import Wanted, stand
-from kmodmon.signatures.earlier import earlier_reports
-from kmodmon.signatures.hear import hear, heard_nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +49,29 @@ def step(state: State, seen: Seen, rules: Rules) -> tuple[State, tuple[Event, ..
 
 def _hear(state: State, seen: Seen) -> tuple[State, tuple[Event, ...], tuple[Clue, ...]]:
     match seen.outcome:
-        case Read(LogRead() as read):
-            said = hear(state.log, state.hearing, read, seen.at)
-        case Read(Tick()) if state.hearing is not None:
-            said = heard_nothing(state.log, state.hearing, seen.at)
-        case Read(PstoreRead(dumps=dumps)):
-            return state, earlier_reports(state.told, dumps, seen.at), ()
+        case Read(LogRead() | Tick() | PstoreRead()):
+            return _understand(state, seen)
         case Read(TraceHeard(entries=entries)):
             return state, (), loading_clues(entries, seen.at)
+        case _:
+            return state, (), ()
+
+
+def _understand(state: State, seen: Seen) -> tuple[State, tuple[Event, ...], tuple[Clue, ...]]:
+    # The signatures are a third of all that there is to import, and a command that looks once hears nothing.
+    match seen.outcome:
+        case Read(LogRead() as read):
+            from kmodmon.signatures.hear import hear
+
+            said = hear(state.log, state.hearing, read, seen.at)
+        case Read(Tick()) if state.hearing is not None:
+            from kmodmon.signatures.hear import heard_nothing
+
+            said = heard_nothing(state.log, state.hearing, seen.at)
+        case Read(PstoreRead(dumps=dumps)) if dumps:
+            from kmodmon.signatures.earlier import earlier_reports
+
+            return state, earlier_reports(state.told, dumps, seen.at), ()
         case _:
             return state, (), ()
     sources = _with_lost(state.sources, seen.source, said.account.lost)

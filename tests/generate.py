@@ -20,7 +20,8 @@ from kmodmon.dashboards import DASHBOARDS
 from kmodmon.dashboards.dashboard import Dashboard, as_json
 from kmodmon.metrics import METRICS
 from kmodmon.metrics.reference import reference
-from kmodmon.sources import FOLLOWED, POLLED
+from kmodmon.sources.followed import FOLLOWED
+from kmodmon.sources.polled import POLLED
 from kmodmon.sources.source import EventSource, PollSource
 
 ROOT = Path(__file__).parent.parent

@@ -9,7 +9,8 @@ import pytest
 
 from kmodmon import engine as engine_module
 from kmodmon.clock import SystemClock
-from kmodmon.engine import Engine, fresh_state
+from kmodmon.engine import Engine
+from kmodmon.host import fresh_state
 from kmodmon.model.checkpoint import LASTING
 from kmodmon.model.event import Event, EventType
 from kmodmon.model.observation import LogRead, TaintRead

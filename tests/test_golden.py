@@ -48,7 +48,7 @@ def look(tree: Path) -> State:
         kallsyms=base + b"/proc/kallsyms",
         failures=recorded_failures(tree),
     )
-    return look_once(Surroundings(root=root, settings=load(None, {}, {}), clock=FakeClock()), {})
+    return look_once(Surroundings(root=root, settings=load(None, {}, {}), clock=FakeClock()))
 
 
 def metrics(tree: Path) -> str:

@@ -81,7 +81,7 @@ def host(victim: str, mutate: Callable[[bytes], Outcome[bytes]]) -> State:
     )
     object.__setattr__(root, "victim", base + b"/" + victim.encode())
     object.__setattr__(root, "mutate", mutate)
-    return look_once(Surroundings(root=root, settings=load(None, {}, {}), clock=FakeClock()), {})
+    return look_once(Surroundings(root=root, settings=load(None, {}, {}), clock=FakeClock()))
 
 
 def series(state: State) -> dict[str, list[float]]:

@@ -17,7 +17,7 @@ MODULES, PARAMETERS = 5000, 20_000
 
 def test_exposition_when_the_host_is_large_then_no_series_is_lost(tmp_path: Path) -> None:
     root = make_host(tmp_path, MODULES, PARAMETERS)
-    state = look_once(Surroundings(root=root, settings=Settings(), clock=FakeClock()), {})
+    state = look_once(Surroundings(root=root, settings=Settings(), clock=FakeClock()))
     body = Exposition(METRICS).body(state, Format.TEXT).decode()
     counts: dict[str, int] = {}
     for family in text_string_to_metric_families(body):

@@ -21,6 +21,10 @@ from kmodmon.policy.drift import drift, learnt, required
 from kmodmon.view.findings import drift_view
 
 _LIMIT = 4 << 20  # bytes
+_SOURCES = (
+    "kernel", "modules", "taint", "posture", "lockdown", "secure_boot", "counters", "livepatch", "parameters",
+    "builtin", "modprobe", "files",
+)  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     """Do it: 0 the same (or written), 1 `diff` found differences, 3 the file or the host cannot be read."""
     if args.what == "accept" and not (args.reason and args.author):
         raise UsageError("kmodmon baseline accept", "a signature wants both --reason TEXT and --author NAME")
-    found = gather(args, files=True)
+    found = gather(args, _SOURCES, thorough=True)
     if found.state.inventory.support is None:
         raise KmodmonError(f"the list of modules cannot be read: {found.state.sources['modules'].why}")
     path: Path = args.file or found.settings.baseline.file

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
 
     Findings of severity notice and info, and those of rules in dry run, are printed and change nothing.
     """
-    found = gather(args, files=True)
+    found = gather(args)
     unknown = tuple(_unknown(found))
     findings = tuple(found.state.findings.current.values())
     code = max([*(level_of(one) for one in findings), *(UNKNOWN for _ in unknown)], default=OK)

@@ -7,7 +7,8 @@ from kmodmon.cli.gather import Gathered, gather
 from kmodmon.cli.output import Cell, Column, Screen, Tint, Tinted
 from kmodmon.clock import SystemClock
 from kmodmon.model.source import SourceState, source_seen
-from kmodmon.sources import FOLLOWED, POLLED
+from kmodmon.sources.followed import FOLLOWED
+from kmodmon.sources.polled import POLLED
 from kmodmon.sources.probe import PROBES
 from kmodmon.sources.source import EventSource, PollSource
 from kmodmon.view.sources import source_view
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the sources; 0 all can be read, 1 some cannot (what the kernel does not offer counts as fine)."""
-    found = gather(args, files=True)
+    found = gather(args)
     sources = [*found.state.sources.values(), *_followed(found)]
     screen = Screen.of(args)
     if args.json:

@@ -163,7 +163,7 @@ def _module(args: argparse.Namespace, name: str) -> Explanation | None:
     from kmodmon.view.modules import modules_view
 
     wanted = name.replace("-", "_")
-    for module in modules_view(gather(args).state):
+    for module in modules_view(gather(args, ("kernel", "modules")).state):
         if module["name"] == wanted:
             taint = str(module["taint"] or "")
             flags = " ".join(flag.cause for flag in parse_letters(taint).flags)

@@ -1,11 +1,13 @@
 """One look at the host for a verb: the kernel itself, and what a daemon of this boot remembered, if readable."""
 
 import argparse
+import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from kmodmon.cli.options import root_of, settings_of
 from kmodmon.clock import SystemClock
-from kmodmon.host import boot_id, look_once
+from kmodmon.host import Glance, Memory, boot_id, look_once
 from kmodmon.model.state import State
 from kmodmon.root import Root
 from kmodmon.settings import Settings
@@ -23,13 +25,23 @@ class Gathered:
     history: str  # empty: the history was readable; else why not
 
 
-def gather(args: argparse.Namespace, *, files: bool = False) -> Gathered:
-    """Look at the host that the options name, at module files too if wanted.
+def gather(args: argparse.Namespace, only: Collection[str] | None = None, *, thorough: bool = False) -> Gathered:
+    """Look at the host that the options name, by `only` these sources (None: all).
 
-    Raises KmodmonError for bad options or settings.
+    `thorough`: what a daemon has not examined yet is examined here, however long that takes. Raises KmodmonError for
+    bad options or settings.
     """
     settings = settings_of(args)
     root = root_of(args, settings)
-    saved, why = remembered(settings.history.directory, boot_id(root))
-    state = look_once(Surroundings(root=root, settings=settings, clock=SystemClock()), saved, files=files)
-    return Gathered(settings=settings, root=root, state=state, history=why)
+    known = remembered(settings.history.directory, boot_id(root))
+    state = look_once(
+        Surroundings(root=root, settings=settings, clock=SystemClock()),
+        Memory(saved=known.saved, attended=known.attended),
+        Glance(only=only, thorough=thorough, say=_say),
+    )
+    return Gathered(settings=settings, root=root, state=state, history=known.why)
+
+
+def _say(sentence: str) -> None:
+    if sys.stderr.isatty():
+        print(f"kmodmon: {sentence}", file=sys.stderr, flush=True)

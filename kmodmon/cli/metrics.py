@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print or write the metrics; 0, or 3 when the file cannot be written."""
     form = Format.OPENMETRICS if args.openmetrics else Format.TEXT
-    body = Exposition(METRICS).body(gather(args, files=True).state, form)
+    body = Exposition(METRICS).body(gather(args).state, form)
     if args.textfile is None:
         sys.stdout.write(body.decode())
     else:

@@ -7,6 +7,7 @@ from kmodmon.cli.gather import gather
 from kmodmon.cli.output import Cell, Column, Screen, Tint, Tinted, human_bytes, local_time
 from kmodmon.kernel.error import KmodmonError
 from kmodmon.model.units import JsonValue
+from kmodmon.view.hidden import hidden_view
 from kmodmon.view.modules import modules_view
 
 _COLUMNS = (
@@ -21,6 +22,14 @@ _COLUMNS = (
     Column(title="BY", least=6),
     Column(title="USED BY", least=8),
 )
+_HIDDEN = (
+    Column(title="MODULE", least=12),
+    Column(title="MISSING FROM", least=12),
+    Column(title="CONFIDENCE"),
+    Column(title="SINCE"),
+    Column(title="BY", least=6),
+    Column(title="EVIDENCE", least=30),
+)
 _ODD_ORIGINS = ("elsewhere", "memory", "deleted")
 _SIGNATURE_TINTS = {"valid": Tint.GOOD, "unsigned": Tint.WARN, "invalid": Tint.BAD}
 
@@ -31,11 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tainted", action="store_true", help="Only modules that carry a taint letter.")
     parser.add_argument("--unsigned", action="store_true", help="Only modules without a valid signature.")
     parser.add_argument("--out-of-tree", action="store_true", help="Only modules not built with the kernel (O).")
+    parser.add_argument("--hidden", action="store_true", help="Modules that are loaded and that some view denies.")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the list; 0, or 3 when the kernel's list cannot be read."""
-    found = gather(args, files=True)
+    if args.hidden:
+        return _hidden(args)
+    found = gather(args, ("kernel", "modules", "posture", "files"))
     if found.state.inventory.support is None:
         raise KmodmonError(f"the list of modules cannot be read: {found.state.sources['modules'].why}")
     shown = [module for module in modules_view(found.state) if _wanted(module, args)]
@@ -47,6 +59,43 @@ def run(args: argparse.Namespace) -> int:
     else:
         screen.table(_COLUMNS, [_row(module) for module in shown])
     return 0
+
+
+def _hidden(args: argparse.Namespace) -> int:
+    """Print the modules that hide. The list of the others' filters does not have them: most are not on it."""
+    state = gather(args, ("modules", "crossview"), thorough=True).state
+    source = state.sources["crossview"]
+    if not source.up:
+        raise KmodmonError(f"the views of the kernel cannot be compared: {source.why}")
+    shown = [one for one in hidden_view(state) if not args.name or one["name"] in args.name]
+    screen = Screen.of(args)
+    if args.json:
+        screen.json(shown)
+    elif shown:
+        screen.table(_HIDDEN, [_hidden_row(one) for one in shown])
+    else:
+        screen.line("No hidden module is known: what this host shows of its modules agrees.")
+    for view, why in () if args.json else state.hidden.views.items():
+        if why:
+            screen.line(Tinted(f"not compared: {view}: {why}", Tint.FAINT))
+    return 0
+
+
+def _hidden_row(one: Mapping[str, JsonValue]) -> tuple[Cell, ...]:
+    since = one["since"]
+    assert isinstance(since, int)
+    return (
+        Tinted(str(one["name"]), Tint.BAD),
+        _listed(one["missing_from"], ","),
+        str(one["confidence"]),
+        local_time(since),
+        _who(one["actor"]),
+        _listed(one["evidence"], "; "),
+    )
+
+
+def _listed(value: JsonValue, between: str) -> str:
+    return between.join(str(one) for one in value) if isinstance(value, Sequence) else ""
 
 
 def _wanted(module: Mapping[str, JsonValue], args: argparse.Namespace) -> bool:

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a verdict a file; 0 all would load, 1 one would not or it cannot be told, 3 when nothing can be read."""
-    found = gather(args)
+    found = gather(args, ("kernel", "modules", "posture", "lockdown", "secure_boot"))
     request = PreflightRequest(
         files=tuple(os.path.abspath(name) for name in args.file),
         release=args.kernel,

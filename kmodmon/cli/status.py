@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the screen; 0 no findings, 1 the policy finds something, 3 nothing can be read."""
-    found = gather(args, files=True)
+    found = gather(args)
     view = status_view(found.state)
     if view["taint"] is None or (found.state.taint.value is None and found.state.inventory.support is None):
         raise KmodmonError("neither /proc/modules nor /proc/sys/kernel/tainted can be read; `kmodmon doctor` says why")

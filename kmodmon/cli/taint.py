@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         from kmodmon.cli.gather import gather  # reading a host takes most of the program; a number takes a table
 
-        found = gather(args)
+        found = gather(args, ("kernel", "modules", "taint"))
         if found.state.taint.value is None:
             raise KmodmonError(f"the kernel's taint cannot be read: {found.state.sources['taint'].why}")
         view = taint_view(found.state)

@@ -23,6 +23,7 @@ from kmodmon.model.remembered import (
     taint_from_json,
     taint_to_json,
 )
+from kmodmon.model.source import sources_to_json, standing
 from kmodmon.model.state import State
 from kmodmon.model.tally import counts_from_json, counts_to_json
 from kmodmon.model.told import told_from_json, told_to_json
@@ -107,6 +108,12 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         save=lambda state: told_to_json(state.told),
         load=lambda state, saved: replace(state, told=told_from_json(saved)),
         lasting=True,
+    ),
+    Checkpoint(
+        section="sources",
+        part=lambda state: standing(state.sources),
+        save=lambda state: sources_to_json(state.sources),
+        load=lambda state, saved: state,  # a daemon finds out anew; a command asks `sources_from_json`
     ),
     Checkpoint(
         section="counts",

@@ -1,11 +1,13 @@
 """What is known about each source: is its interface there, does it answer, what did it lose."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TypeAlias
 
 from kmodmon.model.event import Event, EventType, Severity
 from kmodmon.model.outcome import Absent, Failed, Read
-from kmodmon.model.units import Instant
+from kmodmon.model.units import Instant, JsonObject, JsonValue
 
 NOT_READ_YET = "not read yet"
 
@@ -49,3 +51,30 @@ def _transition(before: SourceState, after: SourceState, at: Instant) -> tuple[E
     else:
         return ()
     return (Event(type=kind, at=at, severity=severity, fields={"source": after.name, "why": after.why}),)
+
+
+def standing(sources: Mapping[str, SourceState]) -> tuple[tuple[str, bool, bool, str, int], ...]:
+    """How each source is, without the times and counts that change with every look."""
+    return tuple((one.name, one.present, one.up, one.why, one.unreadable) for one in sources.values())
+
+
+def sources_to_json(sources: Mapping[str, SourceState]) -> JsonObject:
+    """How the sources are, for commands that look while the daemon is at work."""
+    return {
+        name: {"present": present, "up": up, "why": why, "unreadable": unreadable}
+        for name, present, up, why, unreadable in standing(sources)
+    }
+
+
+def sources_from_json(document: JsonObject) -> Mapping[str, SourceState]:
+    """Undo :func:`sources_to_json`; entries of another shape are dropped."""
+    found = {name: known for name, entry in document.items() if (known := _known(name, entry)) is not None}
+    return MappingProxyType(found)
+
+
+def _known(name: str, entry: JsonValue) -> SourceState | None:
+    match entry:
+        case {"present": bool(present), "up": bool(up), "why": str(why), "unreadable": int(unreadable)}:
+            return SourceState(name=name, present=present, up=up, why=why, unreadable=unreadable)
+        case _:
+            return None

@@ -1,39 +1,4 @@
-"""Layer 3, edges in: one file per kernel interface. Every source is listed here, and nowhere else.
+"""Layer 3, edges in: one file per kernel interface. `polled` and `followed` list every source, and nothing else does.
 
-Order matters: what explains is read before what it explains, so `kernel` comes first and `modules` before `taint`. The
-files of rules come late, because nothing is judged before them.
+They are two files because a command that looks once needs no source that is followed, nor what those are made of.
 """
-
-from kmodmon.sources import (
-    builtin,
-    crossview,
-    files,
-    kernel,
-    kmsg,
-    modprobe,
-    modules,
-    parameters,
-    posture,
-    pstore,
-    rules,
-    taint,
-    trace,
-    uevent,
-    watch,
-)
-from kmodmon.sources.source import EventSource, PollSource
-
-POLLED: tuple[PollSource, ...] = (
-    kernel.SOURCE,
-    modules.SOURCE,
-    taint.SOURCE,
-    *posture.SOURCES,
-    parameters.SOURCE,
-    builtin.SOURCE,
-    pstore.SOURCE,
-    crossview.SOURCE,
-    modprobe.SOURCE,
-    *rules.SOURCES,
-    files.SOURCE,
-)
-FOLLOWED: tuple[EventSource, ...] = (trace.SOURCE, uevent.SOURCE, kmsg.SOURCE, watch.SOURCE)

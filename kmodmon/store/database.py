@@ -14,6 +14,7 @@ Facts that shape this:
 import fcntl
 import os
 import sqlite3
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -25,6 +26,7 @@ FILE = "history.sqlite3"
 LOCK = "history.lock"
 _DIRECTORY_MODE, _FILE_MODE = 0o750, 0o640  # events tell who ran what: for root and the group
 _CACHE_KIB = 256
+_LOCK_TRIES, _LOCK_PAUSE = 5, 0.01
 _WAL_LIMIT = 4 << 20  # what stays of the log after a checkpoint
 
 Identity = tuple[int, int]
@@ -58,12 +60,29 @@ def take_lock(directory: Path) -> int:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, _FILE_MODE)
     except OSError as error:
         raise of_system(error, path) from None
+    for _ in range(_LOCK_TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return descriptor
+        except OSError:
+            time.sleep(_LOCK_PAUSE)  # `has_writer` holds it for a moment
+    os.close(descriptor)
+    raise StoreError(Trouble.LOCKED, path, "another kmodmon writes here")
+
+
+def has_writer(directory: Path) -> bool:
+    """Whether a daemon holds the lock of this history; False also where that cannot be told."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        descriptor = os.open(directory / LOCK, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
         os.close(descriptor)
-        raise StoreError(Trouble.LOCKED, path, "another kmodmon writes here") from None
-    return descriptor
+    return False
 
 
 def open_writer(path: Path, busy_seconds: float) -> Opened:

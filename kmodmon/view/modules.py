@@ -28,7 +28,7 @@ def module_view(state: State, module: Module) -> JsonObject:
         "srcversion": module.attributes.srcversion,
         "build_id": module.attributes.build_id,
         **provenance_view(card(state, module)),
-        **_loaded_view(state.inventory, module.name),
+        **loaded_view(state.inventory, module.name),
     }
 
 
@@ -37,7 +37,8 @@ def module_detail(state: State, module: Module) -> JsonObject:
     return {**module_view(state, module), **file_view(state, card(state, module), module.name)}
 
 
-def _loaded_view(inventory: Inventory, name: str) -> JsonObject:
+def loaded_view(inventory: Inventory, name: str) -> JsonObject:
+    """How and when a module was loaded, and by whom; null for what is not known."""
     loaded = inventory.loaded.get(name)
     if loaded is None:
         return {"loaded": None, "boot": None, "loaded_at": None, "actor": None}

@@ -10,15 +10,19 @@ from pathlib import Path
 import pytest
 
 from kmodmon.clock import FakeClock
-from kmodmon.host import look_once
+from kmodmon.host import Glance, Memory, look_once
+from kmodmon.model.checkpoint import CHECKPOINTS
 from kmodmon.model.files import ModuleFilesRead, Provenance
 from kmodmon.model.inventory import Signature
 from kmodmon.model.module_file import OnDisk, Origin
 from kmodmon.model.outcome import Absent, Read
+from kmodmon.model.source import NOT_READ_YET
+from kmodmon.model.state import State
 from kmodmon.model.trust import card
 from kmodmon.root import Root
 from kmodmon.settings import Certificates, Files, Policy, Settings
-from kmodmon.sources.files import FilesReader, recalled
+from kmodmon.sources.examined import FilesReader
+from kmodmon.sources.files import recalled
 from kmodmon.sources.source import AwaitedReader, Surroundings
 from kmodmon.values import Seconds
 from tests.elf_maker import Ko, make, other
@@ -53,7 +57,7 @@ def load(host: Path, **modules: str) -> None:
         (host / "sys/module" / name).mkdir(parents=True, exist_ok=True)
 
 
-def surroundings(host: Path, hints: Mapping[str, str] | None = None) -> Surroundings:
+def surroundings(host: Path, hints: Mapping[str, str] | None = None, *, enabled: bool = True) -> Surroundings:
     base = str(host).encode()
     return Surroundings(
         root=Root(
@@ -62,7 +66,7 @@ def surroundings(host: Path, hints: Mapping[str, str] | None = None) -> Surround
             kallsyms=base + b"/proc/kallsyms",
         ),
         settings=Settings(
-            files=Files(settle=Seconds(0.1)),
+            files=Files(settle=Seconds(0.1), enabled=enabled),
             certificates=Certificates(directory=Path("/keys"), revoked=Path("/none")),
             policy=Policy(file=host / "policy.toml"),
         ),
@@ -145,20 +149,68 @@ def test_reader_when_cancelled_then_its_process_ends(host: Path) -> None:
 
 def test_command_when_the_daemon_examined_everything_then_believes_it_until_a_file_changes(host: Path) -> None:
     around = surroundings(host)
-    state = look_once(around, {})
-    look = recalled(around.root, state.files, state.inventory)
-    assert look is not None and isinstance(look.outcome, Read)
+    state = look_once(around)
+    known = recalled(around.root, state.files, state.inventory)
+    assert known.files.keys() == {"crc7", "mine"}
     (host / "lib/modules" / RELEASE / "kernel/lib/mine.ko").write_bytes(make(Ko(name="mine", build_id=b"\xbb" * 20)))
-    assert recalled(around.root, state.files, state.inventory) is None
-    assert recalled(around.root, replace(state.files, records={}), state.inventory) is None
+    assert recalled(around.root, state.files, state.inventory).files.keys() == {"crc7"}
+    assert not recalled(around.root, replace(state.files, records={}), state.inventory).files
+
+
+def remembered(state: State, *, attended: bool) -> Memory:
+    return Memory(saved={one.section: one.save(state) for one in CHECKPOINTS}, attended=attended)
+
+
+def test_command_when_a_daemon_is_at_work_then_examines_only_what_may_be_found_and_the_rest_is_pending(
+    host: Path,
+) -> None:
+    before = look_once(surroundings(host))
+    state = look_once(surroundings(host), remembered(before, attended=True))
+    assert state.files.records.keys() == before.files.records.keys()
+    assert {name: one.up for name, one in state.sources.items()} == {n: one.up for n, one in before.sources.items()}
+    load(host, crc7="", mine="OE", late="", worse="OE")
+    state = look_once(surroundings(host), remembered(before, attended=True))
+    assert state.files.records.keys() == {"crc7", "mine", "worse"} and state.files.expected
+    assert {one.module for one in state.findings.current.values()} == {"mine", "worse"}
+
+
+@pytest.mark.parametrize(("attended", "glance"), [(False, Glance()), (True, Glance(thorough=True))])
+def test_command_when_the_daemon_has_gone_or_nothing_may_be_pending_then_examines_what_was_not(
+    host: Path, attended: bool, glance: Glance
+) -> None:
+    before = look_once(surroundings(host))
+    load(host, crc7="", mine="OE", late="")
+    state = look_once(surroundings(host), remembered(before, attended=attended), glance)
+    assert state.files.records.keys() == {"crc7", "mine", "late"}
+    assert "late" in {one.module for one in state.findings.current.values()}
+
+
+def test_command_when_the_daemon_has_examined_nothing_yet_then_only_what_is_tainted_is_examined(host: Path) -> None:
+    before = look_once(surroundings(host), glance=Glance(only=("modules",)))
+    state = look_once(surroundings(host), remembered(before, attended=True))
+    assert (state.sources["files"].why, state.sources["crossview"].why) == (NOT_READ_YET, NOT_READ_YET)
+    assert state.files.records.keys() == {"mine"} and set(state.findings.current) == {"unsigned-module/mine"}
+
+
+def test_command_when_the_daemon_cannot_examine_then_says_what_the_daemon_says(host: Path) -> None:
+    before = look_once(surroundings(host, enabled=False))
+    state = look_once(surroundings(host), remembered(before, attended=True))
+    assert state.sources["files"].why == "switched off by files.enabled" and not state.files.records
+
+
+def test_command_when_many_files_are_to_be_examined_then_says_so_first(host: Path) -> None:
+    load(host, **{f"m{number}": "" for number in range(9)})
+    said: list[str] = []
+    look_once(surroundings(host), glance=Glance(say=said.append))
+    assert [sentence.partition(";")[0] for sentence in said] == ["examining the files of 9 modules"]
 
 
 def test_host_when_looked_at_once_then_findings_are_there(host: Path) -> None:
-    state = look_once(surroundings(host), {})
+    state = look_once(surroundings(host))
     known = card(state, state.inventory.modules["crc7"])
     assert (known.signature, known.origin, known.on_disk) == (Signature.VALID, Provenance.KERNEL, OnDisk.UNKNOWN)
     assert set(state.findings.current) == {"unsigned-module/mine"}
-    without = look_once(surroundings(host), {}, files=False)
+    without = look_once(surroundings(host), glance=Glance(only=("modules",)))
     assert without.sources["files"].last_read is None and without.files.records == {}
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from kmodmon.model.outcome import Absent, Failed, Read
 from kmodmon.root import Root
-from kmodmon.sources import FOLLOWED
+from kmodmon.sources.followed import FOLLOWED
 from kmodmon.sources.probe import PROBES
 
 

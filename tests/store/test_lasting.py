@@ -4,6 +4,7 @@ from pathlib import Path
 
 from kmodmon.clock import FakeClock
 from kmodmon.store import HistoryWriter, OnDisk
+from kmodmon.store.remembered import remembered as remembered_of
 from kmodmon.store.sqlite import SqliteHistory
 
 OLD_BOOT, NEW_BOOT = "11111111-0000-0000-0000-000000000000", "22222222-0000-0000-0000-000000000000"
@@ -24,3 +25,20 @@ def test_start_when_the_machine_was_rebooted_then_only_lasting_sections_are_give
     assert remembered(tmp_path, OLD_BOOT, ("reports",)) == {"reports": {"a": 1}, "log": {"b": 2}}
     assert remembered(tmp_path, NEW_BOOT, ("reports",)) == {"reports": {"a": 1}}
     assert remembered(tmp_path, NEW_BOOT, ()) == {}
+
+
+def test_remembered_when_a_writer_is_at_work_then_attended_and_not_after_it_closed(tmp_path: Path) -> None:
+    history = SqliteHistory(tmp_path, NEW_BOOT)
+    history.append((), {"hidden": {"a": 1}})
+    found = remembered_of(tmp_path, NEW_BOOT)
+    assert (dict(found.saved), found.attended, found.why) == ({"hidden": {"a": 1}}, True, "")
+    assert not remembered_of(tmp_path, OLD_BOOT).attended  # nothing is known of that boot
+    history.close()
+    found = remembered_of(tmp_path, NEW_BOOT)
+    assert (dict(found.saved), found.attended) == ({"hidden": {"a": 1}}, False)
+    SqliteHistory(tmp_path, NEW_BOOT).close()  # looking did not keep the lock
+
+
+def test_remembered_when_there_is_no_history_then_says_why(tmp_path: Path) -> None:
+    found = remembered_of(tmp_path / "none", NEW_BOOT)
+    assert not found.saved and not found.attended and str(tmp_path) in found.why
