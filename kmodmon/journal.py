@@ -20,6 +20,7 @@ import traceback
 from collections.abc import Iterable, Mapping
 from typing import Protocol, TypeAlias
 
+from kmodmon.kernel.text import printable
 from kmodmon.model.codec import ShapeError, canonical_json
 from kmodmon.model.describe import describe, describe_actor
 from kmodmon.model.event import Actor, Event, StoredEvent
@@ -136,16 +137,6 @@ def encode(fields: Fields) -> bytes:
         else:
             out += name.encode() + b"=" + data + b"\n"
     return bytes(out)
-
-
-def printable(text: str) -> str:
-    r"""Give `text` with what a terminal would obey as ``\xNN``."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogatepass"))
-        for char in text
-    )
 
 
 def open_sink(environ: Mapping[str, str] = os.environ, descriptor: int = 2, address: str = SOCKET) -> Sink:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import TextIO, TypeAlias
 
+from kmodmon.kernel.text import printable
 from kmodmon.model.units import JsonValue
 
 
@@ -134,17 +135,6 @@ def _fitted(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: in
         widths[place] -= 1
         excess -= 1
     return widths
-
-
-def printable(text: str) -> str:
-    r"""Give `text` with every character that is not printable as ``\xNN`` of its bytes."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else _escaped(char) for char in text)
-
-
-def _escaped(char: str) -> str:
-    return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogatepass"))
 
 
 def display_width(text: str) -> int:

@@ -37,14 +37,6 @@ def parse_version(raw: bytes) -> KernelVersion:
     return KernelVersion(text=text, release=found[1], version=found[2][at + 1 :] if at >= 0 else "")
 
 
-def parse_word(raw: bytes, interface: str) -> str:
-    """Read a file that holds one word (osrelease, arch); raises ParseError when it is empty."""
-    text = bounded(safe_text(raw.strip(b"\n\0 ")), _TEXT_MAX)
-    if not text:
-        raise ParseError(interface, raw, "empty")
-    return text
-
-
 def parse_boot_id(raw: bytes) -> str:
     """Read the random name of this boot; raises ParseError."""
     text = raw.strip()

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from kmodmon.kernel.error import ParseError
 
 NT_GNU_BUILD_ID = 3
+_BUILD_ID_MAX = 64  # bytes; SHA-1 has 20
 _HEADER = {"<": struct.Struct("<III"), ">": struct.Struct(">III")}
 
 
@@ -36,6 +37,6 @@ def parse_notes(raw: bytes, order: str = "<") -> tuple[Note, ...]:
 def build_id(raw: bytes, order: str = "<") -> str | None:
     """The GNU build-id among these notes as lower-case hex; None when there is none. Raises ParseError."""
     for note in parse_notes(raw, order):
-        if note.owner == b"GNU" and note.type == NT_GNU_BUILD_ID and note.contents:
+        if note.owner == b"GNU" and note.type == NT_GNU_BUILD_ID and 0 < len(note.contents) <= _BUILD_ID_MAX:
             return note.contents.hex()
     return None

@@ -26,6 +26,17 @@ def safe_text(raw: bytes) -> str:
     return "".join(out)
 
 
+def printable(text: str) -> str:
+    r"""Give any text with what a terminal would obey as ``\xNN`` of its bytes; safe text stays as it is."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogatepass"))
+
+
 def raw_bytes(text: str) -> bytes:
     """Undo :func:`safe_text`: the exact bytes the kernel gave (for building a path from a module name)."""
     out = bytearray()

@@ -48,9 +48,7 @@ def flag_view(flag: Flag) -> JsonObject:
 def carriers(inventory: Inventory, flag: Flag) -> tuple[str, ...]:
     """Names of the loaded modules that carry a flag."""
     return tuple(
-        module.name
-        for module in inventory.modules.values()
-        if flag.letter in module.taint and flag.letter != "?"
+        module.name for module in inventory.modules.values() if flag.letter in module.taint and flag.letter != "?"
     )
 
 

@@ -20,8 +20,8 @@ from kmodmon.cli.output import (
     human_bytes,
     human_span,
     local_time,
-    printable,
 )
+from kmodmon.kernel.text import printable
 
 COLUMNS = (Column(title="MODULE", least=6), Column(title="SIZE", right=True), Column(title="USED BY", least=4))
 

@@ -12,7 +12,6 @@ from kmodmon.kernel.identity import (
     parse_boot_time,
     parse_uptime,
     parse_version,
-    parse_word,
 )
 
 
@@ -43,12 +42,9 @@ def test_parse_times_when_recorded_then_numbers() -> None:
     assert parse_boot_time(stat) == 1795412345
     assert parse_uptime(b"350735.47 234388.90\n") == 350735.47
     assert parse_boot_id(b"0e1b2c3d-1111-4222-8333-abcdefabcdef\n") == "0e1b2c3d-1111-4222-8333-abcdefabcdef"
-    assert parse_word(b"x86_64\n", "/proc/sys/kernel/arch") == "x86_64"
 
 
-@pytest.mark.parametrize(
-    "parse", [parse_version, parse_boot_id, parse_boot_time, parse_uptime, lambda raw: parse_word(raw, "x")]
-)
+@pytest.mark.parametrize("parse", [parse_version, parse_boot_id, parse_boot_time, parse_uptime])
 @given(raw=st.binary(max_size=60))
 def test_parsers_when_any_bytes_then_value_or_parse_error(parse: Callable[[bytes], object], raw: bytes) -> None:
     try:

@@ -11,16 +11,12 @@ from kmodmon.kernel.boot_image import candidates, compression_of, find_payload
 from kmodmon.kernel.builtin_certificates import OVERLAP, CertificateList, Role, find_lists
 from kmodmon.kernel.depmod import (
     parse_aliases,
-    parse_builtin,
-    parse_builtin_modinfo,
     parse_dep,
-    parse_softdeps,
     parse_symbol_owners,
 )
 from kmodmon.kernel.efi_signature_list import SHA256, X509, X509_SHA256, parse_signature_lists
 from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.ksymtab import Export
-from kmodmon.kernel.modinfo import SoftDependency
 from kmodmon.kernel.modprobe_d import parse_modprobe_file
 from kmodmon.kernel.symvers import Owned, parse_symvers
 from tests.module_files import certificate
@@ -45,26 +41,15 @@ def test_parse_dep_when_recorded_then_paths_and_needs() -> None:
 
 
 def test_tables_when_recorded_then_their_facts() -> None:
-    assert parse_builtin(b"kernel/arch/x86/events/amd/amd-uncore.ko\nnot a module\n") == (frozenset({"amd_uncore"}), 1)
-    builtin = parse_builtin_modinfo(b"amd_uncore.license=GPL v2\0amd_uncore.file=arch/x86/a\0stray\0")
-    assert builtin["amd_uncore"].license == "GPL v2"
     aliases = b"# Aliases\nalias symbol:crc7_be crc7\nalias pci:v0000*sv* some-driver\nodd line\n"
     assert parse_aliases(aliases) == ((("symbol:crc7_be", "crc7"), ("pci:v0000*sv*", "some_driver")), 1)
     assert parse_symbol_owners(aliases) == {"crc7_be": "crc7"}
-    soft = parse_softdeps(b"softdep btrfs pre: crypto-crc32c post: x\nweakdep a-b c d\n")
-    assert soft == {
-        "btrfs": SoftDependency(pre=("crypto-crc32c",), post=("x",)),
-        "a_b": SoftDependency(weak=("c", "d")),
-    }
 
 
 @given(st.binary(max_size=300))
 def test_tables_when_any_bytes_then_a_value(raw: bytes) -> None:
     parse_dep(raw)
-    parse_builtin(raw)
-    parse_builtin_modinfo(raw)
     parse_aliases(raw)
-    parse_softdeps(raw)
     parse_symvers(raw)
     parse_modprobe_file(raw)
 

@@ -8,15 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmodmon.kernel.error import ParseError
-from kmodmon.kernel.modules import ModuleState
 from kmodmon.kernel.sysmodule import (
-    ATTRIBUTES,
     module_name,
     parse_build_id,
-    parse_initstate,
-    parse_refcnt,
     parse_size,
-    parse_taint,
     parse_version,
     sysfs_name,
 )
@@ -30,24 +25,8 @@ def note(order: str, kind: int, name: bytes, desc: bytes) -> bytes:
     return struct.pack(order + "III", len(name), len(desc), kind) + padded
 
 
-@pytest.mark.parametrize(("raw", "state"), [(b"live\n", "live"), (b"coming\n", "coming"), (b"going\n", "going")])
-def test_parse_initstate_when_word_then_state(raw: bytes, state: str) -> None:
-    assert parse_initstate(raw) is ModuleState(state)
-
-
-def test_parse_numbers_when_printed_by_the_kernel_then_read() -> None:
-    assert (parse_size(b"16384\n"), parse_size(b"0\n"), parse_refcnt(b"-1\n"), parse_refcnt(b"3\n")) == (
-        16384,
-        0,
-        -1,
-        3,
-    )
-
-
-def test_parse_taint_when_untainted_then_empty() -> None:
-    assert parse_taint(b"\n") == ""
-    assert parse_taint(b"COEKN\n") == "COEKN"
-    assert parse_taint(b"O?n\n") == "O?n"
+def test_parse_size_when_printed_by_the_kernel_then_read() -> None:
+    assert (parse_size(b"16384\n"), parse_size(b"0\n")) == (16384, 0)
 
 
 def test_parse_version_when_text_then_safe_and_bounded() -> None:
@@ -98,16 +77,10 @@ def test_parse_build_id_when_cut_then_refused() -> None:
         parse_build_id(note("<", 3, b"GNU\0", BUILD_ID)[:-1])
 
 
-@pytest.mark.parametrize(
-    "parse", [parse_initstate, parse_size, parse_refcnt, parse_taint, parse_version, parse_build_id]
-)
+@pytest.mark.parametrize("parse", [parse_size, parse_version, parse_build_id])
 @given(raw=st.binary(max_size=80))
 def test_parsers_when_any_bytes_then_value_or_parse_error(parse: Callable[[bytes], object], raw: bytes) -> None:
     try:
         parse(raw)
     except ParseError:
         return
-
-
-def test_attributes_when_read_then_only_version_is_a_builtin_s() -> None:
-    assert [attribute.name for attribute in ATTRIBUTES if attribute.builtin] == ["version"]
