@@ -158,6 +158,7 @@ class Daemon:
         self._settings = self._settings.reloaded(wanted)
         logging.getLogger("kmodmon").setLevel(_level(self._settings))
         self._history.retain(_retention(self._settings))
+        self._server.bear(_limits(self._settings))
         around = replace(self._engine.around, settings=self._settings)
         self._engine.reconfigured(around, rules_of(self._settings))
 
@@ -214,6 +215,10 @@ class Daemon:
             http_rejected=web.rejected,
             http_timeouts=web.timeouts,
             http_auth_failures=web.auth_failures,
+            http_bad_requests=web.bad_requests,
+            http_handshake_failures=web.handshake_failures,
+            http_rate_limited=web.rate_limited,
+            http_accept_errors=web.accept_errors,
             http_handler_errors=web.handler_errors,
             render_failures=self._exposition.failures,
             journal_lost=self._journal.lost,
@@ -255,19 +260,21 @@ class Daemon:
         return WebServer(
             routes=Site(self, self._exposition).routes(),
             listen=[str(address) for address in web.listen],
-            limits=Limits(
-                connections=web.max_connections,
-                head_seconds=web.header_timeout,
-                answer_seconds=web.write_timeout,
-                idle_seconds=web.idle_timeout,
-            ),
+            limits=_limits(self._settings),
             web_config=web.config_file,
             clock=self._clock,
         )
 
     @staticmethod
     def _task(work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
-        return asyncio.create_task(work)
+        task = asyncio.create_task(work)
+        task.add_done_callback(_say_if_broken)
+        return task
+
+
+def _say_if_broken(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("%s ended and does not come back before a restart", task.get_coro(), exc_info=error)
 
 
 def _process_families() -> Iterable[Family]:
@@ -281,6 +288,16 @@ _PLATFORM = PlatformCollector(registry=None)
 def _retention(settings: Settings) -> Retention:
     history = settings.history
     return Retention(age_usec=int(history.max_age * 1e6) or None, size_bytes=int(history.max_bytes) or None)
+
+
+def _limits(settings: Settings) -> Limits:
+    web = settings.web
+    return Limits(
+        connections=web.max_connections,
+        head_seconds=web.header_timeout,
+        answer_seconds=web.write_timeout,
+        idle_seconds=web.idle_timeout,
+    )
 
 
 def _level(settings: Settings) -> int:

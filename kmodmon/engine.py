@@ -53,6 +53,7 @@ class _Polled:
     pool: ThreadPoolExecutor | None = None
     last: Instant | None = None
     again: bool = False  # woken while it was being read
+    outdated: bool = False  # made from settings that changed while it was being read
 
 
 @dataclass(slots=True)
@@ -68,7 +69,7 @@ class Engine:
     on_step: Callable[[State, Sequence[Event]], None] = lambda state, events: None
     cycles: int = 0  # completed looks: the watchdog is fed only while this moves
     _polled: dict[str, _Polled] = field(default_factory=dict)
-    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _saved: dict[str, object] = field(default_factory=dict)
     _tick: asyncio.TimerHandle | None = None
 
@@ -85,7 +86,7 @@ class Engine:
             if not polled.source.threaded:
                 self.look(name)
         for event_source in self.event_sources:
-            self._tasks.append(asyncio.create_task(self._follow(event_source), name=event_source.name))
+            self._tasks[event_source.name] = asyncio.create_task(self._follow(event_source), name=event_source.name)
         for name, polled in self._polled.items():
             if polled.source.threaded:
                 self._start_thread(name)
@@ -96,7 +97,7 @@ class Engine:
         """Stop looking. Worker threads that hang are left to the end of the process."""
         if self._tick is not None:
             self._tick.cancel()
-        running = [*self._tasks, *(p.running for p in self._polled.values() if p.running is not None)]
+        running = [*self._tasks.values(), *(p.running for p in self._polled.values() if p.running is not None)]
         for polled in self._polled.values():
             for handle in (polled.timer, polled.wake):
                 if handle is not None:
@@ -108,12 +109,20 @@ class Engine:
         await asyncio.gather(*running, return_exceptions=True)
 
     def reconfigured(self, around: Surroundings, rules: Rules) -> None:
-        """Take over new settings: readers are made anew, timers armed anew."""
-        self.around, self.rules = around, rules
+        """Take over new settings: readers are made and used anew, timers armed anew, and what heeds them is restarted.
+
+        A reader knows what it must not try again (a parameter whose read hangs), so none is made anew for nothing.
+        """
+        before, self.around, self.rules = self.around.settings, around, rules
+        if around.settings == before:
+            return
         for polled in self._polled.values():
-            if not polled.source.threaded or polled.running is None:
-                polled.read = polled.source.make(around)
             self._arm(polled)
+            if polled.source.heeds(around.settings) != polled.source.heeds(before):
+                self._remake(polled)
+        for source in self.event_sources:
+            if source.heeds(around.settings) != source.heeds(before):
+                self._restart(source)
 
     def look(self, name: str) -> None:
         """Read one source now, on this thread."""
@@ -213,6 +222,9 @@ class Engine:
         loop = asyncio.get_running_loop()
         while True:
             polled.again = False
+            if polled.outdated:
+                polled.outdated = False
+                polled.read = polled.source.make(self.around)
             if isinstance(polled.read, AwaitedReader):
                 look = await _guarded_wait(polled.source.name, polled.read)
             else:
@@ -221,7 +233,21 @@ class Engine:
             if not polled.again:
                 return
 
-    async def _follow(self, source: EventSource) -> None:
+    def _remake(self, polled: _Polled) -> None:
+        if polled.running is not None and not polled.running.done():
+            polled.outdated = polled.again = True
+        else:
+            polled.read = polled.source.make(self.around)
+            self.wake((polled.source.name,))
+
+    def _restart(self, source: EventSource) -> None:
+        old = self._tasks[source.name]
+        old.cancel()
+        self._tasks[source.name] = asyncio.create_task(self._follow(source, after=old), name=source.name)
+
+    async def _follow(self, source: EventSource, after: "asyncio.Task[None] | None" = None) -> None:
+        if after is not None:
+            await asyncio.wait((after,))
         delay = RETRY_FIRST
 
         def emit(look: Look) -> None:

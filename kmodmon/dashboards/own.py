@@ -186,12 +186,16 @@ _HTTP = Row(
     panels=(
         graph(
             "Requests",
-            "Requests answered, and those that were refused, too slow, unauthorised or failed.",
+            "Requests answered, and those that were refused, too slow, too many, unauthorised, malformed or failed.",
             (
                 Query(expr=f"sum({grown('kmodmon_http_requests_total')})", legend="answered"),
                 Query(expr=f"sum({grown('kmodmon_http_rejected_total')})", legend="no room"),
                 Query(expr=f"sum({grown('kmodmon_http_timeouts_total')})", legend="too slow"),
                 Query(expr=f"sum({grown('kmodmon_http_auth_failures_total')})", legend="unauthorised"),
+                Query(expr=f"sum({grown('kmodmon_http_rate_limited_total')})", legend="too many"),
+                Query(expr=f"sum({grown('kmodmon_http_bad_requests_total')})", legend="not HTTP"),
+                Query(expr=f"sum({grown('kmodmon_http_handshake_failures_total')})", legend="no TLS"),
+                Query(expr=f"sum({grown('kmodmon_http_accept_errors_total')})", legend="no descriptor"),
                 Query(expr=f"sum({grown('kmodmon_http_handler_errors_total')})", legend="failed"),
             ),
             Look(no_value="No daemon answers"),

@@ -13,6 +13,14 @@ def _own(name: str, help: str, take: Callable[[Own], float], kind: Kind = Kind.G
 
 
 METRICS: tuple[Metric, ...] = (
+    Metric(
+        name="kmodmon_recent_series_dropped_total",
+        kind=Kind.COUNTER,
+        help="Timestamp series given up because there were more than retention.max_series, since the daemon started.",
+        interface="none",
+        of=("stamps",),
+        samples=lambda state: single(state.stamps.dropped),
+    ),
     _own("kmodmon_history_events", "Events in the history.", lambda own: own.history_events),
     _own("kmodmon_history_size_bytes", "Size of the history on disk.", lambda own: own.history_bytes),
     _own("kmodmon_history_up", "1 if the history can be written.", lambda own: own.history_healthy),
@@ -45,6 +53,30 @@ METRICS: tuple[Metric, ...] = (
         "kmodmon_http_auth_failures_total",
         "Requests refused for want of a valid user and password.",
         lambda own: own.http_auth_failures,
+        Kind.COUNTER,
+    ),
+    _own(
+        "kmodmon_http_bad_requests_total",
+        "Requests that were not HTTP, too long, or had a body.",
+        lambda own: own.http_bad_requests,
+        Kind.COUNTER,
+    ),
+    _own(
+        "kmodmon_http_handshake_failures_total",
+        "TLS handshakes that failed, client certificates that are not allowed among them.",
+        lambda own: own.http_handshake_failures,
+        Kind.COUNTER,
+    ),
+    _own(
+        "kmodmon_http_rate_limited_total",
+        "Requests refused by the rate limit of web.config.file.",
+        lambda own: own.http_rate_limited,
+        Kind.COUNTER,
+    ),
+    _own(
+        "kmodmon_http_accept_errors_total",
+        "Times the system had no file descriptor or memory for one more connection.",
+        lambda own: own.http_accept_errors,
         Kind.COUNTER,
     ),
     _own(

@@ -16,6 +16,10 @@ class Own:
     http_rejected: int = 0
     http_timeouts: int = 0
     http_auth_failures: int = 0
+    http_bad_requests: int = 0
+    http_handshake_failures: int = 0
+    http_rate_limited: int = 0
+    http_accept_errors: int = 0
     http_handler_errors: int = 0
     render_failures: int = 0
     journal_lost: int = 0

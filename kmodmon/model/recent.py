@@ -20,7 +20,7 @@ class Stamps:
     """All timestamp gauges, by metric name; insertion order is age order."""
 
     series: Mapping[str, Series] = field(default_factory=lambda: MappingProxyType({}))
-    dropped: int = 0
+    dropped: int = 0  # since the daemon started
 
 
 NO_STAMPS = Stamps()
@@ -152,7 +152,7 @@ def stamp(stamps: Stamps, events: Iterable[Event], limit: int) -> Stamps:
                 labels = rule.labels(event)
                 series.pop(labels, None)
                 series[labels] = event.at.seconds
-                if len(series) > limit:
+                while len(series) > limit:  # more than one too many after the limit was lowered
                     del series[next(iter(series))]
                     dropped += 1
     return Stamps(series=MappingProxyType({**stamps.series, **changed}), dropped=dropped) if changed else stamps
