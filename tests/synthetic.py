@@ -23,6 +23,8 @@ def make_host(base: Path, modules: int, parameters: int) -> Root:
         for index in range(each):
             value = ("Y\n", f"{number * index}\n", f"text{number}\n", "1,2,3\n")[index % 4]
             (directory / "parameters" / f"p{index}").write_text(value)
+    (base / "sys/kernel").mkdir(parents=True)
+    (base / "sys/kernel/uevent_seqnum").write_text("4711\n")
     (base / "proc/modules").write_text("".join(lines))
     (base / "proc/sys/kernel/tainted").write_text("12288\n")
     (base / "proc/version").write_text("Linux version 6.1.0-synthetic (x@y) (gcc) #1 SMP PREEMPT_DYNAMIC\n")

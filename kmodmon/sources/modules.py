@@ -4,15 +4,22 @@ Interfaces: kernel/module/procfs.c, kernel/module/sysfs.c (Documentation/ABI/tes
 addresses need CAP_SYSLOG and kptr_restrict < 2. Absent: a kernel without CONFIG_MODULES has no /proc/modules.
 
 One read() of the list gives a page; a load or unload between two of them makes an unrelated module vanish or appear
-twice. So a reading that differs from the one before, and is longer than a page, is made again until two agree; what
-they still disagree about is asked of /sys/module. An unchanged list costs one comparison of bytes, a changed one only
-its changed lines. Attributes are read once, when a module appears, and again when its sysfs directory is another one,
-which one listing of /sys/module shows for all of them: a module loaded anew between two looks leaves the same line.
+twice. So a reading that differs from the one before in names, and is longer than a page, is made again until two agree;
+what they still disagree about is asked of /sys/module.
+
+The list is read every few seconds and may be long, so only what differs costs anything: an unchanged list is one
+comparison of bytes; one in which lines changed and no module came or went (a count of references moves all the time)
+costs those lines. Attributes are read once, when a module appears, and again when its sysfs directory is another one: a
+module loaded anew between two looks leaves the same line. One listing of /sys/module shows that for all of them, and
+it is made when the kernel has sent any uevent since, as it does whenever a module's directory comes or goes
+(/sys/kernel/uevent_seqnum, lib/kobject_uevent.c; every time where that cannot be read).
 """
 
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import compress, count
+from operator import ne
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -36,23 +43,44 @@ class ModulesReader:
     def __init__(self, root: Root) -> None:
         self._root = root
         self._raw: bytes | None = None
+        self._texts: list[bytes] = []  # of `_raw`; empty: not every line stands for a module
         self._lines: dict[bytes, ModuleLine] = {}
-        self._modules: Mapping[str, Module] = MappingProxyType({})
-        self._seen = ModulesRead(modules=self._modules)
+        self._modules: dict[str, Module] = {}  # never changed: another one takes its place
+        self._seen = ModulesRead(modules=MappingProxyType(self._modules))
         self._listing: Mapping[bytes, int] = MappingProxyType({})
+        self._uevents: str | None = None  # when `_listing` was made
+        self._unread = False  # a module is without attributes
 
     def __call__(self) -> Look:
         """Look at the list; the same object again when nothing changed."""
         outcome = self._root.read(self._root.proc(b"modules"))
         match outcome:
             case Read(raw):
-                if raw != self._raw:
+                if raw != self._raw and not self._same_modules(raw):
                     self._changed(raw)
                 self._renewed()
                 return Look(outcome=Read(self._seen), unreadable=self._seen.skipped)
             case Absent() | Failed():
                 self._raw = None
                 return Look(outcome=outcome)
+
+    def _same_modules(self, raw: bytes) -> bool:
+        """Take over the lines that differ, if each is still about the same module; else do nothing."""
+        texts = raw.split(b"\n")
+        if len(texts) != len(self._texts):
+            return False
+        changed = tuple(compress(count(), map(ne, self._texts, texts)))
+        file = parse_modules(b"\n".join(texts[at] for at in changed))
+        before = [self._lines.get(self._texts[at]) for at in changed]
+        if file.skipped or [line.name for line in file.lines] != [line and line.name for line in before]:
+            return False
+        for at, line in zip(changed, file.lines, strict=True):
+            del self._lines[self._texts[at]]
+            self._lines[texts[at]] = line
+            self._texts[at] = texts[at]
+        self._raw = raw
+        self._take({line.name: self._module(line) for line in file.lines})
+        return True
 
     def _changed(self, raw: bytes) -> None:
         file = self._parse(raw)
@@ -61,9 +89,17 @@ class ModulesReader:
             file = self._confirmed(file)
         else:
             self._raw = raw
+        texts = [] if self._raw is None else self._raw.split(b"\n")
+        self._texts = texts if len(texts) == len(self._lines) + 1 else []
         modules = {line.name: self._module(line) for line in file.lines}
-        self._modules = MappingProxyType(modules)
-        self._seen = ModulesRead(modules=self._modules, skipped=len(file.skipped))
+        self._modules, self._unread = {}, False
+        self._take(modules, len(file.skipped))
+
+    def _take(self, modules: dict[str, Module], skipped: int = 0) -> None:
+        """Let these modules be known beside, or in place of, those that are."""
+        self._modules = {**self._modules, **modules}
+        self._seen = ModulesRead(modules=MappingProxyType(self._modules), skipped=skipped)
+        self._unread = self._unread or any(module.attributes is NO_ATTRIBUTES for module in modules.values())
 
     def _confirmed(self, file: ModulesFile) -> ModulesFile:
         """Read again until two passes agree; what stays doubtful is there if sysfs has its directory."""
@@ -121,11 +157,14 @@ class ModulesReader:
 
     def _renewed(self) -> None:
         """Read attributes that are still missing, and those of modules whose sysfs directory is another one."""
+        uevents = self._root.text(self._root.sys(b"kernel", b"uevent_seqnum"))
+        if uevents is not None and uevents == self._uevents and not self._unread:
+            return
         listing = self._root.inodes(self._root.sys(b"module"))
         if not isinstance(listing, Read):
             return
-        missing = any(module.attributes is NO_ATTRIBUTES for module in self._modules.values())
-        if listing.value == self._listing and not missing:
+        self._uevents = uevents
+        if listing.value == self._listing and not self._unread:
             return
         self._listing = listing.value
         renewed = {}
@@ -135,8 +174,8 @@ class ModulesReader:
             if instance is not None and instance != module.attributes.instance:
                 renewed[name] = replace(module, attributes=self._attributes(name, instance))
         if renewed:
-            self._modules = MappingProxyType({**self._modules, **renewed})
-            self._seen = ModulesRead(modules=self._modules, skipped=self._seen.skipped)
+            self._take(renewed, self._seen.skipped)
+        self._unread = any(module.attributes is NO_ATTRIBUTES for module in self._modules.values())
 
     def _module(self, line: ModuleLine) -> Module:
         before = self._modules.get(line.name)

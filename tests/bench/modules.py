@@ -41,4 +41,4 @@ def run() -> Iterator[Ratio]:
             return total / 10
 
         ours, theirs = paired(changing, peer)
-        yield Ratio(name=f"poll of {MODULES} modules, 1 % changed / C read+split", ours=ours, peer=theirs, goal=10)
+        yield Ratio(name=f"poll of {MODULES} modules, 1 % changed / C read+split", ours=ours, peer=theirs, goal=3)

@@ -100,6 +100,59 @@ def test_attributes_when_the_directory_is_another_then_they_are_read_again(tmp_p
     assert first.instance != second.instance
 
 
+def test_attributes_when_no_uevent_was_sent_then_sysfs_is_not_listed_again(tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/modules").write_bytes(whole("dummy"))
+    (tmp_path / "sys/kernel").mkdir(parents=True)
+    (tmp_path / "sys/kernel/uevent_seqnum").write_text("100\n")
+    directory = tmp_path / "sys/module/dummy"
+    directory.mkdir(parents=True)
+    reader = ModulesReader(Root(procfs=str(tmp_path / "proc").encode(), sysfs=str(tmp_path / "sys").encode()))
+    first = observation(reader()).modules["dummy"].attributes
+    directory.rename(tmp_path / "kept")
+    directory.mkdir()
+    assert observation(reader()).modules["dummy"].attributes is first
+    (tmp_path / "sys/kernel/uevent_seqnum").write_text("102\n")
+    assert observation(reader()).modules["dummy"].attributes.instance != first.instance
+
+
+def test_list_when_a_count_moves_then_only_that_module_is_another(tmp_path: Path) -> None:
+    moved = whole(*MANY).replace(b"module_007 16384 0", b"module_007 16384 12")
+    reader = ModulesReader(rooted(tmp_path, [whole(*MANY), whole(*MANY), moved], sysfs=tuple(MANY)))
+    before, after = observation(reader()).modules, observation(reader()).modules
+    assert list(after) == list(before) == MANY and after["module_007"].refcnt == 12
+    assert [name for name in MANY if after[name] is not before[name]] == ["module_007"]
+    assert after["module_007"].attributes is before["module_007"].attributes
+
+
+def test_list_when_a_line_is_about_another_module_then_one_went_and_one_came(tmp_path: Path) -> None:
+    reader = ModulesReader(rooted(tmp_path, [whole("a", "b", "c"), whole("a", "x", "c")]))
+    assert names(reader()) == {"a", "b", "c"} and names(reader()) == {"a", "x", "c"}
+
+
+LINES = st.builds(
+    lambda name, refs, state, taint: b"%b 16384 %d - %b 0x0000000000000000%b\n" % (name, refs, state, taint),
+    st.sampled_from([b"a", b"b", b"c", b"a b", b"x\ny"]),
+    st.integers(0, 11),
+    st.sampled_from([b"Live", b"Loading"]),
+    st.sampled_from([b"", b" (OE)"]),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.lists(LINES, max_size=5).map(b"".join), min_size=2, max_size=6))
+def test_list_when_read_again_and_again_then_as_if_read_for_the_first_time(passes: list[bytes]) -> None:
+    root = PassesRoot(sysfs=b"/nonexistent")
+    object.__setattr__(root, "passes", passes)
+    reader = ModulesReader(root)
+    for each in tuple(passes):
+        fresh = PassesRoot(sysfs=b"/nonexistent")
+        object.__setattr__(fresh, "passes", [each])
+        wanted = observation(ModulesReader(fresh)())
+        found = observation(reader())
+        assert list(found.modules.items()) == list(wanted.modules.items()) and found.skipped == wanted.skipped
+
+
 def test_list_when_absent_or_unreadable_then_the_outcome_says_which(tmp_path: Path) -> None:
     assert isinstance(ModulesReader(Root(procfs=str(tmp_path).encode()))().outcome, Absent)
     (tmp_path / "modules").mkdir()
