@@ -274,6 +274,17 @@ def test_lifecycle_when_only_uevents_tell_of_a_life_then_it_is_told() -> None:
     assert play.counted() == (1, 1, 0) and not play.contradictions()
 
 
+def test_lifecycle_when_only_uevents_tell_that_a_listed_module_was_reloaded_again_and_again_then_each_is_told() -> None:
+    play = begun("dummy", trace=False)
+    for _ in range(3):
+        play.unload("dummy")
+        play.load("dummy")
+    play.hear_uevents()
+    play.read_list()
+    play.wait(20)
+    assert play.counted() == (3, 3, 0) and not play.contradictions()
+
+
 def test_lifecycle_when_list_and_uevents_then_an_unload_has_the_time_of_its_uevent() -> None:
     play = begun("dummy", trace=False)
     play.going("dummy")
@@ -355,6 +366,21 @@ def test_lifecycle_when_traced_and_heard_in_any_order_then_every_life_is_told_on
     finish(play)
     assert play.contradictions() == []
     assert play.counted() == (play.loads, play.unloads, play.failures)
+    assert set(play.story.state.inventory.loaded) == set(play.modules)
+    assert not play.story.state.lifecycle.waits
+
+
+@settings(max_examples=300, deadline=None)
+@given(moments=MOMENTS)
+def test_lifecycle_when_there_is_no_trace_and_uevents_are_heard_at_any_time_then_every_life_is_told_once(
+    moments: list[tuple[str, str]],
+) -> None:
+    play = begun("a", trace=False)
+    for step, name in moments:
+        if step != "fail":  # of which no uevent tells
+            act(play, step, name)
+    finish(play)
+    assert (play.told(LOADED), play.told(UNLOADED)) == (play.loads, play.unloads)
     assert set(play.story.state.inventory.loaded) == set(play.modules)
     assert not play.story.state.lifecycle.waits
 

@@ -1,10 +1,12 @@
 """kmodmon in a guest, as a scraper and an operator see it from outside."""
 
+import http.client
 import json
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -74,12 +76,13 @@ class Client:
         return Series(values, text)
 
     def until(self, holds: Callable[[Series], bool], what: str, timeout: float = 20) -> Series:
-        """Scrape until something holds."""
+        """Scrape until something holds; a guest too busy to answer in time is asked again."""
         deadline = time.monotonic() + timeout
         while True:
-            series = self.scrape()
-            if holds(series):
-                return series
+            with suppress(http.client.RemoteDisconnected, TimeoutError):
+                series = self.scrape()
+                if holds(series):
+                    return series
             assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
             time.sleep(0.2)
 

@@ -288,10 +288,10 @@ def killed(guest: Guest, product: Product, times: int) -> None:
         guest.write("/root/load", LOAD)
         guest.background("load", "sh", "/root/load")
         for _ in range(times):
-            guest.shell("systemctl reset-failed kmodmon; systemctl start --no-block kmodmon")
+            guest.shell("systemctl reset-failed kmodmon || true; systemctl start --no-block kmodmon")
             time.sleep(rng.uniform(0.0, 6.0))
             guest.shell("systemctl kill -s KILL kmodmon; systemctl stop kmodmon", check=False)
-        guest.shell("systemctl stop load; systemctl reset-failed kmodmon; systemctl start kmodmon", timeout=120)
+        guest.shell("systemctl stop load; systemctl reset-failed kmodmon || true; systemctl start kmodmon", timeout=120)
         guest.until("! pgrep -f /root/load")
         time.sleep(2)
     seen = json.loads(guest.read("/root/truth").decode().splitlines()[-1])
