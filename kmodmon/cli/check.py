@@ -13,6 +13,7 @@ from kmodmon.view.findings import finding_view
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 _WORDS = {OK: "OK", WARNING: "WARNING", CRITICAL: "CRITICAL", UNKNOWN: "UNKNOWN"}
 _TINTS = {OK: Tint.FAINT, WARNING: Tint.WARN, CRITICAL: Tint.BAD, UNKNOWN: Tint.STRONG}
+_REMEDY = "`kmodmon doctor` says what to change"
 _LEVELS = {Severity.CRITICAL: CRITICAL, Severity.ERROR: CRITICAL, Severity.WARNING: WARNING}
 
 
@@ -60,9 +61,9 @@ def line_of(finding: Finding) -> str:
 def _unknown(found: Gathered) -> Iterator[str]:
     state = found.state
     if state.taint.value is None:
-        yield f"taint: {state.sources['taint'].why}"
+        yield f"taint: {state.sources['taint'].why}; {_REMEDY}"
     if state.inventory.support is None:
-        yield f"modules: {state.sources['modules'].why}"
+        yield f"modules: {state.sources['modules'].why}; {_REMEDY}"
 
 
 def _show(screen: Screen, finding: Finding, *, verbose: bool) -> None:

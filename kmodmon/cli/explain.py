@@ -5,8 +5,11 @@ Works without the daemon; only a module's name makes it look at the host.
 """
 
 import argparse
+import os
+import re
 import sys
 from collections.abc import Mapping
+from errno import errorcode
 from pathlib import Path
 
 from kmodmon.cli import UsageError
@@ -20,6 +23,12 @@ from kmodmon.signatures.explain import Explanation, explain_line
 from kmodmon.signatures.offline import explain_log
 
 _TINTS = {Severity.CRITICAL: Tint.BAD, Severity.ERROR: Tint.BAD, Severity.WARNING: Tint.WARN}
+
+
+_UNTAINTED = Explanation(
+    subject="0", meaning="The taint number of a kernel that is not tainted: no flag is set.",
+    why="/proc/sys/kernel/tainted is the sum of the flags set since boot.", next_step="Nothing needs to be done.",
+)  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,21 +112,38 @@ def _sign(report: KernelReport) -> str:
 
 
 def _thing(args: argparse.Namespace, screen: Screen, text: str) -> int:
-    flags = _taint(text)
+    explanation = _errno(text)
+    flags = _taint(text) if explanation is None else ()
     if flags:
         return _show_flags(args, screen, flags)
-    explanation = explain_line(text)
+    explanation = explanation or (_UNTAINTED if text.strip() == "0" else explain_line(text))
     if explanation is None and len(args.thing) == 1:
         explanation = _module(args, text)
     if args.json:
         screen.json(None if explanation is None else explanation.to_json())
     elif explanation is None:
         screen.line(
-            f"Nothing is known of {text!r}: it is no message, errno, taint or loaded module that kmodmon knows."
+            f"Nothing is known of {text!r}: it is no message, errno, taint or loaded module that kmodmon knows; "
+            "give a message as the kernel or the tool printed it"
         )
     else:
         _show(screen, explanation)
     return 1 if explanation is None else 0
+
+
+def _errno(text: str) -> Explanation | None:
+    """An errno by its name or negative number, as in `EPERM`, `-126`, `err -2`."""
+    number = re.fullmatch(r"(?:err(?:or|no)?[ :=]*)?-([0-9]{1,4})", text.strip().lower())
+    name = errorcode.get(int(number[1]), "") if number is not None else text.strip().upper()
+    value = next((value for value, found in errorcode.items() if found == name), None)
+    if value is None:
+        return None
+    return explain_line(name) or Explanation(
+        subject=name,
+        meaning=f"{os.strerror(value)}. The module loader gives it no meaning of its own.",
+        why="The module's init function, or something that it called, returned it.",
+        next_step="Look at the driver's own lines in the kernel log (`dmesg | tail`).",
+    )
 
 
 def _taint(text: str) -> tuple[Flag, ...]:
@@ -169,7 +195,7 @@ def _module(args: argparse.Namespace, name: str) -> Explanation | None:
             flags = " ".join(flag.cause for flag in parse_letters(taint).flags)
             return Explanation(
                 subject=wanted, module=wanted, meaning=f"A loaded module. {flags or 'It does not taint the kernel.'}",
-                why=f"Its taint letters are {taint or 'none'}.",
+                why=f"Its taint letters are {taint}." if taint else "It carries no taint letter.",
                 next_step=f"`kmodmon modules {wanted}` shows the rest.",
             )  # fmt: skip
     return None

@@ -29,7 +29,8 @@ def run(args: argparse.Namespace) -> int:
 
         found = gather(args, ("kernel", "modules", "taint"))
         if found.state.taint.value is None:
-            raise KmodmonError(f"the kernel's taint cannot be read: {found.state.sources['taint'].why}")
+            raise KmodmonError(f"the kernel's taint cannot be read: {found.state.sources['taint'].why}; "
+                               "`kmodmon doctor` says what to change")  # fmt: skip
         view = taint_view(found.state)
     if args.json:
         screen.json(view)

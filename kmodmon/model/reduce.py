@@ -49,7 +49,8 @@ def reduce(state: State, seen: Seen) -> Reduced:
             state, told = _lives(state, observation, seen)
             state, events = _observation(state, observation, seen.at)
             return state, transitions + told + events
-        case Absent() if seen.source == "modules":
+        case Absent() if seen.source == "modules" and state.kernel is not None and not state.inventory.support:
+            # procfs is there, for it told the version; a list that was there before cannot go away by itself
             return replace(state, inventory=replace(state.inventory, support=False)), transitions
         case _ if seen.source == "files":
             return replace(state, files=files_unavailable(state.files)), transitions

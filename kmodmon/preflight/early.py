@@ -29,11 +29,13 @@ _REBUILD = "Rebuild it against the headers of this kernel (for DKMS: dkms instal
 
 def early_obstacles(candidate: Candidate, host: LoaderHost) -> Iterator[Obstacle]:
     """Every obstacle before the linking of symbols, in order."""
-    yield from _permission(host)
-    if candidate.file.stamp is None:
+    if candidate.file.stamp is None:  # the tools open it before they ask the kernel
         why = candidate.file.problem or "the file cannot be read"
-        yield Obstacle(kind=Kind.FILE, why=why, remedy="Name a readable module file.", errno="ENOENT")
+        errno = "EACCES" if why.endswith("Permission denied") else "ENOENT"
+        yield Obstacle(kind=Kind.FILE, why=why, remedy="Name a readable module file.", errno=errno)
+        yield from _permission(host)
         return
+    yield from _permission(host)
     yield from _signature(candidate, host)
     yield from _elf(candidate.facts)
     if candidate.facts.elf_objection is None and candidate.facts.unreadable is None:

@@ -20,6 +20,7 @@ _TOOL_WORDS = {
     "ENOKEY": "Required key not available",
     "ENOPKG": "Package not installed",
 }
+_FILE_WORDS = {"ENOENT": "No such file or directory", "EACCES": "Permission denied"}
 
 
 class Kind(enum.StrEnum):
@@ -110,6 +111,8 @@ class Verdict:
     @property
     def message(self) -> str | None:
         """What insmod and modprobe would say."""
+        if self.first is not None and self.first.kind is Kind.FILE:
+            return _FILE_WORDS.get(self.first.errno, self.first.errno)  # said before the kernel is asked
         return None if self.errno is None else _TOOL_WORDS.get(self.errno, self.errno)
 
     def to_json(self) -> JsonObject:

@@ -1,12 +1,15 @@
 """One message, explained: what it means, why it is said, what to do next."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kmodmon.kernel.savedlog import read_saved_log
 from kmodmon.model.report import LoadFailure, ReportClass
 from kmodmon.model.units import JsonObject
 from kmodmon.signatures import table
 from kmodmon.signatures.errno import Sentence, ToolSentence, find_sentence
+from kmodmon.signatures.signature import Match
+
+_NAMELESS = "a_module"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,23 +42,32 @@ class Explanation:
 
 def explain_line(text: str) -> Explanation | None:
     """Explain one message, with or without a log's prefix; None: nothing is known of it."""
-    for line in read_saved_log(text.encode("utf-8", "surrogateescape")):
-        found = table.match(line.text.lstrip(" "))
+    lines = [line.text.lstrip(" ") for line in read_saved_log(text.encode("utf-8", "surrogateescape"))]
+    for line in lines:
+        found = table.match(line)
         if found is not None:
-            signature = found.signature
-            groups = {key.rstrip("23456789"): value for key, value in found.groups.items() if value is not None}
-            return Explanation(
-                subject=signature.name,
-                meaning=signature.help,
-                why=f"The kernel says so in {signature.origin}.",
-                next_step=signature.advice,
-                klass=signature.klass,
-                severity=signature.severity.value,
-                module=groups.get("module"),
-                reason=signature.reason,
-                wording=signature.wording,
-            )
+            return _signature(found)
+    for line in lines:  # many begin with the module's name, which people leave out
+        found = table.match(f"{_NAMELESS}: {line}")
+        if found is not None:
+            return replace(_signature(found), module=None)
     return _sentence(text)
+
+
+def _signature(found: Match) -> Explanation:
+    signature = found.signature
+    groups = {key.rstrip("23456789"): value for key, value in found.groups.items() if value is not None}
+    return Explanation(
+        subject=signature.name,
+        meaning=signature.help,
+        why=f"The kernel says so in {signature.origin}.",
+        next_step=signature.advice,
+        klass=signature.klass,
+        severity=signature.severity.value,
+        module=groups.get("module"),
+        reason=signature.reason,
+        wording=signature.wording,
+    )
 
 
 def _sentence(text: str) -> Explanation | None:

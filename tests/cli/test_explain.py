@@ -75,3 +75,32 @@ def test_explain_when_given_a_thing_then_says_what_it_means(
     assert word in capsys.readouterr().out
     assert main(["explain", "--json", thing]) == 0
     assert word in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("thing", "says"),
+    [
+        ("EPERM", "CAP_SYS_MODULE"),  # its letters are taint letters as well
+        ("-126", "ENOKEY"),
+        ("err -2", "ENOENT"),
+        ("ENOTTY", "The module loader gives it no meaning of its own"),
+        ("12289", "proprietary_module"),
+        ("0", "not tainted"),
+        ("PO", "out_of_tree_module"),
+        ("loading out-of-tree module taints kernel.", "not built as part of the kernel"),
+        ("Unknown symbol foo (err -2)", "symbol that the module needs"),
+        ("foo: disagrees about version of symbol bar", "another version"),
+        ("insmod: ERROR: could not insert module x.ko: Key was rejected by service", "EKEYREJECTED"),
+    ],
+)
+def test_explain_when_given_an_errno_a_number_or_half_a_line_then_says_what_it_means(
+    thing: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explain", "--", thing]) == 0
+    shown = capsys.readouterr().out
+    assert says in shown and "a_module" not in shown
+
+
+def test_explain_when_nothing_is_known_then_exits_1_and_says_what_to_give(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "no", "such", "thing"]) == 1
+    assert "as the kernel or the tool printed it" in capsys.readouterr().out
