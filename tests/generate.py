@@ -20,6 +20,7 @@ from kmodmon.dashboards import DASHBOARDS
 from kmodmon.dashboards.dashboard import Dashboard, as_json
 from kmodmon.metrics import METRICS
 from kmodmon.metrics.reference import reference
+from kmodmon.policy.condition import CONDITIONS
 from kmodmon.sources.followed import FOLLOWED
 from kmodmon.sources.polled import POLLED
 from kmodmon.sources.source import EventSource, PollSource
@@ -41,6 +42,16 @@ def commands_table() -> str:
     """The commands as Markdown."""
     rows = (f"| `kmodmon {verb.name}` | {verb.help} |" for verb in VERBS)
     return "\n".join(("| command | does |", "|---|---|", *rows)) + "\n"
+
+
+def conditions_table() -> str:
+    """What a rule of the policy may ask, as Markdown."""
+    rows = [
+        f"| `{one.key}` | {' '.join(f'`{word}`' for word in one.words) if one.words else 'glob'} | {one.meaning} |"
+        for one in sorted(CONDITIONS, key=lambda one: one.key)
+    ]
+    rows.append("| `taint`, `without_taint` | letters | carries one of these taint letters; none of them |")
+    return "\n".join(("| condition | value, or a list of them | holds for |", "|---|---|---|", *rows)) + "\n"
 
 
 def recordings_table() -> str:
@@ -67,6 +78,7 @@ FILES: Mapping[str, Callable[[], str]] = {
 GRAFANA_PARTS: Mapping[str, Callable[[], str]] = {"recordings": recordings_table}
 README_PARTS: Mapping[str, Callable[[], str]] = {
     "commands": commands_table,
+    "conditions": conditions_table,
     "sources": sources_table,
     "settings": markdown_table,
 }

@@ -15,6 +15,9 @@ from kmodmon.config import FILE_NAME
 from kmodmon.config_writer import default_toml
 from kmodmon.kernel.error import KmodmonError
 from kmodmon.packaged import packaged
+from kmodmon.policy.document import example_toml
+
+EXAMPLE = "policy.toml.example"  # not by the name that is read: later versions bring better rules
 
 Files = Mapping[str, bytes]
 
@@ -28,8 +31,8 @@ def _tree(room: str, below: str, *patterns: str) -> Files:
 _WHAT: Mapping[str, Callable[[], Files]] = {
     "rules": lambda: _tree("grafana", "alerts", "*.yml"),
     "dashboards": lambda: _tree("grafana", "dashboards", "**/*.json", "**/*.yml"),
-    "unit": lambda: _tree("systemd", "", "**/*.service", "**/*.socket", "**/*.conf", "**/*.example"),
-    "config": lambda: {FILE_NAME: default_toml().encode()},
+    "unit": lambda: _tree("systemd", "", "**/*.service", "**/*.socket", "**/*.conf", "**/*.example", "**/*.catalog"),
+    "config": lambda: {FILE_NAME: default_toml().encode(), EXAMPLE: example_toml().encode()},
 }
 
 

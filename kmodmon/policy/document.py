@@ -96,6 +96,25 @@ def policy_toml(policy: Policy, head: str = "") -> str:
     return "\n".join(lines)
 
 
+_EXAMPLE_HEAD = """The rules that kmodmon has in it, as a file. Nothing reads this one: it shows what the names above its rules
+mean, and what can be written. To change something, write /etc/kmodmon/policy.toml with only your own rules, such as
+
+    [[rule]]
+    name = "nvidia"
+    action = "allow"
+    reason = "the graphics driver of the render hosts"
+    [rule.match]
+    module = ["nvidia", "nvidia_*"]
+
+The shipped rules follow yours; one of yours with the name of a shipped one replaces it, `without = ["NAME"]` drops one,
+and `shipped = false` drops all. Rules are tried in order, and the first that matches decides."""
+
+
+def example_toml() -> str:
+    """The shipped rules as a file to learn from."""
+    return policy_toml(Policy(rules=RULES), _EXAMPLE_HEAD)
+
+
 def _rule_lines(rule: Rule) -> Iterator[str]:
     yield "[[rule]]"
     yield f"name = {quoted(rule.name)}"

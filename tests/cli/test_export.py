@@ -2,6 +2,7 @@
 
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from kmodmon.__main__ import main
 from kmodmon.cli.export import _write
 from kmodmon.config import load
 from kmodmon.packaged import packaged
+from kmodmon.policy.document import parse_policy
+from kmodmon.policy.shipped import RULES
 from kmodmon.settings import Settings
 
 
@@ -19,10 +22,12 @@ def test_config_when_exported_is_a_file_that_changes_nothing(
     directory = tmp_path / "new" / "etc"
     assert main(["export", "config", str(directory)]) == 0
     file = directory / "kmodmon.toml"
-    assert capsys.readouterr().out == f"{file}\n"
+    assert capsys.readouterr().out == f"{file}\n{file.parent}/policy.toml.example\n"
+    rules = parse_policy((directory / "policy.toml.example").read_bytes(), "example").rules
+    assert tuple(replace(rule, line=None) for rule in rules) == RULES
     assert load(file, {}, {}) == Settings()
     assert stat.S_IMODE(file.stat().st_mode) == 0o644
-    assert os.listdir(directory) == ["kmodmon.toml"]
+    assert sorted(os.listdir(directory)) == ["kmodmon.toml", "policy.toml.example"]
 
 
 def test_file_when_there_is_only_replaced_by_force(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
