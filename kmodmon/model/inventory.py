@@ -1,8 +1,10 @@
 """What is loaded, as /proc/modules and /sys/module say. A module exists here while the kernel lists it."""
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import compress
+from operator import is_not
 from types import MappingProxyType
 
 from kmodmon.kernel.modules import ModuleState
@@ -93,6 +95,11 @@ class Inventory:
 
 
 EMPTY_INVENTORY = Inventory()
+
+
+def other_modules(now: Mapping[str, Module], was: Mapping[str, Module]) -> Iterator[str]:
+    """Names of listed modules that are another object than before, the new ones among them, in the list's order."""
+    return compress(now, map(is_not, now.values(), map(was.get, now)))
 
 
 def build_of(module: Module) -> Build:

@@ -20,7 +20,7 @@ from typing import TypeAlias
 
 from kmodmon.model.autoload import attempted, requested, with_requester
 from kmodmon.model.event import Event, EventType, Severity
-from kmodmon.model.inventory import Inventory
+from kmodmon.model.inventory import Inventory, other_modules
 from kmodmon.model.life import Lifecycle, Scene
 from kmodmon.model.lives import Lives
 from kmodmon.model.observation import ModulesRead
@@ -33,16 +33,19 @@ Told: TypeAlias = tuple[Inventory, Lifecycle, tuple[Event, ...]]
 def modules_read(inventory: Inventory, life: Lifecycle, read: ModulesRead, scene: Scene) -> Told:
     """Fold one consistent reading of the module list."""
     lives = Lives(inventory, life, scene)
-    before, doubts = inventory.modules, lives.doubts
+    before, now = inventory.modules, read.modules
     open_names = lives.comings.keys() | lives.over.keys()
-    for name, module in read.modules.items():
-        if before.get(name) is not module or name in open_names or name in doubts:
-            lives.listed(name, module)
-    for name in (lives.loaded.keys() | open_names) - read.modules.keys():
-        lives.unlisted(name)
-    told = replace(inventory, support=True, modules=read.modules, skipped=read.skipped)
+    # Most looks find nothing that is another object than before: then only what is open is to be looked at.
+    changed = () if before is now else other_modules(now, before)
+    for name in dict.fromkeys((*changed, *lives.comings, *lives.over, *lives.doubts)):
+        if name in now:
+            lives.listed(name, now[name])
+    if not (open_names <= now.keys() and lives.loaded.keys() <= now.keys()):
+        for name in (lives.loaded.keys() | open_names) - now.keys():
+            lives.unlisted(name)
+    same = before is now and inventory.support is True and inventory.skipped == read.skipped
     lives.life = replace(life, listed_at=scene.at)
-    return lives.close(inventory if told == inventory else told)
+    return lives.close(inventory if same else replace(inventory, support=True, modules=now, skipped=read.skipped))
 
 
 def trace_heard(inventory: Inventory, life: Lifecycle, heard: TraceHeard, lost: int, scene: Scene) -> Told:

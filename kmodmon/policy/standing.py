@@ -12,6 +12,7 @@ from kmodmon.kernel.error import ConfigError
 from kmodmon.model.baseline import BaselineState, Drift, baseline_events
 from kmodmon.model.event import Event, EventType, Severity
 from kmodmon.model.findings import Finding, findings_changed, violated_event
+from kmodmon.model.inventory import Module, other_modules
 from kmodmon.model.modules import trust_of_taint
 from kmodmon.model.observation import Seen, Tick
 from kmodmon.model.outcome import Failed, Read
@@ -120,12 +121,24 @@ def _is_due(before: State, state: State, seen: Seen) -> bool:
     ticked = isinstance(seen.outcome, Read) and isinstance(seen.outcome.value, Tick)
     if not state.findings.judged or (ticked and state.findings.waits):
         return True
+    if not _alike(state.inventory.modules, before.inventory.modules):
+        return True
     return any(now is not was for now, was in zip(_grounds(state), _grounds(before), strict=True))
+
+
+def _alike(now: Mapping[str, Module], was: Mapping[str, Module]) -> bool:
+    """Whether both say the same to a judge: how often a module is used, and by whom, moves all the time."""
+    if now is was:
+        return True
+    if now.keys() != was.keys():
+        return False
+    pairs = ((now[name], was[name]) for name in other_modules(now, was))
+    return all((a.taint, a.state, a.attributes) == (b.taint, b.state, b.attributes) for a, b in pairs)
 
 
 def _grounds(state: State) -> tuple[object, ...]:
     return (
-        state.inventory.modules, state.inventory.loaded, state.inventory.builtin, state.inventory.support,
+        state.inventory.loaded, state.inventory.builtin, state.inventory.support,
         state.files, state.modprobe, state.parameters, state.posture.facts, state.posture.switches, state.kernel,
         state.taint.value, state.taint.ledger, state.taint.pending, state.hidden.findings,
         state.policy, state.baseline.baseline, state.baseline.refusal,

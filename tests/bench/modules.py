@@ -1,15 +1,27 @@
-"""The steady poll of 5,000 modules against a C program that reads and splits the same list."""
+"""The steady poll of 5,000 modules against a C program that reads and splits the same list.
+
+*Read* is the source alone; *poll* is all that the daemon does with what it read: the lives of modules, judgement.
+"""
 
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
+from kmodmon.clock import SystemClock
+from kmodmon.host import look_once, rules_of
+from kmodmon.model.observation import Seen
+from kmodmon.pipeline import step
+from kmodmon.root import Root
+from kmodmon.settings import Settings
 from kmodmon.sources.modules import ModulesReader
+from kmodmon.sources.source import Surroundings
 from tests.bench.ratio import Ratio, compiled, own_cpu_usec, paired
 from tests.synthetic import make_host
 
 MODULES = 5000
+_UNCHANGED, _CHANGED = 50, 10
 
 
 def run() -> Iterator[Ratio]:
@@ -18,27 +30,45 @@ def run() -> Iterator[Ratio]:
     with tempfile.TemporaryDirectory() as base:
         root = make_host(Path(base), MODULES, 0)
         path = Path(base, "proc/modules")
-        reader = ModulesReader(root)
-        for _ in range(1 + MODULES // 64):
-            reader()
+        lines = path.read_bytes().splitlines(keepends=True)
+        works: dict[str, tuple[Callable[[], object], float]] = {
+            "read": (ModulesReader(root), 3),
+            "poll": (poller(root), 10),
+        }
 
         def peer() -> float:
             return float(subprocess.check_output([program, str(path), "50"], stderr=subprocess.DEVNULL))
 
-        ours, theirs = paired(lambda: own_cpu_usec(reader, 50), peer)
-        yield Ratio(name=f"poll of {MODULES} modules, unchanged / C read+split", ours=ours, peer=theirs, goal=3)
-        lines = path.read_bytes().splitlines(keepends=True)
+        def changing(work: Callable[[], object]) -> float:
+            return sum(_after_change(path, lines, turn, work) for turn in range(_CHANGED)) / _CHANGED
 
-        def changing() -> float:
-            total = 0.0
-            for turn in range(10):
-                edited = [
-                    line.replace(b" 0 - Live", b" %d - Live" % (turn + 7)) if index % 100 == 0 else line
-                    for index, line in enumerate(lines)
-                ]
-                path.write_bytes(b"".join(edited))
-                total += own_cpu_usec(reader, 1)
-            return total / 10
+        for name, (work, most) in works.items():
+            what = f"{name} of {MODULES} modules"
+            work()
+            ours, theirs = paired(partial(own_cpu_usec, work, _UNCHANGED), peer)
+            yield Ratio(name=f"{what}, unchanged / C read+split", ours=ours, peer=theirs, goal=3)
+            ours, theirs = paired(partial(changing, work), peer)
+            yield Ratio(name=f"{what}, 1 % changed / C read+split", ours=ours, peer=theirs, goal=most)
 
-        ours, theirs = paired(changing, peer)
-        yield Ratio(name=f"poll of {MODULES} modules, 1 % changed / C read+split", ours=ours, peer=theirs, goal=3)
+
+def poller(root: Root) -> Callable[[], None]:
+    """What the daemon does at a poll."""
+    clock, settings = SystemClock(), Settings()
+    state = look_once(Surroundings(root=root, settings=settings, clock=clock))
+    read, rules = ModulesReader(root), rules_of(settings)
+
+    def poll() -> None:
+        nonlocal state
+        look = read()
+        state, _ = step(state, Seen(source="modules", at=clock.now(), outcome=look.outcome), rules)
+
+    return poll
+
+
+def _after_change(path: Path, lines: list[bytes], turn: int, work: Callable[[], object]) -> float:
+    edited = (
+        line.replace(b" 0 - Live", b" %d - Live" % (turn + 7)) if index % 100 == 0 else line
+        for index, line in enumerate(lines)
+    )
+    path.write_bytes(b"".join(edited))
+    return own_cpu_usec(work, 1)
