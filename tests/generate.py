@@ -20,6 +20,7 @@ from kmodmon.dashboards import DASHBOARDS
 from kmodmon.dashboards.dashboard import Dashboard, as_json
 from kmodmon.metrics import METRICS
 from kmodmon.metrics.reference import reference
+from kmodmon.model.catalog import catalog
 from kmodmon.policy.condition import CONDITIONS
 from kmodmon.sources.followed import FOLLOWED
 from kmodmon.sources.polled import POLLED
@@ -68,6 +69,7 @@ def dashboard_file(dashboard: Dashboard) -> str:
 FILES: Mapping[str, Callable[[], str]] = {
     "grafana/METRICS.md": lambda: reference(METRICS),
     "grafana/alertmanager.yml": lambda: example(ALERTS),
+    "systemd/kmodmon.catalog": catalog,
     "grafana/RUNBOOK.md": lambda: runbook(GROUPS),
     "grafana/alerts/kmodmon.rules.yml": lambda: rule_file(HOST_GROUPS, "kmodmon.rules.yml", HOST_RULES),
     "grafana/alerts/kmodmon.fleet.rules.yml": lambda: rule_file(FLEET_GROUPS, "kmodmon.fleet.rules.yml", FLEET_RULES),

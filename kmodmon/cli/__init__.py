@@ -65,7 +65,8 @@ VERBS: tuple[Verb, ...] = (
     Verb(name="metrics", help="print one reading as Prometheus metrics", listing=False),
     Verb(name="record", help="copy this host's interfaces, redacted, into a directory", listing=False),
     Verb(
-        name="export", help="write the packaged rules, dashboards, systemd unit or a commented configuration",
+        name="export",
+        help="write the packaged rules, dashboards, systemd unit, journal catalog or a commented configuration",
         host=False, listing=False,
     ),
 )  # fmt: skip

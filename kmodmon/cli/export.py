@@ -31,7 +31,8 @@ def _tree(room: str, below: str, *patterns: str) -> Files:
 _WHAT: Mapping[str, Callable[[], Files]] = {
     "rules": lambda: _tree("grafana", "alerts", "*.yml"),
     "dashboards": lambda: _tree("grafana", "dashboards", "**/*.json", "**/*.yml"),
-    "unit": lambda: _tree("systemd", "", "**/*.service", "**/*.socket", "**/*.conf", "**/*.example", "**/*.catalog"),
+    "unit": lambda: _tree("systemd", "", "**/*.service", "**/*.socket", "**/*.conf", "**/*.example"),
+    "catalog": lambda: _tree("systemd", "", "*.catalog"),
     "config": lambda: {FILE_NAME: default_toml().encode(), EXAMPLE: example_toml().encode()},
 }
 

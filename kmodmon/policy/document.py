@@ -96,8 +96,8 @@ def policy_toml(policy: Policy, head: str = "") -> str:
     return "\n".join(lines)
 
 
-_EXAMPLE_HEAD = """The rules that kmodmon has in it, as a file. Nothing reads this one: it shows what the names above its rules
-mean, and what can be written. To change something, write /etc/kmodmon/policy.toml with only your own rules, such as
+_EXAMPLE_HEAD = """The rules that kmodmon has in it, as a file. Nothing reads this one: it shows what the names of its
+rules mean, and what can be written. To change something, write /etc/kmodmon/policy.toml with only your own rules, such as
 
     [[rule]]
     name = "nvidia"
