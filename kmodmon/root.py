@@ -66,6 +66,18 @@ class Root:
         except OSError as error:
             return outcome_of(error, path)
 
+    def head(self, path: bytes, limit: int) -> Outcome[bytes]:
+        """Read what one read() gives of a pseudo-file, at most its first `limit` bytes."""
+        try:
+            self._refuse_recorded(path)
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
+            try:
+                return Read(os.read(fd, limit))
+            finally:
+                os.close(fd)
+        except OSError as error:
+            return outcome_of(error, path)
+
     def text(self, path: bytes) -> str | None:
         """The stripped text of a small file; None when it is absent or unreadable (the caller does not care which)."""
         match self.read(path, limit=_CHUNK):

@@ -76,13 +76,10 @@ class _Glance:
 class Actors:
     """Looks up processes of one host, and remembers those it saw begin to run a tool of kmod's.
 
-    `between` is called between the reads of a look-up, which may take a hundred times as long as a task lives: there
-    the events that came meanwhile can be given to `glance`.
+    `glance` may be called in another thread than the rest.
     """
 
-    def __init__(
-        self, root: Root, settings: Settings, clock: Clock, between: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, root: Root, settings: Settings, clock: Clock) -> None:
         psutil.PROCFS_PATH = os.fsdecode(root.procfs)
         self._root = root
         self._settings = settings
@@ -91,7 +88,6 @@ class Actors:
         self._started: OrderedDict[int, _Started] = OrderedDict()
         self._parents: OrderedDict[int, tuple[int, Process, int]] = OrderedDict()
         self._glanced: OrderedDict[int, _Glance] = OrderedDict()
-        self._between = between
         self._is_secret = lru_cache(maxsize=_REMEMBERED)(self._tell_secret)
 
     def glance(self, tids: Iterable[int]) -> None:
@@ -107,7 +103,7 @@ class Actors:
         status = _status(self._root, tid)
         if status is None:
             return None
-        outcome = self._root.read(self._root.proc(b"%d" % status.process, b"cmdline"), limit=1 << 22)
+        outcome = self._root.head(self._root.proc(b"%d" % status.process, b"cmdline"), _ARGUMENTS_MAX * _ARGUMENT_MAX)
         cmdline = outcome.value if isinstance(outcome, Read) else b""
         return _Glance(status=status, cmdline=cmdline, at_usec=self._clock.now().monotonic_usec)
 
@@ -143,13 +139,11 @@ class Actors:
         now = self._clock.now()
         if comm != status.comm and now.monotonic_usec - monotonic_usec > _STALE * 1e6:
             return None
-        self._between()
         exe = None
         try:
             process = psutil.Process(status.process)
             if process.create_time() > now.back_to(monotonic_usec).seconds + _SLACK:
                 return None  # the id was used again
-            self._between()
             exe = _optional(process.exe)
         except (psutil.Error, OSError, ValueError):
             pass  # it exits now: the glance is what there is of it, and its parents
@@ -157,7 +151,6 @@ class Actors:
         return self._actor(status, described, tuple(self._ancestors(status.parent))), _asked_for(arguments)
 
     def _actor(self, status: TaskStatus, process: Process, parents: tuple[Process, ...]) -> Actor:
-        self._between()
         cgroup = self._cgroup(status.process)
         return Actor(
             process=process,
@@ -214,12 +207,10 @@ class Actors:
         known = self._parents.get(pid)
         if known is not None and now - known[0] < _PARENT_KEPT * 1e6:
             return known[1], known[2]
-        self._between()
         glance = self._glance(pid)
         if glance is None:
             return None
         status = glance.status
-        self._between()
         exe = _optional(lambda: psutil.Process(pid).exe())
         found = self._process(pid, status.comm, _arguments(glance.cmdline), exe)
         _remember(self._parents, pid, (now, found, status.parent))
@@ -236,8 +227,8 @@ class Actors:
 
 
 def _remember(known: OrderedDict[int, T], key: int, value: T) -> None:
+    known.pop(key, None)  # the newest is last
     known[key] = value
-    known.move_to_end(key)
     if len(known) > _REMEMBERED:
         known.popitem(last=False)
 

@@ -15,14 +15,15 @@ Facts the code below is written from:
 import asyncio
 import logging
 import os
+import queue
 import select
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kmodmon.clock import Clock
 from kmodmon.kernel.taint import letters
@@ -42,41 +43,51 @@ log = logging.getLogger(__name__)
 
 _READS = 64  # pages in one turn of the loop
 _READS_ALL = 1 << 16  # pages of a whole buffer, at start and at the end
+_QUEUE = 64  # turns of reading that wait for the look-up; then the pipe waits, and the kernel counts what it loses
 _REST_MAX = 1 << 16  # bytes of an unfinished line
 _RETRY = 60.0
 _PAUSE = 1.0
 _CHECK = 10.0
 _REQUESTS_A_SECOND = 20
 _SWITCH = 0.0005  # seconds that another thread may keep the interpreter from this one; Python's own are ten times that
-MakeActors: TypeAlias = "Callable[[Callable[[], None]], Actors]"
 _KINDS = {kind.value: kind for kind in TraceKind}
 _TASKS = frozenset({TraceKind.LOAD, TraceKind.FREE, TraceKind.EXEC})
 
 
-class Follower:
-    """Follows trace_pipe of an instance in a thread of its own, and hands on in the loop what it says.
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What one turn of reading gave."""
 
-    A thread, because the task behind an event may exit within a millisecond: nothing that the loop does may stand
-    before looking it up.
+    chunk: TraceChunk
+    adopted: bool
+    dated: bool
+    at_usec: Usec
+
+
+class Follower:
+    """Follows trace_pipe of an instance in threads of its own, and hands on in the loop what it says.
+
+    One thread reads, and does of the look-up of tasks only what cannot wait: a task may exit within a millisecond, so
+    nothing that the loop does, nor the look-up of another task, may stand before it. The other thread does the rest.
     """
 
-    def __init__(self, instance: Instance, actors: MakeActors, emit: Emit, clock: Clock) -> None:
+    def __init__(self, instance: Instance, actors: "Actors", emit: Emit, clock: Clock) -> None:
         self._instance = instance
-        self._actors = actors(self.peek)
+        self._actors = actors
         self._clock = clock
         self._emit = emit
         self._rest = b""
-        self._chunks: deque[TraceChunk] = deque()
         self._second, self._looked_up = 0, 0
-        self._fd = -1
         self._loop = asyncio.get_running_loop()
         self._broken: asyncio.Future[None] = self._loop.create_future()
+        self._queue: queue.Queue[_Batch | Look | None] = queue.Queue(_QUEUE)
         dated = instance.readable_clock() or not instance.adopted
         self._fd = instance.open_pipe()
         self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._thread = threading.Thread(target=self._run, name="trace", daemon=True)
+        self._reader = threading.Thread(target=self._guarded, args=(self._follow,), name="trace", daemon=True)
+        self._looker = threading.Thread(target=self._guarded, args=(self._look_up,), name="actors", daemon=True)
         try:
-            self._drain(adopted=instance.adopted, dated=dated, reads=_READS_ALL)
+            self._take(adopted=instance.adopted, dated=dated, reads=_READS_ALL)
             instance.set_up()
         except BaseException:
             self._close()  # what is left open would be in the way of the next try
@@ -85,25 +96,28 @@ class Follower:
     async def follow(self) -> None:
         """Follow until cancelled, which removes the instance; raises OSError when it can no longer be read."""
         try:
+            self._looker.start()
             self._begin()
-            self._thread.start()
+            self._reader.start()
             await self._broken
         except asyncio.CancelledError:
             self._instance.switch_off()
-            self._end_thread()
+            self._end_reader()
             with suppress(OSError):
-                self._drain(reads=_READS_ALL)
+                self._take(reads=_READS_ALL)
             self._close()
             self._instance.remove()
             raise
         finally:
-            self._end_thread()
+            self._end_reader()
+            self._queue.put(None)
+            self._looker.join()
             self._close()
 
-    def _end_thread(self) -> None:
-        if self._stop >= 0 and self._thread.is_alive():
+    def _end_reader(self) -> None:
+        if self._stop >= 0 and self._reader.is_alive():
             os.eventfd_write(self._stop, 1)
-            self._thread.join()
+            self._reader.join()
 
     def _close(self) -> None:
         if self._fd >= 0:
@@ -111,16 +125,20 @@ class Follower:
             os.close(self._stop)
             self._fd = self._stop = -1
 
-    # The thread
-
-    def _run(self) -> None:
-        _hurry()
+    def _guarded(self, work: Callable[[], None]) -> None:
         try:
-            self._follow()
-        except Exception as error:  # noqa: BLE001  # whatever it is, it ends this reader, and the loop must know
+            work()
+        except Exception as error:  # noqa: BLE001  # whatever it is, it ends this thread, and the loop must know
             self._loop.call_soon_threadsafe(self._break, error)
 
+    def _break(self, error: Exception) -> None:
+        if not self._broken.done():
+            self._broken.set_exception(error)
+
+    # The thread that reads
+
     def _follow(self) -> None:
+        _hurry()
         poll = select.poll()
         poll.register(self._stop, select.POLLIN)
         poll.register(self._fd, select.POLLIN)
@@ -129,7 +147,7 @@ class Follower:
             ready = dict(poll.poll(max(0.0, check - time.monotonic()) * 1000))
             if self._stop in ready:
                 return
-            if self._fd in ready and not self._drain():
+            if self._fd in ready and not self._take():
                 # Readable, but nothing there: somebody switched tracing off. Do not spin; switch it on again.
                 if select.select((self._stop,), (), (), _PAUSE)[0]:
                     return
@@ -141,43 +159,19 @@ class Follower:
     def _check(self) -> None:
         # Anybody who is root may switch our events off (`trace-cmd reset` does it to every instance).
         if self._instance.is_intact():
-            self._drain()  # nothing may wait in the pipe that is older than this verdict
-            self._post(
-                Look(outcome=Read(TraceHeard(intact=True, at_usec=self._clock.now().monotonic_usec)), quiet=True)
-            )
+            self._take()  # nothing may wait in the pipe that is older than this verdict
+            intact = TraceHeard(intact=True, at_usec=self._clock.now().monotonic_usec)
+            self._queue.put(Look(outcome=Read(intact), quiet=True))
         else:
             self._instance.set_up()
             self._begin(lost=1)
 
     def _begin(self, *, lost: int = 0) -> None:
         began = TraceHeard(began=True, tells_init=self._instance.tells_init, at_usec=self._clock.now().monotonic_usec)
-        self._post(Look(outcome=Read(began), lost=lost))
+        self._queue.put(Look(outcome=Read(began), lost=lost))
 
-    def _post(self, look: Look) -> None:
-        self._loop.call_soon_threadsafe(self._emit, look)
-
-    def _break(self, error: Exception) -> None:
-        if not self._broken.done():
-            self._broken.set_exception(error)
-
-    def _drain(self, *, adopted: bool = False, dated: bool = True, reads: int = _READS) -> bool:
-        """Read what is there and hand it on; False when the pipe said that it has ended."""
-        alive = self._take(reads)
-        while self._chunks:
-            chunk = self._chunks.popleft()
-            lost = chunk.lost + chunk.lost_uncounted + (0 if dated else len(chunk.events))
-            entries = tuple(self._entries(chunk.events)) if dated else ()
-            heard = TraceHeard(entries=entries, adopted=adopted, at_usec=self._clock.now().monotonic_usec)
-            if entries or lost or chunk.skipped:
-                self._post(Look(outcome=Read(heard), lost=lost, unreadable=len(chunk.skipped)))
-        return alive
-
-    def peek(self) -> None:
-        """Take what has come while a task is looked up, and glance at the tasks behind it; it is handed on later."""
-        if self._fd >= 0:
-            self._take(_READS)
-
-    def _take(self, reads: int) -> bool:
+    def _take(self, *, adopted: bool = False, dated: bool = True, reads: int = _READS) -> bool:
+        """Read what is there, and glance at the tasks behind it; False when the pipe said that it has ended."""
         data, alive = self._read(reads)
         whole, self._rest = split_stream(self._rest + data)
         if len(self._rest) > _REST_MAX:
@@ -185,7 +179,8 @@ class Follower:
         if whole:
             chunk = parse_trace(whole)
             self._actors.glance(dict.fromkeys(event.tid for event in chunk.events if event.event in _TASKS))
-            self._chunks.append(chunk)
+            at = self._clock.now().monotonic_usec
+            self._queue.put(_Batch(chunk=chunk, adopted=adopted, dated=dated, at_usec=at))
         return alive
 
     def _read(self, reads: int) -> tuple[bytes, bool]:
@@ -199,6 +194,23 @@ class Follower:
                 return b"".join(parts), bool(parts)
             parts.append(part)
         return b"".join(parts), True
+
+    # The thread that looks up
+
+    def _look_up(self) -> None:
+        while (item := self._queue.get()) is not None:
+            look = item if isinstance(item, Look) else self._looked(item)
+            if look is not None:
+                self._loop.call_soon_threadsafe(self._emit, look)
+
+    def _looked(self, batch: _Batch) -> Look | None:
+        chunk = batch.chunk
+        lost = chunk.lost + chunk.lost_uncounted + (0 if batch.dated else len(chunk.events))
+        entries = tuple(self._entries(chunk.events)) if batch.dated else ()
+        if not (entries or lost or chunk.skipped):
+            return None
+        heard = TraceHeard(entries=entries, adopted=batch.adopted, at_usec=batch.at_usec)
+        return Look(outcome=Read(heard), lost=lost, unreadable=len(chunk.skipped))
 
     def _entries(self, events: tuple[TraceEvent, ...]) -> Iterator[TraceEntry]:
         for event in events:
@@ -263,18 +275,14 @@ async def run_trace(around: Surroundings, emit: Emit) -> None:
         await asyncio.sleep(_RETRY)
 
 
-def _actors(around: Surroundings, between: Callable[[], None]) -> "Actors":
+async def _follow(around: Surroundings, emit: Emit) -> None:
     from kmodmon.sources.actor import Actors  # psutil: only the daemon needs it
 
-    return Actors(around.root, around.settings, around.clock, between)
-
-
-async def _follow(around: Surroundings, emit: Emit) -> None:
     settings = around.settings.trace
     place = _place(around.root)
     instance = Instance(around.root, place + b"/" + settings.instance.encode(), settings.buffer)
-    follower = Follower(instance, lambda between: _actors(around, between), emit, around.clock)
-    await follower.follow()
+    actors = Actors(around.root, around.settings, around.clock)
+    await Follower(instance, actors, emit, around.clock).follow()
 
 
 def _absence(around: Surroundings) -> str | None:
