@@ -97,7 +97,8 @@ def policy_toml(policy: Policy, head: str = "") -> str:
 
 
 _EXAMPLE_HEAD = """The rules that kmodmon has in it, as a file. Nothing reads this one: it shows what the names of its
-rules mean, and what can be written. To change something, write /etc/kmodmon/policy.toml with only your own rules, such as
+rules mean, and what can be written. To change something, write /etc/kmodmon/policy.toml with only rules of your
+own, such as
 
     [[rule]]
     name = "nvidia"

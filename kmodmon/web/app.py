@@ -10,6 +10,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 from kmodmon.clock import Clock
+from kmodmon.kernel.error import KmodmonError
 from kmodmon.web.auth import Gate, Verdict
 from kmodmon.web.message import BadRequest, Request, Response, Route, Routes, json_response, text_response
 from kmodmon.web.stats import Tally
@@ -95,6 +96,8 @@ class App:
             return answer if isinstance(answer, Response) else await answer
         except BadRequest as error:
             return _error(request, 400, str(error))
+        except KmodmonError as error:  # a history that cannot be read, and what to do about it
+            return _error(request, 503, str(error))
         except Exception as error:  # noqa: BLE001 - the boundary: whatever a handler does, the server goes on
             self._tally.fault(route.path, error)
             return _error(request, 500, "this page failed; the log says why")

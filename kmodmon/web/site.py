@@ -1,6 +1,7 @@
 """What the daemon answers over HTTP: metrics, health, the JSON API. Handlers read one immutable state, nothing else."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Protocol
 
 from kmodmon.metrics.exposition import Exposition, Format
@@ -17,6 +18,7 @@ from kmodmon.web.negotiate import choose_format, gzip_wanted
 from kmodmon.web.page.serve import PageSite
 
 MAX_EVENTS = 1000
+_LAST_SECOND = 253_402_300_800  # the year 10000
 
 
 class Host(Protocol):
@@ -141,8 +143,8 @@ def event_query(request: Request) -> EventQuery:
     if unknown:
         raise BadRequest(f"unknown argument {unknown[0]}")
     return EventQuery(
-        since_usec=_number(given.get("since"), "since", scale=1_000_000),
-        until_usec=_number(given.get("until"), "until", scale=1_000_000),
+        since_usec=_moment(given.get("since"), "since"),
+        until_usec=_moment(given.get("until"), "until"),
         types=tuple(_type(name) for value in given.get("type", ()) for name in value.split(",")),
         module=given["module"][-1] if "module" in given else None,
         after_id=_number(given.get("after"), "after") or 0,
@@ -151,16 +153,33 @@ def event_query(request: Request) -> EventQuery:
     )
 
 
-def _number(values: tuple[str, ...] | None, name: str, scale: int = 1) -> int | None:
+def _number(values: tuple[str, ...] | None, name: str) -> int | None:
+    if not values:
+        return None
+    if not (values[-1].isascii() and values[-1].isdecimal() and len(values[-1]) < 19):
+        raise BadRequest(f"{name} wants a number")
+    return int(values[-1])
+
+
+def _moment(values: tuple[str, ...] | None, name: str) -> int | None:
+    """As Prometheus' own API takes it: seconds since the epoch, or RFC 3339; microseconds."""
     if not values:
         return None
     try:
-        number = float(values[-1])
+        seconds = float(values[-1])
     except ValueError:
-        number = -1.0
-    if not 0 <= number < 1e12:
-        raise BadRequest(f"{name} wants a number{' of seconds since the epoch' if scale > 1 else ''}")
-    return int(number * scale)
+        seconds = _seconds(values[-1].replace(" ", "+"))  # a plus sign that was not escaped arrives as a blank
+    if not 0 <= seconds < _LAST_SECOND:
+        raise BadRequest(f"{name} wants seconds since the epoch, or a time such as 2026-11-23T12:00:00Z")
+    return int(seconds * 1_000_000)
+
+
+def _seconds(text: str) -> float:
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return -1.0
+    return (when if when.tzinfo is not None else when.replace(tzinfo=UTC)).timestamp()
 
 
 def _type(name: str) -> EventType:
