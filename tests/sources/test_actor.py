@@ -136,7 +136,7 @@ def test_capture_when_the_glance_was_at_an_earlier_task_of_that_id_then_it_does_
     assert who.capture(344, "insmod", clock.monotonic_usec)[0].exited
 
 
-def test_capture_when_somebody_runs_a_tool_with_a_megabyte_of_arguments_then_little_of_it_is_kept(
+def test_capture_when_a_tool_has_a_megabyte_of_arguments_then_little_of_it_is_kept(
     procfs: Procfs,
 ) -> None:
     procfs.process(344, "insmod", 320, b"insmod\0" + b"x" * (1 << 20), uid=1000, at=99.0)
