@@ -20,9 +20,10 @@ import select
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kmodmon.clock import Clock
@@ -78,6 +79,7 @@ class Follower:
         self._emit = emit
         self._rest = b""
         self._second, self._looked_up = 0, 0
+        self._told: deque[Look] = deque()
         self._loop = asyncio.get_running_loop()
         self._broken: asyncio.Future[None] = self._loop.create_future()
         self._queue: queue.Queue[_Batch | Look | None] = queue.Queue(_QUEUE)
@@ -201,7 +203,14 @@ class Follower:
         while (item := self._queue.get()) is not None:
             look = item if isinstance(item, Look) else self._looked(item)
             if look is not None:
-                self._loop.call_soon_threadsafe(self._emit, look)
+                self._told.append(look)
+                self._loop.call_soon_threadsafe(self._tell)
+
+    def _tell(self) -> None:
+        # In the loop. What has come while it was busy is one look: a hundred loads cost it little more than one.
+        looks = [self._told.popleft() for _ in range(len(self._told))]
+        for look in _joined(looks):
+            self._emit(look)
 
     def _looked(self, batch: _Batch) -> Look | None:
         chunk = batch.chunk
@@ -247,6 +256,32 @@ class Follower:
             self._second, self._looked_up = second, 0
         self._looked_up += 1
         return self._looked_up <= _REQUESTS_A_SECOND
+
+
+def _joined(looks: Iterable[Look]) -> Iterator[Look]:
+    """One look for several in a row that only bring entries."""
+    last: Look | None = None
+    for look in looks:
+        if last is not None and (both := _both(last, look)) is not None:
+            last = both
+            continue
+        if last is not None:
+            yield last
+        last = look
+    if last is not None:
+        yield last
+
+
+def _both(one: Look, other: Look) -> Look | None:
+    match one.outcome, other.outcome:
+        case Read(TraceHeard() as first), Read(TraceHeard() as second) if not any(
+            heard.began or heard.adopted or heard.intact for heard in (first, second)
+        ):
+            heard = replace(second, entries=first.entries + second.entries)
+            unreadable = one.unreadable + other.unreadable
+            return replace(other, outcome=Read(heard), lost=one.lost + other.lost, unreadable=unreadable)
+        case _:
+            return None
 
 
 def _hurry() -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import select
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -268,3 +270,24 @@ def test_trace_when_it_cannot_be_then_absent_and_why(tracefs: Tracefs, off: str)
             return heard.looks[0]
 
     assert isinstance(asyncio.run(scenario()).outcome, Absent)
+
+
+def write_and_see_it_taken(tracefs: Tracefs, text: bytes) -> None:
+    tracefs.write(text)
+    while select.select((tracefs.writer,), (), (), 0)[0]:
+        time.sleep(0.001)
+
+
+def test_trace_when_the_loop_was_busy_then_what_came_meanwhile_is_one_look(tracefs: Tracefs) -> None:
+    async def scenario() -> None:
+        async with following(tracefs) as heard:
+            await heard.until(lambda: began(heard))
+            before = len(heard.looks)
+            for second in range(20, 40):
+                write_and_see_it_taken(tracefs, FREE % second)  # in the loop, which hears nothing meanwhile
+            await heard.until(lambda: len(heard.kinds) == 20)
+        entries = [entry for each in heard.heard for entry in each.entries]
+        assert [entry.monotonic_usec for entry in entries] == [second * 1_000_000 + 300 for second in range(20, 40)]
+        assert len(heard.looks) - before < 20
+
+    asyncio.run(scenario())
