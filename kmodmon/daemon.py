@@ -76,6 +76,7 @@ class Daemon:
         self._cycles = 0
         self._history = self._make_history()
         self._engine = self._make_engine()
+        self._history.on_recalled = self._engine.recall
         self._server = self._make_server()
 
     @property

@@ -163,6 +163,13 @@ class Engine:
         if self.state.taint.clues is not clues:
             self.wake(("taint",))  # the log told of a bit, without an event
 
+    def recall(self, earlier: Mapping[str, JsonObject]) -> None:
+        """Take in what an earlier run of this boot remembered, found only now because the disk came up late."""
+        for checkpoint in CHECKPOINTS:
+            if checkpoint.section in earlier:
+                self.state = checkpoint.join(self.state, earlier[checkpoint.section])
+        self.sink.submit((), self._checkpoints())
+
     def happened(self, events: tuple[Event, ...]) -> None:
         """Record what happened to the daemon itself, counted like everything else."""
         self.state = replace(self.state, counts=tally(self.state.counts, events))

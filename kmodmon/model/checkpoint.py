@@ -12,22 +12,29 @@ from kmodmon.model.findings import findings_from_json, findings_to_json
 from kmodmon.model.hidden import hidden_from_json, hidden_to_json
 from kmodmon.model.log import account_from_json, account_to_json
 from kmodmon.model.posture import facts_from_json
-from kmodmon.model.recent import stamps_from_json, stamps_to_json
+from kmodmon.model.recent import stamps_from_json, stamps_joined, stamps_to_json
 from kmodmon.model.remembered import (
     builds_from_json,
     builds_to_json,
     inventory_from_json,
+    inventory_joined,
     inventory_to_json,
     lifecycle_from_json,
     lifecycle_to_json,
     taint_from_json,
+    taint_joined,
     taint_to_json,
 )
 from kmodmon.model.source import sources_to_json, standing
 from kmodmon.model.state import State
 from kmodmon.model.tally import counts_from_json, counts_to_json
-from kmodmon.model.told import told_from_json, told_to_json
+from kmodmon.model.told import told_from_json, told_joined, told_to_json
 from kmodmon.model.units import JsonObject
+
+
+def _of_now(state: State, earlier: JsonObject) -> State:
+    """What is read anew is known as it is now."""
+    return state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +46,7 @@ class Checkpoint:
     save: Callable[[State], JsonObject]
     load: Callable[[State, JsonObject], State]
     lasting: bool = False  # it outlives the boot
+    join: Callable[[State, JsonObject], State] = _of_now  # with what is recalled late, when the disk comes up late
 
 
 CHECKPOINTS: tuple[Checkpoint, ...] = (
@@ -47,6 +55,7 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         part=lambda state: state.inventory.loaded,
         save=lambda state: inventory_to_json(state.inventory),
         load=lambda state, saved: replace(state, inventory=inventory_from_json(saved)),
+        join=lambda state, saved: replace(state, inventory=inventory_joined(state.inventory, saved)),
     ),
     Checkpoint(
         section="lifecycle",
@@ -71,6 +80,7 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         part=lambda state: (state.taint.value, state.taint.ledger),
         save=lambda state: taint_to_json(state.taint),
         load=lambda state, saved: replace(state, taint=taint_from_json(saved)),
+        join=lambda state, saved: replace(state, taint=taint_joined(state.taint, saved)),
     ),
     Checkpoint(
         section="posture",
@@ -107,6 +117,7 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         part=lambda state: state.told,
         save=lambda state: told_to_json(state.told),
         load=lambda state, saved: replace(state, told=told_from_json(saved)),
+        join=lambda state, saved: replace(state, told=told_joined(state.told, saved)),
         lasting=True,
     ),
     Checkpoint(
@@ -126,6 +137,7 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         part=lambda state: state.stamps,
         save=lambda state: stamps_to_json(state.stamps),
         load=lambda state, saved: replace(state, stamps=stamps_from_json(saved)),
+        join=lambda state, saved: replace(state, stamps=stamps_joined(state.stamps, saved)),
     ),
 )
 

@@ -183,6 +183,15 @@ def stamps_from_json(document: JsonObject) -> Stamps:
     return Stamps(series=MappingProxyType(series))
 
 
+def stamps_joined(stamps: Stamps, earlier: JsonObject) -> Stamps:
+    """The gauges with those of an earlier run, the newer ones last; `stamp` keeps them within their number."""
+    before = stamps_from_json(earlier).series
+    names = dict.fromkeys((*before, *stamps.series))
+    nothing: Series = {}
+    series = {name: {**before.get(name, nothing), **stamps.series.get(name, nothing)} for name in names}
+    return replace(stamps, series=MappingProxyType(series))
+
+
 def _stamp(row: object) -> tuple[Labels, float] | None:
     match row:
         case [list(labels), int() | float() as at]:

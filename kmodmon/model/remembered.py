@@ -13,7 +13,7 @@ from kmodmon.model.codec import ShapeError, actor_from_json
 from kmodmon.model.event import Actor
 from kmodmon.model.inventory import EMPTY_INVENTORY, Build, Inventory, Loaded
 from kmodmon.model.life import HIDING, Doubt, Lifecycle
-from kmodmon.model.taint import TaintEntry, TaintState
+from kmodmon.model.taint import BEFORE_START, TaintEntry, TaintState
 from kmodmon.model.units import Instant, JsonObject, JsonValue, Usec
 
 T = TypeVar("T")
@@ -28,6 +28,18 @@ def inventory_from_json(document: JsonObject) -> Inventory:
     """The inventory to compare the first reading with; `support` stays None until that reading."""
     loaded = {name: _loaded(entry) for name, entry in document.items() if isinstance(entry, Mapping)}
     return replace(EMPTY_INVENTORY, loaded=MappingProxyType(loaded))
+
+
+def inventory_joined(inventory: Inventory, earlier: JsonObject) -> Inventory:
+    """How each module came, from an earlier run of this boot where this one found it loaded already."""
+    before = inventory_from_json(earlier).loaded
+    loaded = {
+        name: was
+        if how.before_start and (was := before.get(name)) is not None and was.build.instance == how.build.instance
+        else how
+        for name, how in inventory.loaded.items()
+    }
+    return replace(inventory, loaded=MappingProxyType(loaded))
 
 
 def lifecycle_to_json(life: Lifecycle) -> JsonObject:
@@ -109,6 +121,16 @@ def taint_to_json(taint: TaintState) -> JsonObject:
             for bit, entry in taint.ledger.items()
         },
     }
+
+
+def taint_joined(taint: TaintState, earlier: JsonObject) -> TaintState:
+    """The ledger with an earlier run's lines for those bits that this one found set already."""
+    before = taint_from_json(earlier)
+    ledger = {
+        bit: before.ledger.get(bit, entry) if entry.cause == BEFORE_START else entry
+        for bit, entry in taint.ledger.items()
+    }
+    return replace(taint, ledger=MappingProxyType(ledger), first_at=before.first_at or taint.first_at)
 
 
 def taint_from_json(document: JsonObject) -> TaintState:

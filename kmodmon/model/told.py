@@ -61,6 +61,11 @@ def told_from_json(document: JsonObject) -> tuple[ToldReport, ...]:
     return tuple(one for one in found if one is not None)
 
 
+def told_joined(told: tuple[ToldReport, ...], earlier: JsonObject) -> tuple[ToldReport, ...]:
+    """What was told, with what an earlier run told before."""
+    return tuple(dict.fromkeys((*told_from_json(earlier), *told)))[-MAX_TOLD:]
+
+
 def _told(row: JsonValue) -> ToldReport | None:
     match row:
         case [str(fingerprint), int() | None as stamp, bool(panic)]:

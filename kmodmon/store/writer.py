@@ -35,8 +35,8 @@ _DEFAULTS = WriterOptions()
 _TIDY = Batch()  # no batch: nothing to write, time for retention
 
 
-def _ignore(events: tuple[Event, ...]) -> None:
-    """For those who need not know what was lost."""
+def _ignore(what: object) -> None:
+    """For those who need not know what was lost, or remembered later."""
 
 
 class HistoryWriter:
@@ -54,6 +54,7 @@ class HistoryWriter:
     ) -> None:
         self.place = place
         self.options = options
+        self.on_recalled: Callable[[Mapping[str, JsonObject]], None] = _ignore  # set before the start
         self._clock = clock
         self._call_soon = call_soon
         self._on_stored = on_stored
@@ -65,6 +66,7 @@ class HistoryWriter:
         self._stats = WriterStats()
         # What follows belongs to the thread alone.
         self._history: History | None = None
+        self._unread: tuple[str, Collection[str]] | None = None  # what `start` wanted and could not read
         self._head: Link = GENESIS
         self._aside: Aside | None = None
         self._known: dict[str, JsonObject] = {}  # every checkpoint, for a file that must be started anew
@@ -87,18 +89,18 @@ class HistoryWriter:
     def start(self, boot_id: str, lasting: Collection[str] = ()) -> Mapping[str, JsonObject]:
         """Open the history and start writing; gives what was remembered during this boot, {} if it cannot be read.
 
-        `lasting`: sections that are given of any boot.
+        `lasting`: sections that are given of any boot. What cannot be read now goes to `on_recalled` when the history
+        is there, before anything is written over it.
         """
         try:
             history = self._opened()
-            remembered = history.load_checkpoints(None) if lasting else {}
-            self._known.update({name: found for name, found in remembered.items() if name in lasting})
-            self._known.update(history.load_checkpoints(boot_id))
+            self._known.update(_remembered(history, boot_id, lasting))
             self._head = history.newest_link() or GENESIS
             self._known_is_written = self._aside is None
             self._measure()
         except StoreError as error:
             self._failed(error)
+            self._read_only(boot_id, lasting)
         remembered = dict(self._known)
         self._thread.start()
         return remembered
@@ -128,6 +130,18 @@ class HistoryWriter:
         if self._thread.ident is not None:
             self._thread.join(timeout)
         return not self._thread.is_alive()
+
+    def _read_only(self, boot_id: str, lasting: Collection[str]) -> None:
+        """A history that cannot be written, on a full disk or one mounted read-only, still remembers."""
+        try:
+            reader = self.place.reader()
+            try:
+                self._known.update(_remembered(reader, boot_id, lasting))
+            finally:
+                reader.close()
+        except StoreError as error:
+            log.debug("what was remembered cannot be read either, so it is read when the history is there: %s", error)
+            self._unread = boot_id, lasting
 
     # From here on: the thread.
 
@@ -212,6 +226,12 @@ class HistoryWriter:
             self._set_aside(error)
             self._history = self.place.open(self._head)
         self._known_is_written = False
+        if self._unread is not None:
+            found = _remembered(self._history, *self._unread)
+            self._unread = None
+            self._known = {**found, **self._known}
+            if found:
+                self._tell(lambda: self.on_recalled(found))
         if self._history.fresh and (self._aside or self._head.id):
             self._note_new_file()
         return self._history
@@ -324,3 +344,12 @@ class HistoryWriter:
             self._call_soon(call)
         except RuntimeError:  # the loop is closed: nobody is left who could be told
             log.debug("the loop ended before the history did")
+
+
+def _remembered(history: HistoryReader, boot_id: str, lasting: Collection[str]) -> Mapping[str, JsonObject]:
+    """What was last remembered during this boot, and of the lasting sections during any; raises StoreError."""
+    of_any = history.load_checkpoints(None) if lasting else {}
+    return {
+        **{name: found for name, found in of_any.items() if name in lasting},
+        **history.load_checkpoints(boot_id),
+    }

@@ -1,13 +1,17 @@
 import logging
 import sqlite3
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from kmodmon.clock import FakeClock
 from kmodmon.model.event import EventType, Severity
 from kmodmon.model.query import EventQuery
+from kmodmon.model.units import JsonObject
+from kmodmon.store import HistoryWriter
 from kmodmon.store.database import FILE
 from kmodmon.store.error import StoreError, Trouble
 from kmodmon.store.place import KEPT_ASIDE, InMemory
@@ -15,7 +19,7 @@ from kmodmon.store.query import Retention
 from kmodmon.store.reader import SqliteReader
 from kmodmon.store.sqlite import SqliteHistory
 from tests.store.making import BOOT, SECOND, START, event, filled
-from tests.store.watching import BRISK, Faulty, Watched, on_disk, until
+from tests.store.watching import BRISK, PATIENCE, Faulty, Watched, on_disk, until
 
 FULL = StoreError(Trouble.FULL, None, "database or disk is full")
 
@@ -144,6 +148,39 @@ def test_history_that_cannot_be_opened_at_start_is_opened_later() -> None:
     watched.acknowledged(1)
     assert (watched.remembered, at_start.healthy, watched.writer.stats.healthy) == ({}, False, True)
     watched.close()
+
+
+@pytest.mark.parametrize("trouble", [Trouble.FULL, Trouble.READ_ONLY])
+def test_history_that_can_be_read_but_not_written_at_start_is_remembered(trouble: Trouble) -> None:
+    place = Faulty(at_open=[StoreError(trouble, None, "as told")] * 3)
+    place.history.append((), {"taint": {"value": "1"}})
+    watched = Watched(place)
+    assert watched.remembered == {"taint": {"value": "1"}}
+    watched.put(event(1), log={"seq": 7})
+    watched.acknowledged(1)
+    watched.close()
+    assert place.appended[0][1] == {"taint": {"value": "1"}, "log": {"seq": 7}}
+
+
+def test_history_that_is_there_only_later_is_recalled_before_it_is_written(tmp_path: Path) -> None:
+    away, home = tmp_path / "away", tmp_path / "home"
+    earlier = SqliteHistory(away, BOOT)
+    earlier.append((event(1),), {"taint": {"value": "1"}, "log": {"seq": 3}})
+    earlier.close()
+    home.write_text("no directory yet")
+    writer = HistoryWriter(on_disk(home), FakeClock(), call_soon=lambda call: call(), on_stored=lambda events: None)
+    recalled: list[Mapping[str, JsonObject]] = []
+    writer.on_recalled = recalled.append
+    assert writer.start(BOOT) == {}
+    home.unlink()
+    away.rename(home)
+    writer.submit((event(2),), {"log": {"seq": 9}})
+    assert writer.close(PATIENCE)
+    assert recalled == [{"taint": {"value": "1"}, "log": {"seq": 3}}]
+    reader = SqliteReader.open(home)
+    assert reader.load_checkpoints(BOOT) == {"taint": {"value": "1"}, "log": {"seq": 9}}
+    assert [stored.id for stored in reader.events()][:2] == [1, 2] and list(reader.verify()) == []
+    reader.close()
 
 
 def test_refused_event_is_lost_alone_and_the_rest_is_written(tmp_path: Path) -> None:
