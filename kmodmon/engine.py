@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from kmodmon.clock import Clock
+from kmodmon.kernel.text import printable
 from kmodmon.model.checkpoint import CHECKPOINTS
 from kmodmon.model.event import Event, EventType
 from kmodmon.model.observation import Seen, Tick
@@ -270,10 +271,10 @@ class Engine:
                 await source.run(self.around, emit)
                 why = Failed(f"{source.name}: the reader ended")
             except OSError as error:
-                why = Failed(f"{source.name}: {error}", error.errno)
+                why = Failed(printable(f"{source.name}: {error}"), error.errno)
             except Exception as error:  # one broken reader must not end the others
                 log.exception("source %s broke and is started again in %.1f s", source.name, delay)
-                why = Failed(f"{source.name}: {error!r}")
+                why = Failed(printable(f"{source.name}: {error!r}"))
             self.feed(Seen(source=source.name, at=self.clock.now(), outcome=why))
             await asyncio.sleep(delay)
             delay = min(delay * 2, RETRY_LAST)
@@ -313,7 +314,7 @@ def _guarded(name: str, read: Reader) -> Look:
         return read()
     except Exception as error:  # a reader that breaks its promise is a failed source, not the end of the daemon
         log.exception("source %s raised; it counts as failed", name)
-        return Look(outcome=Failed(f"{name}: {error!r}"))
+        return Look(outcome=Failed(printable(f"{name}: {error!r}")))
 
 
 async def _guarded_wait(name: str, read: AwaitedReader) -> Look:
@@ -321,4 +322,4 @@ async def _guarded_wait(name: str, read: AwaitedReader) -> Look:
         return await read.awaited()
     except Exception as error:  # as for _guarded
         log.exception("source %s raised; it counts as failed", name)
-        return Look(outcome=Failed(f"{name}: {error!r}"))
+        return Look(outcome=Failed(printable(f"{name}: {error!r}")))

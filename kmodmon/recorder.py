@@ -1,8 +1,9 @@
 """Copying a host's interfaces into a directory, redacted, so that they can be read again with --root.
 
-What is copied is what the sources read, as plain files; what failed is in the manifest with its errno, and fails
-again when the tree is read. Addresses are zeroed, secret parameters blanked, and of the command line only what
-concerns modules is kept; names of modules stay, for they are what it is all about.
+What is copied is what tells of modules, parameters, taint and posture, as plain files: not module files, firmware
+variables, modprobe.d, the log, or the views that are compared to find hidden modules. What failed is in the manifest
+with its errno, and fails again when the tree is read. Addresses are zeroed, secret parameters blanked, and of the
+command line only what concerns modules is kept; names of modules stay, for they are what it is all about.
 """
 
 import errno
@@ -16,13 +17,14 @@ from typing import TypeAlias
 
 from kmodmon.kernel.error import KmodmonError, ParseError
 from kmodmon.kernel.kconfig import parse_kconfig
-from kmodmon.kernel.parameter import REDACTED, is_secret
+from kmodmon.kernel.parameter import REDACTED
 from kmodmon.kernel.sysctl import COUNTERS, HARDENING
 from kmodmon.kernel.text import safe_text
 from kmodmon.model.outcome import Absent, Failed, Read
 from kmodmon.root import MANIFEST, Root
 from kmodmon.settings import Parameters
 from kmodmon.sources.deadline import DeadlineReader
+from kmodmon.sources.parameters import is_hidden
 
 _KERNEL_FILES = ("tainted", "modules_disabled", "modprobe", "printk_devkmsg", "osrelease", "arch")
 _ATTRIBUTES = (b"initstate", b"coresize", b"initsize", b"refcnt", b"taint", b"srcversion", b"version")
@@ -56,10 +58,6 @@ def _known_options(raw: bytes) -> bytes:
     return b"".join(
         line + b"\n" for line in raw.splitlines() if (found := _OPTION.match(line)) and found[1].decode() in kept
     )
-
-
-def _redacted(name: str, raw: bytes, patterns: tuple[str, ...]) -> bytes:
-    return REDACTED.encode() + b"\n" if is_secret(name, patterns) else raw
 
 
 @dataclass(slots=True)
@@ -129,8 +127,9 @@ class Recorder:
         for path in parameters:
             match answers.outcomes.get(self.root.sys(path), Failed("not read", errno.ETIMEDOUT)):
                 case Read(raw):
-                    name = safe_text(path.rsplit(b"/", 1)[1])
-                    self._write(b"sys/" + path, _redacted(name, raw, self.settings.redact))
+                    module, _, name = (safe_text(part) for part in path.split(b"/")[-3:])
+                    hidden = is_hidden(self.settings, module, name)
+                    self._write(b"sys/" + path, REDACTED.encode() + b"\n" if hidden else raw)
                 case Failed(_, number):
                     self._failed(b"sys/" + path, number)
                 case Absent():

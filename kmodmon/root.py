@@ -17,6 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from kmodmon.kernel.error import KmodmonError
+from kmodmon.kernel.text import safe_text
 from kmodmon.model.outcome import Absent, Failed, Outcome, Read
 
 _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO, errno.EOPNOTSUPP})
@@ -175,15 +176,18 @@ class Root:
                 parts.append(chunk)
                 size += len(chunk)
                 if size > limit:
-                    return Failed(f"{os.fsdecode(path)}: more than {limit} bytes")
+                    return Failed(f"{safe_text(path)}: more than {limit} bytes")
             return Read(parts[0] if len(parts) == 1 else b"".join(parts))
         finally:
             os.close(fd)
 
 
 def outcome_of(error: OSError, path: bytes) -> Absent | Failed:
-    """Absent when the kernel says that there is no such thing, else Failed with errno and path."""
-    why = f"{os.fsdecode(path)}: {error.strerror or error}"
+    """Absent when the kernel says that there is no such thing, else Failed with errno and path.
+
+    The path may hold a module's name, which is arbitrary bytes: it is given as safe text.
+    """
+    why = f"{safe_text(path)}: {error.strerror or error.errno}"
     return Absent(why) if error.errno in _NOT_THERE else Failed(why, error.errno)
 
 

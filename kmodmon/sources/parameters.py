@@ -123,7 +123,7 @@ class ParametersReader:
     def _readable(self, path: bytes, raw: bytes, mode: int | None) -> Parameter:
         value = parse_parameter(raw, self._settings.max_value_length)
         module, _, name = path.split(b"/")[-3:]
-        if not self._is_secret(safe_text(module), safe_text(name)):
+        if not is_hidden(self._settings, safe_text(module), safe_text(name)):
             return Parameter(value=value, mode=mode)
         hidden = redact(value)
         if hidden is value:
@@ -131,8 +131,10 @@ class ParametersReader:
         digest = hashlib.blake2b(raw, digest_size=8, key=_KEY).digest()
         return Parameter(value=hidden, mode=mode, mark=int.from_bytes(digest))
 
-    def _is_secret(self, module: str, name: str) -> bool:
-        return _matches(self._settings.redact, module, name) and not _matches(self._settings.redact_allow, module, name)
+
+def is_hidden(settings: ParameterSettings, module: str, name: str) -> bool:
+    """Whether the settings say that the value of this parameter is not to be shown."""
+    return _matches(settings.redact, module, name) and not _matches(settings.redact_allow, module, name)
 
 
 def _matches(patterns: tuple[str, ...], module: str, name: str) -> bool:

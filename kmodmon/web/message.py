@@ -90,7 +90,8 @@ def text_response(text: str, status: int = 200, headers: tuple[tuple[str, str], 
 def json_response(value: JsonValue, status: int = 200) -> Response:
     """`value` as compact JSON in UTF-8, newline added."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return Response(status=status, content_type=JSON, body=f"{text}\n".encode())
+    # Half a surrogate pair has no UTF-8; as \udcXX it is JSON still. Safe text has none, but one must not cost a page.
+    return Response(status=status, content_type=JSON, body=f"{text}\n".encode("utf-8", "backslashreplace"))
 
 
 Handler: TypeAlias = Callable[[Request], Response | Awaitable[Response]]

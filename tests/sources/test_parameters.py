@@ -193,3 +193,12 @@ def test_settings_when_they_change_and_a_value_too_then_that_is_told(tmp_path: P
     told = {str(event.fields["parameter"]): (event.fields["old"], event.fields["new"]) for event in events}
     assert told["password"] == ("<redacted>", "<redacted>") and told["key"] == ("", "<redacted>")
     assert set(told) == {"password", "key", "long"} and "hunter" not in repr(events)
+
+
+def test_unreadable_when_its_module_has_a_hostile_name_then_the_reason_is_safe_text(tmp_path: Path) -> None:
+    name = b"a\xff\n\x1b[31m".decode("utf-8", "surrogateescape")
+    (Host(tmp_path).sysfs / "module" / name / "parameters" / "directory").mkdir(parents=True)
+    read = table(ParametersReader(Root(sysfs=str(tmp_path / "sys").encode()), QUICK))
+    (parameters,) = read.table.parameters.values()
+    why = parameters["directory"].why
+    assert why.endswith("/module/a\\xff\\x0a\\x1b[31m/parameters/directory: Is a directory")

@@ -8,7 +8,7 @@ import pytest
 
 from kmodmon.kernel.error import KmodmonError
 from kmodmon.model.event import EventType
-from kmodmon.web.message import BadRequest, Request, Response, Route
+from kmodmon.web.message import BadRequest, Request, Response, Route, json_response
 from kmodmon.web.site import MAX_EVENTS, event_query
 from tests.test_reload import Running, run
 from tests.web.serving import Served
@@ -92,3 +92,8 @@ def test_api_when_the_history_cannot_be_read_then_503_says_what_to_do() -> None:
         assert answer.status == 503
         assert json.loads(answer.read()) == {"error": "history /x: damaged; kmodmon run moves it aside"}
         connection.close()
+
+
+def test_json_when_a_text_holds_half_a_surrogate_pair_then_it_is_json_still() -> None:
+    (body,) = json_response({"why": "/sys/module/\udcff"}).blocks
+    assert json.loads(body) == {"why": "/sys/module/\udcff"}
