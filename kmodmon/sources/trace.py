@@ -45,6 +45,7 @@ log = logging.getLogger(__name__)
 _READS = 64  # pages in one turn of the loop
 _READS_ALL = 1 << 16  # pages of a whole buffer, at start and at the end
 _QUEUE = 64  # turns of reading that wait for the look-up; then the pipe waits, and the kernel counts what it loses
+_STARTS_WAIT = 0.1  # seconds that the start of a tool waits for what the tool does
 _REST_MAX = 1 << 16  # bytes of an unfinished line
 _RETRY = 60.0
 _PAUSE = 1.0
@@ -200,11 +201,24 @@ class Follower:
     # The thread that looks up
 
     def _look_up(self) -> None:
-        while (item := self._queue.get()) is not None:
+        untold = False
+        while True:
+            try:
+                item = self._queue.get(timeout=_STARTS_WAIT if untold else None)
+            except queue.Empty:
+                untold = self._call()
+                continue
+            if item is None:
+                self._call()
+                return
             look = item if isinstance(item, Look) else self._looked(item)
             if look is not None:
                 self._told.append(look)
-                self._loop.call_soon_threadsafe(self._tell)
+                untold = _only_starts(look) or self._call()
+
+    def _call(self) -> bool:
+        self._loop.call_soon_threadsafe(self._tell)
+        return False
 
     def _tell(self) -> None:
         # In the loop. What has come while it was busy is one look: a hundred loads cost it little more than one.
@@ -256,6 +270,15 @@ class Follower:
             self._second, self._looked_up = second, 0
         self._looked_up += 1
         return self._looked_up <= _REQUESTS_A_SECOND
+
+
+def _only_starts(look: Look) -> bool:
+    """Whether all it says is that tools began: that is no news until they did something, or were refused."""
+    match look.outcome:
+        case Read(TraceHeard(entries=entries)) if entries and not look.lost:
+            return all(entry.kind is TraceKind.EXEC for entry in entries)
+        case _:
+            return False
 
 
 def _joined(looks: Iterable[Look]) -> Iterator[Look]:
