@@ -216,6 +216,21 @@ def test_daemon_when_its_file_changes_then_the_settings_are_in_force_without_a_s
     run(tmp_path, work)
 
 
+def test_daemon_when_only_the_expected_modules_change_then_they_are_judged_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "SETTLE", 0.01)
+
+    async def work(running: Running) -> None:
+        await running.shows("/api/v1/findings", "unsigned-module")
+        running.write('[expected]\nmodules = ["nosuch"]')
+        await running.shows("/metrics", 'kmodmon_module_expected{module="nosuch"} 0.0')
+        running.write("")
+        await running.shows("/metrics", 'kmodmon_module_expected{module="nosuch"}', gone=True)
+
+    run(tmp_path, work)
+
+
 def test_daemon_when_the_new_file_is_bad_then_it_says_so_and_keeps_the_old_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

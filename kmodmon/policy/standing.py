@@ -46,7 +46,7 @@ def stand(before: State, state: State, seen: Seen, events: Iterable[Event], want
     """Judge the state that a look led to."""
     state, refused = _files(state, seen)
     gone = _gone(before, state, events)
-    if state.policy.policy is None or not _is_due(before, state, seen):
+    if state.policy.policy is None or not (_is_due(before, state, seen) or _others_expected(state, wanted)):
         return state, refused + gone
     state, judged = _judged(state, seen.at, wanted)
     return state, refused + gone + judged
@@ -124,6 +124,11 @@ def _is_due(before: State, state: State, seen: Seen) -> bool:
     if not _alike(state.inventory.modules, before.inventory.modules):
         return True
     return any(now is not was for now, was in zip(_grounds(state), _grounds(before), strict=True))
+
+
+def _others_expected(state: State, wanted: Wanted) -> bool:
+    """Whether the settings name other modules than those that were judged."""
+    return expected_modules(state, wanted.expected).keys() != state.findings.expected.keys()
 
 
 def _alike(now: Mapping[str, Module], was: Mapping[str, Module]) -> bool:
