@@ -16,7 +16,7 @@ from tests.tools import tool
 SYSTEMD = packaged("systemd")
 UNIT = SYSTEMD / "kmodmon.service"
 DROP_INS = sorted((SYSTEMD / "kmodmon.service.d").glob("*.conf.example"))
-MOST_EXPOSURE = 20  # tenths: 2.0 is "OK", node_exporter's unit in Debian has 9.2
+MOST_EXPOSURE = 22  # tenths: 2.2 is "OK", node_exporter's unit in Debian has 9.2
 
 
 def analyze(directory: Path, *argv: str) -> "subprocess.CompletedProcess[str]":
