@@ -4,12 +4,14 @@ import argparse
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from kmodmon.cli.gather import gather
 from kmodmon.kernel.error import KmodmonError
 from kmodmon.metrics import METRICS
 from kmodmon.metrics.exposition import Exposition, Format
+from kmodmon.model.recent import happened_before
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print or write the metrics; 0, or 3 when the file cannot be written."""
     form = Format.OPENMETRICS if args.openmetrics else Format.TEXT
-    body = Exposition(METRICS).body(gather(args).state, form)
+    state = gather(args).state
+    # What one look finds did not happen just now: written by a timer, it would be news at every run.
+    state = replace(state, stamps=happened_before(state.stamps, state.started))
+    body = Exposition(METRICS).body(state, form)
     if args.textfile is None:
         sys.stdout.write(body.decode())
     else:
@@ -40,8 +45,13 @@ def write_textfile(path: Path, body: bytes) -> None:
         raise KmodmonError(f"{path}: the textfile collector reads only names that end in .prom")
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as stream:
-            stream.write(body)
-        Path(stream.name).chmod(0o644)
-        os.replace(stream.name, path)
+            try:
+                stream.write(body)
+                stream.flush()
+                os.fchmod(stream.fileno(), 0o644)
+                os.replace(stream.name, path)
+            except OSError:
+                Path(stream.name).unlink(missing_ok=True)
+                raise
     except OSError as error:
         raise KmodmonError(f"{path}: cannot be written: {error.strerror}") from error

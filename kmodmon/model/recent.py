@@ -169,6 +169,15 @@ def expire(stamps: Stamps, now: Instant, keep_seconds: float) -> Stamps:
     return replace(stamps, series=MappingProxyType(kept))
 
 
+def happened_before(stamps: Stamps, moment: Instant) -> Stamps:
+    """Only what happened before `moment`."""
+    series = {
+        name: MappingProxyType({labels: at for labels, at in one.items() if at < moment.seconds})
+        for name, one in stamps.series.items()
+    }
+    return replace(stamps, series=MappingProxyType(series))
+
+
 def stamps_to_json(stamps: Stamps) -> JsonObject:
     """The gauges as a checkpoint."""
     return {name: [[list(labels), at] for labels, at in series.items()] for name, series in stamps.series.items()}
