@@ -66,6 +66,9 @@ def gather_preflight(root: Root, state: State, request: PreflightRequest) -> Gat
         raise FileError("which kernel runs here is not known; name one with --kernel RELEASE")
     tree = module_tree(HostTree(Path(os.fsdecode(root.rootfs)), Path(os.fsdecode(root.modules))), release)
     image, problems = _image(tree)
+    if running not in (None, release) and image is None and not tree.host.names(f"/lib/modules/{release}"):
+        raise FileError(f"kernel {_shown(release)} is not installed: it has neither an image nor /lib/modules/"
+                        f"{_shown(release)}; `ls /lib/modules` names those that are")  # fmt: skip
     stock = stock_module(tree)
     trust = _trust(root, tree, request, image)
     rules = _rules(image, stock)

@@ -50,3 +50,11 @@ def test_preflight_when_there_is_no_file_then_says_so_in_the_words_of_the_tools(
     assert main(["preflight", str(tmp_path / "none.ko"), "--json", "--root", str(TREE)]) == 1
     (verdict,) = json.loads(capsys.readouterr().out)
     assert (verdict["errno"], verdict["message"]) == ("ENOENT", "No such file or directory")
+
+
+def test_preflight_when_the_named_kernel_is_not_installed_then_exits_3_and_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["preflight", __file__, "--kernel", "9.9.9", "--root", str(TREE)]) == 3
+    shown = capsys.readouterr()
+    assert shown.out == "" and "kernel 9.9.9 is not installed" in shown.err
