@@ -68,5 +68,11 @@ def _row(source: SourceState) -> tuple[Cell, ...]:
         missing = f"{source.why}; {known.grant}" if known.grant else source.why
     else:
         state = Tinted("absent", Tint.FAINT)
-        missing = source.why
+        missing = _absent(source.why, known.grant)
     return (source.name, state, " ".join(known.interfaces), missing)
+
+
+def _absent(why: str, grant: str) -> str:
+    """What is not there may not be mounted, or not be built in: only the operator can tell which."""
+    told = not grant or any(word in why for word in ("switched off", "recorded machine"))
+    return why if told else f"{why}; if this kernel offers it: {grant}"

@@ -162,5 +162,5 @@ SOURCE = PollSource(
     threaded=True,
     heeds=lambda settings: settings.parameters,
     interfaces=("/sys/module/<module>/parameters/<parameter>",),
-    grant="CAP_DAC_READ_SEARCH lets root-only parameters be read (drop-in root-only-sources.conf)",
+    grant="CAP_DAC_READ_SEARCH, as in the packaged unit, lets root-only parameters be read",
 )

@@ -1,0 +1,49 @@
+"""`kmodmon doctor`: every source, its state, and what to change to see more."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from kmodmon.__main__ import main
+from kmodmon.packaged import packaged
+from kmodmon.sources.followed import FOLLOWED
+from kmodmon.sources.polled import POLLED
+from kmodmon.sources.source import EventSource, PollSource
+
+TREE = Path(__file__).parent.parent / "trees/debian13-6.12-x86_64"
+SOURCES: tuple[PollSource | EventSource, ...] = (*POLLED, *FOLLOWED)
+
+
+def rows(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    return {line.split(" ")[0]: line for line in capsys.readouterr().out.splitlines()}
+
+
+def test_doctor_when_something_may_not_be_mounted_then_it_says_how(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--root", str(TREE)]) == 0
+    shown = rows(capsys)
+    assert {source.name for source in SOURCES} <= shown.keys()
+    assert "if this kernel offers it: mount efivarfs: `mount -t efivarfs" in shown["secure_boot"]
+    assert shown["watch"].endswith("a recorded machine does not change")
+    assert " up " in shown["taint"]
+
+
+def test_doctor_when_something_fails_then_exits_1_with_the_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "proc/sys/kernel").mkdir(parents=True)
+    (tmp_path / "proc/sys/kernel/tainted").write_text("many")
+    flags = ["--path.procfs", str(tmp_path / "proc"), "--path.sysfs", str(tmp_path), "--path.rootfs", str(tmp_path)]
+    assert main(["doctor", *flags]) == 1
+    assert "failed" in (taint := rows(capsys)["taint"]) and "mount procfs with /proc/sys" in taint
+    assert main(["doctor", "--json", *flags]) == 1
+    found = {one["source"]: one for one in json.loads(capsys.readouterr().out)}
+    assert found["taint"]["up"] is False and found["taint"]["present"] and found["taint"]["grant"]
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
+def test_grant_when_it_names_a_packaged_file_then_there_is_one(source: PollSource | EventSource) -> None:
+    grant = source.grant
+    shipped = {path.name.removesuffix(".example") for path in packaged("systemd").rglob("*")}
+    assert grant and set(re.findall(r"[\w-]+\.conf\b", grant)) <= shipped
