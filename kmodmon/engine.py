@@ -153,7 +153,14 @@ class Engine:
     def feed(self, seen: Seen) -> None:
         """Step the pipeline with one look and hand on what happened."""
         waited, clues = self.state.waits, self.state.taint.clues
-        self.state, events = step(self.state, seen, self.rules)
+        try:
+            self.state, events = step(self.state, seen, self.rules)
+        except Exception as error:  # a defect at one observation must not be met again and again: it is left out
+            log.exception("what source %s saw could not be taken in and is left out; please report this", seen.source)
+            if isinstance(seen.outcome, Read):
+                why = printable(f"{seen.source}: a defect of kmodmon: {error!r}")
+                self.feed(replace(seen, outcome=Failed(why), lost=seen.lost + 1))
+            return
         self.cycles += 1
         self.sink.submit(events, self._checkpoints())
         self.on_step(self.state, events)

@@ -13,11 +13,11 @@ from kmodmon.engine import Engine
 from kmodmon.host import fresh_state
 from kmodmon.model.checkpoint import LASTING
 from kmodmon.model.event import Event, EventType
-from kmodmon.model.observation import LogRead, TaintRead
+from kmodmon.model.observation import LogRead, Seen, TaintRead
 from kmodmon.model.outcome import Read
 from kmodmon.model.state import State
 from kmodmon.model.units import JsonObject
-from kmodmon.pipeline import Rules
+from kmodmon.pipeline import Rules, step
 from kmodmon.root import Root
 from kmodmon.settings import Settings
 from kmodmon.sources import kmsg
@@ -197,3 +197,27 @@ def test_fresh_state_when_only_what_outlives_a_boot_is_known_then_the_boot_is_ne
     assert not state.resumed
     assert [report.fingerprint for report in state.told] == ["print"]
     assert fresh_state("boot", SystemClock(), (), {**saved, "log": {}}).resumed
+
+
+def test_engine_when_an_observation_meets_a_defect_then_it_is_left_out_counted_and_the_next_one_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+
+    def poisoned(state: State, seen: Seen, rules: Rules) -> tuple[State, tuple[Event, ...]]:
+        if isinstance(seen.outcome, Read) and seen.outcome.value == TaintRead(value=13):
+            raise ZeroDivisionError("as told")
+        return step(state, seen, rules)
+
+    monkeypatch.setattr(engine_module, "step", poisoned)
+
+    async def work() -> None:
+        engine, sink = made(tmp_path)
+        for value in (0, 13, 1):
+            engine.feed(Seen(source="taint", at=engine.clock.now(), outcome=Read(TaintRead(value=value))))
+            assert engine.state.sources["taint"].up is (value != 13)
+        assert engine.state.taint.value == 1 and engine.state.sources["taint"].lost == 1
+        assert "ZeroDivisionError" in str(sink.of(EventType.SOURCE_LOST)[0].fields["why"])
+        assert len(sink.of(EventType.SOURCE_RECOVERED)) == 1
+
+    run(work)
+    assert "please report" in caplog.text
