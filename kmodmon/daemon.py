@@ -12,8 +12,9 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from prometheus_client import PlatformCollector, ProcessCollector
-from prometheus_client.core import Metric as Family
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
 
 from kmodmon.clock import Clock
 from kmodmon.engine import Engine

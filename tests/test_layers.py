@@ -29,10 +29,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "settings": KERNEL | {"values"},
     "config": KERNEL | {"values", "settings"},
     # of the examiner only what talks to its process, and how paths of a mounted host are followed
-    "sources": SHARED | {"sources", "examiner", "watching"},
+    "sources": SHARED | {"sources", "examiner", "watching", "lean_import"},
     "examiner": SHARED | {"examiner", "preflight"},
     "store": MODEL | {"store", "clock"},
     "web": MODEL | {"web", "metrics", "view", "clock", "policy", "signatures", "__init__"},
+    "lean_import": set(),
+    "malloc": set(),
     "journal": MODEL,
     "sdnotify": MODEL | {"clock"},
 }

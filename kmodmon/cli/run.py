@@ -5,9 +5,10 @@ import argparse
 from kmodmon.cli.options import root_of, settings_of
 from kmodmon.clock import SystemClock
 from kmodmon.config import default_file
-from kmodmon.daemon import Options, run_daemon
-from kmodmon.journal import set_up_logging
-from kmodmon.sdnotify import Notifier
+from kmodmon.lean_import import import_submodule
+
+# What prometheus-client's formats are imported with: its own server, its client of a push gateway.
+_UNUSED = ("http.server", "socketserver", "urllib.error", "urllib.request", "wsgiref.simple_server")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run until SIGTERM; 0 then. Raises ConfigError (2) for bad settings, KmodmonError (3) when it cannot start."""
+    import_leanly()
+    from kmodmon.daemon import Options, run_daemon  # after that: they are what it would import whole
+    from kmodmon.journal import set_up_logging
+    from kmodmon.malloc import share_one_arena
+    from kmodmon.sdnotify import Notifier
+
+    share_one_arena()
     set_up_logging()
     options = Options(
         load=lambda: settings_of(args),
@@ -25,3 +33,9 @@ def run(args: argparse.Namespace) -> int:
     )
     run_daemon(options, SystemClock(), Notifier())
     return 0
+
+
+def import_leanly() -> None:
+    """Import the two libraries without what they bring beside the parts that the daemon uses."""
+    import_submodule("prometheus_client", "exposition", unused=_UNUSED)
+    import_submodule("uvicorn", "config", unused=("logging.config",), offered=("Config",))

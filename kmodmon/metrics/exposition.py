@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, UntypedMetricFamily
-from prometheus_client.core import Metric as Family
 from prometheus_client.exposition import generate_latest as text_of
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, UntypedMetricFamily
+from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_of
+from prometheus_client.registry import CollectorRegistry
 
 from kmodmon.metrics.metric import Kind, Metric, Sample
 from kmodmon.model.state import State

@@ -7,7 +7,8 @@ device and volume names) stands behind them or is matched as structure. `contain
 
 import enum
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 
 from kmodmon.model.event import Severity
 from kmodmon.model.report import LoadFailure, ReportClass
@@ -41,11 +42,14 @@ class Signature:
     weak: bool = False  # gives way to the class of the banner that follows it
     wording: str = ""  # since when, until when worded so
     reason: LoadFailure | None = None
-    compiled: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        """Compile once; a frozen dataclass must be told."""
-        object.__setattr__(self, "compiled", re.compile(self.pattern))
+    @property
+    def compiled(self) -> re.Pattern[str]:
+        """The pattern; compiled when a line gets past `contains` for the first time, which most never do."""
+        return _compiled(self.pattern)
+
+
+_compiled = cache(re.compile)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,9 @@ from typing import Protocol, TypeAlias
 
 from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.uevent import is_about_modules, parse_uevent
+from kmodmon.lean_import import import_submodule
 from kmodmon.model.outcome import Absent, Read
 from kmodmon.model.witness import Uevent, UeventsHeard
-from kmodmon.sources.lean_import import import_submodule
 from kmodmon.sources.source import Emit, EventSource, Look, Surroundings
 
 _KERNEL = (0, 1)  # port id and groups of the sender

@@ -1,5 +1,6 @@
 """Writing the SQLite history: one writer, one transaction a batch, retention in small steps."""
 
+import hashlib
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,7 +38,7 @@ class SqliteHistory(SqliteReader):
             os.close(self._lock)
             raise
         self._numbers: dict[tuple[str, str], int] = {}
-        self._written: dict[str, str] = {}
+        self._written: dict[str, bytes] = {}  # digests of the documents as they lie in the table
         self._appended_from(after)
 
     def close(self) -> None:
@@ -68,7 +69,7 @@ class SqliteHistory(SqliteReader):
                     raise
                 numbers = {}
         self._keep(numbers)
-        self._written.update(documents)
+        self._written.update({section: _digest(text) for section, text in documents.items()})
         return tuple(stored(row, event) for row, event in zip(rows, events, strict=True))
 
     def prune(self, retention: Retention, now: Usec | None) -> Pruned:
@@ -102,7 +103,7 @@ class SqliteHistory(SqliteReader):
                 text = canonical_json(document).decode()
             except ShapeError as error:
                 raise Refused(self.path, str(error), section=section) from None
-            if self._written.get(section) != text:
+            if self._written.get(section) != _digest(text):
                 documents[section] = text
         return documents
 
@@ -232,3 +233,7 @@ class SqliteHistory(SqliteReader):
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

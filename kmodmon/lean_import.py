@@ -1,0 +1,65 @@
+"""Importing less of a large package than its own `__init__` does: the daemon is to be small.
+
+`pyroute2/__init__.py` imports all of pyroute2: 163 modules and 8 MiB, of which uevents need 16 modules and half a MiB.
+uvicorn's brings a command line and a supervisor of processes, prometheus-client's a web server, an HTTP client and the
+e-mail parser that they stand on: 5 MiB that nothing here uses. A package object made from its specification, but not
+executed, is all that importing a submodule needs; and a module that is only subclassed can be stood in for. Where a
+version of a package does not bear that, it is imported in the ordinary way.
+"""
+
+import importlib
+import importlib.util
+import logging
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+log = logging.getLogger(__name__)
+
+
+def import_submodule(package: str, name: str, *, unused: Iterable[str] = (), offered: Iterable[str] = ()) -> ModuleType:
+    """Import `package.name`; raises ImportError when there is none. A package already imported is used as it is.
+
+    `unused`: modules that it imports and that are of no use here. `offered`: names of the submodule that other parts of
+    the package want from the package.
+    """
+    if package in sys.modules:
+        return importlib.import_module(f"{package}.{name}")
+    spec = importlib.util.find_spec(package)
+    if spec is None:
+        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+    before = set(sys.modules)
+    sys.modules[package] = importlib.util.module_from_spec(spec)
+    try:
+        with _stood_in_for(unused):
+            found = importlib.import_module(f"{package}.{name}")
+        for each in offered:
+            setattr(sys.modules[package], each, getattr(found, each))
+        return found
+    except (ImportError, AttributeError, TypeError) as error:
+        log.debug("%s.%s wants all of %s: %s", package, name, package, error)
+    for module in set(sys.modules) - before:
+        if module == package or module.startswith(f"{package}."):
+            del sys.modules[module]
+    return importlib.import_module(f"{package}.{name}")
+
+
+class _StandIn(ModuleType):
+    """A module of which every name is an empty class."""
+
+    def __getattr__(self, name: str) -> type:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (), {})
+
+
+@contextmanager
+def _stood_in_for(names: Iterable[str]) -> Iterator[None]:
+    absent = [name for name in names if name not in sys.modules]
+    sys.modules.update({name: _StandIn(name) for name in absent})
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
