@@ -1,7 +1,9 @@
 """Who asked for a module: the kernel loads on request, and modprobe then acts for somebody else.
 
 The trace tells of the request (module_request, in the task that asked and usually waits) and of the load, in a modprobe
-that the kernel started for it. Requests can be made by any user at any rate: each name is told once in a while.
+that the kernel started for it. Requests can be made by any user at any rate, and for names that nobody has: each name
+is told once in a while, and no more than MOST_TOLD of them in that time, or anybody could drive what matters out of the
+history. What is not told is counted, and the next one that is tells how many there were.
 """
 
 import re
@@ -16,6 +18,8 @@ from kmodmon.model.witness import TraceEntry
 
 TELL_AGAIN_USEC = 600_000_000
 MAX_ASKED = 256
+MOST_TOLD = 100
+_UNTOLD = "\0"  # in place of the names that were not told; no name has it, for names are safe text
 ATTEMPT_USEC = 30_000_000  # a tool that was started longer ago is not the one the log speaks of
 ALONE_USEC = 2_000_000  # the only tool started this shortly before is meant, even if it does not name the module
 CLOCK_USEC = 1_000_000  # the log's clock is not the trace's
@@ -29,14 +33,27 @@ def requested(life: Lifecycle, entry: TraceEntry, now: Instant) -> tuple[Lifecyc
     before = life.asked.get(entry.module)
     if before is not None and at.monotonic_usec - before.told.monotonic_usec < TELL_AGAIN_USEC:
         return _asked(life, entry.module, replace(before, repeats=before.repeats + 1)), ()
+    untold = life.asked.get(_UNTOLD, Asked(told=at))
+    if _told_lately(life, at) >= MOST_TOLD:
+        return _asked(life, _UNTOLD, replace(untold, repeats=untold.repeats + 1)), ()
     event = Event(
         type=EventType.MODULE_REQUESTED,
         at=at,
         actor=entry.actor,
         evidence=(f"module_request traced at {entry.monotonic_usec / 1e6:.6f}",),
-        fields={"name": entry.module, "repeats": 0 if before is None else before.repeats},
+        fields={
+            "name": entry.module,
+            "repeats": 0 if before is None else before.repeats,
+            **({"untold": untold.repeats} if untold.repeats else {}),
+        },
     )
+    life = replace(life, asked=MappingProxyType({name: one for name, one in life.asked.items() if name != _UNTOLD}))
     return _asked(life, entry.module, Asked(told=at)), (event,)
+
+
+def _told_lately(life: Lifecycle, at: Instant) -> int:
+    horizon = at.monotonic_usec - TELL_AGAIN_USEC
+    return sum(one.told.monotonic_usec > horizon for name, one in life.asked.items() if name != _UNTOLD)
 
 
 def _asked(life: Lifecycle, name: str, asked: Asked) -> Lifecycle:

@@ -29,7 +29,8 @@ SENTENCES: Mapping[EventType, str] = {
     "[, taints {old_taints} became {taints}]",
     EventType.MODULE_HIDDEN: "Module {module} is loaded but hidden[ from {missing_from}][ ({evidence})]",
     EventType.MODULE_UNHIDDEN: "Module {module} is not hidden any more",
-    EventType.MODULE_REQUESTED: "The kernel was made to ask for module {module}[ by {actor}]",
+    EventType.MODULE_REQUESTED: "The kernel was made to ask for module {name|?}[ by {actor}]"
+    "[, {untold} more before it]",
     EventType.WITNESS_CONTRADICTED: "What the kernel says of {module|its modules} is contradictory[: {evidence}]",
     EventType.TAINT_ADDED: "The kernel is now tainted by {flag|a flag}[ ({letter})][, cause {cause}][, by {actor}]",
     EventType.TAINT_CLEARED: "Taint flag {flag|of the kernel}[ ({letter})] is gone, which the kernel itself never does"
