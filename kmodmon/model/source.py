@@ -42,15 +42,17 @@ def source_seen(source: SourceState, outcome: Seeing, at: Instant) -> tuple[Sour
 
 def _transition(before: SourceState, after: SourceState, at: Instant) -> tuple[Event, ...]:
     known = before.last_read is not None
+    failed = before.present and not before.up  # and that was told
     if before.up and not after.up:
         kind, severity = EventType.SOURCE_LOST, Severity.ERROR
-    elif known and after.up and not before.up:
+    elif (known or failed) and after.up and not before.up:
         kind, severity = EventType.SOURCE_RECOVERED, Severity.NOTICE
     elif not known and after.present and not after.up and before.why != after.why:
         kind, severity = EventType.SOURCE_LOST, Severity.WARNING  # there, but it never could be read
     else:
         return ()
-    return (Event(type=kind, at=at, severity=severity, fields={"source": after.name, "why": after.why}),)
+    why = after.why or before.why  # of one that works again: why it did not
+    return (Event(type=kind, at=at, severity=severity, fields={"source": after.name, "why": why}),)
 
 
 def standing(sources: Mapping[str, SourceState]) -> tuple[tuple[str, bool, bool, str, int], ...]:

@@ -1,6 +1,10 @@
 """What is known of the sources, as a checkpoint that commands read."""
 
-from kmodmon.model.source import SourceState, sources_from_json, sources_to_json, standing
+import pytest
+
+from kmodmon.model.describe import describe
+from kmodmon.model.outcome import Absent, Failed, Read
+from kmodmon.model.source import Seeing, SourceState, source_seen, sources_from_json, sources_to_json, standing
 from kmodmon.model.units import Instant, Usec
 
 AT = Instant(realtime_usec=Usec(5), monotonic_usec=Usec(5))
@@ -17,3 +21,26 @@ def test_sources_when_saved_and_read_back_then_all_but_times_and_losses_is_there
 
 def test_sources_when_an_entry_has_another_shape_then_it_is_dropped() -> None:
     assert sources_from_json({"a": 1, "b": {"present": 1, "up": True, "why": "", "unreadable": 0}, "c": {}}) == {}
+
+
+UP, GONE, DENIED = Read(None), Absent("not mounted"), Failed("EACCES")
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "told"),
+    [
+        ((UP, UP), []),
+        ((GONE, GONE, UP), []),  # it came: nothing was lost before
+        ((UP, DENIED, DENIED, UP), ["Source s fails: EACCES", "Source s works again after: EACCES"]),
+        ((UP, GONE, UP), ["Source s fails: not mounted", "Source s works again after: not mounted"]),
+        ((DENIED, UP), ["Source s fails: EACCES", "Source s works again after: EACCES"]),
+    ],
+)
+def test_source_when_it_fails_and_works_again_then_both_are_told_once(
+    outcomes: tuple[Seeing, ...], told: list[str]
+) -> None:
+    state, said = SourceState(name="s"), []
+    for outcome in outcomes:
+        state, events = source_seen(state, outcome, AT)
+        said += [describe(event) for event in events]
+    assert said == told
