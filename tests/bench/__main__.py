@@ -3,10 +3,10 @@
 import sys
 from collections.abc import Callable, Iterable
 
-from tests.bench import kmsg_flood, modules, scrape
+from tests.bench import history, kmsg_flood, modules, scrape
 from tests.bench.ratio import Ratio
 
-BENCHES: tuple[Callable[[], Iterable[Ratio]], ...] = (modules.run, scrape.run, kmsg_flood.run)
+BENCHES: tuple[Callable[[], Iterable[Ratio]], ...] = (modules.run, scrape.run, history.run, kmsg_flood.run)
 
 
 def main() -> int:
