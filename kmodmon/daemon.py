@@ -19,7 +19,7 @@ from prometheus_client.process_collector import ProcessCollector
 from kmodmon.clock import Clock
 from kmodmon.engine import Engine
 from kmodmon.host import boot_id, fresh_state, rules_of
-from kmodmon.journal import Journal
+from kmodmon.journal import Journal, log_sink
 from kmodmon.kernel.error import ConfigError, KmodmonError
 from kmodmon.metrics import METRICS
 from kmodmon.metrics.exposition import Exposition
@@ -67,7 +67,7 @@ class Daemon:
         self._notifier = notifier
         self._root = options.root_of(settings)
         self._boot_id = boot_id(self._root)
-        self._journal = Journal()
+        self._journal = Journal(log_sink())
         self._exposition = Exposition(METRICS, _process_families)
         self._ready = False
         self._stop = asyncio.Event()

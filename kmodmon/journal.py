@@ -198,6 +198,11 @@ def set_up_logging(sink: Sink | None = None) -> None:
     logging.getLogger("kmodmon").setLevel(logging.INFO)
 
 
+def log_sink() -> Sink | None:
+    """Where this process's own log goes, if :func:`set_up_logging` was called: what it loses counts as well."""
+    return next((one.sink for one in logging.getLogger().handlers if isinstance(one, JournalHandler)), None)
+
+
 class Journal:
     """Events as journal entries (or lines, where there is no journal)."""
 
@@ -206,7 +211,7 @@ class Journal:
 
     @property
     def lost(self) -> int:
-        """How many events were not taken."""
+        """How many entries were not taken."""
         return self.sink.lost
 
     def log_event(self, event: StoredEvent | Event) -> None:

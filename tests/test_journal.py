@@ -23,6 +23,7 @@ from kmodmon.journal import (
     StreamSink,
     encode,
     event_fields,
+    log_sink,
     open_sink,
     set_up_logging,
     syslog_level,
@@ -172,6 +173,26 @@ def test_journal_that_does_not_read_or_is_gone_costs_entries_not_time(journald: 
     gone.write(6, "hello", [])
     assert gone.lost == 1
     gone.close()
+
+
+def test_line_of_our_own_log_that_is_not_taken_is_counted_with_the_events(tmp_path: Path) -> None:
+    sink = NativeSink(str(tmp_path / "nobody"))
+    handlers, level, own = (
+        logging.getLogger().handlers[:],
+        logging.getLogger().level,
+        logging.getLogger("kmodmon").level,
+    )
+    set_up_logging(sink)
+    try:
+        journal = Journal(log_sink())
+        logging.getLogger("kmodmon.test").warning("lost")
+        journal.log_event(happened())
+        assert journal.lost == 2
+    finally:
+        logging.getLogger().handlers[:] = handlers
+        logging.getLogger().setLevel(level)
+        logging.getLogger("kmodmon").setLevel(own)
+        sink.close()
 
 
 def test_log_record_is_an_entry_with_its_place_and_traceback(journald: Journald) -> None:

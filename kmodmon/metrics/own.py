@@ -93,7 +93,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     _own(
         "kmodmon_journal_lost_total",
-        "Events that the journal did not take.",
+        "Events, and lines of kmodmon's own log, that the journal or stderr did not take.",
         lambda own: own.journal_lost,
         Kind.COUNTER,
     ),
