@@ -149,8 +149,14 @@ def event_query(request: Request) -> EventQuery:
         module=given["module"][-1] if "module" in given else None,
         after_id=_number(given.get("after"), "after") or 0,
         limit=min(_number(given.get("limit"), "limit") or 100, MAX_EVENTS),
-        newest_first=given.get("order", ("",))[-1] == "newest",
+        newest_first=_newest_first(given.get("order")),
     )
+
+
+def _newest_first(values: tuple[str, ...] | None) -> bool:
+    if values and values[-1] not in ("newest", "oldest"):
+        raise BadRequest("order wants newest or oldest, which comes first")
+    return bool(values) and values[-1] == "newest"
 
 
 def _number(values: tuple[str, ...] | None, name: str) -> int | None:

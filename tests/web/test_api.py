@@ -2,14 +2,16 @@
 
 import http.client
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from kmodmon.kernel.error import KmodmonError
+from kmodmon.metrics.exposition import Exposition
 from kmodmon.model.event import EventType
 from kmodmon.web.message import BadRequest, Request, Response, Route, json_response
-from kmodmon.web.site import MAX_EVENTS, event_query
+from kmodmon.web.site import MAX_EVENTS, Site, event_query
 from tests.test_reload import Running, run
 from tests.web.serving import Served
 
@@ -38,7 +40,7 @@ def test_events_when_asked_since_a_moment_then_it_is_that_moment(text: str, usec
 @pytest.mark.parametrize(
     "query",
     ["since=yesterday", "since=-1", "since=nan", "since=inf", "since=9e99", "limit=-1", "limit=x", "limit=1e3",
-     "after=" + "9" * 40, "type=Nope", "since=0001-01-01", "colour=red"],
+     "after=" + "9" * 40, "type=Nope", "since=0001-01-01", "order=up", "colour=red"],
 )  # fmt: skip
 def test_events_when_asked_something_else_then_refused(query: str) -> None:
     with pytest.raises(BadRequest):
@@ -66,6 +68,26 @@ def test_api_when_served_then_every_path_of_the_contract_answers(tmp_path: Path)
         later = json.loads(await running.get(f"/api/v1/events?after={first['id']}&limit=1"))
         assert [event["id"] for event in later] == [first["id"] + 1]
         assert later[0]["prev_hash"] == first["hash"]
+
+    run(tmp_path, work)
+
+
+def test_readme_when_it_lists_paths_then_they_are_those_that_are_served(tmp_path: Path) -> None:
+    text = (Path(__file__).parent.parent.parent / "README.md").read_text()
+    section = text.partition("## HTTP\n")[2].partition("\n## ")[0]
+    listed = {
+        path for row in re.findall(r"^\| (`/.*?`) \|", section, re.MULTILINE) for path in re.findall("`(.*?)`", row)
+    }
+    arguments = set(re.findall(r"`(\w+)=", section.partition("/api/v1/events")[2].partition("\n")[0]))
+    values = {"type": "ModuleLoaded", "order": "newest"}
+    event_query(asked("&".join(f"{name}={values.get(name, '7')}" for name in arguments)))
+
+    async def work(running: Running) -> None:
+        for path in listed:
+            await running.get(path.replace("NAME", "loop"))
+        served = {route.path for route in Site(running.daemon, Exposition(())).routes()}
+        assert listed == {f"{path}NAME" if path.endswith("modules/") else path for path in served
+                          if not path.startswith("/static/")}  # fmt: skip
 
     run(tmp_path, work)
 
