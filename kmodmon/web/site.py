@@ -154,9 +154,10 @@ def event_query(request: Request) -> EventQuery:
 
 
 def _newest_first(values: tuple[str, ...] | None) -> bool:
-    if values and values[-1] not in ("newest", "oldest"):
+    order = values[-1] if values else "oldest"
+    if order not in ("newest", "oldest"):
         raise BadRequest("order wants newest or oldest, which comes first")
-    return bool(values) and values[-1] == "newest"
+    return order == "newest"
 
 
 def _number(values: tuple[str, ...] | None, name: str) -> int | None:
