@@ -216,6 +216,24 @@ def test_daemon_when_its_file_changes_then_the_settings_are_in_force_without_a_s
     run(tmp_path, work)
 
 
+def test_daemon_when_a_source_is_switched_off_then_what_it_read_is_not_shown_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "SETTLE", 0.01)
+
+    async def work(running: Running) -> None:
+        await running.shows("/metrics", 'kmodmon_module_parameter{module="loop"')
+        running.write("[parameters]\nenabled = false")
+        await running.shows("/metrics", 'kmodmon_source_present{source="parameters"} 0.0')
+        assert "kmodmon_module_parameter{" not in await running.get("/metrics")
+        assert json.loads(await running.get("/api/v1/events?type=SourceLost")) == []
+        running.write("")
+        await running.shows("/metrics", 'kmodmon_module_parameter{module="loop"')
+        assert json.loads(await running.get("/api/v1/events?type=ParameterChanged")) == []
+
+    run(tmp_path, work)
+
+
 def test_daemon_when_only_the_expected_modules_change_then_they_are_judged_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,8 @@ from typing import Generic, TypeAlias, TypeVar
 
 T = TypeVar("T", covariant=True)
 
+SWITCHED_OFF = "switched off by "  # begins the `why` of an Absent that a setting asks for
+
 
 @dataclass(frozen=True, slots=True)
 class Read(Generic[T]):

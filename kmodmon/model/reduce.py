@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from kmodmon.model.crossview import CrossViewRead
 from kmodmon.model.event import Event
-from kmodmon.model.files import ModuleFilesRead, files_seen, files_unavailable
+from kmodmon.model.files import UNREAD_FILES, ModuleFilesRead, files_seen, files_unavailable
 from kmodmon.model.hidden import crossview_read
 from kmodmon.model.life import Scene
 from kmodmon.model.lifecycle import Told, modules_read, settled, trace_heard, uevents_heard, witness_lost
@@ -27,8 +27,8 @@ from kmodmon.model.observation import (
     TaintRead,
     Tick,
 )
-from kmodmon.model.outcome import Absent, Read
-from kmodmon.model.parameters import ParameterTable, parameters_changed
+from kmodmon.model.outcome import SWITCHED_OFF, Absent, Read
+from kmodmon.model.parameters import UNREAD_PARAMETERS, ParameterTable, parameters_changed
 from kmodmon.model.posture import Posture, posture_changed
 from kmodmon.model.rules import RulesFileRead
 from kmodmon.model.source import NOT_READ_YET, SourceState, source_seen
@@ -52,6 +52,8 @@ def reduce(state: State, seen: Seen) -> Reduced:
         case Absent() if seen.source == "modules" and state.kernel is not None and not state.inventory.support:
             # procfs is there, for it told the version; a list that was there before cannot go away by itself
             return replace(state, inventory=replace(state.inventory, support=False)), transitions
+        case Absent(why) if why.startswith(SWITCHED_OFF):
+            return _forgotten(state, seen.source), transitions
         case _ if seen.source == "files":
             return replace(state, files=files_unavailable(state.files)), transitions
         case _ if seen.source in _WITNESSES:
@@ -59,6 +61,17 @@ def reduce(state: State, seen: Seen) -> Reduced:
             return state, transitions + told
         case _:
             return state, transitions
+
+
+def _forgotten(state: State, source: str) -> State:
+    """What the operator does not want looked at any more is not shown as it last was."""
+    match source:
+        case "parameters":
+            return replace(state, parameters=UNREAD_PARAMETERS)
+        case "files":
+            return replace(state, files=UNREAD_FILES)
+        case _:
+            return state
 
 
 _WITNESSES = frozenset({"trace", "uevent"})

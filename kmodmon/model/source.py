@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from kmodmon.model.event import Event, EventType, Severity
-from kmodmon.model.outcome import Absent, Failed, Read
+from kmodmon.model.outcome import SWITCHED_OFF, Absent, Failed, Read
 from kmodmon.model.units import Instant, JsonObject, JsonValue
 
 NOT_READ_YET = "not read yet"
@@ -43,6 +43,8 @@ def source_seen(source: SourceState, outcome: Seeing, at: Instant) -> tuple[Sour
 def _transition(before: SourceState, after: SourceState, at: Instant) -> tuple[Event, ...]:
     known = before.last_read is not None
     failed = before.present and not before.up  # and that was told
+    if after.why.startswith(SWITCHED_OFF):
+        return ()  # as the operator wants it
     if before.up and not after.up:
         kind, severity = EventType.SOURCE_LOST, Severity.ERROR
     elif (known or failed) and after.up and not before.up:

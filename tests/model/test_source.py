@@ -24,6 +24,7 @@ def test_sources_when_an_entry_has_another_shape_then_it_is_dropped() -> None:
 
 
 UP, GONE, DENIED = Read(None), Absent("not mounted"), Failed("EACCES")
+OFF = Absent("switched off by s.enabled")
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,7 @@ UP, GONE, DENIED = Read(None), Absent("not mounted"), Failed("EACCES")
         ((GONE, GONE, UP), []),  # it came: nothing was lost before
         ((UP, DENIED, DENIED, UP), ["Source s fails: EACCES", "Source s works again after: EACCES"]),
         ((UP, GONE, UP), ["Source s fails: not mounted", "Source s works again after: not mounted"]),
+        ((UP, OFF, UP), ["Source s works again after: switched off by s.enabled"]),
         ((DENIED, UP), ["Source s fails: EACCES", "Source s works again after: EACCES"]),
     ],
 )
