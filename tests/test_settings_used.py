@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from kmodmon.settings import SETTINGS, Setting, Settings
+from kmodmon.sources.polled import POLLED
+from kmodmon.sources.source import PollSource
 
 PACKAGE = Path(__file__).parent.parent / "kmodmon"
 TABLE = ("settings.py", "config.py", "config_writer.py")  # they hold and fill every setting: no use of one
@@ -91,6 +93,19 @@ def test_setting_when_declared_then_something_reads_it(row: Setting, read: froze
         assert f"_bytes(path.{row.field})" in reader
     else:
         assert (row.section, row.field) in read
+
+
+@pytest.mark.parametrize("source", POLLED, ids=lambda source: source.name)
+def test_source_when_it_heeds_some_settings_then_they_are_all_that_its_reader_takes(source: PollSource) -> None:
+    heeded = source.heeds(Settings())
+    if isinstance(heeded, Settings):
+        return
+    sections = heeded if isinstance(heeded, tuple) else (heeded,)
+    names = {SECTION_OF_CLASS[type(section).__name__] for section in sections}
+    rooms = {"files": ("files", "examined"), "parameters": ("parameters",)}[source.name]
+    trees = [ast.parse((PACKAGE / f"sources/{room}.py").read_text()) for room in rooms]
+    taken = {section for tree in trees for section, _ in read_in(tree)} - {"poll"}
+    assert taken == names
 
 
 def test_reading_when_it_only_looks_alike_then_it_does_not_count() -> None:

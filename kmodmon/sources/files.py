@@ -84,6 +84,7 @@ SOURCE = PollSource(
     make=_make,
     every=lambda settings: settings.poll.files,
     threaded=True,
+    heeds=lambda settings: (settings.files, settings.certificates),  # a reader made anew examines every file again
     interfaces=("/lib/modules/<release>", "/boot/vmlinuz-<release>", "package databases", "EFI variables db and MOK"),
     grant="mount the host's root file system where --path.rootfs says; kernel images readable by root only need "
     "CAP_DAC_READ_SEARCH",
