@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kmodmon.cli import UsageError
 from kmodmon.cli.options import settings_of
-from kmodmon.cli.output import Screen, Tint, Tinted
+from kmodmon.cli.output import Screen, Tint, Tinted, local_time
 from kmodmon.cli.when import moment
 from kmodmon.clock import SystemClock
 from kmodmon.model.describe import describe
@@ -168,7 +168,7 @@ def _print(screen: Screen, event: StoredEvent, *, as_json: bool) -> None:
         screen.json_line(event.to_json())
         return
     at = event.event.at.realtime_usec
-    stamp = f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(at // 1_000_000))}.{at // 1000 % 1000:03d}"
+    stamp = f"{local_time(at)}.{at // 1000 % 1000:03d}"
     severity = event.event.severity
     screen.line(
         Tinted(stamp, Tint.FAINT), "  ", Tinted(f"{severity.value:8}", _TINTS[severity]), "  ",

@@ -194,4 +194,7 @@ def human_span(seconds: float) -> str:
 
 def local_time(realtime_usec: int, zone: tzinfo | None = None) -> str:
     """Give a CLOCK_REALTIME moment as `2026-11-23 12:24:05`, in `zone` (None: the local one)."""
-    return datetime.fromtimestamp(realtime_usec / 1e6, zone).strftime("%Y-%m-%d %H:%M:%S")
+    try:
+        return datetime.fromtimestamp(realtime_usec // 1_000_000, zone).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):  # a clock that was set to nonsense, or a row that was edited
+        return f"{realtime_usec} µs"

@@ -170,3 +170,8 @@ def test_span_is_said_with_its_two_largest_units(seconds: float, text: str) -> N
 
 def test_time_is_said_in_the_zone_asked_for() -> None:
     assert local_time(1_700_000_000_999_999, UTC) == "2023-11-14 22:13:20"
+
+
+@pytest.mark.parametrize("usec", [-(2**63), 2**63 - 1, 253_402_300_800_000_000])
+def test_local_time_when_the_clock_was_nonsense_then_it_is_shown_as_a_number(usec: int) -> None:
+    assert local_time(usec, UTC) == f"{usec} µs"
