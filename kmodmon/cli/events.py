@@ -8,6 +8,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from kmodmon.cli import UsageError
@@ -113,13 +114,7 @@ def _oldest_first(reader: HistoryReader, query: EventQuery) -> Iterator[StoredEv
 
 
 def _ascending(query: EventQuery, after_id: int = 0) -> EventQuery:
-    return EventQuery(
-        since_usec=query.since_usec,
-        until_usec=query.until_usec,
-        types=query.types,
-        module=query.module,
-        after_id=after_id,
-    )
+    return replace(query, after_id=after_id, limit=None, newest_first=False)
 
 
 def _follow(screen: Screen, directory: Path, query: EventQuery, last: int, *, as_json: bool) -> None:

@@ -6,6 +6,7 @@ logged once per kind; the server goes on.
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,7 @@ class App:
             return _error(request, 404, "there is no such page")
         route, tail = found
         try:
-            answer = route.handler(_with_tail(request, tail) if tail else request)
+            answer = route.handler(replace(request, tail=tail) if tail else request)
             return answer if isinstance(answer, Response) else await answer
         except BadRequest as error:
             return _error(request, 400, str(error))
@@ -144,17 +145,6 @@ def read_request(scope: "HTTPScope") -> Request:
         query_string=scope["query_string"],
         headers=headers,
         peer=client[0] if client else "",
-    )
-
-
-def _with_tail(request: Request, tail: str) -> Request:
-    return Request(
-        method=request.method,
-        path=request.path,
-        tail=tail,
-        query_string=request.query_string,
-        headers=request.headers,
-        peer=request.peer,
     )
 
 
