@@ -25,7 +25,7 @@ from kmodmon.policy.document import parse_policy
 from kmodmon.policy.drift import drift, required
 from kmodmon.policy.judge import gone_finding, judge
 from kmodmon.policy.shipped import POLICY
-from kmodmon.policy.subject import Subject, expected_modules, missing, subjects
+from kmodmon.policy.subject import Subject, expected_modules, missing, subjects, unsettled_flags
 
 AWAY_USEC = 10_000_000  # a module that is loaded anew is away for a moment
 BOOT_SECONDS = 120.0  # while a system boots its modules come one by one
@@ -160,7 +160,8 @@ def _judged(state: State, at: Instant, wanted: Wanted) -> Stood:
     missed = missing(name for name, there in expected.items() if not there and name in gone)
     assert state.policy.policy is not None
     judged, decided = judge(state.policy.policy, (*found, *missed, *_of_drift(state.baseline), *_of_files(state)))
-    waits = any(one.pending for one in found) or gone != absent_since.keys() or bool(state.findings.told)
+    unsettled = any(one.pending for one in found) or bool(unsettled_flags(state, at))
+    waits = unsettled or gone != absent_since.keys() or bool(state.findings.told)
     findings = replace(
         state.findings,
         expected=expected if dict(expected) != dict(state.findings.expected) else state.findings.expected,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from kmodmon.kernel.module_name import kernel_name
 from kmodmon.kernel.taint import FLAGS, Flag, Tier, decode, parse_letters
 from kmodmon.model.inventory import Module
+from kmodmon.model.life import SETTLE_USEC
 from kmodmon.model.modprobe import refusals
 from kmodmon.model.module_file import OnDisk
 from kmodmon.model.rules import Check
@@ -59,7 +60,7 @@ def subjects(state: State, at: Instant) -> Iterator[Subject]:
     yield from _blacklisted(state, modules)
     yield from _writable(state, modules)
     yield from _posture(state)
-    yield from _taint(state)
+    yield from _taint(state, at)
 
 
 def module_subject(state: State, module: Module, at: Instant) -> Subject:
@@ -178,13 +179,28 @@ def _posture(state: State) -> Iterator[Subject]:
         )
 
 
-def _taint(state: State) -> Iterator[Subject]:
+def unsettled_flags(state: State, at: Instant) -> frozenset[int]:
+    """Bits set by a module of which it is yet to be told whether it is loaded: the log and the trace are quicker."""
+    return frozenset(
+        entry.bit
+        for entry in state.taint.ledger.values()
+        if entry.module is not None and entry.module not in state.inventory.loaded and _is_new(state, entry, at)
+    )
+
+
+def _is_new(state: State, entry: TaintEntry, at: Instant) -> bool:
+    age = SETTLE_USEC if entry.since is None else at.monotonic_usec - entry.since.monotonic_usec
+    return entry.module in state.lifecycle.comings or age < SETTLE_USEC
+
+
+def _taint(state: State, at: Instant) -> Iterator[Subject]:
     """Flags of the kernel; those that loaded modules carry are the modules' own."""
     flags, modules = state.taint.flags, state.inventory.modules.values()
+    unsettled = unsettled_flags(state, at)
     carried = {flag.bit for one in modules for flag in parse_letters(one.taint, flags).flags}
     for flag in decode(state.taint.value or 0, flags):
         entry = state.taint.ledger.get(flag.bit)
-        if flag.bit in carried or flag.bit in state.taint.pending or entry is None:
+        if flag.bit in carried or flag.bit in unsettled or flag.bit in state.taint.pending or entry is None:
             continue  # what explains it may be a module that the list is about to show
         if entry.module is None or entry.module not in state.inventory.loaded:
             yield _flag(flag, entry)

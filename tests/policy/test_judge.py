@@ -12,6 +12,8 @@ from kmodmon.model.observation import ModprobeRead, ParametersRead, SwitchesRead
 from kmodmon.model.parameters import Parameter, ParameterTable
 from kmodmon.model.posture import Switches
 from kmodmon.model.trust import card, trust
+from kmodmon.model.units import Usec
+from kmodmon.model.witness import TraceEntry, TraceHeard, TraceKind
 from kmodmon.policy.shipped import RULES
 from tests.policy.scene import NOT_SIGNING, Host, file, fresh_run, missing_file, violated
 from tests.states import types
@@ -134,6 +136,22 @@ def test_taint_when_a_loaded_module_carries_it_then_it_is_the_modules() -> None:
     host.unload("mine")
     host.see("clock", Tick(), after=5)
     assert host.found == {"kernel-untrusted/taint/unsigned_module"}
+
+
+def test_taint_when_its_module_is_traced_and_not_listed_yet_then_it_waits_for_the_list() -> None:
+    host = Host()
+    host.see("trace", TraceHeard(began=True))
+    host.see("taint", TaintRead(value=0))
+    at = host.clock.monotonic_usec
+    entry = TraceEntry(kind=TraceKind.LOAD, monotonic_usec=Usec(at), tid=7, module="mine", taint="OE")
+    host.see("taint", TaintRead(value=1 << 12 | 1 << 13), after=0.1)
+    host.see("trace", TraceHeard(entries=(entry,)))
+    assert host.state.taint.ledger[13].cause == "module:mine" and host.found == set()
+    host.load("mine", taint="OE", after=0.2)
+    host.see("clock", Tick(), after=5)
+    host.examine({"mine": file("mine", Signature.UNSIGNED, Origin.UPDATES)})
+    assert host.found == {"unsigned-module/mine"}
+    assert violated(host.events) == ["unsigned-module/mine"]
 
 
 def test_restart_when_findings_were_told_then_they_are_not_told_again() -> None:

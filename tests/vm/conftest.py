@@ -131,6 +131,8 @@ def pytest_runtest_makereport(
         for guest in item.stash.get(_BOOTED, []):
             name = f"console of {guest.kernel_release} {' '.join(guest.options)}"
             report.sections.append((name, guest.console()[-4000:] or "(nothing)"))
+        # At once: a run of an hour that is ended from outside would not come to its summary.
+        item.config.get_terminal_writer().line(f"\n{item.nodeid}\n{report.longreprtext[-3000:]}")
     return report
 
 
