@@ -5,6 +5,7 @@ machine was still up. A console's text does not say which lines user space wrote
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from kmodmon.kernel.pstore import Dump
 from kmodmon.model.event import Event, EventType
@@ -17,16 +18,26 @@ MAX_REPORTS = 64  # of one look; a directory full of dumps is not a reason to fl
 
 
 def earlier_reports(told: tuple[ToldReport, ...], dumps: Iterable[Dump], at: Instant) -> tuple[Event, ...]:
-    """Give an event for each report that was not told yet, those that ended in a panic first."""
+    """Give an event for each report that was not told yet, those that ended in a panic first.
+
+    Beyond MAX_REPORTS they are not told; the last event says how many there were.
+    """
     found = [(report, dump) for dump in dumps for report in explain_log(dump.text)]
     # Of one oops there may be a dump of its own, one of the panic it ended in, and the console's text.
     found.sort(key=lambda one: (not one[0].panic, one[1].kind == "console"))
     events: list[Event] = []
+    untold = 0
     for report, dump in found:
         key = ToldReport(fingerprint=report.fingerprint, printk_usec=report.printk_usec, panic=report.panic)
-        if not is_told(told, key) and len(events) < MAX_REPORTS:
+        if is_told(told, key):
+            continue
+        if len(events) < MAX_REPORTS:
             events.append(_event(report, dump, at))
-            told = (*told, key)
+        else:
+            untold += 1
+        told = (*told, key)
+    if untold:
+        events[-1] = replace(events[-1], fields={**events[-1].fields, "untold": untold})
     return tuple(events)
 
 
