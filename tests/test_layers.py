@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": MODEL | {"store", "clock"},
     "web": MODEL | {"web", "metrics", "view", "clock", "policy", "signatures", "__init__"},
     "lean_import": set(),
-    "malloc": set(),
+    "frugal": set(),
     "journal": MODEL,
     "sdnotify": MODEL | {"clock"},
 }

@@ -5,6 +5,7 @@ import argparse
 from kmodmon.cli.options import root_of, settings_of
 from kmodmon.clock import SystemClock
 from kmodmon.config import default_file
+from kmodmon.frugal import be_frugal
 from kmodmon.lean_import import import_submodule
 
 # What prometheus-client's formats are imported with: its own server, its client of a push gateway.
@@ -18,13 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run until SIGTERM; 0 then. Raises ConfigError (2) for bad settings, KmodmonError (3) when it cannot start."""
+    be_frugal()
     import_leanly()
     from kmodmon.daemon import Options, run_daemon  # after that: they are what it would import whole
     from kmodmon.journal import set_up_logging
-    from kmodmon.malloc import share_one_arena
     from kmodmon.sdnotify import Notifier
 
-    share_one_arena()
     set_up_logging()
     options = Options(
         load=lambda: settings_of(args),
