@@ -16,7 +16,7 @@ from types import MappingProxyType
 from kmodmon.model.crossview import CrossViewRead, Pass, View, suspects, witnesses_of
 from kmodmon.model.event import Event, EventType, Severity
 from kmodmon.model.inventory import Loaded
-from kmodmon.model.life import Doubt, Lifecycle
+from kmodmon.model.life import SETTLE_USEC, Doubt, Lifecycle
 from kmodmon.model.remembered import instant_from_json, instant_to_json
 from kmodmon.model.units import Instant, JsonObject, JsonValue
 
@@ -106,7 +106,9 @@ def crossview_read(
 
 def _named(read: CrossViewRead, last: Pass, hiding: Mapping[str, Doubt], at: Instant) -> dict[str, Finding]:
     twice = suspects(read.first) & suspects(last) if read.second is not None else frozenset[str]()
-    lives = frozenset(name for name in hiding if name not in last.listed and name not in last.relisted)
+    # The passes may have begun before it hid: what they half saw is for the next look to tell.
+    old = {name for name, doubt in hiding.items() if at.monotonic_usec - doubt.since.monotonic_usec >= SETTLE_USEC}
+    lives = frozenset(old - last.listed.keys() - last.relisted.keys())
     found = (_finding(name, last, hiding.get(name), at) for name in sorted(twice | lives))
     return {finding.module: finding for finding in found if finding.missing_from}
 

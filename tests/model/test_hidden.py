@@ -11,6 +11,7 @@ from kmodmon.kernel.modules import ModuleLine, ModuleState
 from kmodmon.model.crossview import CrossViewRead, Look, Pass, View, strays_of, suspects
 from kmodmon.model.event import EventType
 from kmodmon.model.hidden import UNNAMED, Confidence, Finding, Hidden, hidden_from_json, hidden_to_json
+from kmodmon.model.witness import Uevent
 from tests.model.kernel_play import Play
 
 LIVE, COMING, GOING = ModuleState.LIVE, ModuleState.COMING, ModuleState.GOING
@@ -65,6 +66,21 @@ def test_hidden_when_out_of_list_and_sysfs_then_any_other_view_tells(view: str) 
     finding = findings(compared(twice(seen(**{view: "ext4 hidden_mod"}))))["hidden_mod"]
     assert finding.missing_from == ("list", "sysfs") and finding.seen_in == (view,)
     assert finding.confidence is Confidence.LIKELY
+
+
+def test_hidden_when_it_moves_away_while_the_views_are_read_then_the_next_look_tells_all_of_it_at_once() -> None:
+    play = Play()
+    play.begin("ext4")
+    play.load("hidden_mod")
+    play.hear_all()
+    play.wire.uevents.append(Uevent(action="move", module="elsewhere", moved_from="hidden_mod"))
+    play.hear_uevents()
+    half = seen("ext4", sysfs="ext4 hidden_mod", kallsyms="ext4", ftrace=None)
+    play.story.see("crossview", CrossViewRead(first=half, second=None), after=0.5)
+    assert findings(play) == {}
+    play.story.see("crossview", twice(seen("ext4", kallsyms="ext4", ftrace=None)), after=5.0)
+    assert [event.module for event in play.story.events if event.type is HIDDEN] == ["hidden_mod"]
+    assert findings(play)["hidden_mod"].missing_from == ("list", "sysfs")
 
 
 def test_hidden_when_built_without_tracing_then_its_life_tells() -> None:
