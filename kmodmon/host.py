@@ -26,6 +26,7 @@ from kmodmon.settings import Settings
 from kmodmon.sources.files import SOURCE as FILES
 from kmodmon.sources.files import examine, recalled
 from kmodmon.sources.polled import POLLED
+from kmodmon.sources.rules import SOURCES as RULES
 from kmodmon.sources.source import Look, PollSource, Surroundings
 
 NO_BOOT = "00000000-0000-0000-0000-000000000000"
@@ -91,7 +92,8 @@ def look_once(around: Surroundings, memory: Memory = NOTHING_REMEMBERED, glance:
     told = sources_from_json(memory.saved.get("sources", {})) if memory.attended else {}
     rules = rules_of(around.settings)
     rules = replace(rules, wanted=replace(rules.wanted, at_once=True))
-    for source in POLLED:
+    # Nothing is judged before the rules are known: they come last, so that all is judged once.
+    for source in sorted(POLLED, key=lambda source: source in RULES):
         if not glance.wants(source.name):
             continue
         known = told.get(source.name) if source.name in REMEMBERED else None

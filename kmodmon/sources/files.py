@@ -13,14 +13,15 @@ it is tied to a module by its own directories (/sys/module/NAME and the drivers 
 """
 
 import os
+import stat
 from collections.abc import Collection
 from pathlib import Path
 from types import MappingProxyType
 
 from kmodmon.examiner.tree import FileError, HostTree
 from kmodmon.kernel.text import raw_bytes
-from kmodmon.model.files import FileRecord, FilesState, ModuleFilesRead, load_paths
-from kmodmon.model.inventory import Inventory, Module
+from kmodmon.model.files import FilesState, ModuleFilesRead, load_paths
+from kmodmon.model.inventory import Inventory
 from kmodmon.model.module_file import ModuleFile, Stamp
 from kmodmon.root import Root
 from kmodmon.sources.source import Look, PollSource, Reader, Surroundings
@@ -28,11 +29,13 @@ from kmodmon.sources.source import Look, PollSource, Reader, Surroundings
 
 def recalled(root: Root, files: FilesState, inventory: Inventory) -> ModuleFilesRead:
     """What an earlier examination said of these very loads, as far as their files have not changed since."""
-    host = HostTree(Path(os.fsdecode(root.rootfs)), Path(os.fsdecode(root.modules)))
+    stamps = _Stamps(HostTree(Path(os.fsdecode(root.rootfs)), Path(os.fsdecode(root.modules))))
     records = {
         name: record
         for name, module in inventory.modules.items()
-        if (record := files.records.get(name)) is not None and _holds(record, module, host)
+        if (record := files.records.get(name)) is not None
+        and record.instance == module.attributes.instance
+        and record.file.stamp == stamps.of(record.file)
     }
     return ModuleFilesRead(
         files=MappingProxyType({name: record.file for name, record in records.items()}),
@@ -45,25 +48,35 @@ def recalled(root: Root, files: FilesState, inventory: Inventory) -> ModuleFiles
     )
 
 
-def _holds(record: FileRecord, module: Module, host: HostTree) -> bool:
-    return record.instance == module.attributes.instance and _stamp(host, record.file) == record.file.stamp
+class _Stamps:
+    """Stamps of files below the root of a host, as they are now; directories are found once."""
 
+    def __init__(self, host: HostTree) -> None:
+        self._host = host
+        self._directories: dict[str, str] = {}
 
-def _stamp(host: HostTree, file: ModuleFile) -> Stamp | None:
-    if file.path is None:
-        return None
-    try:
-        path = raw_bytes(file.path).decode("utf-8", "surrogateescape")
-        status = os.lstat(host.resolved(path))
-    except (OSError, ValueError, FileError):
-        return None
-    return Stamp(
-        device=status.st_dev,
-        inode=status.st_ino,
-        size=status.st_size,
-        mtime_nsec=status.st_mtime_ns,
-        ctime_nsec=status.st_ctime_ns,
-    )
+    def of(self, file: ModuleFile) -> Stamp | None:
+        """The stamp of a module file; None: there is none."""
+        if file.path is None:
+            return None
+        try:
+            status = self._status(raw_bytes(file.path).decode("utf-8", "surrogateescape"))
+        except (OSError, ValueError, FileError):
+            return None
+        return Stamp(
+            device=status.st_dev,
+            inode=status.st_ino,
+            size=status.st_size,
+            mtime_nsec=status.st_mtime_ns,
+            ctime_nsec=status.st_ctime_ns,
+        )
+
+    def _status(self, path: str) -> os.stat_result:
+        directory, _, name = path.rpartition("/")
+        if directory not in self._directories:
+            self._directories[directory] = str(self._host.resolved(directory))
+        status = os.lstat(f"{self._directories[directory]}/{name}")
+        return os.lstat(self._host.resolved(path)) if stat.S_ISLNK(status.st_mode) else status
 
 
 def examine(around: Surroundings, names: Collection[str]) -> Look:

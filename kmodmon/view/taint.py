@@ -1,15 +1,18 @@
 """The kernel's taint in words, with the ledger: what each flag means, since when, by what, and who carries it now."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from kmodmon.kernel.taint import FLAGS, Flag, decode, letters
-from kmodmon.model.inventory import Inventory
-from kmodmon.model.state import State
-from kmodmon.model.taint import TaintEntry, TaintState
 from kmodmon.model.units import JsonObject
 
+if TYPE_CHECKING:  # a number is explained by a table: `kmodmon taint VALUE` needs no state
+    from kmodmon.model.inventory import Inventory
+    from kmodmon.model.state import State
+    from kmodmon.model.taint import TaintEntry, TaintState
 
-def taint_view(state: State) -> JsonObject:
+
+def taint_view(state: "State") -> JsonObject:
     """The running kernel's taint."""
     value = state.taint.value
     return {
@@ -19,7 +22,7 @@ def taint_view(state: State) -> JsonObject:
     }
 
 
-def flags_view(value: int, taint: TaintState | None, inventory: Inventory | None) -> Sequence[JsonObject]:
+def flags_view(value: int, taint: "TaintState | None", inventory: "Inventory | None") -> Sequence[JsonObject]:
     """Each set flag of `value`; without a state (an offline number) ledger and carriers are null."""
     return [
         {
@@ -45,14 +48,14 @@ def flag_view(flag: Flag) -> JsonObject:
     }
 
 
-def carriers(inventory: Inventory, flag: Flag) -> tuple[str, ...]:
+def carriers(inventory: "Inventory", flag: Flag) -> tuple[str, ...]:
     """Names of the loaded modules that carry a flag."""
     return tuple(
         module.name for module in inventory.modules.values() if flag.letter in module.taint and flag.letter != "?"
     )
 
 
-def _ledger_view(entry: TaintEntry | None) -> JsonObject:
+def _ledger_view(entry: "TaintEntry | None") -> JsonObject:
     if entry is None:
         return {"since": None, "cause": None, "module": None, "actor": None, "evidence": None}
     return {

@@ -157,6 +157,17 @@ def test_command_when_the_daemon_examined_everything_then_believes_it_until_a_fi
     assert not recalled(around.root, replace(state.files, records={}), state.inventory).files
 
 
+def test_command_when_a_module_file_is_a_link_then_what_it_leads_to_counts(host: Path) -> None:
+    tree = host / "lib/modules" / RELEASE
+    (tree / "kernel/lib/mine.ko").rename(tree / "mine.ko")
+    (tree / "kernel/lib/mine.ko").symlink_to("../../mine.ko")
+    around = surroundings(host)
+    state = look_once(around)
+    assert recalled(around.root, state.files, state.inventory).files.keys() == {"crc7", "mine"}
+    (tree / "mine.ko").write_bytes(make(Ko(name="mine", build_id=b"\xbb" * 20)))
+    assert recalled(around.root, state.files, state.inventory).files.keys() == {"crc7"}
+
+
 def remembered(state: State, *, attended: bool) -> Memory:
     return Memory(saved={one.section: one.save(state) for one in CHECKPOINTS}, attended=attended)
 
