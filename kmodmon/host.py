@@ -114,7 +114,10 @@ def _files(state: State, around: Surroundings, glance: Glance, attended: SourceS
     if attended is not None:
         if not attended.up and attended.why != NOT_READ_YET:
             return Look(outcome=Absent(attended.why))
+        left = [module for module in missing if not module.taint]
         missing = [module for module in missing if module.taint]
+        if left:
+            glance.say(f"the daemon has yet to examine the files of {len(left)} modules: what they are is not known")
     if not missing and (told.files or attended is not None):
         return Look(outcome=Read(told), unreadable=len(told.problems))
     if len(missing) > FEW:

@@ -180,7 +180,9 @@ def test_command_when_a_daemon_is_at_work_then_examines_only_what_may_be_found_a
     assert state.files.records.keys() == before.files.records.keys()
     assert {name: one.up for name, one in state.sources.items()} == {n: one.up for n, one in before.sources.items()}
     load(host, crc7="", mine="OE", late="", worse="OE")
-    state = look_once(surroundings(host), remembered(before, attended=True))
+    said: list[str] = []
+    state = look_once(surroundings(host), remembered(before, attended=True), Glance(say=said.append))
+    assert [sentence.partition(":")[0] for sentence in said] == ["the daemon has yet to examine the files of 1 modules"]
     assert state.files.records.keys() == {"crc7", "mine", "worse"} and state.files.expected
     assert {one.module for one in state.findings.current.values()} == {"mine", "worse"}
 
