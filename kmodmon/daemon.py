@@ -35,7 +35,10 @@ from kmodmon.settings import Settings
 from kmodmon.sources.followed import FOLLOWED
 from kmodmon.sources.polled import POLLED
 from kmodmon.sources.source import Surroundings
-from kmodmon.store import HistoryWriter, InMemory, OnDisk, Place, Retention, WriterOptions
+from kmodmon.store.options import WriterOptions
+from kmodmon.store.place import InMemory, OnDisk, Place
+from kmodmon.store.query import Retention
+from kmodmon.store.writer import HistoryWriter
 from kmodmon.watching import watch_file
 from kmodmon.web.server import WebServer
 from kmodmon.web.site import Site

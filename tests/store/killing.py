@@ -17,8 +17,11 @@ from pathlib import Path
 
 from kmodmon.clock import SystemClock
 from kmodmon.model.event import StoredEvent
-from kmodmon.store import HistoryWriter, OnDisk, WriterOptions, open_reader
+from kmodmon.store import open_reader
+from kmodmon.store.options import WriterOptions
+from kmodmon.store.place import OnDisk
 from kmodmon.store.sqlite import SqliteHistory
+from kmodmon.store.writer import HistoryWriter
 from tests.store.making import BOOT, typical
 
 

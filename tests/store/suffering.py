@@ -12,6 +12,9 @@ _PRELUDE = """
 import os, sys
 from pathlib import Path
 from kmodmon.store import *
+from kmodmon.store.options import *
+from kmodmon.store.place import *
+from kmodmon.store.writer import *
 from kmodmon.store.sqlite import SqliteHistory
 from tests.store.making import *
 from tests.store.watching import *

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from kmodmon.clock import FakeClock
-from kmodmon.store import HistoryWriter, OnDisk
+from kmodmon.store.place import OnDisk
 from kmodmon.store.remembered import remembered as remembered_of
 from kmodmon.store.sqlite import SqliteHistory
+from kmodmon.store.writer import HistoryWriter
 
 OLD_BOOT, NEW_BOOT = "11111111-0000-0000-0000-000000000000", "22222222-0000-0000-0000-000000000000"
 

@@ -11,13 +11,13 @@ from kmodmon.clock import FakeClock
 from kmodmon.model.event import EventType, Severity
 from kmodmon.model.query import EventQuery
 from kmodmon.model.units import JsonObject
-from kmodmon.store import HistoryWriter
 from kmodmon.store.database import FILE
 from kmodmon.store.error import StoreError, Trouble
 from kmodmon.store.place import KEPT_ASIDE, InMemory
 from kmodmon.store.query import Retention
 from kmodmon.store.reader import SqliteReader
 from kmodmon.store.sqlite import SqliteHistory
+from kmodmon.store.writer import HistoryWriter
 from tests.store.making import BOOT, SECOND, START, event, filled
 from tests.store.watching import BRISK, PATIENCE, Faulty, Watched, on_disk, until
 
