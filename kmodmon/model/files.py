@@ -97,11 +97,12 @@ def files_seen(
     records: dict[str, FileRecord] = {}
     changed: list[tuple[FileRecord, FileRecord]] = []
     for name, file in seen.files.items():
-        module = inventory.modules.get(name)
+        module, loaded = inventory.modules.get(name), inventory.loaded.get(name)
         if module is None or seen.instances.get(name) != module.attributes.instance:
             continue  # it went, or it is another load by now: it will be examined again
+        if loaded is None:
+            continue  # who loads it is not told yet; then it will be examined again
         before = state.records.get(name)
-        loaded = inventory.loaded.get(name)
         record = _record(module, loaded, file, _same_load(before, module), seen.hinted.get(name), boot_time)
         records[name] = before if before is not None and before == record else record
         if before is not None and before.instance == record.instance and _differs(before, record):
@@ -142,7 +143,7 @@ def _same_load(before: FileRecord | None, module: Module) -> FileRecord | None:
 
 def _record(
     module: Module,
-    loaded: Loaded | None,
+    loaded: Loaded,
     file: ModuleFile,
     before: FileRecord | None,
     hinted: str | None,
