@@ -186,7 +186,7 @@ class Parameters:
         NAME_PATTERNS,
         "Parameters whose values are not shown: shell patterns, any case, held against each word of the name (`key` is "
         "in wep_key1 and apiKey, not in keyboard); one with a dot is held against module.parameter. Process arguments "
-        "of such a name are hidden too (by the patterns that kmodmon was started with).",
+        "of such a name are hidden too.",
     )
     redact_allow: tuple[str, ...] = setting((), NAME_PATTERNS, "Exceptions from redact.")
     max_value_length: int = setting(256, Integer(least=16, most=4096), "Longer values are cut, in characters.")
