@@ -43,7 +43,14 @@ class Client:
     url: str
 
     def text(self, path: str) -> str:
-        """A page; raises for anything but 200."""
+        """A page; raises for anything but 200. A guest too busy to take the request in time is asked again."""
+        for _ in range(3):
+            with suppress(http.client.RemoteDisconnected, ConnectionResetError):
+                return self._text(path)
+            time.sleep(1)
+        return self._text(path)
+
+    def _text(self, path: str) -> str:
         with urllib.request.urlopen(self.url + path, timeout=30) as response:
             body: bytes = response.read()
         return body.decode()
@@ -76,13 +83,12 @@ class Client:
         return Series(values, text)
 
     def until(self, holds: Callable[[Series], bool], what: str, timeout: float = 20) -> Series:
-        """Scrape until something holds; a guest too busy to answer in time is asked again."""
+        """Scrape until something holds."""
         deadline = time.monotonic() + timeout
         while True:
-            with suppress(http.client.RemoteDisconnected, TimeoutError):
-                series = self.scrape()
-                if holds(series):
-                    return series
+            series = self.scrape()
+            if holds(series):
+                return series
             assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
             time.sleep(0.2)
 
