@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from typing import Protocol
 
 import pytest
@@ -11,7 +12,7 @@ from tests.vm.guest import Guest, GuestError
 from tests.vm.kernels import SUITES, Kernel
 from tests.vm.product import Product, product
 
-# Shared guests that run at the same time; each takes a few hundred MiB and, idle, hardly any time.
+# Shared guests that are kept, paused, for the next test; each takes a few hundred MiB.
 _MOST_SHARED = 3
 _BOOTED = pytest.StashKey[list[Guest]]()
 
@@ -40,7 +41,7 @@ class SharedGuests:
         """Give the running guest of these properties, booted if there is none that still answers."""
         key = (kernel.release, options, memory_mib)
         guest = self._guests.pop(key, None)
-        if guest is not None and not _is_fit(guest):
+        if guest is not None and not _goes_on(guest):
             guest.halt()
             guest = None
         self._guests[key] = guest or Guest.boot(kernel, *options, memory_mib=memory_mib)
@@ -48,10 +49,24 @@ class SharedGuests:
             self._guests.popitem(last=False)[1].halt()
         return self._guests[key]
 
+    def pause(self) -> None:
+        """Let them stand still: even an idle guest costs a tenth of a processor, emulated."""
+        for guest in self._guests.values():
+            with suppress(OSError):  # it ended by itself, which is found when it is wanted again
+                guest.pause()
+
     def halt(self) -> None:
         """End them all."""
         while self._guests:
             self._guests.popitem()[1].halt()
+
+
+def _goes_on(guest: Guest) -> bool:
+    try:
+        guest.go_on()
+    except (GuestError, OSError):
+        return False
+    return _is_fit(guest)
 
 
 def _is_fit(guest: Guest) -> bool:
@@ -105,6 +120,7 @@ def boot(shared_guests: SharedGuests, request: pytest.FixtureRequest) -> Iterato
     yield give
     for guest in own:
         guest.halt()
+    shared_guests.pause()
 
 
 @pytest.fixture(scope="session")

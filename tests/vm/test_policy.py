@@ -85,7 +85,8 @@ def test_default_policy_when_a_stock_kernel_boots_then_silent_and_for_each_bad_m
         expected.add(f"{rule}/{name}")
         until_found(client, expected)
         assert series.labels("kmodmon_module_info") == info
-    assert sorted(told(client)) == sorted(expected)
+    history = "\n".join(map(json.dumps, client.rows("/api/v1/events?limit=200")))
+    assert sorted(told(client)) == sorted(expected), history
     code, text = client.command("check", "--json")
     assert code == 2 and {one["id"] for one in json.loads(text)["findings"]} == expected
 
