@@ -1,11 +1,13 @@
 """`kmodmon modules`: the lsmod one wants."""
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 
 from kmodmon.cli.gather import gather
 from kmodmon.cli.output import Cell, Column, Screen, Tint, Tinted, human_bytes, local_time
 from kmodmon.kernel.error import KmodmonError
+from kmodmon.kernel.text import printable
 from kmodmon.model.units import JsonValue
 from kmodmon.view.hidden import hidden_view
 from kmodmon.view.modules import modules_view
@@ -49,7 +51,11 @@ def run(args: argparse.Namespace) -> int:
         return _hidden(args)
     found = gather(args, ("kernel", "modules", "posture", "files"))
     if found.state.inventory.support is None:
-        raise KmodmonError(f"the list of modules cannot be read: {found.state.sources['modules'].why}")
+        why = found.state.sources["modules"].why
+        raise KmodmonError(f"the list of modules cannot be read: {why}; `kmodmon doctor` says what to change")
+    for name in args.name:
+        if name not in found.state.inventory.modules:
+            print(f"kmodmon modules: no module {printable(name)} is loaded", file=sys.stderr)
     shown = [module for module in modules_view(found.state) if _wanted(module, args)]
     screen = Screen.of(args)
     if args.json:

@@ -58,3 +58,12 @@ def test_hidden_when_a_view_cannot_be_had_then_says_which(host: Host, capsys: py
 def test_hidden_when_nothing_can_be_compared_then_an_error(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
     (host.place / "proc/modules").unlink()
     assert shown(host, capsys, "--hidden")[0] == 3
+
+
+def test_modules_when_one_that_is_not_loaded_is_named_then_says_so(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["modules", "nosuch\x1b[2J", *flags(host)])
+    said = capsys.readouterr()
+    assert (code, len(said.out.splitlines())) == (0, 1)
+    assert said.err == "kmodmon modules: no module nosuch\\x1b[2J is loaded\n"
