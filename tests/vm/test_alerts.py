@@ -28,7 +28,7 @@ SCRAPE, EVALUATION, MARGIN = 15, 15, 5
 IN_TIME = SCRAPE + EVALUATION + MARGIN
 CLEARS_AFTER = 20 * 60 + SCRAPE + EVALUATION + MARGIN
 # What is polled seldom by default is polled often here: how long a poll takes is not what is tried.
-CONFIG = "[poll]\nparameters = '5s'\ncrossview = '5s'\n"
+CONFIG = "[poll]\nparameters = '5s'\ncrossview = '2s'\n"
 INSTANCE = "guest:10069"
 VARIABLES = {"$job": "kmodmon", "$instance": ".+", "$module": ".+"}
 ZERO = " or vector(0)"
