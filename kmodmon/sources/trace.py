@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from kmodmon.clock import Clock
 from kmodmon.kernel.taint import letters
@@ -66,6 +66,16 @@ class _Batch:
     at_usec: Usec
 
 
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """At this moment all that was in the pipe had been read."""
+
+    at_usec: Usec
+
+
+_Item: TypeAlias = _Batch | _Check | Look | None
+
+
 class Follower:
     """Follows trace_pipe of an instance in threads of its own, and hands on in the loop what it says.
 
@@ -83,7 +93,7 @@ class Follower:
         self._told: deque[Look] = deque()
         self._loop = asyncio.get_running_loop()
         self._broken: asyncio.Future[None] = self._loop.create_future()
-        self._queue: queue.Queue[_Batch | Look | None] = queue.Queue(_QUEUE)
+        self._queue: queue.Queue[_Item] = queue.Queue(_QUEUE)
         dated = instance.readable_clock() or not instance.adopted
         self._fd = instance.open_pipe()
         self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -100,7 +110,7 @@ class Follower:
         """Follow until cancelled, which removes the instance; raises OSError when it can no longer be read."""
         try:
             self._looker.start()
-            self._begin()
+            self._put(self._began())
             self._reader.start()
             await self._broken
         except asyncio.CancelledError:
@@ -113,7 +123,7 @@ class Follower:
             raise
         finally:
             self._end_reader()
-            self._queue.put(None)
+            self._put(None)
             self._looker.join()
             self._close()
 
@@ -156,22 +166,23 @@ class Follower:
                     return
                 self._instance.switch_on()
             if time.monotonic() >= check:
-                self._check()
+                at = self._clock.now().monotonic_usec
+                self._take()  # nothing may wait in the pipe that is older than the verdict
+                self._put(_Check(at))
                 check = time.monotonic() + _CHECK
 
-    def _check(self) -> None:
-        # Anybody who is root may switch our events off (`trace-cmd reset` does it to every instance).
-        if self._instance.is_intact():
-            self._take()  # nothing may wait in the pipe that is older than this verdict
-            intact = TraceHeard(intact=True, at_usec=self._clock.now().monotonic_usec)
-            self._queue.put(Look(outcome=Read(intact), quiet=True))
-        else:
-            self._instance.set_up()
-            self._begin(lost=1)
-
-    def _begin(self, *, lost: int = 0) -> None:
+    def _began(self, *, lost: int = 0) -> Look:
         began = TraceHeard(began=True, tells_init=self._instance.tells_init, at_usec=self._clock.now().monotonic_usec)
-        self._queue.put(Look(outcome=Read(began), lost=lost))
+        return Look(outcome=Read(began), lost=lost)
+
+    def _put(self, item: _Item) -> None:
+        while True:
+            try:
+                self._queue.put(item, timeout=_PAUSE)
+                return
+            except queue.Full:
+                if not self._looker.is_alive():
+                    return  # it broke, and so will the follower
 
     def _take(self, *, adopted: bool = False, dated: bool = True, reads: int = _READS) -> bool:
         """Read what is there, and glance at the tasks behind it; False when the pipe said that it has ended."""
@@ -183,7 +194,7 @@ class Follower:
             chunk = parse_trace(whole)
             self._actors.glance(dict.fromkeys(event.tid for event in chunk.events if event.event in _TASKS))
             at = self._clock.now().monotonic_usec
-            self._queue.put(_Batch(chunk=chunk, adopted=adopted, dated=dated, at_usec=at))
+            self._put(_Batch(chunk=chunk, adopted=adopted, dated=dated, at_usec=at))
         return alive
 
     def _read(self, reads: int) -> tuple[bytes, bool]:
@@ -211,10 +222,26 @@ class Follower:
             if item is None:
                 self._call()
                 return
-            look = item if isinstance(item, Look) else self._looked(item)
+            look = self._look_of(item)
             if look is not None:
                 self._told.append(look)
                 untold = _only_starts(look) or self._call()
+
+    def _look_of(self, item: Look | _Batch | _Check) -> Look | None:
+        match item:
+            case _Batch():
+                return self._looked(item)
+            case _Check():
+                return self._checked(item.at_usec)
+            case _:
+                return item
+
+    def _checked(self, at_usec: Usec) -> Look:
+        # Anybody who is root may switch our events off (`trace-cmd reset` does it to every instance).
+        if self._instance.is_intact():
+            return Look(outcome=Read(TraceHeard(intact=True, at_usec=at_usec)), quiet=True)
+        self._instance.set_up()
+        return self._began(lost=1)
 
     def _call(self) -> bool:
         self._loop.call_soon_threadsafe(self._tell)
