@@ -144,11 +144,17 @@ def test_unreadable_event_is_remarked(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "1 events cannot be read by this version" in said.err
 
 
+def heed_interrupts() -> None:
+    """A shell that runs the tests in the background has them, and what they start, ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_follow_shows_what_is_written_and_survives_a_new_file(tmp_path: Path) -> None:
     history = filled(tmp_path, 15)
     follower = subprocess.Popen(
         [sys.executable, "-m", "kmodmon", "events", "--follow", "--json", "--limit", "2", "--state-dir", str(tmp_path)],
         cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "TZ": "UTC"},
+        preexec_fn=heed_interrupts,
     )  # fmt: skip
     assert follower.stdout is not None
 
