@@ -319,14 +319,17 @@ def _wakes_of(events: Iterable[Event]) -> frozenset[str]:
 def _guarded(name: str, read: Reader) -> Look:
     try:
         return read()
-    except Exception as error:  # a reader that breaks its promise is a failed source, not the end of the daemon
-        log.exception("source %s raised; it counts as failed", name)
-        return Look(outcome=Failed(printable(f"{name}: {error!r}")))
+    except Exception as error:  # noqa: BLE001  # a broken promise of a reader is a failed source, not the daemon's end
+        return _broke(name, error)
 
 
 async def _guarded_wait(name: str, read: AwaitedReader) -> Look:
     try:
         return await read.awaited()
-    except Exception as error:  # as for _guarded
-        log.exception("source %s raised; it counts as failed", name)
-        return Look(outcome=Failed(printable(f"{name}: {error!r}")))
+    except Exception as error:  # noqa: BLE001  # as for _guarded
+        return _broke(name, error)
+
+
+def _broke(name: str, error: Exception) -> Look:
+    log.error("source %s raised; it counts as failed", name, exc_info=error)
+    return Look(outcome=Failed(printable(f"{name}: {error!r}")))

@@ -38,6 +38,12 @@ STARTED, STOPPED = EventType.STARTED, EventType.STOPPED
 LONGER = assembled({"parameters.max_value_length": 100})
 
 
+@pytest.fixture(autouse=True)
+def watched_closely(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that changed is read at once."""
+    monkeypatch.setattr(watching, "SETTLE", 0.01)
+
+
 @dataclass
 class Made:
     """Counts how often a reader was made and used; `gate` closed: a look takes until it is opened."""
@@ -200,10 +206,7 @@ def run(home: Path, work: Callable[[Running], Awaitable[None]]) -> None:
     asyncio.run(main())
 
 
-def test_daemon_when_its_file_changes_then_the_settings_are_in_force_without_a_signal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watching, "SETTLE", 0.01)
+def test_daemon_when_its_file_changes_then_the_settings_are_in_force_without_a_signal(tmp_path: Path) -> None:
 
     async def work(running: Running) -> None:
         await running.shows("/metrics", 'kmodmon_module_parameter_info{module="params_mod"')
@@ -216,10 +219,7 @@ def test_daemon_when_its_file_changes_then_the_settings_are_in_force_without_a_s
     run(tmp_path, work)
 
 
-def test_daemon_when_a_source_is_switched_off_then_what_it_read_is_not_shown_any_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watching, "SETTLE", 0.01)
+def test_daemon_when_a_source_is_switched_off_then_what_it_read_is_not_shown_any_more(tmp_path: Path) -> None:
 
     async def work(running: Running) -> None:
         await running.shows("/metrics", 'kmodmon_module_parameter{module="loop"')
@@ -234,10 +234,7 @@ def test_daemon_when_a_source_is_switched_off_then_what_it_read_is_not_shown_any
     run(tmp_path, work)
 
 
-def test_daemon_when_only_the_expected_modules_change_then_they_are_judged_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watching, "SETTLE", 0.01)
+def test_daemon_when_only_the_expected_modules_change_then_they_are_judged_anew(tmp_path: Path) -> None:
 
     async def work(running: Running) -> None:
         await running.shows("/api/v1/findings", "unsigned-module")
@@ -249,10 +246,7 @@ def test_daemon_when_only_the_expected_modules_change_then_they_are_judged_anew(
     run(tmp_path, work)
 
 
-def test_daemon_when_the_new_file_is_bad_then_it_says_so_and_keeps_the_old_settings(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watching, "SETTLE", 0.01)
+def test_daemon_when_the_new_file_is_bad_then_it_says_so_and_keeps_the_old_settings(tmp_path: Path) -> None:
 
     async def work(running: Running) -> None:
         await running.shows("/metrics", "kmodmon_config_last_reload_successful 1")

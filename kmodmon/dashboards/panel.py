@@ -34,27 +34,6 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Panel:
-    """One panel; `width` of 24 columns, `height` of rows of 30 pixels."""
-
-    kind: str
-    title: str
-    description: str
-    queries: Sequence[Query]
-    no_value: str
-    width: int
-    height: int
-    unit: str = "short"
-    mappings: Mappings = field(default_factory=dict)
-    steps: Steps = PLAIN
-    options: JsonObject = field(default_factory=dict)
-    custom: JsonObject = field(default_factory=dict)
-    defaults: JsonObject = field(default_factory=dict)
-    overrides: Sequence[JsonObject] = ()
-    transformations: Sequence[JsonObject] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """How a value is shown: its unit or what its values stand for, and which ones are bad."""
 
@@ -64,6 +43,24 @@ class Look:
     no_value: str = "no data"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One panel; `width` of 24 columns, `height` of rows of 30 pixels."""
+
+    kind: str
+    title: str
+    description: str
+    queries: Sequence[Query]
+    look: Look
+    width: int
+    height: int
+    options: JsonObject = field(default_factory=dict)
+    custom: JsonObject = field(default_factory=dict)
+    defaults: JsonObject = field(default_factory=dict)
+    overrides: Sequence[JsonObject] = ()
+    transformations: Sequence[JsonObject] = ()
+
+
 def stat(title: str, description: str, expr: str, look: Look, *, width: int = 3) -> Panel:
     """One number or word in a colour."""
     return Panel(
@@ -71,12 +68,9 @@ def stat(title: str, description: str, expr: str, look: Look, *, width: int = 3)
         title=title,
         description=description,
         queries=(Query(expr=expr, legend="{{instance}}"),),
-        no_value=look.no_value,
+        look=look,
         width=width,
         height=4,
-        unit=look.unit,
-        mappings=look.mappings,
-        steps=look.steps,
         options={
             "colorMode": "background" if look.steps is not PLAIN or look.mappings else "value",
             "graphMode": "none",
@@ -107,12 +101,9 @@ def graph(
         title=title,
         description=description,
         queries=queries,
-        no_value=look.no_value,
+        look=look,
         width=width,
         height=8,
-        unit=look.unit,
-        mappings=look.mappings,
-        steps=look.steps,
         options={
             "legend": {"calcs": ["lastNotNull"], "displayMode": "list", "placement": "bottom", "showLegend": True},
             "tooltip": {"mode": "multi", "sort": "desc"},
@@ -139,12 +130,9 @@ def timeline(title: str, description: str, query: Query, look: Look, *, width: i
         title=title,
         description=description,
         queries=(query,),
-        no_value=look.no_value,
+        look=look,
         width=width,
         height=height,
-        unit=look.unit,
-        mappings=look.mappings,
-        steps=look.steps,
         options={
             "alignValue": "left",
             "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": False},
@@ -165,12 +153,9 @@ def bars(title: str, description: str, query: Query, look: Look, *, width: int =
         title=title,
         description=description,
         queries=(query,),
-        no_value=look.no_value,
+        look=look,
         width=width,
         height=height,
-        unit=look.unit,
-        mappings=look.mappings,
-        steps=look.steps,
         options={
             "displayMode": "basic",
             "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": False},
@@ -195,10 +180,9 @@ def nodes(title: str, description: str, queries: Sequence[Query], look: Look) ->
         title=title,
         description=description,
         queries=queries,
-        no_value=look.no_value,
+        look=look,
         width=24,
         height=12,
-        unit=look.unit,
         options={
             "edges": {},
             "layoutAlgorithm": "layered",
@@ -242,7 +226,7 @@ def table(title: str, description: str, queries: Sequence[Query], columns: Seque
         title=title,
         description=description,
         queries=queries,
-        no_value=shape.no_value,
+        look=Look(no_value=shape.no_value),
         width=shape.width,
         height=shape.height,
         options={"cellHeight": "sm", "frameIndex": 0, "showHeader": True, "sortBy": sorting},
@@ -295,13 +279,14 @@ def thresholds(steps: Steps) -> JsonObject:
 
 def rendered(panel: Panel, number: int, x: int, y: int) -> JsonObject:
     """A panel at its place."""
+    look = panel.look
     defaults: JsonObject = {
         **panel.defaults,
         "custom": panel.custom,
-        "mappings": mappings(panel.mappings) if panel.mappings else [],
-        "noValue": panel.no_value,
-        "thresholds": thresholds(panel.steps),
-        "unit": panel.unit,
+        "mappings": mappings(look.mappings) if look.mappings else [],
+        "noValue": look.no_value,
+        "thresholds": thresholds(look.steps),
+        "unit": look.unit,
     }
     return {
         "datasource": DATASOURCE,
