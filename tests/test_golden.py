@@ -7,19 +7,21 @@ import contextlib
 import io
 import json
 import re
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
 from kmodmon.cli import VERBS
 from kmodmon.cli.frame import dispatch
+from kmodmon.cli.options import located
 from kmodmon.clock import FakeClock
-from kmodmon.config import load
+from kmodmon.config import flags_of, load
 from kmodmon.host import look_once
 from kmodmon.metrics import METRICS
 from kmodmon.metrics.exposition import Exposition, Format
 from kmodmon.model.state import State
-from kmodmon.root import Root, recorded_failures
+from kmodmon.root import recorded_failures
 from kmodmon.sources.source import Surroundings
 from kmodmon.view.modules import modules_view
 from kmodmon.view.parameters import parameters_view
@@ -33,22 +35,9 @@ COMMANDS = (("modules",), ("taint",), ("check",), ("doctor", "--json"))  # no ta
 
 
 def look(tree: Path) -> State:
-    base = str(tree).encode()
-    root = Root(
-        procfs=base + b"/proc",
-        sysfs=base + b"/sys",
-        rootfs=base,
-        tracefs=base + b"/sys/kernel/tracing",
-        securityfs=base + b"/sys/kernel/security",
-        debugfs=base + b"/sys/kernel/debug",
-        dev=base + b"/dev",
-        modules=base + b"/lib/modules",
-        efivars=base + b"/sys/firmware/efi/efivars",
-        pstore=base + b"/sys/fs/pstore",
-        kallsyms=base + b"/proc/kallsyms",
-        failures=recorded_failures(tree),
-    )
-    return look_once(Surroundings(root=root, settings=load(None, {}, {}), clock=FakeClock()))
+    settings = load(None, flags_of(Namespace(root=tree)), {})
+    root = located(settings.path).failing(recorded_failures(tree))
+    return look_once(Surroundings(root=root, settings=settings, clock=FakeClock()))
 
 
 def metrics(tree: Path) -> str:
