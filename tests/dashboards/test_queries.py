@@ -57,7 +57,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         (directory / rules.name).write_text(re.sub(r"interval: \d+m", "interval: 1s", rules.read_text()))
     with serving() as fleet, prometheus(_config(fleet, directory), directory) as server:
         until(lambda: server.query(f'count(up{{instance="{HOST}"}} == 1)'), "the first scrape")
-        time.sleep(2.5)  # two samples of the calm: a counter grows from one to the next
+        calm = f'count_over_time(up{{instance="{HOST}"}}[1m]) >= 2'
+        until(lambda: server.query(calm), "two samples of the calm: a counter grows from one to the next")
         fleet.at = time.time()
         fleet.happened.set()
         until(lambda: server.query("kmodmon_kernel_tainted > 0"), "the scrape after it happened")

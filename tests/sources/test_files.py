@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from kmodmon.clock import FakeClock
@@ -139,10 +140,13 @@ def test_reader_when_cancelled_then_its_process_ends(host: Path) -> None:
 
     async def cancelled() -> None:
         task = asyncio.create_task(reader.awaited())
-        await asyncio.sleep(0.15)
+        while not psutil.Process().children():
+            assert not task.done()
+            await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        assert not psutil.Process().children()
 
     asyncio.run(cancelled())
 
