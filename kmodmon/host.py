@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from kmodmon.clock import Clock
+from kmodmon.kernel.error import ParseError
+from kmodmon.kernel.identity import parse_boot_id
 from kmodmon.model.checkpoint import CHECKPOINTS, LASTING
 from kmodmon.model.files import ModuleFilesRead, load_paths
 from kmodmon.model.observation import Seen, Tick
@@ -63,8 +65,12 @@ EVERYTHING = Glance()
 
 
 def boot_id(root: Root) -> str:
-    """/proc/sys/kernel/random/boot_id; a boot of zeros where it cannot be read."""
-    return root.text(root.proc(b"sys", b"kernel", b"random", b"boot_id")) or NO_BOOT
+    """/proc/sys/kernel/random/boot_id; a boot of zeros where it cannot be read, or is no UUID."""
+    found = root.read(root.proc(b"sys", b"kernel", b"random", b"boot_id"))
+    try:
+        return parse_boot_id(found.value) if isinstance(found, Read) else NO_BOOT
+    except ParseError:
+        return NO_BOOT
 
 
 def rules_of(settings: Settings) -> Rules:

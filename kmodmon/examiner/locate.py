@@ -90,11 +90,6 @@ def module_tree(host: HostTree, release: str) -> ModuleTree:
     return ModuleTree(host, release)
 
 
-def installed_releases(host: HostTree) -> tuple[str, ...]:
-    """Kernel releases with a module tree that depmod knows, sorted."""
-    return tuple(name for name in host.names("/lib/modules") if host.is_file(f"/lib/modules/{name}/modules.dep"))
-
-
 def names(paths: Iterable[str]) -> tuple[str, ...]:
     """The kernel's names for what a user wrote: a name, or a path of a module file."""
     return tuple(name_of_file(path) or kernel_name(path) for path in paths)

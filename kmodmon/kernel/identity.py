@@ -1,8 +1,8 @@
 """Which kernel this is and since when it runs.
 
 Interfaces, world readable and always there: /proc/version (fs/proc/version.c), /proc/sys/kernel/osrelease and (since
-6.1) arch, /proc/sys/kernel/random/boot_id, `btime` in /proc/stat, and /proc/uptime. In a container they speak of the
-host's kernel; lxcfs replaces /proc/stat and /proc/uptime by the container's own.
+6.1) arch, /proc/sys/kernel/random/boot_id, and `btime` in /proc/stat. In a container they speak of the host's kernel;
+lxcfs replaces /proc/stat by the container's own.
 """
 
 import re
@@ -51,11 +51,3 @@ def parse_boot_time(raw: bytes) -> int:
     if found is None:
         raise ParseError("/proc/stat", raw, "no btime line")
     return int(found[1])
-
-
-def parse_uptime(raw: bytes) -> float:
-    """Read seconds since boot, suspend included, from /proc/uptime; raises ParseError."""
-    found = re.fullmatch(rb"([0-9]{1,12}\.[0-9]{2}) [0-9]{1,15}\.[0-9]{2}\n?", raw)
-    if found is None:
-        raise ParseError("/proc/uptime", raw, "not two numbers of seconds")
-    return float(found[1])

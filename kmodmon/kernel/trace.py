@@ -41,7 +41,6 @@ _LOAD = re.compile(rb"(.*) ([A-Za-z?]*)(?:0x([0-9a-f]{1,16}))?", re.DOTALL)
 _REQUEST = re.compile(rb"(.*) wait=([01]) call_site=([^\n]*)", re.DOTALL)
 _REFERENCE = re.compile(rb"(.*) call_site=([^\n]*) refcnt=(-?\d{1,11})", re.DOTALL)
 _RETURN = re.compile(rb".* ret=(-?\d{1,11})", re.DOTALL)
-_STAT = re.compile(rb"^([a-z ]{1,32}): +(\d{1,20}(?:\.\d{1,9})?)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,17 +70,6 @@ class TraceChunk:
     lost: int = 0  # events the kernel says it overwrote
     lost_uncounted: int = 0  # loss markers without a number
     skipped: tuple[bytes, ...] = ()  # what was no event
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CpuStats:
-    """per_cpu/cpuN/stats; None: this kernel does not print it."""
-
-    entries: int | None = None
-    overrun: int | None = None  # overwritten before they were read: lost
-    commit_overrun: int | None = None
-    dropped_events: int | None = None  # lost because the buffer was full and may not be overwritten
-    read_events: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,24 +107,6 @@ def parse_trace(chunk: bytes) -> TraceChunk:
         lost=sum(count for count in lost if count is not None),
         lost_uncounted=sum(count is None for count in lost),
         skipped=tuple(skipped),
-    )
-
-
-def parse_cpu_stats(raw: bytes) -> CpuStats:
-    """Read per_cpu/cpuN/stats; raises ParseError when it has not even `entries`."""
-    found = {name.decode(): value for name, value in _STAT.findall(raw)}
-    if not found.get("entries", b".").isdigit():
-        raise ParseError("per_cpu/cpu<n>/stats", raw, "no `entries` line")
-
-    def number(name: str) -> int | None:
-        return int(found[name]) if found.get(name, b".").isdigit() else None
-
-    return CpuStats(
-        entries=number("entries"),
-        overrun=number("overrun"),
-        commit_overrun=number("commit overrun"),
-        dropped_events=number("dropped events"),
-        read_events=number("read events"),
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.examiner.locate import installed_releases, module_tree
+from kmodmon.examiner.locate import module_tree
 from kmodmon.examiner.package import find_owners
 from kmodmon.examiner.rpm_header import parse_rpm_header
 from kmodmon.examiner.tree import FileError, HostTree
@@ -81,11 +81,6 @@ def test_origin_when_a_path_then_its_part_of_the_tree(root: Path) -> None:
 def test_module_tree_when_the_release_is_no_name_then_file_error(tmp_path: Path, release: str) -> None:
     with pytest.raises(FileError):
         module_tree(HostTree(tmp_path), release)
-
-
-def test_installed_releases_when_depmod_ran_then_they_count(root: Path) -> None:
-    put(root, "/lib/modules/6.0.0-half/kernel/x.ko")
-    assert installed_releases(HostTree(root)) == (RELEASE,)
 
 
 def test_find_owners_when_dpkg_then_package_and_version(root: Path) -> None:

@@ -10,7 +10,6 @@ from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.identity import (
     parse_boot_id,
     parse_boot_time,
-    parse_uptime,
     parse_version,
 )
 
@@ -40,11 +39,10 @@ def test_parse_version_when_recorded_then_release_and_version(raw: bytes, releas
 def test_parse_times_when_recorded_then_numbers() -> None:
     stat = b"cpu  1 2 3\nintr 0\nctxt 5\nbtime 1795412345\nprocesses 9\n"
     assert parse_boot_time(stat) == 1795412345
-    assert parse_uptime(b"350735.47 234388.90\n") == 350735.47
     assert parse_boot_id(b"0e1b2c3d-1111-4222-8333-abcdefabcdef\n") == "0e1b2c3d-1111-4222-8333-abcdefabcdef"
 
 
-@pytest.mark.parametrize("parse", [parse_version, parse_boot_id, parse_boot_time, parse_uptime])
+@pytest.mark.parametrize("parse", [parse_version, parse_boot_id, parse_boot_time])
 @given(raw=st.binary(max_size=60))
 def test_parsers_when_any_bytes_then_value_or_parse_error(parse: Callable[[bytes], object], raw: bytes) -> None:
     try:
@@ -53,7 +51,7 @@ def test_parsers_when_any_bytes_then_value_or_parse_error(parse: Callable[[bytes
         return
 
 
-@pytest.mark.parametrize("parse", [parse_version, parse_boot_id, parse_boot_time, parse_uptime])
+@pytest.mark.parametrize("parse", [parse_version, parse_boot_id, parse_boot_time])
 def test_parsers_when_empty_then_refused(parse: Callable[[bytes], object]) -> None:
     with pytest.raises(ParseError):
         parse(b"")

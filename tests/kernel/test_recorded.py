@@ -9,15 +9,14 @@ from pathlib import Path
 import pytest
 
 from kmodmon.kernel.crossview import filter_function_modules, kallsyms_modules, kprobe_modules
-from kmodmon.kernel.identity import parse_uptime, parse_version
+from kmodmon.kernel.identity import parse_version
 from kmodmon.kernel.kmsg import parse_record, render_record
 from kmodmon.kernel.lockdown import parse_lockdown, parse_lsm
 from kmodmon.kernel.modules import parse_modules, render_line
-from kmodmon.kernel.netlink import parse_netlink
 from kmodmon.kernel.sysmodule import parse_build_id
 from kmodmon.kernel.taint import letters, parse_tainted
 from kmodmon.kernel.text import safe_text
-from kmodmon.kernel.trace import parse_cpu_stats, parse_trace, parse_trace_clock
+from kmodmon.kernel.trace import parse_trace, parse_trace_clock
 from kmodmon.kernel.vmallocinfo import area_of, parse_module_areas
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -116,9 +115,5 @@ def test_small_files_when_recorded_then_values(kernel: str) -> None:
     assert letters(parse_tainted(read(kernel, "tainted"))) == "PCOEKN"
     assert parse_lockdown(read(kernel, "lockdown")).mode == "none"
     assert "lockdown" in parse_lsm(read(kernel, "lsm"))
-    assert parse_uptime(read(kernel, "uptime")) > 60
     assert parse_trace_clock(read(kernel, "trace_clock")).current == "local"
-    assert (parse_cpu_stats(read(kernel, "stats")).entries or 0) > 0
-    assert parse_cpu_stats(read(kernel, "stats")).overrun == 0
     assert len(parse_build_id(read(kernel, "build_id_note")) or "") == 40
-    assert any(socket.protocol == 15 for socket in parse_netlink(read(kernel, "netlink")))
