@@ -221,8 +221,13 @@ def letters(value: int, flags: tuple[Flag, ...] = FLAGS) -> str:
     return "".join(flag.letter for flag in decode(value, flags))
 
 
+_NO_LETTERS = Letters(flags=())
+
+
 def parse_letters(text: str, flags: tuple[Flag, ...] = FLAGS) -> Letters:
     """Read module taint letters such as `OE` (/sys/module/M/taint, /proc/modules); unknown ones are kept raw."""
+    if not text:
+        return _NO_LETTERS
     by_letter = {flag.letter: flag for flag in flags if flag.letter != "?"}
     found = {by_letter[letter] for letter in text if letter in by_letter}
     unknown = "".join(dict.fromkeys(letter for letter in text if letter not in by_letter and not letter.isspace()))

@@ -78,6 +78,9 @@ class Policy:
     path: str | None = None
     own: int = 0  # how many of them are the file's
 
+    def __hash__(self) -> int:
+        return hash((self.path, self.own, len(self.rules)))  # to hash every rule costs more than to judge by them
+
     @property
     def denying(self) -> tuple[Rule, ...]:
         """The rules that make findings."""

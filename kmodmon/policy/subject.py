@@ -51,6 +51,9 @@ class Subject:
     pending: bool = False
     settled_signature: bool = True  # the verdict will not change when the file is examined
 
+    def __hash__(self) -> int:
+        return hash((self.check, self.name, self.taint))
+
 
 def subjects(state: State, at: Instant) -> Iterator[Subject]:
     """Everything that there is to judge, as it is known at this moment."""
@@ -115,6 +118,8 @@ def gone_subject(name: str, taint: str, signature: str) -> Subject:
 
 def tier_of(letters: str, flags: tuple[Flag, ...] = FLAGS) -> str | None:
     """The worst tier among taint letters; None: no letters."""
+    if not letters:
+        return None
     found = parse_letters(letters, flags)
     tiers = {flag.tier for flag in found.flags} | ({Tier.DEGRADED} if found.unknown else set())
     return next((tier.value for tier in _TIERS if tier in tiers), None)

@@ -91,6 +91,7 @@ class Follower:
         self._rest = b""
         self._second, self._looked_up = 0, 0
         self._told: deque[Look] = deque()
+        self._called = False  # `_tell` is to come
         self._loop = asyncio.get_running_loop()
         self._broken: asyncio.Future[None] = self._loop.create_future()
         self._queue: queue.Queue[_Item] = queue.Queue(_QUEUE)
@@ -244,11 +245,14 @@ class Follower:
         return self._began(lost=1)
 
     def _call(self) -> bool:
-        self._loop.call_soon_threadsafe(self._tell)
+        if not self._called:
+            self._called = True
+            self._loop.call_soon_threadsafe(self._tell)
         return False
 
     def _tell(self) -> None:
         # In the loop. What has come while it was busy is one look: a hundred loads cost it little more than one.
+        self._called = False  # first: what is appended from here on calls again
         looks = [self._told.popleft() for _ in range(len(self._told))]
         for look in _joined(looks):
             self._emit(look)

@@ -22,6 +22,7 @@ class Batch:
     """What will be one transaction."""
 
     events: list[Event] = field(default_factory=list)
+    weights: list[int] = field(default_factory=list)  # of the events
     checkpoints: dict[str, JsonObject] = field(default_factory=dict)
 
 
@@ -61,7 +62,9 @@ class Backlog:
             lost += self._make_room(event.severity, size)
             if self._fits(size):
                 batch.events.append(event)
-                self._count(event, 1)
+                batch.weights.append(size)
+                self._of[event.severity] += 1
+                self._weight += size
             else:
                 lost.append(event)
         batch.checkpoints.update(checkpoints)
@@ -74,8 +77,9 @@ class Backlog:
 
     def done(self) -> None:
         """The front is written."""
-        for event in self._batches.popleft().events:
-            self._count(event, -1)
+        batch = self._batches.popleft()
+        self._of.subtract(event.severity for event in batch.events)
+        self._weight -= sum(batch.weights)
         self._writing = False
 
     def failed(self) -> None:
@@ -89,9 +93,7 @@ class Backlog:
             self._batches[0].checkpoints.pop(section, None)
         if index is None:
             return ()
-        event = self._batches[0].events.pop(index)
-        self._count(event, -1)
-        return (event,)
+        return (self._remove(self._batches[0], index),)
 
     def clear(self) -> tuple[Event, ...]:
         """Give up everything; gives the events."""
@@ -133,14 +135,14 @@ class Backlog:
                 continue
             for index, event in enumerate(batch.events):
                 if event.severity is severity:
-                    del batch.events[index]
-                    self._count(event, -1)
-                    return event
+                    return self._remove(batch, index)
         return None
 
-    def _count(self, event: Event, by: int) -> None:
-        self._of[event.severity] += by
-        self._weight += by * weight(event)
+    def _remove(self, batch: Batch, index: int) -> Event:
+        event = batch.events.pop(index)
+        self._of[event.severity] -= 1
+        self._weight -= batch.weights.pop(index)
+        return event
 
 
 def weight(event: Event) -> int:
