@@ -27,7 +27,7 @@ from kmodmon.sources.source import AwaitedReader, EventSource, Look, PollSource,
 
 log = logging.getLogger(__name__)
 
-DEBOUNCE = 0.05
+DEBOUNCE = 0.025  # seconds; more than FRESH_USEC, so that one look is enough
 FRESH = 1.0  # a scrape does not refresh what is younger, in seconds
 TICK = 1.0
 IDLE_TICK = 15.0
@@ -127,11 +127,10 @@ class Engine:
 
     def look(self, name: str) -> None:
         """Read one source now, on this thread."""
-        polled = self._polled[name]
-        self._looked(polled, _guarded(polled.source.name, polled.read))
+        self._look_here(self._polled[name])
 
     def wake(self, names: Iterable[str]) -> None:
-        """Have sources read soon; wake-ups within 50 ms are one."""
+        """Have sources read soon; wake-ups within DEBOUNCE are one."""
         loop = asyncio.get_running_loop()
         for name in names:
             polled = self._polled.get(name)
@@ -195,8 +194,11 @@ class Engine:
                 changed[checkpoint.section] = checkpoint.save(self.state)
         return changed
 
-    def _looked(self, polled: _Polled, look: Look) -> None:
-        at = self.clock.now()
+    def _look_here(self, polled: _Polled) -> None:
+        at = self.clock.now()  # before: nothing that was read is older
+        self._looked(polled, _guarded(polled.source.name, polled.read), at)
+
+    def _looked(self, polled: _Polled, look: Look, at: Instant) -> None:
         polled.last = at
         self.feed(
             Seen(source=polled.source.name, at=at, outcome=look.outcome, lost=look.lost, unreadable=look.unreadable)
@@ -222,7 +224,7 @@ class Engine:
         if polled.source.threaded:
             self._start_thread(polled.source.name)
         else:
-            self._looked(polled, _guarded(polled.source.name, polled.read))
+            self._look_here(polled)
 
     def _start_thread(self, name: str) -> None:
         polled = self._polled[name]
@@ -244,7 +246,7 @@ class Engine:
                 look = await _guarded_wait(polled.source.name, polled.read)
             else:
                 look = await loop.run_in_executor(polled.pool, _guarded, polled.source.name, polled.read)
-            self._looked(polled, look)
+            self._looked(polled, look, self.clock.now())
             if not polled.again:
                 return
 
