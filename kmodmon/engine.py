@@ -7,6 +7,7 @@ what a step gives: events go to the history with the parts of the state to be re
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -27,7 +28,7 @@ from kmodmon.sources.source import AwaitedReader, EventSource, Look, PollSource,
 
 log = logging.getLogger(__name__)
 
-DEBOUNCE = 0.025  # seconds; more than FRESH_USEC, so that one look is enough
+DEBOUNCE = 0.05
 FRESH = 1.0  # a scrape does not refresh what is younger, in seconds
 TICK = 1.0
 IDLE_TICK = 15.0
@@ -53,6 +54,7 @@ class _Polled:
     running: asyncio.Task[None] | None = None
     pool: ThreadPoolExecutor | None = None
     last: Instant | None = None
+    rests_until: float = 0.0  # on the loop's clock
     again: bool = False  # woken while it was being read
     outdated: bool = False  # made from settings that changed while it was being read
 
@@ -129,13 +131,15 @@ class Engine:
         """Read one source now, on this thread."""
         self._look_here(self._polled[name])
 
-    def wake(self, names: Iterable[str]) -> None:
-        """Have sources read soon; wake-ups within DEBOUNCE are one."""
+    def wake(self, names: Iterable[str], *, prompt: bool = False) -> None:
+        """Have sources read soon, wake-ups within DEBOUNCE being one; `prompt`: now, if they were not just read."""
         loop = asyncio.get_running_loop()
-        for name in names:
-            polled = self._polled.get(name)
-            if polled is not None and polled.wake is None:
-                polled.wake = loop.call_later(DEBOUNCE, self._woken, polled)
+        for polled in filter(None, map(self._polled.get, names)):
+            due = max(loop.time(), polled.rests_until) if prompt else loop.time() + DEBOUNCE
+            if polled.wake is None or polled.wake.when() > due:
+                if polled.wake is not None:
+                    polled.wake.cancel()
+                polled.wake = loop.call_at(due, self._woken, polled)
 
     def note_own(self, own: Own) -> None:
         """Take what the edges know of themselves into the state, so that it is shown like everything else."""
@@ -200,6 +204,7 @@ class Engine:
 
     def _looked(self, polled: _Polled, look: Look, at: Instant) -> None:
         polled.last = at
+        polled.rests_until = time.monotonic() + DEBOUNCE
         self.feed(
             Seen(source=polled.source.name, at=at, outcome=look.outcome, lost=look.lost, unreadable=look.unreadable)
         )
@@ -273,7 +278,7 @@ class Engine:
             at = self.clock.now()
             self.feed(Seen(source=source.name, at=at, outcome=look.outcome, lost=look.lost, unreadable=look.unreadable))
             if not look.quiet:
-                self.wake((*source.wakes, *look.wakes))
+                self.wake((*source.wakes, *look.wakes), prompt=source.prompt)
 
         while True:
             try:

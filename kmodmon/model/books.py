@@ -11,7 +11,6 @@ from kmodmon.kernel.modules import ModuleState
 from kmodmon.model.event import Actor, Event
 from kmodmon.model.inventory import UNKNOWN_BUILD, Build, Inventory, Loaded, Module, build_of
 from kmodmon.model.life import (
-    FRESH_USEC,
     LEFT,
     LOADED_TWICE,
     MARGIN_USEC,
@@ -20,6 +19,7 @@ from kmodmon.model.life import (
     MOVED,
     NEVER_LISTED,
     NEVER_TRACED,
+    READ_USEC,
     REMADE,
     REMOVED,
     Coming,
@@ -201,7 +201,7 @@ class Books:
 
     def _is_confirmed(self, moment: Instant) -> bool:
         intact = self.life.trace_intact
-        return intact is not None and intact.monotonic_usec > moment.monotonic_usec + FRESH_USEC
+        return intact is not None and intact.monotonic_usec > moment.monotonic_usec + READ_USEC
 
     def _listed_since(self, moment: Instant) -> bool:
         listed = self.life.listed_at

@@ -10,7 +10,7 @@ from kmodmon.model.witness import TraceEntry
 
 SETTLE_USEC = 2_000_000  # witnesses of one event are heard within milliseconds of each other
 INIT_USEC = 10_000_000  # an init that runs longer than this is told as a load that is still coming
-FRESH_USEC = 20_000  # a look that late after a load shows that life, and not the one before it
+READ_USEC = 40_000  # the trace was read to its end that long after a thing: then it is silent about it
 MARGIN_USEC = 1_000_000  # how much longer than a thing the trace must have been whole, to be held against it
 REQUEST_USEC = 10_000_000  # modprobe loads what was requested within this time, or not for that request
 MAX_REQUESTS = 64

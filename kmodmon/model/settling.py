@@ -9,7 +9,6 @@ from kmodmon.kernel.modules import ModuleState
 from kmodmon.model.books import LIST, Books
 from kmodmon.model.inventory import Loaded, Module, build_of
 from kmodmon.model.life import (
-    FRESH_USEC,
     INIT_USEC,
     LEFT,
     NEVER_LISTED,
@@ -39,7 +38,8 @@ class Settling(Books):
         if coming.before_start and live:
             self.begin(name)
         elif coming.load is not None:
-            fresh = self.at.monotonic_usec - coming.load.monotonic_usec >= FRESH_USEC
+            # A look that began after the load shows that life, and not the one before it.
+            fresh = coming.last_at is not None and coming.last_at.monotonic_usec > coming.load.monotonic_usec
             if (live and (coming.ret is not None or fresh)) or late:
                 self.begin(name)
         elif self._patient and not late:

@@ -98,13 +98,15 @@ Emit = Callable[[Look], None]
 class EventSource:
     """A source that is followed: `run` hands every look to `emit` until it is cancelled or raises OSError.
 
-    When it ends it is started again with back-off. After each look the poll sources in `wakes` are read. `heeds` gives
-    those of its settings that may change while it runs: then it is cancelled and run anew.
+    When it ends it is started again with back-off. After each look the poll sources in `wakes` are read: soon, because
+    more is likely to come, or at once if it is `prompt`, because others have told already. `heeds` gives those of its
+    settings that may change while it runs: then it is cancelled and run anew.
     """
 
     name: str
     run: Callable[[Surroundings, Emit], Awaitable[None]]
     interfaces: tuple[str, ...]
     wakes: tuple[str, ...] = ()
+    prompt: bool = False
     grant: str = ""
     heeds: Callable[[Settings], object] = no_settings

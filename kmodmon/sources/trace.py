@@ -402,6 +402,7 @@ SOURCE = EventSource(
         "/proc/<pid>/{status,stat,cmdline,exe,cgroup,loginuid}",
     ),
     wakes=("modules", "taint"),
+    prompt=True,
     heeds=lambda settings: (settings.parameters.redact, settings.parameters.redact_allow),  # of arguments too
     grant="mount tracefs at /sys/kernel/tracing and use the packaged unit, which makes the instance for its user; or "
     "as root: mkdir /sys/kernel/tracing/instances/kmodmon, and give its files to the daemon's user",
