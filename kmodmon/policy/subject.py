@@ -199,15 +199,23 @@ def _is_new(state: State, entry: TaintEntry, at: Instant) -> bool:
 
 
 def _taint(state: State, at: Instant) -> Iterator[Subject]:
-    """Flags of the kernel; those that loaded modules carry are the modules' own."""
+    """Flags of the kernel; those that loaded modules carry are the modules' own, unless they were the kernel's before.
+
+    What was found of a flag stays true: a module that is loaded again does not make the kernel whole.
+    """
     flags, modules = state.taint.flags, state.inventory.modules.values()
     unsettled = unsettled_flags(state, at)
+    standing = {one.subject for one in state.findings.current.values() if one.check is Check.TAINT}
     carried = {flag.bit for one in modules for flag in parse_letters(one.taint, flags).flags}
     for flag in decode(state.taint.value or 0, flags):
         entry = state.taint.ledger.get(flag.bit)
-        if flag.bit in carried or flag.bit in unsettled or flag.bit in state.taint.pending or entry is None:
+        if entry is None:
+            continue
+        if flag.label in standing:
+            yield _flag(flag, entry)
+        elif flag.bit in carried or flag.bit in unsettled or flag.bit in state.taint.pending:
             continue  # what explains it may be a module that the list is about to show
-        if entry.module is None or entry.module not in state.inventory.loaded:
+        elif entry.module is None or entry.module not in state.inventory.loaded:
             yield _flag(flag, entry)
 
 

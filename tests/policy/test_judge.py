@@ -136,6 +136,11 @@ def test_taint_when_a_loaded_module_carries_it_then_it_is_the_modules() -> None:
     host.unload("mine")
     host.see("clock", Tick(), after=5)
     assert host.found == {"kernel-untrusted/taint/unsigned_module"}
+    host.load("mine", taint="OE")
+    assert host.found == {"kernel-untrusted/taint/unsigned_module"}
+    host.unload("mine")
+    host.see("clock", Tick(), after=5)
+    assert violated(host.events) == ["kernel-untrusted/taint/unsigned_module"], "told once"
 
 
 def test_taint_when_its_module_is_traced_and_not_listed_yet_then_it_waits_for_the_list() -> None:
