@@ -198,6 +198,7 @@ class Daemon:
         self._engine.happened((event,))
 
     def _stored(self, events: tuple[StoredEvent, ...]) -> None:
+        # In the history's thread.
         if self._settings.journal.events:
             for event in events:
                 self._journal.log_event(event)

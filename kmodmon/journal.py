@@ -15,6 +15,7 @@ import os
 import select
 import socket
 import struct
+import threading
 import time
 import traceback
 from collections.abc import Iterable, Mapping
@@ -39,7 +40,7 @@ Fields: TypeAlias = Iterable[tuple[str, str]]
 
 
 class Sink(Protocol):
-    """Somewhere to write entries; `write` never blocks and never raises."""
+    """Somewhere to write entries, from any thread; `write` never blocks and never raises."""
 
     lost: int
 
@@ -48,11 +49,23 @@ class Sink(Protocol):
         ...
 
 
-class NativeSink:
+class _Losses:
+    """Counts what was not taken, in any thread."""
+
+    def __init__(self) -> None:
+        self.lost = 0
+        self._counting = threading.Lock()
+
+    def _lose(self) -> None:
+        with self._counting:
+            self.lost += 1
+
+
+class NativeSink(_Losses):
     """journald's socket."""
 
     def __init__(self, address: str = SOCKET) -> None:
-        self.lost = 0
+        super().__init__()
         self._address = address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
 
@@ -63,7 +76,7 @@ class NativeSink:
         try:
             self._send(data)
         except OSError:
-            self.lost += 1
+            self._lose()
 
     def close(self) -> None:
         """Let go of the socket."""
@@ -89,11 +102,11 @@ class NativeSink:
             os.close(descriptor)
 
 
-class StreamSink:
+class StreamSink(_Losses):
     """A terminal, a pipe or a file."""
 
     def __init__(self, descriptor: int, *, terminal: bool, colour: bool) -> None:
-        self.lost = 0
+        super().__init__()
         self._descriptor = descriptor
         self._terminal = terminal
         self._colour = colour
@@ -104,9 +117,9 @@ class StreamSink:
         """Write the message alone; each of its lines by itself."""
         try:
             if not all([self._line(priority, line) for line in message.splitlines() or [""]]):
-                self.lost += 1
+                self._lose()
         except OSError:
-            self.lost += 1
+            self._lose()
 
     def _line(self, priority: int, text: str) -> bool:
         ready = self._poll.poll(0)

@@ -2,8 +2,8 @@
 
 `submit` puts events in a bounded backlog and returns. The thread writes them in batches: at once, but with a pause of
 100 ms between two batches unless a grave event waits or the batch is full. What fails is tried again with back-off
-while the backlog holds; what it cannot hold is lost, and counted. An event is *acknowledged* when `on_stored` gets it:
-then it is on the disk, and neither SIGKILL nor the loss of the kernel takes it away.
+while the backlog holds; what it cannot hold is lost, and counted. An event is *acknowledged* when `on_stored` gets it,
+in the thread: then it is on the disk, and neither SIGKILL nor the loss of the kernel takes it away.
 
 Nothing here raises into the loop. A history that is damaged is moved aside and a new one started that goes on with the
 next id; that, and an outage that is over, become events of their own in the transaction of what waited for it.
@@ -212,7 +212,13 @@ class HistoryWriter:
         self._outage = Outage(lost_before=lost)
         self._measure()
         if stored:
-            self._tell(lambda: self._on_stored(stored))
+            self._acknowledge(stored)
+
+    def _acknowledge(self, stored: tuple[StoredEvent, ...]) -> None:
+        try:
+            self._on_stored(stored)
+        except Exception:  # they are on the disk: whoever cannot be told does not make that undone
+            log.exception("events were stored, and it could not be told")
 
     def _opened(self) -> History:
         """The history, opened if need be; one that is damaged is moved aside first. Raises StoreError."""

@@ -384,3 +384,19 @@ def test_loop_that_has_ended_does_not_stop_the_writer(tmp_path: Path) -> None:
     watched.put(event(1))
     watched.close()
     assert numbers(tmp_path) == [1]
+
+
+def test_stored_when_whoever_is_told_fails_then_the_history_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(events: object) -> None:
+        raise ValueError("a defect")
+
+    writer = HistoryWriter(on_disk(tmp_path), FakeClock(), call_soon=lambda call: call(), on_stored=broken)
+    writer.start(BOOT)
+    writer.submit((event(1),), {})
+    until(lambda: writer.stats.events == 1)
+    writer.submit((event(2),), {})
+    assert writer.close(PATIENCE)
+    assert numbers(tmp_path) == [1, 2]
+    assert writer.stats.write_errors == 0 and "could not be told" in caplog.text
