@@ -14,10 +14,7 @@ from tests.servers import Server, prometheus, until
 
 PLANTED = "diamorphine"
 MODULES, PARAMETERS = 200, 1500
-_ITERATIONS = re.compile(
-    r'^prometheus_rule_group_iterations_total\{rule_group="[^"]*;(?P<group>[^"]*)"\} (?P<count>\S+)'
-)
-_LAST = re.compile(r'^prometheus_rule_group_last_duration_seconds\{rule_group="[^"]*;(?P<group>[^"]*)"\} (?P<took>\S+)')
+_OF_GROUP = re.compile(r'^prometheus_rule_group_(?P<metric>\w+)\{rule_group="[^"]*;(?P<group>[^"]*)"\} (?P<value>\S+)')
 
 
 @contextmanager
@@ -37,14 +34,18 @@ def watched(directory: Path, hosts: int, parameters: int, interval: str) -> Iter
 
 def durations(server: Server) -> Mapping[str, float]:
     """How long the last evaluation of each group took, in seconds."""
-    found = (_LAST.match(line) for line in server.text("/metrics").splitlines())
-    return {one["group"]: float(one["took"]) for one in found if one is not None}
+    return of_groups(server, "last_duration_seconds")
 
 
 def iterations(server: Server) -> Mapping[str, float]:
     """How often each group was evaluated; the one that remembers is every five minutes."""
-    found = (_ITERATIONS.match(line) for line in server.text("/metrics").splitlines())
-    return {one["group"]: float(one["count"]) for one in found if one is not None}
+    return of_groups(server, "iterations_total")
+
+
+def of_groups(server: Server, metric: str) -> Mapping[str, float]:
+    """What Prometheus says of each group of rules."""
+    found = (_OF_GROUP.match(line) for line in server.text("/metrics").splitlines())
+    return {one["group"]: float(one["value"]) for one in found if one is not None and one["metric"] == metric}
 
 
 def planted_hosts(server: Server) -> set[str]:

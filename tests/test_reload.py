@@ -207,7 +207,6 @@ def run(home: Path, work: Callable[[Running], Awaitable[None]]) -> None:
 
 
 def test_daemon_when_its_file_changes_then_the_settings_are_in_force_without_a_signal(tmp_path: Path) -> None:
-
     async def work(running: Running) -> None:
         await running.shows("/metrics", 'kmodmon_module_parameter_info{module="params_mod"')
         running.write('[parameters]\nredact = ["text_*"]\ninfo_series = false\n[expected]\nmodules = ["nosuch"]')
@@ -220,7 +219,6 @@ def test_daemon_when_its_file_changes_then_the_settings_are_in_force_without_a_s
 
 
 def test_daemon_when_a_source_is_switched_off_then_what_it_read_is_not_shown_any_more(tmp_path: Path) -> None:
-
     async def work(running: Running) -> None:
         await running.shows("/metrics", 'kmodmon_module_parameter{module="loop"')
         running.write("[parameters]\nenabled = false")
@@ -235,7 +233,6 @@ def test_daemon_when_a_source_is_switched_off_then_what_it_read_is_not_shown_any
 
 
 def test_daemon_when_only_the_expected_modules_change_then_they_are_judged_anew(tmp_path: Path) -> None:
-
     async def work(running: Running) -> None:
         await running.shows("/api/v1/findings", "unsigned-module")
         running.write('[expected]\nmodules = ["nosuch"]')
@@ -247,7 +244,6 @@ def test_daemon_when_only_the_expected_modules_change_then_they_are_judged_anew(
 
 
 def test_daemon_when_the_new_file_is_bad_then_it_says_so_and_keeps_the_old_settings(tmp_path: Path) -> None:
-
     async def work(running: Running) -> None:
         await running.shows("/metrics", "kmodmon_config_last_reload_successful 1")
         running.write("[expected]\nmodules = 7")

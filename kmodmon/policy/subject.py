@@ -118,8 +118,6 @@ def gone_subject(name: str, taint: str, signature: str) -> Subject:
 
 def tier_of(letters: str, flags: tuple[Flag, ...] = FLAGS) -> str | None:
     """The worst tier among taint letters; None: no letters."""
-    if not letters:
-        return None
     found = parse_letters(letters, flags)
     tiers = {flag.tier for flag in found.flags} | ({Tier.DEGRADED} if found.unknown else set())
     return next((tier.value for tier in _TIERS if tier in tiers), None)
