@@ -210,6 +210,11 @@ class Books:
     def _age(self, since: Instant) -> int:
         return self.at.monotonic_usec - since.monotonic_usec
 
+    def _waited(self, since: Instant) -> int:
+        # A trace that is read late has not told yet what is long over.
+        heard = self.at if self.life.trace_since is None else self.life.trace_intact
+        return 0 if heard is None else heard.monotonic_usec - since.monotonic_usec
+
     def _moment(self, entry: TraceEntry) -> Instant:
         return self.at.back_to(entry.monotonic_usec)
 

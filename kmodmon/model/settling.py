@@ -34,7 +34,7 @@ class Settling(Books):
         coming = self.comings[name]
         state = None if coming.module is None else coming.module.state
         live = state is ModuleState.LIVE
-        late = state is ModuleState.COMING and self._age(coming.since) >= INIT_USEC
+        late = state is ModuleState.COMING and self._waited(coming.since) >= INIT_USEC
         if coming.before_start and live:
             self.begin(name)
         elif coming.load is not None:

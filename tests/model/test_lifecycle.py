@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from kmodmon.model.event import Event, EventType
 from kmodmon.model.life import LEFT, LOADED_TWICE, NEVER_LISTED, NEVER_TRACED, REMADE, REMOVED
+from kmodmon.model.observation import Tick
 from kmodmon.model.witness import Uevent
 from tests.model.kernel_play import Play
 
@@ -108,6 +109,22 @@ def test_lifecycle_when_init_runs_on_and_on_then_told_as_coming_and_failed_later
     play.failed("oops_mod")
     play.wait(20)
     assert play.counted() == (1, 0, 1) and not play.contradictions()
+
+
+def test_lifecycle_when_the_trace_is_read_late_then_a_load_waits_for_who_did_it() -> None:
+    play = begun()
+    play.coming("brief")
+    play.read_list()
+    for _ in range(15):  # nothing of the trace, not even that it is intact
+        play.story.see("clock", Tick(), after=1.0)
+        play.read_list()
+    assert play.told(LOADED) == 0
+    play.came("brief")
+    play.unload("brief")
+    play.wait(20)
+    assert play.counted() == (1, 1, 0) and not play.contradictions()
+    actor = last(play, LOADED).actor
+    assert actor is not None and actor.name == "insmod"
 
 
 def test_lifecycle_when_exit_runs_for_seconds_then_one_unload() -> None:
