@@ -42,6 +42,7 @@ _KTHREADD = 2
 _NO_LOGIN = 0xFFFFFFFF
 _PARENTS_MAX = 8
 _ARGUMENTS_MAX, _ARGUMENT_MAX = 32, 256
+_STATUS_HEAD = 4096  # bytes; `Groups`, which may be long, is behind the ids
 _REMEMBERED = 512
 _PARENT_KEPT = 10.0  # seconds
 _TOOL_KEPT = 300.0  # seconds that a tool of kmod's may run and still be the task that was looked up
@@ -234,7 +235,8 @@ def _remember(known: OrderedDict[int, T], key: int, value: T) -> None:
 
 
 def _status(root: Root, tid: int) -> TaskStatus | None:
-    outcome = root.read(root.proc(b"%d" % tid, b"status"), limit=1 << 16)
+    # One read(): each call more is time in which the task may exit. What is sought is at its beginning.
+    outcome = root.head(root.proc(b"%d" % tid, b"status"), _STATUS_HEAD)
     try:
         return parse_task_status(outcome.value) if isinstance(outcome, Read) else None
     except ParseError:

@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 
 _READS = 64  # pages in one turn of the loop
 _READS_ALL = 1 << 16  # pages of a whole buffer, at start and at the end
+_SHORT = 2048  # bytes: a read() stops where there is no more, or when nearly a page of 4096 is full
 _QUEUE = 64  # turns of reading that wait for the look-up; then the pipe waits, and the kernel counts what it loses
 _STARTS_WAIT = 0.1  # seconds that the start of a tool waits for what the tool does
 _REST_MAX = 1 << 16  # bytes of an unfinished line
@@ -208,6 +209,8 @@ class Follower:
             if not part:
                 return b"".join(parts), bool(parts)
             parts.append(part)
+            if len(part) < _SHORT:
+                break  # to be told that there is nothing more takes time in which a task may exit; poll() knows it
         return b"".join(parts), True
 
     # The thread that looks up
