@@ -3,8 +3,8 @@
 The texts are those of recorded boots with other digits, one in a thousand of which means something. *Drained*: records
 that wait are read at one go, as after start; a packet pipe gives a record in less than half the time that /dev/kmsg
 takes to format one, so the same work is twice the ratio here. *Followed*: records come at 100,000 a second, through the
-engine, from a ring as small as the smallest of a kernel, and both programs pay for waiting. mtail reads the same records
-from a file.
+engine, from a ring as small as the smallest of a kernel, and both programs pay for waiting. mtail reads the same
+records from a file.
 """
 
 import asyncio
