@@ -103,6 +103,8 @@ def _scene(state: State, seen: Seen) -> Scene:
 
 def _told(state: State, told: Told) -> Reduced:
     inventory, lifecycle, events = told
+    if inventory is state.inventory and lifecycle is state.lifecycle:
+        return state, events
     return replace(state, inventory=inventory, lifecycle=lifecycle), events
 
 
@@ -110,8 +112,7 @@ def _source(state: State, seen: Seen) -> Reduced:
     if isinstance(seen.outcome, Read) and isinstance(seen.outcome.value, Tick):
         return state, ()
     before = state.sources.get(seen.source, SourceState(name=seen.source))
-    after, events = source_seen(before, seen.outcome, seen.at)
-    after = replace(after, lost=before.lost + seen.lost, unreadable=seen.unreadable)
+    after, events = source_seen(before, seen.outcome, seen.at, lost=seen.lost, unreadable=seen.unreadable)
     return replace(state, sources=MappingProxyType({**state.sources, seen.source: after})), events
 
 

@@ -28,15 +28,18 @@ class SourceState:
 Seeing: TypeAlias = Read[object] | Absent | Failed
 
 
-def source_seen(source: SourceState, outcome: Seeing, at: Instant) -> tuple[SourceState, tuple[Event, ...]]:
+def source_seen(
+    source: SourceState, outcome: Seeing, at: Instant, *, lost: int = 0, unreadable: int = 0
+) -> tuple[SourceState, tuple[Event, ...]]:
     """Fold one reading into what is known of its source; only transitions make an event."""
+    lost += source.lost
     match outcome:
         case Read():
-            after = replace(source, present=True, up=True, why="", last_read=at)
+            after = replace(source, present=True, up=True, why="", last_read=at, lost=lost, unreadable=unreadable)
         case Absent(why):
-            after = replace(source, present=False, up=False, why=why)
+            after = replace(source, present=False, up=False, why=why, lost=lost, unreadable=unreadable)
         case Failed(why):
-            after = replace(source, present=True, up=False, why=why)
+            after = replace(source, present=True, up=False, why=why, lost=lost, unreadable=unreadable)
     return after, _transition(source, after, at)
 
 

@@ -118,6 +118,8 @@ def gone_subject(name: str, taint: str, signature: str) -> Subject:
 
 def tier_of(letters: str, flags: tuple[Flag, ...] = FLAGS) -> str | None:
     """The worst tier among taint letters; None: no letters."""
+    if not letters:
+        return None
     found = parse_letters(letters, flags)
     tiers = {flag.tier for flag in found.flags} | ({Tier.DEGRADED} if found.unknown else set())
     return next((tier.value for tier in _TIERS if tier in tiers), None)
@@ -204,7 +206,7 @@ def _taint(state: State, at: Instant) -> Iterator[Subject]:
     flags, modules = state.taint.flags, state.inventory.modules.values()
     unsettled = unsettled_flags(state, at)
     standing = {one.subject for one in state.findings.current.values() if one.check is Check.TAINT}
-    carried = {flag.bit for one in modules for flag in parse_letters(one.taint, flags).flags}
+    carried = {flag.bit for letters in {one.taint for one in modules} for flag in parse_letters(letters, flags).flags}
     for flag in decode(state.taint.value or 0, flags):
         entry = state.taint.ledger.get(flag.bit)
         if entry is None:
