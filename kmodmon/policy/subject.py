@@ -99,9 +99,17 @@ def is_pending(state: State, module: Module, at: Instant) -> bool:
     to_come = state.files.expected or (source is not None and source.last_read is None and source.why == NOT_READ_YET)
     if not to_come or record_of(state, module) is not None:
         return False
-    loaded = state.inventory.loaded.get(module.name)
-    since = state.started if loaded is None or loaded.at is None else max(state.started, loaded.at, key=_clock)
+    came = _came(state, module.name)
+    since = state.started if came is None else max(state.started, came, key=_clock)
     return at.monotonic_usec - since.monotonic_usec < PATIENCE_USEC
+
+
+def _came(state: State, name: str) -> Instant | None:
+    # The list may show a module before the trace tells who loaded it.
+    loaded, coming = state.inventory.loaded.get(name), state.lifecycle.comings.get(name)
+    if loaded is not None:
+        return loaded.at
+    return None if coming is None else coming.since
 
 
 def _clock(at: Instant) -> int:

@@ -4,7 +4,7 @@ import pytest
 
 from kmodmon.kernel.modprobe_d import parse_modprobe_file
 from kmodmon.kernel.parameter import ParameterKind, ParameterValue
-from kmodmon.model.event import EventType, Severity
+from kmodmon.model.event import Actor, EventType, Process, Severity
 from kmodmon.model.inventory import Signature
 from kmodmon.model.modprobe import Placed, modprobe_config
 from kmodmon.model.module_file import OnDisk, Origin
@@ -66,6 +66,21 @@ def test_finding_when_file_facts_are_to_come_then_waits_for_them_and_may_never_c
     assert host.found == set() and host.state.findings.waits
     host.examine({"nvidia": file("nvidia", Signature.SIGNED, Origin.DKMS, signer="Example Corp")})
     assert host.found == set() and violated(host.events) == []
+
+
+def test_finding_when_the_list_is_read_before_the_trace_then_waits_for_who_loaded_the_module() -> None:
+    host = Host()
+    host.see("trace", TraceHeard(began=True))
+    host.see("clock", Tick(), after=300)
+    host.load("mine", taint="OE")
+    assert "mine" in host.state.lifecycle.comings and host.found == set() and host.state.findings.waits
+    at = Usec(host.clock.monotonic_usec - 10_000)
+    actor = Actor(process=Process(pid=7, comm="python3", cmdline=("python3", "load.py")))
+    entry = TraceEntry(kind=TraceKind.LOAD, monotonic_usec=at, tid=7, module="mine", taint="OE", actor=actor)
+    host.see("trace", TraceHeard(entries=(entry,)))
+    host.load(after=0.1)
+    host.examine({"mine": missing_file("mine")})
+    assert violated(host.events) == ["module-from-memory/mine"]
 
 
 def test_finding_when_files_are_never_examined_then_comes_after_the_patience() -> None:
