@@ -14,6 +14,8 @@ import re
 from dataclasses import dataclass
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>78cM]|[\x00-\x08\x0b\x0c\x0e-\x1a\x7f]|�")
+# Mainframe consoles in the wrong code page: `¢ 1851.721100! Oops: 0004 ilc:3 ¢#1!`.
+_EBCDIC = re.compile(r"¢([^¢!]{1,64})!")
 _ENTITIES = (
     ("&lt;", "<"),
     ("&gt;", ">"),
@@ -28,9 +30,9 @@ _KMSG = re.compile(
     r"(?P<priority>\d+),(?P<seq>\d+),(?P<usec>\d+),(?P<flag>[-c+])(?:,caller=(?P<caller>[TC]\d+))?[^;]*;"
 )
 _LEVEL = re.compile(r"<(?P<priority>\d{1,4})>(?P<version>1 )?")
-_QUOTE = re.compile(r"(?:[>|] ?)+(?![0-9a-f]{8})")
+_QUOTE = re.compile(r"(?:[>|] ?)+\+?(?![0-9a-f]{8})|: (?=\S)")
 _PRINTK = re.compile(
-    r"\[\s*(?P<seconds>\d+)\.(?P<fraction>\d{1,9})(?:[@,:]\s?\d+)?(?:\s*<\s*[\d.]+>)?\](?:\s?\[\s*(?P<caller>[TC]\d"
+    r"\[\s*(?P<seconds>\d+)\.(?P<fraction>\d{1,9})(?:[@,:]\s?\d+)?(?:\s*<\s*[\d.]+>)?\s?\](?:\s?\[\s*(?P<caller>[TC]\d"
     r"+)\])? ?"
 )
 _CALLER = re.compile(r"\[\s*(?P<caller>[TC]\d+)\] ")
@@ -58,13 +60,16 @@ _TAG = re.compile(
     r")?: ?"
 )
 _TAG_5424 = re.compile(r"(?P<host>\S+) (?P<tag>\S+) \S+ \S+ (?:-|(?:\[[^\]]*\])+) ?")
+_NETCONSOLE = re.compile(r"[\w.:-]{1,255} +(?=(?:<\d>)?\[\s*\d+\.\d+\])")
 _HOST_KERNEL = re.compile(r"(?:[\w.-]{1,255} )?kernel(?:\[\d*\])?: ?")
 _DROPPED = re.compile(r"\*\* \d+ printk messages? dropped \*\* ?")
 _VENDOR = re.compile(
-    r"[-~ ]?\(\d\)\[\d+:[^\]]{1,20}\]\s?|\[\d:\s*[^\]]{1,20}:\s*\d+\] |c\d+\s+\d+ \([^)]{1,20}\) |\[[a-z]\d?\] (?=\[)"
+    r"[-~*. ]?\(\d\)\[\d+:[^\]]{1,20}\]\s?|\[name:[\w-]{1,32}&\]|\[cpuid: \d+\] |\[\d:\s*[^\]]{1,20}:\s*\d+\] |"
+    r"c\d+\s+\d+ \([^)]{1,20}\) |\[[a-z]\d?\] (?=\[)|\[\.{3}\] ?(?=\S)"
 )
-_LATE = re.compile(r"[^\[]{0,120}?(?:<\d>)?(?=\[\s*\d+\.\d{6}\])")
+_LATE = re.compile(r"(?:\[[^\[\]]{1,64}\][#$] )?[^\[]{0,120}?(?:<\d>)?(?=\[\s*\d+\.\d{6}\])")
 _LEVELS = ("emerg", "alert", "crit", "err", "warn", "notice", "info", "debug")
+_BANNERS = frozenset({"BUG", "INFO", "Oops", "WARNING"})  # no program is called so
 _KERNEL_TAGS = frozenset({"kernel", "vmunix", "klogd", "kern"})
 
 
@@ -95,6 +100,8 @@ def strip_prefix(raw: str) -> Prefixed:
 
 def _clean(raw: str) -> str:
     text = _CONTROL.sub("", raw) if not raw.isascii() or not raw.isprintable() else raw
+    if not raw.isascii():
+        text = _EBCDIC.sub(r"[\1]", text)
     if "&" in text:
         for entity, char in _ENTITIES:
             text = text.replace(entity, char)
@@ -187,10 +194,13 @@ def _dated(line: Prefixed, found: re.Match[str], bare: str) -> bool:
     if plain_5424 is not None and plain_5424["tag"] in _KERNEL_TAGS:
         return _tag_5424(line, rest)
     if tagged is None or rest[:1] in "[<":
-        line.text = rest
+        host = _NETCONSOLE.match(rest)
+        line.text = rest if host is None else rest[host.end() :]
     elif tagged["tag"] in _KERNEL_TAGS:
         line.facility = 0 if not line.facility else line.facility
         line.text = rest[tagged.end() :]
+    elif tagged["tag"] in _BANNERS and tagged["host"] is not None and tagged["pid"] is None:
+        line.text = rest[len(tagged["host"]) + 1 :]  # a host, and what the kernel said
     elif tagged["host"] is not None and tagged["host"][-1:] != ":":
         line.facility = 1
         line.text = rest[tagged.end() :]
