@@ -277,13 +277,31 @@ def _continues(draft: Draft, found: Match, count: int) -> bool:
         case Stage.PREFACE:
             again = signature.weak and draft.signature.name == signature.name
             fits = draft.signature.klass is signature.klass or _is_plain_warning(draft.signature)
-            return near and (again or (fits and not draft.frames))
+            return near and (again or (fits and not _has_trace(draft)))
         case _:
-            return _banner_continues(draft, signature, found, near)
+            return _banner_continues(draft, found, count)
 
 
-def _banner_continues(draft: Draft, signature: Signature, found: Match, near: bool) -> bool:
+def _has_trace(draft: Draft) -> bool:
+    # A mail may have broken a banner before its function, which then looks like a trace of one entry.
+    return bool(draft.frames) and not (len(draft.frames) == 1 and draft.traces == 0)
+
+
+def _is_inlined_in(draft: Draft, signature: Signature, count: int) -> bool:
+    # Symbolised logs say a sanitizer's banner once for each inlined function and at last for the real one.
+    return (
+        draft.signature.name == signature.name
+        and count - draft.at <= 1
+        and draft.evidence[-1].rstrip().endswith("[inline]")
+    )
+
+
+def _banner_continues(draft: Draft, found: Match, count: int) -> bool:
+    signature = found.signature
+    near = count - draft.at <= MAX_BANNER
     same = draft.signature.klass is signature.klass
+    if _is_inlined_in(draft, signature, count):
+        return True
     if not draft.header:
         return near and not draft.frames
     if same and signature.klass is ReportClass.RCU_STALL:
