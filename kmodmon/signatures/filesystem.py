@@ -42,7 +42,8 @@ SIGNATURES: tuple[Signature, ...] = (
         r"error: ext\d|Inode \d+ .*: orphan list check failed|mounted? filesystem .* with errors)|"
         r"(?P<fs3>EXT\d)-fs warning \(device [^)]+\): (?:ext\d_end_(?:bio|buffer_io_\w+)|ext\d_clear_journal_err|"
         r"ext\d_update_dynamic_rev: .*error|"
-        r"ext\d_dirblock_csum_verify|dx_probe|ext\d_dx_find_entry: .*[Cc]orrupt))",
+        r"ext\d_dirblock_csum_verify|[\w: #,]{1,120}error -\d+ reading directory block|dx_probe|"
+        r"ext\d_dx_find_entry: .*[Cc]orrupt))",
         "An ext file system found itself damaged, or its disk did not take a write.", "fs/ext4/super.c __ext4_error()",
     ),
     _fs(
@@ -78,7 +79,8 @@ SIGNATURES: tuple[Signature, ...] = (
         r"down|Shutting down filesystem|User initiated shutdown|"
         r"[Ww]riteback error|Unmount and run xfs_repair|log mount/recovery failed|log mount failed|failed to recover|"
         r"Failing async write|Failed to recover|"
-        r"page discard|xfs_imap_to_bp|xfs_trans_read_buf|Please (?:umount|unmount)|possible memory allocation "
+        r"page discard|failed to read root inode|xfs_imap_to_bp|xfs_trans_read_buf|Please (?:umount|unmount)|"
+        r"possible memory allocation "
         r"deadlock|corrupt|bad magic|Bad \w+ magic|"
         r"[\w ]*mismatch|.*(?:I/O [Ee]rror|[Cc]orruption|shut(?:ting)? down|has been shut|error -?\d+))|"
         r"(?:XFS internal error|xfs_force_shutdown\(|xfs_do_force_shutdown\()|Filesystem \"?[\w./-]+\"?: (?:XFS "
@@ -90,8 +92,9 @@ SIGNATURES: tuple[Signature, ...] = (
         "btrfs_error", "BTRFS {kind}",
         ("BTRFS", "btrfs", "Btrfs"),
         r"(?:(?:BTRFS|Btrfs|btrfs):? (?P<kind>error|critical|emerg|alert|fatal)\b.*|BTRFS (?:info|warning) \(device "
-        r"[^)]+(?:: state \w+)?\): (?:forced readonly|csum failed|checksum (?:verify failed|error)|"
-        r".*(?:i/o error|transid verify failed|lost page write|failed to (?:load|read)))|[Bb]trfs:? (?:\w+ )?(?:csum "
+        r"[^)]+(?:: state \w+)?\): (?:forced readonly|csum(?: failed|$)|checksum (?:verify failed|error)|"
+        r".*(?:i/o error|transid verify failed|lost page write|failed to (?:load|read)|bad eb member|"
+        r"direct IO failed))|[Bb]trfs:? (?:\w+ )?(?:csum "
         r"failed|bad tree block|parent transid verify failed|transaction abort|open_ctree failed|corrupt)|"
         r"parent transid verify failed on|btrfs (?:csum failed|bad fsid|read error corrected|no csum found)|BTRFS: "
         r"(?:open_ctree failed|device .* missing|Transaction aborted|error))",
@@ -109,7 +112,7 @@ SIGNATURES: tuple[Signature, ...] = (
         "fat_error", "{fs} error",
         ("FAT-fs (", "FAT: Filesystem error", "exFAT-fs (", "NTFS-fs error", "ntfs3: ", "ntfs: (device"),
         r"(?:(?P<fs>FAT|exFAT)-fs \([^)]+\): (?!Volume was not)(?:error\b|Filesystem has been set read-only|"
-        r".*(?:[Cc]orrupt|I/O error|"
+        r".*(?:[Cc]orrupt|I/O error|bread failed|Directory bread\(block \d+\) failed|"
         r"FAT read failed|fs panic))|FAT: Filesystem (?:error|panic)|"
         r"NTFS-fs error \(device|ntfs: \(device [^)]+\): \S+: .*(?:[Cc]orrupt|[Ff]ailed)|ntfs3: .*(?:Mark volume as "
         r"dirty|[Cc]orrupt|failed to|I/O error))",

@@ -30,13 +30,13 @@ def _line(name: str, title: str, contains: tuple[str, ...], pattern: str, help_:
 SIGNATURES: tuple[Signature, ...] = (
     _line(
         "block_io_error", "I/O error on {dev}",
-        ("/O error, dev ", " error, dev "),
+        ("/O error, dev ", " error, dev ", "/O error: dev "),
         r"(?:<\d>)?(?:blk_update_request: |print_req_error: |end_request: )?(?:operation not supported|timeout|"
         r"recoverable transport|"
         r"critical (?:space allocation|target|nexus|medium)|protection|resource|device (?:offline|resource|busy)|"
         r"zone (?:active|open)|[Ii]/O|"
-        rf"invalid|nonblocking retry|dm internal retry|unknown) ?(?:error)?,? ?(?:error, )?dev (?!fd\d){DEV}, sector "
-        r"\d+",
+        rf"invalid|nonblocking retry|dm internal retry|unknown) ?(?:error)?[,:]? ?(?:error, )?dev (?!fd\d|02:){DEV}"
+        r"(?: \((?!fd\d)\w+\))?(?:, sector \d+|,$)",
         "A disk could not read or write some sectors.", "block/blk-mq.c blk_print_req_error()",
     ),
     _line(
@@ -66,15 +66,18 @@ SIGNATURES: tuple[Signature, ...] = (
     _line(
         "scsi_sense", "SCSI error: {kind}",
         ("Medium Error", "Hardware Error", "hostbyte=", "Unrecovered read error", "edium Error", "Unhandled error code",
-         "Unhandled sense code", "Write error", "ardware Error"),
-        r"(?:<\d>)?(?:sd|sr|st|ses|scsi|ch) ?[\d:]*:? ?(?:\[\w+\] )?(?:tag#\d+ )?(?:CDB: .*)?(?P<kind>Sense Key : "
+         "Unhandled sense code", "Write error", "ardware Error", "SCSI error", "SCSI disk error",
+         "Current: sense key"),
+        r"(?:<\d>)?(?:SCSI (?:disk )?error ?: (?:<[\d ]+>|host \d+).* return code = (?:0x)?[1-9a-f]|"
+        r"sd\w+: Current: sense key(?:=0x[34]|: (?:Medium|Hardware) Error)|"
+        r"(?:sd|sr|st|ses|scsi|ch) ?[\d:]*:? ?(?:\[\w+\] )?(?:tag#\d+ )?(?:CDB: .*)?(?P<kind>Sense Key : "
         r"(?:Medium|Hardware) Error|"
         r"Add\. Sense: (?:Unrecovered read error|Write error|No additional sense information$|Internal target "
         r"failure|Peripheral device write fault)|"
         r"(?:FAILED|UNKNOWN\(0x\w+\)) Result: hostbyte=(?:DID_(?!OK)\w+|0x)|Result: hostbyte=DID_(?:ERROR|"
         r"BAD_TARGET|NO_CONNECT|TIME_OUT|ABORT|"
         r"RESET|TRANSPORT_DISRUPTED|TRANSPORT_FAILFAST)|"
-        r"FAILED Result: hostbyte=DID_OK|Unhandled (?:error|sense) code)",
+        r"FAILED Result: hostbyte=DID_OK|Unhandled (?:error|sense) code|SCSI error: return code = 0x0*[1-9a-f]))",
         "A SCSI disk reported an error.", "drivers/scsi/scsi_logging.c, drivers/scsi/constants.c",
     ),
     _line(
@@ -134,6 +137,12 @@ SIGNATURES: tuple[Signature, ...] = (
         r"btree spine: node_check failed|snapshots: Invalidating snapshot|array: .*check failed|writecache.*[Ii]/O "
         r"error)",
         "A mapped disk (multipath, thin, verity, RAID) reported an error.", "drivers/md/dm-*.c",
+    ),
+    _line(
+        "zfs_error", "ZFS: I/O error on {dev}",
+        ("zio pool=",),
+        rf"zio pool=\S+ vdev={DEV} error=\d+ type=\d+ ",
+        "A disk of a ZFS pool did not take, or give, data.", "module/zfs/zio.c, vdev_disk.c (OpenZFS)",
     ),
     _line(
         "swap_error", "I/O error on swap",
