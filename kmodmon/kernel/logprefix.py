@@ -14,8 +14,8 @@ import re
 from dataclasses import dataclass
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>78cM]|[\x00-\x08\x0b\x0c\x0e-\x1a\x7f]|�")
-# Mainframe consoles in the wrong code page: `¢ 1851.721100! Oops: 0004 ilc:3 ¢#1!`.
-_EBCDIC = re.compile(r"¢([^¢!]{1,64})!")
+# Mainframe consoles in the wrong code page: `¢ 1851.721100! Oops: 0004 ilc:3 ¢#1!`, or `Ý`, `¨` for the brackets.
+_EBCDIC = re.compile(r"[¢Ý�]([^¢Ý�!¨]{1,64})[!¨]")
 _ENTITIES = (
     ("&lt;", "<"),
     ("&gt;", ">"),
@@ -56,7 +56,7 @@ _FACILITY = re.compile(
     r"alert|crit|err|warn|notice|info|debug)\s*: ?"
 )
 _TAG = re.compile(
-    r"(?:(?P<host>[\w.:-]{1,255}) )?(?:(?P<selector>[a-z]+\d?\.[a-z]+) )?(?P<tag>[\w./@-]{1,64})(?:\[(?P<pid>\d*)\]"
+    r"(?:(?P<host>[\w.:<>*-]{1,255}) )?(?:(?P<selector>[a-z]+\d?\.[a-z]+) )?(?P<tag>[\w./@-]{1,64})(?:\[(?P<pid>\d*)\]"
     r")?: ?"
 )
 _TAG_5424 = re.compile(r"(?P<host>\S+) (?P<tag>\S+) \S+ \S+ (?:-|(?:\[[^\]]*\])+) ?")
@@ -65,7 +65,8 @@ _HOST_KERNEL = re.compile(r"(?:[\w.-]{1,255} )?kernel(?:\[\d*\])?: ?")
 _DROPPED = re.compile(r"\*\* \d+ printk messages? dropped \*\* ?")
 _VENDOR = re.compile(
     r"[-~*. ]?\(\d\)\[\d+:[^\]]{1,20}\]\s?|\[name:[\w-]{1,32}&\]|\[cpuid: \d+\] |\[\d:\s*[^\]]{1,20}:\s*\d+\] |"
-    r"c\d+\s+\d+ \([^)]{1,20}\) |\[[a-z]\d?\] (?=\[)|\[\.{3}\] ?(?=\S)"
+    r"c\d+\s+\d+ \([^)]{1,20}\) |\[[a-z]\d?\] (?=\[)|\[\.{3}\] ?(?=\S)|"
+    r"\[/?(?:B|CODE|COLOR|FONT|I|QUOTE|SIZE|U)(?:=[^\]]{1,40})?\] ?"
 )
 _LATE = re.compile(r"(?:\[[^\[\]]{1,64}\][#$] )?[^\[]{0,120}?(?:<\d>)?(?=\[\s*\d+\.\d{6}\])")
 _LEVELS = ("emerg", "alert", "crit", "err", "warn", "notice", "info", "debug")
@@ -99,9 +100,9 @@ def strip_prefix(raw: str) -> Prefixed:
 
 
 def _clean(raw: str) -> str:
-    text = _CONTROL.sub("", raw) if not raw.isascii() or not raw.isprintable() else raw
-    if not raw.isascii():
-        text = _EBCDIC.sub(r"[\1]", text)
+    text = raw if raw.isascii() else _EBCDIC.sub(r"[\1]", raw)
+    if not raw.isascii() or not raw.isprintable():
+        text = _CONTROL.sub("", text)
     if "&" in text:
         for entity, char in _ENTITIES:
             text = text.replace(entity, char)
@@ -193,7 +194,7 @@ def _dated(line: Prefixed, found: re.Match[str], bare: str) -> bool:
     plain_5424 = _TAG_5424.match(rest) if tagged is None else None
     if plain_5424 is not None and plain_5424["tag"] in _KERNEL_TAGS:
         return _tag_5424(line, rest)
-    if tagged is None or rest[:1] in "[<":
+    if tagged is None or rest[:1] == "[" or _LEVEL.match(rest):
         host = _NETCONSOLE.match(rest)
         line.text = rest if host is None else rest[host.end() :]
     elif tagged["tag"] in _KERNEL_TAGS:
