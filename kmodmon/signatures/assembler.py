@@ -271,7 +271,7 @@ def _continues(draft: Draft, found: Match, count: int) -> bool:
             return (
                 near
                 and not draft.died
-                and not draft.frames
+                and not _has_trace(draft)
                 and (draft.signature.klass in _FAULTS or draft.signature.weak)
             )
         case Stage.PREFACE:

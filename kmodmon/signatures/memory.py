@@ -181,15 +181,16 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         name="oom_killed", klass=ReportClass.OOM, severity=Severity.ERROR, stage=Stage.LINE,
         title="out of memory",
-        contains=("ut of memory: Kill ", "ut of memory: Killed", "ut of Memory: Killed", "oom-kill:constraint",
+        contains=("ut of memory: Kill ", "ut of memory: kill ", "ut of memory: Killed", "ut of Memory: Killed",
+            "oom-kill:constraint",
             "lowmemorykiller: Killing",
                   "ut of memory and no killable", "ut of memory (oom_kill_allocating", "Killed process ",
             "VM: killing process ",
                   "lowmemorykiller: send sigkill", "killed as a result of limit of "),
-        pattern=r"(?:<\d>)?(?:(?:Memory cgroup )?[Oo]ut of [Mm]emory(?: \(oom_kill_allocating_task\))?: Kill|Memory "
+        pattern=r"(?:<\d>)?(?:(?:Memory cgroup )?[Oo]ut of [Mm]emory(?: \(oom_kill_allocating_task\))?: [Kk]ill|Memory "
         r"cgroup out of memory: |"
         r"oom-kill:constraint=|lowmemorykiller: (?:Killing|send sigkill to)|Out of memory and no killable|"
-        r"Killed process \d+,? (?:UID \d+, )?\(.{0,24}\),? (?:total-vm:|vsz:|in same )|VM: killing process \S|"
+        r"Killed process \d+,? (?:UID \d+, )?\(.{0,24}\)(?:$|,? (?:total-vm:|vsz:|in same ))|VM: killing process \S|"
         r"Task in \S+ killed as a result of limit of )",
         help="No memory was left, in the machine or in a control group, so the kernel killed a process.",
         advice="Look at who used the memory; set limits, add memory or swap.",

@@ -70,7 +70,7 @@ SIGNATURES: tuple[Signature, ...] = (
          "Current: sense key"),
         r"(?:<\d>)?(?:SCSI (?:disk )?error ?: (?:<[\d ]+>|host \d+).* return code = (?:0x)?[1-9a-f]|"
         r"sd\w+: Current: sense key(?:=0x[34]|: (?:Medium|Hardware) Error)|"
-        r"(?:sd|sr|st|ses|scsi|ch) ?[\d:]*:? ?(?:\[\w+\] )?(?:tag#\d+ )?(?:CDB: .*)?(?P<kind>Sense Key : "
+        r"(?:sd|sr|st|ses|scsi|ch) ?[\d:]*:? ?(?:\[\w+\] +)?(?:tag#\d+ )?(?:CDB: .*)?(?P<kind>Sense Key : "
         r"(?:Medium|Hardware) Error|"
         r"Add\. Sense: (?:Unrecovered read error|Write error|No additional sense information$|Internal target "
         r"failure|Peripheral device write fault)|"
@@ -84,7 +84,7 @@ SIGNATURES: tuple[Signature, ...] = (
         "scsi_offline", "disk taken offline",
         ("rejecting I/O to ", "evice offlined", "Device offlined", "killing request", "timing out command",
         "I/O to dead device"),
-        r"(?:sd|sr|scsi|st) ?[\d:]*:? ?(?:\[\w+\] )?(?:rejecting I/O to (?:offline|dead) device|[Dd]evice offlined|"
+        r"(?:sd|sr|scsi|st) ?[\d:]*:? ?(?:\[\w+\] +)?(?:rejecting I/O to (?:offline|dead) device|[Dd]evice offlined|"
         r"killing request|timing out command|"
         r"scsi: Device offlined)",
         "A disk did not answer and was given up.", "drivers/scsi/scsi_lib.c, drivers/scsi/scsi_error.c",
