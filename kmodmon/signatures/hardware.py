@@ -44,7 +44,7 @@ SIGNATURES: tuple[Signature, ...] = (
         name="hardware_error", klass=_MCE, severity=Severity.ERROR, stage=Stage.LINE,
         title="hardware error record",
         contains=("[Hardware Error]: ", "HARDWARE ERROR", "Error records from previous boot"),
-        pattern=rf"(?:<\d>)?(?:(?:mce: |EDAC \w+: |BERT: |GHES: |{BUS})?{_APEI}(?!TPM|Erratum|Adjusting|Machine "
+        pattern=rf"(?:<\d>)?(?:(?:mce: |EDAC \w+: |BERT: |GHES: |{BUS})?{_APEI} *(?!TPM|Erratum|Adjusting|Machine "
         r"check events)\S|"
         r"(?:mce: )?\[HARDWARE ERROR\]|HARDWARE ERROR\b|BERT: Error records from previous boot)",
         help="The firmware or the processor handed over a record of a hardware error.",
