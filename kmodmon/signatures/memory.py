@@ -175,7 +175,8 @@ SIGNATURES: tuple[Signature, ...] = (
                   "ut of memory and no killable", "ut of memory (oom_kill_allocating"),
         pattern=r"(?:<\d>)?(?:(?:Memory cgroup )?[Oo]ut of [Mm]emory(?: \(oom_kill_allocating_task\))?: Kill|Memory "
         r"cgroup out of memory: |"
-        r"oom-kill:constraint=|lowmemorykiller: Killing|Out of memory and no killable)",
+        r"oom-kill:constraint=|lowmemorykiller: Killing(?!.*\badj (?:[2-9]\d\d|1000)\b)|"
+        r"Out of memory and no killable)",
         help="No memory was left, in the machine or in a control group, so the kernel killed a process.",
         advice="Look at who used the memory; set limits, add memory or swap.",
         origin="mm/oom_kill.c __oom_kill_process()",
@@ -184,6 +185,7 @@ SIGNATURES: tuple[Signature, ...] = (
         name="page_allocation", klass=ReportClass.PAGE_ALLOCATION, severity=Severity.WARNING,
         title="page allocation failure",
         contains=("page allocation failure", "page allocation stalls for", "allocation failure: ",
+            "vmalloc: allocation failure",
             "vmap allocation for size",
                   "vmalloc error", "nable to allocate memory on node", "alloc failed, req-size"),
         pattern=rf"(?:<\d>)?(?:{COMM}: page allocation (?:failure|stalls for)|warn_alloc: |(?:.{{0,24}}: "
