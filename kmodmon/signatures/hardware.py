@@ -21,7 +21,8 @@ SIGNATURES: tuple[Signature, ...] = (
         pattern=r"(?:<\d>)?(?:mce: |MCE: |EDAC MC: )?(?:\[Hardware Error\]: )?(?:CPU ?\d+: ?)?"
         r"(?:(?:mce: )?\[Hardware Error\]: (?:CPU \d+: )?Machine [Cc]heck(?!\s*events? logged)|CPU ?\d+: Machine "
         r"Check|(?:HARDWARE ERROR\. )?"
-        r"CPU \d+: Machine Check|Machine Check Exception|Machine check(?::| in kernel| exception| from| processing)|"
+        r"CPU \d+: Machine Check|Machine Check Exception|Machine check(?::| in kernel| exception(?! polling)| from|"
+        r" processing)|"
         r"machine check \((?:Severe|Harmless|Warning)\)|"
         r"(?:Severe|Fatal|Harmless|Warning) Machine check interrupt|Machine check: |Disabling lock)",
         help="The processor reported a hardware error.",
