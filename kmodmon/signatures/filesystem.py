@@ -109,7 +109,7 @@ SIGNATURES: tuple[Signature, ...] = (
         r"run fsck|Run fsck|[Rr]emounting filesystem|[Cc]orrupt|"
         r"inconsistent|Inconsistent|I/O error|IO error|invalid blkaddr|"
         r"access invalid|wrong (?!format)\w+|Mismatch|mismatch|checkpoint=.*error|"
-        r"[Ff]ault(?!.?injection|_type)|FAULT))",
+        r"\b[Ff]ault(?!.*injection|_type)|FAULT))",
         "An F2FS file system found itself damaged.", "fs/f2fs/",
     ),
     _fs(
