@@ -79,6 +79,8 @@ class Work:
 
     def take(self, line: LogLine, text: str) -> Match | None:
         """Take one line of the kernel; gives the match of a line that is a saying and no part of a report."""
+        if not text or text.isspace():
+            return None  # not counted: some ways of saving a log put an empty line behind each
         self.count += 1
         if self.open:
             self._expire(line)
@@ -178,7 +180,7 @@ class Work:
     def _panicking(self, line: LogLine, found: Match) -> Draft | None:
         own = found.signature.name in _OWN_PANICS
         for draft in reversed(self.open):
-            if draft.panic or _follows(found, draft.signature.klass):
+            if draft.panic or _follows(found, draft.signature):
                 return draft
             unfinished = not draft.ended and draft.signature.klass in _FAULTS and draft.header
             if unfinished and not own and _same(draft.caller, line.caller):
@@ -242,11 +244,14 @@ class Work:
 _OWN_PANICS = frozenset({"panic_no_root", "panic_no_init", "panic_sysrq"})
 
 
-def _follows(found: Match, klass: ReportClass) -> bool:
-    # A panic that says its reason follows from a report of that kind; `Fatal exception` from any.
+def _follows(found: Match, before: Signature) -> bool:
+    # A panic that says its reason follows from a report of that kind; `Fatal exception` from any but a device's.
+    klass = before.klass
     match found.signature.name:
         case "panic":
-            return klass is not ReportClass.IO_ERROR and _FOLLOWS.match(found.groups.get("what") or "") is not None
+            if klass is ReportClass.IO_ERROR or (klass is ReportClass.OTHER and before.stage is Stage.LINE):
+                return False
+            return _FOLLOWS.match(found.groups.get("what") or "") is not None
         case "panic_init_died":
             return klass in _FAULTS
         case _:

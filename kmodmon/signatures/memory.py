@@ -186,12 +186,12 @@ SIGNATURES: tuple[Signature, ...] = (
             "lowmemorykiller: Killing",
                   "ut of memory and no killable", "ut of memory (oom_kill_allocating", "Killed process ",
             "VM: killing process ",
-                  "lowmemorykiller: send sigkill", "killed as a result of limit of "),
+                  "killed as a result of limit of "),
         pattern=r"(?:<\d>)?(?:(?:Memory cgroup )?[Oo]ut of [Mm]emory(?: \(oom_kill_allocating_task\))?: [Kk]ill|Memory "
         r"cgroup out of memory: |"
-        r"oom-kill:constraint=|lowmemorykiller: (?:Killing|send sigkill to)|Out of memory and no killable|"
-        r"Killed process \d+,? (?:UID \d+, )?\(.{0,24}\)(?:$|,? (?:total-vm:|vsz:|in same ))|VM: killing process \S|"
-        r"Task in \S+ killed as a result of limit of )",
+        r"oom-kill:constraint=|lowmemorykiller: Killing(?!.*\badj (?:[2-9]\d\d|1000)\b)|"
+        r"Out of memory and no killable|VM: killing process \S|Task in \S+ killed as a result of limit of |"
+        r"Killed process \d+,? (?:UID \d+, )?\(.{0,24}\)(?:$|,? (?:total-vm:|vsz:|in same )))",
         help="No memory was left, in the machine or in a control group, so the kernel killed a process.",
         advice="Look at who used the memory; set limits, add memory or swap.",
         origin="mm/oom_kill.c __oom_kill_process()",
@@ -200,6 +200,7 @@ SIGNATURES: tuple[Signature, ...] = (
         name="page_allocation", klass=ReportClass.PAGE_ALLOCATION, severity=Severity.WARNING,
         title="page allocation failure",
         contains=("page allocation failure", "page allocation stalls for", "allocation failure: ",
+            "vmalloc: allocation failure",
             "vmap allocation for size",
                   "vmalloc error", "nable to allocate memory on node", "alloc failed, req-size",
             "-order allocation failed",

@@ -85,7 +85,9 @@ SIGNATURES: tuple[Signature, ...] = (
         title="unhandled fault: {what}",
         contains=("Unhandled fault: ", "Unhandled prefetch abort: ", "Bad mode in ", "Bad kernel stack pointer",
                   "Unhandled exception"),
-        pattern=r"(?:CPU \d+:? )?(?P<what>Unhandled fault: .*? \(0x[0-9a-f]+\) at 0x|Unhandled prefetch abort: |"
+        pattern=r"(?:CPU \d+:? )?(?P<what>Unhandled fault: .*? \(0x[0-9a-f]+\) at 0x"
+        # Below the kernel: a program that mapped a device. A fault in kernel code dies, which is a line of its own.
+        r"(?!(?:b[0-9a-e]|[0-7][0-9a-f])[0-9a-f]{6}\b|0000[0-9a-f]{12}\b)|Unhandled prefetch abort: |"
         r"Bad mode in [\w ,/-]+ (?:handler|exception) detected|"
         r"Bad kernel stack pointer |Unhandled exception in kernel)",
         help="The processor raised an exception that the kernel has no handler for.",

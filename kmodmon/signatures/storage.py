@@ -1,7 +1,8 @@
 """Input and output errors of disks, and of what lies between disks and file systems.
 
 Kernel files: block/blk-mq.c, fs/buffer.c, drivers/ata/libata-eh.c, drivers/scsi/, drivers/nvme/, drivers/mmc/,
-drivers/md/. Floppy drives are left out: virtual machines have one that is not there, and every boot tries it.
+drivers/md/. Floppy drives are left out: virtual machines have one that is not there, and every boot tries it. So is
+`operation not supported`: a disk or loop file that can not discard or zero sectors; the kernel then writes them.
 """
 
 from kmodmon.model.event import Severity
@@ -31,8 +32,7 @@ SIGNATURES: tuple[Signature, ...] = (
     _line(
         "block_io_error", "I/O error on {dev}",
         ("/O error, dev ", " error, dev ", "/O error: dev "),
-        r"(?:<\d>)?(?:blk_update_request: |print_req_error: |end_request: )?(?:operation not supported|timeout|"
-        r"recoverable transport|"
+        r"(?:<\d>)?(?:blk_update_request: |print_req_error: |end_request: )?(?:timeout|recoverable transport|"
         r"critical (?:space allocation|target|nexus|medium)|protection|resource|device (?:offline|resource|busy)|"
         r"zone (?:active|open)|[Ii]/O|"
         rf"invalid|nonblocking retry|dm internal retry|unknown) ?(?:error)?[,:]? ?(?:error, )?dev (?!fd\d|02:){DEV}"
@@ -51,9 +51,11 @@ SIGNATURES: tuple[Signature, ...] = (
         ("exception Emask ", "failed command: ", "COMRESET failed", "reset failed, giving up",
         "limiting SATA link speed",
          ": disabled", "revalidation failed", "failed to IDENTIFY"),
-        r"ata\d+(?:\.\d+)?: (?:exception Emask |failed command: |COMRESET failed|(?:hard|soft)?reset failed, giving up|"
-        r"reset failed, giving up|disabled$|error: \{ UNC|revalidation failed|failed to IDENTIFY|NCQ disabled due to "
-        r"excessive)",
+        r"ata\d+(?P<unit>\.\d+)?: (?:"
+        # A port that only says that something was plugged in or out has no error.
+        r"exception Emask (?(unit)|(?!0x10 SAct 0x0 SErr 0x4[0-9a-f]{2}0000 ))|failed command: |COMRESET failed|"
+        r"(?:hard|soft)?reset failed, giving up|disabled$|error: \{ UNC|revalidation failed|"
+        r"failed to IDENTIFY|NCQ disabled due to excessive)",
         "A disk on an ATA port reported an error, or did not answer.", "drivers/ata/libata-eh.c ata_eh_link_report()",
     ),
     _line(
@@ -72,8 +74,8 @@ SIGNATURES: tuple[Signature, ...] = (
         r"sd\w+: Current: sense key(?:=0x[34]|: (?:Medium|Hardware) Error)|"
         r"(?:sd|sr|st|ses|scsi|ch) ?[\d:]*:? ?(?:\[\w+\] +)?(?:tag#\d+ )?(?:CDB: .*)?(?P<kind>Sense Key : "
         r"(?:Medium|Hardware) Error|"
-        r"Add\. Sense: (?:Unrecovered read error|Write error|No additional sense information$|Internal target "
-        r"failure|Peripheral device write fault)|"
+        r"Add\. Sense: (?:Unrecovered read error|Write error|Internal target failure|"
+        r"Peripheral device write fault)|"
         r"(?:FAILED|UNKNOWN\(0x\w+\)) Result: hostbyte=(?:DID_(?!OK)\w+|0x)|Result: hostbyte=DID_(?:ERROR|"
         r"BAD_TARGET|NO_CONNECT|TIME_OUT|ABORT|"
         r"RESET|TRANSPORT_DISRUPTED|TRANSPORT_FAILFAST)|"
@@ -107,12 +109,12 @@ SIGNATURES: tuple[Signature, ...] = (
         "mmc_error", "MMC error",
         ("mmc", "mmcblk0"),
         r"(?:mmcblk\d+\w*|mmc\d+): (?:Timeout waiting for hardware|error -\d+ (?:transferring data|requesting status|"
-        r"sending (?:stop|read)|whilst)|timed out sending|"
+        r"sending (?:stop|read)|whilst(?! initialising SDIO))|timed out sending|"
         r"recovery failed|cache flush error|unrecoverable|running CQE recovery|cmdq error|tried to HW reset|Card "
         r"stuck|I/O error|"
         r"unable to (?:set|read)|CRC error|Internal clock never|Reset 0x\w+ never completed|Controller never "
         r"released|Got data interrupt|"
-        r"card never left busy|retrying because a re-tune|error -\d+ doing|unspecified timeout|r/w command failed)",
+        r"card never left busy|error -\d+ doing|r/w command failed)",
         "A memory card reported an error, or did not answer.", "drivers/mmc/core/block.c, drivers/mmc/host/sdhci.c",
     ),
     _line(
@@ -128,7 +130,8 @@ SIGNATURES: tuple[Signature, ...] = (
     _line(
         "dm_error", "device mapper: {kind}",
         ("device-mapper: ",),
-        r"device-mapper: (?P<kind>multipath: (?:\S+: )?Failing path|thin: .*(?:aborting|failed|out of (?:data|"
+        r"device-mapper: (?P<kind>multipath: (?:\S+: )?Failing path|thin: (?!Creation of|Deletion of|\w+_metadata_snap)"
+        r".*(?:aborting|failed|out of (?:data|"
         r"metadata) space|switching pool to (?:read-only|failure))|"
         r"verity: \S+: (?:data|metadata) block \d+ is corrupted|verity-fec: .*(?:failed|corrupted)|integrity: "
         r".*(?:[Cc]hecksum failed|MISMATCH)|crypt: .*INTEGRITY AEAD ERROR|"
