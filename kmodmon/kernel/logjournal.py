@@ -1,4 +1,4 @@
-"""Structured copies of the kernel's log: journalctl -o json and -o export, dmesg --json.
+"""Structured copies of the kernel's log: journalctl -o json, json-pretty, export and verbose, dmesg --json.
 
 systemd's Journal Export Formats (systemd.io); util-linux dmesg(1). journald keeps facility 0 for the kernel's records
 (`_TRANSPORT=kernel`) and writes a text that is not printable UTF-8 as an array of byte values (JSON) or with its length
@@ -13,6 +13,9 @@ from kmodmon.kernel.logprefix import Prefixed, strip_prefix
 
 _FIELD = re.compile(r'"(?P<name>pri|fac|time|caller|msg)":\s*(?P<value>.*?),?\s*$')
 _EXPORT = re.compile(rb"(?:\A|\n)__(?:CURSOR|REALTIME_TIMESTAMP)=")
+_PRETTY = re.compile(rb"\s*\{\r?\n\s*\"\w+\" : ")
+_VERBOSE = re.compile(rb"(?:-- .*\n)?\S+ \d{4}-\d\d-\d\d \S+(?: \S+)? \[s=[0-9a-f]+;i=[^\n]*\n    [A-Z_]+=")
+_NAME = re.compile(r"[A-Z0-9_]{1,64}")
 MAX_JSON = 1 << 16
 
 
@@ -113,6 +116,46 @@ def read_dmesg(data: bytes) -> list[tuple[int, Prefixed]] | None:
     return list(zip(numbers, lines, strict=True))
 
 
+def read_pretty(data: bytes) -> list[tuple[int, Prefixed]] | None:
+    """Give the records of `journalctl -o json-pretty`, objects spread over lines; None: it is none, or is cut short."""
+    if _PRETTY.match(data) is None or b'"MESSAGE" : ' not in data:
+        return None
+    text = data.decode("utf-8", "surrogateescape")
+    decoder = json.JSONDecoder(parse_int=str)
+    out: list[tuple[int, Prefixed]] = []
+    at, number = 0, 1
+    while (begin := text.find("{", at)) >= 0:
+        number += text.count("\n", at, begin)
+        try:
+            value, at = decoder.raw_decode(text, begin)
+        except (ValueError, RecursionError):
+            return None
+        out += [(number, one) for one in _from_object(value) or []]
+        number += text.count("\n", begin, at)
+    return out
+
+
+def read_verbose(data: bytes) -> list[tuple[int, Prefixed]] | None:
+    """Give the records of `journalctl -o verbose`: a date with a cursor, then fields, one a line; None: it is none."""
+    if _VERBOSE.match(data) is None:
+        return None
+    out: list[tuple[int, Prefixed]] = []
+    fields: dict[str, str] = {}
+    at, name = 0, ""
+    for number, line in enumerate(data.decode("utf-8", "surrogateescape").split("\n"), 1):
+        key, equals, value = line[4:].partition("=")
+        if not line.startswith("    "):  # the next record's date
+            out += _exported(fields, at)
+            fields, name = {}, ""
+        elif equals and _NAME.fullmatch(key):
+            name, fields[key] = key, value
+            at = number if key == "MESSAGE" else at
+        elif name:  # indented deeper: the field goes on
+            fields[name] += "\n" + line.strip()
+    out += _exported(fields, at)
+    return out
+
+
 def _from_object(value: object) -> list[Prefixed] | None:
     if not isinstance(value, dict):
         return None
@@ -121,6 +164,8 @@ def _from_object(value: object) -> list[Prefixed] | None:
         return [one for record in records for one in _from_dmesg(record)]
     if "msg" in value and ("pri" in value or "time" in value):
         return _from_dmesg(value)
+    if isinstance(value.get("log"), str) and "stream" in value:  # a container that is a machine's console
+        return [strip_prefix(value["log"])]
     if "MESSAGE" not in value:
         return None
     return [_journal({str(key): _text(one) for key, one in value.items() if one is not None})]

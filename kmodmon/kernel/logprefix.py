@@ -14,6 +14,8 @@ import re
 from dataclasses import dataclass
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>78cM]|[\x00-\x08\x0b\x0c\x0e-\x1a\x7f]|�")
+# Mainframe consoles in the wrong code page: `¢ 1851.721100! Oops: 0004 ilc:3 ¢#1!`, or `Ý`, `¨` for the brackets.
+_EBCDIC = re.compile(r"[¢Ý�]([^¢Ý�!¨]{1,64})[!¨]")
 _ENTITIES = (
     ("&lt;", "<"),
     ("&gt;", ">"),
@@ -27,44 +29,66 @@ _ENTITIES = (
 _KMSG = re.compile(
     r"(?P<priority>\d+),(?P<seq>\d+),(?P<usec>\d+),(?P<flag>[-c+])(?:,caller=(?P<caller>[TC]\d+))?[^;]*;"
 )
-_LEVEL = re.compile(r"<(?P<priority>\d{1,4})>(?P<version>1 )?")
-_QUOTE = re.compile(r"(?:[>|] ?)+(?![0-9a-f]{8})")
+_LEVEL = re.compile(r"<(?:(?P<facility>\d{1,2})\.)?(?P<priority>\d{1,4})>(?P<version> ?1 (?=\d{4}-\d|- ))?")
+_QUOTE = re.compile(r"(?:[>|] ?)+\+?(?![0-9a-f]{8})|: (?=\S)")
 _PRINTK = re.compile(
-    r"\[\s*(?P<seconds>\d+)\.(?P<fraction>\d{1,9})(?:[@,:]\s?\d+)?(?:\s*<\s*[\d.]+>)?\](?:\s?\[\s*(?P<caller>[TC]\d"
+    r"\[\s*(?P<seconds>\d+)\.(?P<fraction>\d{0,9})(?:[@,:]\s?\d+)?(?:\s*<\s*[\d.]+>)?\s?\](?:\s?\[\s*(?P<caller>[TC]\d"
     r"+)\])? ?"
 )
 _CALLER = re.compile(r"\[\s*(?P<caller>[TC]\d+)\] ")
 _CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d+)?"
 _HUMAN = re.compile(
-    rf"\[(?:[^\[\]]{{1,20}}{_CLOCK}(?: \w{{2,5}})?(?: \d{{4}})?|\s*\+\s*\d+\.\d+|[A-Z][a-z]{{2}}\s+\d+ "
+    rf"\[(?:[^\[\]]{{0,20}}{_CLOCK}Z?(?: \w{{2,5}})?(?: \d{{4}})?|\s*\+\s*\d+[.,]\d+|[A-Z][a-z]{{2}}\s*\d+ "
     r"\d\d:\d\d)\](?:\s?\[\s*(?P<caller>[TC]\d+)\])? ?"
 )
-_ISO = re.compile(rf"\d{{4}}-\d\d-\d\d[T ]{_CLOCK}(?:Z| ?[+-]\d\d:?\d\d| UTC)?\s+")
+_ISO = re.compile(
+    rf"(?:\d{{4}}[-/]\d\d[-/]\d\d[T ]{_CLOCK}(?:Z| ?[+-]\d\d:?\d\d| UTC)?|"
+    r"\d{1,2}/\d{1,2}/\d{4},? \d{1,2}:\d\d:\d\d(?: [AP]M)?|1\d{9}\.\d{6})\s+"
+)
 # Months and weekdays are in the language of whoever saved the log: `Mar  4`, `4 mars`, `июл 27`, `7月 27`.
 _MONTH = r"[^\W\d_]{2,9}\.?"
 _BSD = re.compile(
-    rf"(?:[^\W\d_]{{1,9}}[.,]? )?(?:{_MONTH}\s+\d{{1,2}}|\d{{1,2}}\.? {_MONTH}|"
+    rf"(?:[^\W\d_]{{1,9}}[.,]? )?(?:\d{{4}} )?(?:{_MONTH}\s+\d{{1,2}}|\d{{1,2}}\.? {_MONTH}|"
     rf"\d{{1,2}}月\s+\d{{1,2}}|\d{{4}}-\d\d-\d\d)"
-    rf"(?: \d{{4}})? {_CLOCK}(?: \d{{4}})?(?: [A-Z]{{3,5}})? "
+    rf"(?: \d{{4}})? {_CLOCK}(?: [+-]\d\d:?\d\d)?(?: \d{{4}})?(?: [A-Z]{{3,5}})? "
 )
 _LOGCAT = re.compile(r"(?:\d{4}-)?\d\d-\d\d \d\d:\d\d:\d\d\.\d+\s+(?:\w+\s+)?\d+\s+\d+ [VDIWEF] (?:(?:kernel)?\s*: )?")
+# `adb logcat -v brief`: the letter of the level, the tag, the process.
+_LOGCAT_BRIEF = re.compile(r"[VDIWEF]/(?P<tag>[^(:]{1,40}?)\s*\(\s*\d+\): ?")
 _DAYTIME = re.compile(rf"{_CLOCK}\s+")
 _FACILITY = re.compile(
     r"(?P<facility>kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local\d)\s*:(?P<level>emerg|"
     r"alert|crit|err|warn|notice|info|debug)\s*: ?"
 )
+# socklog and its like write the selector in place of host and tag.
+_SELECTOR = re.compile(
+    r"(?P<facility>kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local\d)\.(?P<level>[a-z]{3,7})"
+)
+# A relay puts its own date and host in front of the whole line.
+_RELAYED = re.compile(r"[\w.:-]{1,255} (?=[A-Z][a-z]{2}\s+\d{1,2} \d\d:\d\d:\d\d |\d{4}-\d\d-\d\dT\d\d:)")
+# `grep -H -n -b` over logs; `-` stands before the lines around a hit.
+_GREPPED = re.compile(
+    r"(?:[\w./~-]{1,120}[:-])?(?:\d{1,9}[:-])?"
+    r"(?=\[\s*\d+\.\d{6}\]|[A-Z][a-z]{2}\s+\d{1,2} \d\d:\d\d:\d\d |\d{4}-\d\d-\d\dT\d\d:)"
+)
 _TAG = re.compile(
-    r"(?:(?P<host>[\w.:-]{1,255}) )?(?:(?P<selector>[a-z]+\d?\.[a-z]+) )?(?P<tag>[\w./@-]{1,64})(?:\[(?P<pid>\d*)\]"
+    r"(?:(?P<host>[\w.:<>*-]{1,255}) )?(?:(?P<selector>[a-z]+\d?\.[a-z]+) )?(?P<tag>[\w./@-]{1,64})(?:\[(?P<pid>\d*)\]"
     r")?: ?"
 )
 _TAG_5424 = re.compile(r"(?P<host>\S+) (?P<tag>\S+) \S+ \S+ (?:-|(?:\[[^\]]*\])+) ?")
+_NETCONSOLE = re.compile(r"[\w.:-]{1,255} +(?=(?:<\d>)?\[\s*\d+\.\d+\])")
 _HOST_KERNEL = re.compile(r"(?:[\w.-]{1,255} )?kernel(?:\[\d*\])?: ?")
 _DROPPED = re.compile(r"\*\* \d+ printk messages? dropped \*\* ?")
 _VENDOR = re.compile(
-    r"[-~ ]?\(\d\)\[\d+:[^\]]{1,20}\]\s?|\[\d:\s*[^\]]{1,20}:\s*\d+\] |c\d+\s+\d+ \([^)]{1,20}\) |\[[a-z]\d?\] (?=\[)"
+    r"[-~*. ]?\(\d\)\[\d+:[^\]]{1,20}\]\s?|\[name:[\w-]{1,32}&\]|\[cpuid: \d+\] |\[\d:\s*[^\]]{1,20}:\s*\d+\] |"
+    r"c\d+\s+\d+ \([^)]{1,20}\) |\[[a-z]\d?\] (?=\[)|\[\.{3}\] ?(?=\S)|"
+    r"\[/?(?:B|CODE|COLOR|FONT|I|QUOTE|SIZE|U)(?:=[^\]]{1,40})?\] ?|"
+    # Containers and builds: `[Moby           ][Info   ] text`, `#12 34.56 [    1.234567] text`.
+    r"\[[A-Z]\w{1,20} *\]\[(?:Info|Debug|Warning|Error) *\] ?|#\d+ \d+\.\d+ (?=\[)"
 )
-_LATE = re.compile(r"[^\[]{0,120}?(?:<\d>)?(?=\[\s*\d+\.\d{6}\])")
+_LATE = re.compile(r"(?:\[[^\[\]]{1,64}\][#$] )?[^\[]{0,120}?(?:<\d>)?(?=\[\s*\d+\.\d{6}\])")
 _LEVELS = ("emerg", "alert", "crit", "err", "warn", "notice", "info", "debug")
+_BANNERS = frozenset({"BUG", "INFO", "Oops", "WARNING"})  # no program is called so
 _KERNEL_TAGS = frozenset({"kernel", "vmunix", "klogd", "kern"})
 
 
@@ -94,7 +118,9 @@ def strip_prefix(raw: str) -> Prefixed:
 
 
 def _clean(raw: str) -> str:
-    text = _CONTROL.sub("", raw) if not raw.isascii() or not raw.isprintable() else raw
+    text = raw if raw.isascii() else _EBCDIC.sub(r"[\1]", raw)
+    if not raw.isascii() or not raw.isprintable():
+        text = _CONTROL.sub("", text)
     if "&" in text:
         for entity, char in _ENTITIES:
             text = text.replace(entity, char)
@@ -132,8 +158,8 @@ def _kmsg(line: Prefixed, found: re.Match[str], bare: str) -> bool:
 def _level(line: Prefixed, found: re.Match[str], bare: str) -> bool:
     priority = int(found["priority"])
     line.level = priority & 7
-    if priority >= 8:
-        line.facility = priority >> 3
+    if priority >= 8 or found["facility"] is not None:
+        line.facility = int(found["facility"] or priority >> 3)
     line.stamped = True
     if found["version"] is None:
         return _rest(line, found, bare)
@@ -186,10 +212,17 @@ def _dated(line: Prefixed, found: re.Match[str], bare: str) -> bool:
     plain_5424 = _TAG_5424.match(rest) if tagged is None else None
     if plain_5424 is not None and plain_5424["tag"] in _KERNEL_TAGS:
         return _tag_5424(line, rest)
-    if tagged is None or rest[:1] in "[<":
-        line.text = rest
+    if tagged is None or rest[:1] == "[" or _LEVEL.match(rest):
+        relayed = _RELAYED.match(rest) or _NETCONSOLE.match(rest)
+        line.text = rest if relayed is None else rest[relayed.end() :]
     elif tagged["tag"] in _KERNEL_TAGS:
         line.facility = 0 if not line.facility else line.facility
+        line.text = rest[tagged.end() :]
+    elif tagged["tag"] in _BANNERS and tagged["host"] is not None and tagged["pid"] is None:
+        line.text = rest[len(tagged["host"]) + 1 :]  # a host, and what the kernel said
+    elif tagged["host"] is None and (said := _SELECTOR.fullmatch(tagged["tag"])) is not None:
+        line.facility = 0 if said["facility"] == "kern" else 1
+        line.level = _LEVELS.index(said["level"]) if said["level"] in _LEVELS else line.level
         line.text = rest[tagged.end() :]
     elif tagged["host"] is not None and tagged["host"][-1:] != ":":
         line.facility = 1
@@ -204,6 +237,16 @@ def _host_kernel(line: Prefixed, found: re.Match[str], bare: str) -> bool:
     return _rest(line, found, bare)
 
 
+def _logcat_brief(line: Prefixed, found: re.Match[str], bare: str) -> bool:
+    if found["tag"] not in _KERNEL_TAGS:
+        line.facility = 1
+    return _host_kernel(line, found, bare)
+
+
+def _grepped(line: Prefixed, found: re.Match[str], bare: str) -> bool:
+    return not line.stamped and _rest(line, found, bare)
+
+
 _STEPS = (
     (_KMSG, _kmsg),
     (_LEVEL, _level),
@@ -213,9 +256,11 @@ _STEPS = (
     (_FACILITY, _facility),
     (_BSD, _dated),
     (_LOGCAT, _host_kernel),
+    (_LOGCAT_BRIEF, _logcat_brief),
     (_ISO, _dated),
     (_DAYTIME, _rest),
     (_HOST_KERNEL, _host_kernel),
+    (_GREPPED, _grepped),
     (_VENDOR, _rest),
     (_QUOTE, _rest),
 )

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kmodmon.kernel.logjournal import is_export, read_dmesg, read_export, read_json
+from kmodmon.kernel.logjournal import is_export, read_dmesg, read_export, read_json, read_pretty, read_verbose
 from kmodmon.kernel.logprefix import Prefixed, strip_prefix
 from kmodmon.kernel.text import safe_text
 
@@ -41,7 +41,8 @@ class SavedLine:
 
 def read_saved_log(data: bytes) -> Iterator[SavedLine]:
     """Give the lines of `data` in the order the kernel wrote them."""
-    whole = read_dmesg(data)
+    readers = (read_dmesg, read_pretty, read_verbose)
+    whole = next((lines for read in readers if (lines := read(data)) is not None), None)
     if whole is not None:
         lines = whole
     elif is_export(data):
@@ -113,7 +114,8 @@ def _joined(lines: list[tuple[int, str]]) -> list[tuple[int, Prefixed]]:
     width = 0  # of the physical line before, if it may have been wrapped
     for number, raw, line in read:
         words = line.text.split(" ", 1)
-        if out and width and not line.stamped and line.text and width + 1 + len(words[0]) > 72:
+        part = not line.stamped and _PART.match(line.text) is not None
+        if out and width and not line.stamped and not part and line.text and width + 1 + len(words[0]) > 72:
             before = out[-1][1]
             before.text = f"{before.text.rstrip()} {line.text.strip()}"
         else:
@@ -123,7 +125,7 @@ def _joined(lines: list[tuple[int, str]]) -> list[tuple[int, Prefixed]]:
 
 
 def _understood(raw: str) -> list[Prefixed]:
-    bare = raw.lstrip()
+    bare = raw.lstrip().removeprefix("data: ")  # journalctl -o json-sse
     if bare[:1] in '{"' and ('"' in bare):
         records = read_json(bare)
         if records is not None:

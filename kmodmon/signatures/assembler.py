@@ -79,6 +79,8 @@ class Work:
 
     def take(self, line: LogLine, text: str) -> Match | None:
         """Take one line of the kernel; gives the match of a line that is a saying and no part of a report."""
+        if not text or text.isspace():
+            return None  # not counted: some ways of saving a log put an empty line behind each
         self.count += 1
         if self.open:
             self._expire(line)
@@ -178,7 +180,7 @@ class Work:
     def _panicking(self, line: LogLine, found: Match) -> Draft | None:
         own = found.signature.name in _OWN_PANICS
         for draft in reversed(self.open):
-            if draft.panic or _follows(found, draft.signature.klass):
+            if draft.panic or _follows(found, draft.signature):
                 return draft
             unfinished = not draft.ended and draft.signature.klass in _FAULTS and draft.header
             if unfinished and not own and _same(draft.caller, line.caller):
@@ -242,11 +244,14 @@ class Work:
 _OWN_PANICS = frozenset({"panic_no_root", "panic_no_init", "panic_sysrq"})
 
 
-def _follows(found: Match, klass: ReportClass) -> bool:
-    # A panic that says its reason follows from a report of that kind; `Fatal exception` from any.
+def _follows(found: Match, before: Signature) -> bool:
+    # A panic that says its reason follows from a report of that kind; `Fatal exception` from any but a device's.
+    klass = before.klass
     match found.signature.name:
         case "panic":
-            return klass is not ReportClass.IO_ERROR and _FOLLOWS.match(found.groups.get("what") or "") is not None
+            if klass is ReportClass.IO_ERROR or (klass is ReportClass.OTHER and before.stage is Stage.LINE):
+                return False
+            return _FOLLOWS.match(found.groups.get("what") or "") is not None
         case "panic_init_died":
             return klass in _FAULTS
         case _:
@@ -271,19 +276,37 @@ def _continues(draft: Draft, found: Match, count: int) -> bool:
             return (
                 near
                 and not draft.died
-                and not draft.frames
+                and not _has_trace(draft)
                 and (draft.signature.klass in _FAULTS or draft.signature.weak)
             )
         case Stage.PREFACE:
             again = signature.weak and draft.signature.name == signature.name
             fits = draft.signature.klass is signature.klass or _is_plain_warning(draft.signature)
-            return near and (again or (fits and not draft.frames))
+            return near and (again or (fits and not _has_trace(draft)))
         case _:
-            return _banner_continues(draft, signature, found, near)
+            return _banner_continues(draft, found, count)
 
 
-def _banner_continues(draft: Draft, signature: Signature, found: Match, near: bool) -> bool:
+def _has_trace(draft: Draft) -> bool:
+    # A mail may have broken a banner before its function, which then looks like a trace of one entry.
+    return bool(draft.frames) and not (len(draft.frames) == 1 and draft.traces == 0)
+
+
+def _is_inlined_in(draft: Draft, signature: Signature, count: int) -> bool:
+    # Symbolised logs say a sanitizer's banner once for each inlined function and at last for the real one.
+    return (
+        draft.signature.name == signature.name
+        and count - draft.at <= 1
+        and draft.evidence[-1].rstrip().endswith("[inline]")
+    )
+
+
+def _banner_continues(draft: Draft, found: Match, count: int) -> bool:
+    signature = found.signature
+    near = count - draft.at <= MAX_BANNER
     same = draft.signature.klass is signature.klass
+    if _is_inlined_in(draft, signature, count):
+        return True
     if not draft.header:
         return near and not draft.frames
     if same and signature.klass is ReportClass.RCU_STALL:

@@ -42,7 +42,8 @@ SIGNATURES: tuple[Signature, ...] = (
         r"error: ext\d|Inode \d+ .*: orphan list check failed|mounted? filesystem .* with errors)|"
         r"(?P<fs3>EXT\d)-fs warning \(device [^)]+\): (?:ext\d_end_(?:bio|buffer_io_\w+)|ext\d_clear_journal_err|"
         r"ext\d_update_dynamic_rev: .*error|"
-        r"ext\d_dirblock_csum_verify|dx_probe|ext\d_dx_find_entry: .*[Cc]orrupt))",
+        r"ext\d_dirblock_csum_verify|[\w: #,]{1,120}error -\d+ reading directory block|dx_probe|"
+        r"ext\d_dx_find_entry: .*[Cc]orrupt))",
         "An ext file system found itself damaged, or its disk did not take a write.", "fs/ext4/super.c __ext4_error()",
     ),
     _fs(
@@ -72,26 +73,32 @@ SIGNATURES: tuple[Signature, ...] = (
     _fs(
         "xfs_error", "XFS: {kind}",
         ("XFS", "xfs_"),
-        r"(?:XFS ?(?:\([^)]+\))?: (?P<kind>Metadata (?:corruption|CRC error|I/O error)|[Mm]etadata I/O error|"
+        r"(?:XFS ?(?:\([^)]+\))?: (?!SB validate failed with error -22\b|[Bb]ad magic number)"
+        r"(?P<kind>Metadata (?:corruption|CRC error|I/O error)|[Mm]etadata I/O error|"
         r"Corruption (?:of in-memory data|detected|warning)|Internal error|"
         r"[Ll]og I/O [Ee]rror|I/O Error Detected|xfs_do_force_shutdown|xfs_force_shutdown|Filesystem has been shut "
         r"down|Shutting down filesystem|User initiated shutdown|"
         r"[Ww]riteback error|Unmount and run xfs_repair|log mount/recovery failed|log mount failed|failed to recover|"
         r"Failing async write|Failed to recover|"
-        r"page discard|xfs_imap_to_bp|xfs_trans_read_buf|Please (?:umount|unmount)|possible memory allocation "
+        r"page discard|failed to read root inode|xfs_imap_to_bp|xfs_trans_read_buf|Please (?:umount|unmount)|"
+        r"possible memory allocation "
         r"deadlock|corrupt|bad magic|Bad \w+ magic|"
         r"[\w ]*mismatch|.*(?:I/O [Ee]rror|[Cc]orruption|shut(?:ting)? down|has been shut|error -?\d+))|"
         r"(?:XFS internal error|xfs_force_shutdown\(|xfs_do_force_shutdown\()|Filesystem \"?[\w./-]+\"?: (?:XFS "
-        r"internal error|I/O Error Detected|Corruption|xfs_|Log I/O|Disabling barriers, trial))",
+        r"internal error|I/O Error Detected|Corruption|xfs_|Log I/O))",
         "An XFS file system found itself damaged, or its disk failed; it may be shut down.",
         "fs/xfs/xfs_fsops.c xfs_do_force_shutdown()",
     ),
     _fs(
         "btrfs_error", "BTRFS {kind}",
         ("BTRFS", "btrfs", "Btrfs"),
-        r"(?:(?:BTRFS|Btrfs|btrfs):? (?P<kind>error|critical|emerg|alert|fatal)\b.*|BTRFS (?:info|warning) \(device "
-        r"[^)]+(?:: state \w+)?\): (?:forced readonly|csum failed|checksum (?:verify failed|error)|"
-        r".*(?:i/o error|transid verify failed|lost page write|failed to (?:load|read)))|[Bb]trfs:? (?:\w+ )?(?:csum "
+        r"(?:(?:BTRFS|Btrfs|btrfs):? (?P<kind>error|critical|emerg|alert|fatal)\b"
+        # Not what the file system found, but what was asked of it.
+        r"(?!(?: \(device [^)]*\))?: (?:unrecognized |balance: |cannot |deleting default |'|device \S+ belongs )).*|"
+        r"BTRFS (?:info|warning) \(device "
+        r"[^)]+(?:: state \w+)?\): (?:forced readonly|csum(?: failed|$)|checksum (?:verify failed|error)|"
+        r".*(?:i/o error|transid verify failed|lost page write|failed to (?:load(?! free space cache)|read)|"
+        r"bad eb member|direct IO failed))|[Bb]trfs:? (?:\w+ )?(?:csum "
         r"failed|bad tree block|parent transid verify failed|transaction abort|open_ctree failed|corrupt)|"
         r"parent transid verify failed on|btrfs (?:csum failed|bad fsid|read error corrected|no csum found)|BTRFS: "
         r"(?:open_ctree failed|device .* missing|Transaction aborted|error))",
@@ -100,18 +107,22 @@ SIGNATURES: tuple[Signature, ...] = (
     _fs(
         "f2fs_error", "F2FS error",
         ("F2FS-fs",),
-        r"F2FS-fs (?:\([^)]+\))?:? ?(?:.*(?:Stopped filesystem|run fsck|Run fsck|[Rr]emounting filesystem|[Cc]orrupt|"
+        r"F2FS-fs (?!(?:\([^)]*\))?:? ?Magic Mismatch)(?:\([^)]+\))?:? ?(?:.*(?:Stopped filesystem|"
+        r"run fsck|Run fsck|[Rr]emounting filesystem|[Cc]orrupt|"
         r"inconsistent|Inconsistent|I/O error|IO error|invalid blkaddr|"
-        r"access invalid|wrong \w+|Mismatch|mismatch|checkpoint=.*error|[Ff]ault(?!.?injection)|FAULT))",
+        r"access invalid|wrong (?!format)\w+|Mismatch|mismatch|checkpoint=.*error|"
+        r"\b[Ff]ault(?!.*injection|_type)|FAULT))",
         "An F2FS file system found itself damaged.", "fs/f2fs/",
     ),
     _fs(
         "fat_error", "{fs} error",
         ("FAT-fs (", "FAT: Filesystem error", "exFAT-fs (", "NTFS-fs error", "ntfs3: ", "ntfs: (device"),
         r"(?:(?P<fs>FAT|exFAT)-fs \([^)]+\): (?!Volume was not)(?:error\b|Filesystem has been set read-only|"
-        r".*(?:[Cc]orrupt|I/O error|"
+        r".*(?:[Cc]orrupt|I/O error|bread failed|Directory bread\(block \d+\) failed|"
         r"FAT read failed|fs panic))|FAT: Filesystem (?:error|panic)|"
-        r"NTFS-fs error \(device|ntfs: \(device [^)]+\): \S+: .*(?:[Cc]orrupt|[Ff]ailed)|ntfs3: .*(?:Mark volume as "
+        r"NTFS-fs error \(device [^)]+\): (?!read_ntfs_boot_sector\(\): (?:Primary boot|Mount option)|"
+        r"ntfs_fill_super\(\): Not an|parse_options|load_system_files\(\): .*(?:is dirty|not clean|hibernated))|"
+        r"ntfs: \(device [^)]+\): \S+: .*(?:[Cc]orrupt|[Ff]ailed)|ntfs3: .*(?:Mark volume as "
         r"dirty|[Cc]orrupt|failed to|I/O error))",
         "A FAT, exFAT or NTFS file system found itself damaged.", "fs/fat/misc.c, fs/exfat/misc.c, fs/ntfs3/",
     ),
@@ -125,11 +136,12 @@ SIGNATURES: tuple[Signature, ...] = (
         r"(?P<fs2>GFS2): fsid=\S+ .*(?:fatal|withdraw|I/O error|corrupt)|"
         r"(?P<fs3>OCFS2): (?:ERROR|abort|Filesystem)|(?P<fs4>NILFS)(?: error|: error)? \(?(?:device )?[^)]*\)?:? "
         r".*(?:bad|error|[Cc]orrupt|read-only|broken)|"
-        r"(?:squashfs: )?(?P<fs5>SQUASHFS) error: (?!Can't find|unable to set blocksize)(?:.*(?:[Ff]ailed|corrupt|"
-        r"Unable to read|unable to read))|(?P<fs6>UBIFS) error |"
+        r"(?:squashfs: )?(?P<fs5>SQUASHFS) error: (?!Can't find|unable to set blocksize|unable to read squashfs_super|"
+        r".*to read block 0x0\b)(?:.*(?:[Ff]ailed|corrupt|"
+        r"Unable to read|unable to read))|(?P<fs6>UBIFS) error (?!\(pid:? \d+\): cannot (?:open|init))|"
         r"(?P<fs7>erofs):? (?:\(device [^)]+\): ).*(?:[Cc]orrupt|failed|invalid)|(?P<fs8>bcachefs) "
-        r"\([^)]*\)?.*(?:inconsisten|shutting down|emergency|I/O error|IO error|[Cc]orrupt|error validating|checksum "
-        r"error)|"
+        r"(?!\([^)]*\)?: (?:clean )?shut)\([^)]*\)?.*(?:inconsisten|shutting down|emergency|I/O error|IO error|"
+        r"[Cc]orrupt|error validating|checksum error)|"
         r"fs-verity.*FILE CORRUPTED|jffs2: (?:error|Error)|JFFS2 error: |hfs(?:plus)?: .*(?:[Cc]orrupt|b-tree|[Bb]ad|"
         r"inconsisten)|ufs_error |(?:ZFS: )?WARNING: Pool '[^']+' has encountered|"
         r"bcache: .*(?:IO error|[Cc]orrupt|unrecoverable))",

@@ -17,13 +17,15 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         name="mce", klass=_MCE, severity=Severity.CRITICAL, stage=Stage.LINE,
         title="machine check",
-        contains=("achine Check", "achine check"),
+        contains=("achine Check", "achine check", "Hypervisor Maintenance"),
         pattern=r"(?:<\d>)?(?:mce: |MCE: |EDAC MC: )?(?:\[Hardware Error\]: )?(?:CPU ?\d+: ?)?"
         r"(?:(?:mce: )?\[Hardware Error\]: (?:CPU \d+: )?Machine [Cc]heck(?!\s*events? logged)|CPU ?\d+: Machine "
         r"Check|(?:HARDWARE ERROR\. )?"
-        r"CPU \d+: Machine Check|Machine Check Exception|Machine check(?::| in kernel| exception| from| processing)|"
+        r"CPU \d+: Machine Check|Machine Check Exception|Machine check(?::| in kernel| exception(?! polling)| from|"
+        r" processing)|"
         r"machine check \((?:Severe|Harmless|Warning)\)|"
-        r"(?:Severe|Fatal|Harmless|Warning) Machine check interrupt|Machine check: |Disabling lock)",
+        r"(?:Severe|Fatal|Harmless|Warning) (?:Machine check|Hypervisor Maintenance) interrupt|Machine check: |"
+        r"Disabling lock)",
         help="The processor reported a hardware error.",
         advice=_PART,
         origin="arch/x86/kernel/cpu/mce/core.c __print_mce(), arch/powerpc/kernel/mce.c",
@@ -42,7 +44,7 @@ SIGNATURES: tuple[Signature, ...] = (
         name="hardware_error", klass=_MCE, severity=Severity.ERROR, stage=Stage.LINE,
         title="hardware error record",
         contains=("[Hardware Error]: ", "HARDWARE ERROR", "Error records from previous boot"),
-        pattern=rf"(?:<\d>)?(?:(?:mce: |EDAC \w+: |BERT: |GHES: |{BUS})?{_APEI}(?!TPM|Erratum|Adjusting|Machine "
+        pattern=rf"(?:<\d>)?(?:(?:mce: |EDAC \w+: |BERT: |GHES: |{BUS})?{_APEI} *(?!TPM|Erratum|Adjusting|Machine "
         r"check events)\S|"
         r"(?:mce: )?\[HARDWARE ERROR\]|HARDWARE ERROR\b|BERT: Error records from previous boot)",
         help="The firmware or the processor handed over a record of a hardware error.",
@@ -83,9 +85,13 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         name="pcie_containment", klass=_MCE, severity=Severity.ERROR, stage=Stage.LINE,
         title="PCIe {kind}",
-        contains=("device recovery failed", "DPC: containment event", "ERR_FATAL detected", "EEH: "),
-        pattern=rf"{BUS}(?:AER: )?(?P<kind>device recovery failed|(?:DPC|pciehp|dpc): containment event|"
-        r"EEH: (?:Frozen PHB|Frozen PE|Fenced PHB|PHB#\d+ failure|This PCI device has failed|Unable to recover))",
+        contains=("device recovery failed", "containment event", "ERR_FATAL detected", "EEH: ",
+            "unmasked uncorrectable"),
+        pattern=rf"{BUS}(?:AER: )?(?P<kind>device recovery failed|(?:DPC|pciehp|dpc):? (?:containment event|"
+        rf"ERR_FATAL detected|"
+        r"unmasked uncorrectable error detected)|"
+        r"EEH: (?:Frozen PHB|Frozen PE|Fenced PHB|PHB#\d+ failure|This PCI device has failed|Unable to recover|"
+        r"Detected (?:PCI bus )?error on PHB))",
         help="A PCI Express device was cut off after an error.",
         advice="Look at the device named: seating, power, firmware.",
         origin="drivers/pci/pcie/dpc.c, drivers/pci/pcie/err.c, arch/powerpc/kernel/eeh.c",

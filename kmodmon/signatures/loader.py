@@ -59,7 +59,7 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     _taint(
         "verification_failed", "module without a trusted signature", "module verification failed",
-        r"module verification failed: signature and/or required key missing",
+        r"module verification failed: signature and/or +required key missing",
         "The module is unsigned, or signed with a key that the kernel does not know; it was loaded all the same.",
         _SIGN, "printed once per boot: later modules of this kind are silent",
     ),
@@ -230,13 +230,17 @@ SIGNATURES: tuple[Signature, ...] = (
                                             "odule has invalid ELF", "this_module section", "odule has no symbols",
                                             "string table", "Only one .modinfo",
                                             "invalid section index", "o module found", "WRITE|EXEC",
-                                            "empty section name"),
+                                            "empty section name", "relocation", " BTF: -"),
         r"(?:Invalid ELF (?:header|section|symbol)|ELF Spec violation: |Invalid (?:module )?architecture in ELF "
         r"header|Module len \d+ truncated|Module has invalid ELF|"
         r"Only one \.modinfo section|empty section name table|(?:empty )?symbol string table|symbol name out of bounds|"
         r"(?:module )?(?P<module>[\w-]+): (?:(?:Only|Exactly) one \.gnu\.linkonce\.this_module|"
         r"\.gnu\.linkonce\.this_module section|No module found in object|"
-        r"module has no symbols|Symbol \S+ has an invalid section index|section \S+ \(index \d+\) has invalid WRITE))",
+        r"module has no symbols|Symbol \S+ has an invalid section index|section \S+ \(index \d+\) has invalid WRITE|"
+        r"section \d+ reloc \d+ sym '[^']*': (?:relocation \d+ out of range|unsupported)|unknown \w+ relocation: \d+|"
+        r"Unknown rela relocation: \d+)|(?:module(?:_\d+)?: )?overflow in relocation type \d+ val|"
+        r"(?:x86/modules: )?(?:Skipping i|I)nvalid relocation target, existing value is nonzero|"
+        r"(?:BPF: ?)*failed to validate module \[(?P<module2>[\w-]+)\] BTF: -\d+)",
         "The file is no module of this architecture, or is damaged or cut short.", "Reinstall the module.",
     ),
     _refusal(

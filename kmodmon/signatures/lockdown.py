@@ -12,8 +12,9 @@ SIGNATURES: tuple[Signature, ...] = (
         name="lockdown_module", klass=ReportClass.LOCKDOWN_DENIAL, severity=Severity.WARNING, stage=Stage.SAYING,
         title="unsigned module refused by lockdown",
         contains=("is restricted; see",),
-        pattern=r"Lockdown: (?P<comm>.{0,16}?): (?P<symbol>(?:unsigned module loading|Loading of unsigned module)) "
-        r"is restricted; see man kernel_lockdown",
+        pattern=r"Lockdown: (?:(?P<comm>.{0,16}?): )?(?P<symbol>(?:unsigned module loading|"
+        r"Loading of unsigned module)) "
+        r"is restricted; see (?:man kernel_lockdown|https?://)",
         help="The kernel is locked down and takes only signed modules. The line names the process, not the module.",
         advice="Sign the module with an enrolled key, or turn lockdown (Secure Boot) off.",
         origin="security/lockdown/lockdown.c lockdown_is_locked_down()", reason=LoadFailure.LOCKDOWN,
@@ -23,7 +24,8 @@ SIGNATURES: tuple[Signature, ...] = (
         name="lockdown_denial", klass=ReportClass.LOCKDOWN_DENIAL, severity=Severity.NOTICE, stage=Stage.SAYING,
         title="lockdown: {symbol}",
         contains=("is restricted; see",),
-        pattern=r"Lockdown: (?P<comm>.{0,16}?): (?P<symbol>.{1,80}?) is restricted; see man kernel_lockdown",
+        pattern=r"Lockdown: (?:(?P<comm>.{0,16}?): )?(?P<symbol>.{1,80}?) is restricted; see "
+        r"(?:man kernel_lockdown|https?://)",
         help="The kernel is locked down and refused an operation that could change or read kernel memory.",
         advice="Expected with Secure Boot; find the program if it is not.",
         origin="security/lockdown/lockdown.c lockdown_is_locked_down()",

@@ -134,11 +134,10 @@ SIGNATURES: tuple[Signature, ...] = (
         title="NMI for an unknown reason",
         contains=("NMI received", "Dazed and confused", "NMI: PCI system error", "NMI: IOCK error",
             "NMI: memory parity",
-                  "NMI appears to be stuck", "Do you have a strange power saving"),
+                  "Do you have a strange power saving"),
         pattern=r"(?:<\d>)?(?:Uhhuh\. )?(?:NMI received(?:\.| for unknown reason)|Dazed and confused, but trying|"
         r"NMI: PCI system error|"
-        r"NMI: IOCK error|NMI: memory parity error|Do you have a strange power saving|(?:WARNING: )?CPU#\d+: NMI "
-        r"appears to be stuck)",
+        r"NMI: IOCK error|NMI: memory parity error|Do you have a strange power saving)",
         help="A non-maskable interrupt came that no driver knows the reason of; often a hardware error.",
         advice="Read the management controller's log; look for memory and PCI errors.",
         origin="arch/x86/kernel/nmi.c unknown_nmi_error(), pci_serr_error(), io_check_error()",

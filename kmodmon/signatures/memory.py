@@ -67,7 +67,7 @@ SIGNATURES: tuple[Signature, ...] = (
         name="slab_corruption", klass=_CORRUPT, severity=_CRITICAL,
         title="BUG in slab cache: {kind}",
         contains=("BUG ",),
-        pattern=r"BUG (?P<cache>\S.{0,60}?)(?: \((?:Not tainted|Tainted: .*?)\): (?P<kind>[A-Z][A-Za-z ]*[a-z])|"
+        pattern=r"BUG (?P<cache>\S.{0,60}?)(?: \((?:Not tainted|Tainted: .*?)\): (?P<kind>[A-Za-z][A-Za-z ]*[a-z])|"
         r": (?P<kind2>(?:Redzone|Poison|Object|Free|Padding|Invalid|Wrong|Not a valid|Slab |Left |Right )[A-Za-z "
         r"]*[a-z]))",
         help="An object of the slab allocator was overwritten, freed twice, or freed into the wrong cache.",
@@ -104,6 +104,15 @@ SIGNATURES: tuple[Signature, ...] = (
         origin="mm/page_poison.c check_poison_mem(), mm/mempool.c poison_error()",
     ),
     Signature(
+        name="low_memory", klass=_CORRUPT, severity=_CRITICAL, stage=Stage.PREFACE,
+        title="low memory overwritten",
+        contains=("Corrupted low memory at ", "corruption detected in low memory"),
+        pattern=r"(?:Corrupted low memory at |Memory corruption detected in low memory)",
+        help="Something, as a rule the firmware, wrote into the first 64 KiB of memory.",
+        advice="Update the firmware; `memory_corruption_check=` and `reservelow=` on the command line work around it.",
+        origin="arch/x86/kernel/check.c check_for_bios_corruption()",
+    ),
+    Signature(
         name="bad_page", klass=_CORRUPT, severity=_CRITICAL,
         title="bad {kind}",
         contains=("Bad page ", "Bad pte", "Bad page_state"),
@@ -125,10 +134,12 @@ SIGNATURES: tuple[Signature, ...] = (
         name="page_table", klass=_CORRUPT, severity=_CRITICAL, stage=Stage.LINE,
         title="bad page table entry",
         contains=(": bad pgd ", ": bad pmd ", ": bad pud ", ": bad pte ", ": bad p4d ", "Bad swap file entry",
-                  "Bad swap offset entry", "Unused swap", "Unused swap offset", "page_mapcount(page) went negative"),
+                  "Bad swap offset entry", "Unused swap", "Unused swap offset", "page_mapcount(page) went negative",
+                  ": bogus page at "),
         pattern=r"(?:[\w./-]+:\d+: bad p(?:gd|md|ud|te|4d) |(?:get_swap_device|swap_dup|swap_free|_swap_info_get|"
         r"swap_info_get|[\w]*swap[\w]*): "
-        r"(?:Bad swap (?:file|offset) entry|Unused swap)|Eeek! page_mapcount\(page\) went negative)",
+        r"(?:Bad swap (?:file|offset) entry|Unused swap)|Eeek! page_mapcount\(page\) went negative|"
+        r"do_\w+: bogus page at address )",
         help="A page table entry, or a swap entry, has a value that it cannot have.",
         advice=_SUSPECT,
         origin="mm/pgtable-generic.c pgd_clear_bad(), mm/swapfile.c",
@@ -170,12 +181,17 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         name="oom_killed", klass=ReportClass.OOM, severity=Severity.ERROR, stage=Stage.LINE,
         title="out of memory",
-        contains=("ut of memory: Kill ", "ut of memory: Killed", "ut of Memory: Killed", "oom-kill:constraint",
+        contains=("ut of memory: Kill ", "ut of memory: kill ", "ut of memory: Killed", "ut of Memory: Killed",
+            "oom-kill:constraint",
             "lowmemorykiller: Killing",
-                  "ut of memory and no killable", "ut of memory (oom_kill_allocating"),
-        pattern=r"(?:<\d>)?(?:(?:Memory cgroup )?[Oo]ut of [Mm]emory(?: \(oom_kill_allocating_task\))?: Kill|Memory "
+                  "ut of memory and no killable", "ut of memory (oom_kill_allocating", "Killed process ",
+            "VM: killing process ",
+                  "killed as a result of limit of "),
+        pattern=r"(?:<\d>)?(?:(?:Memory cgroup )?[Oo]ut of [Mm]emory(?: \(oom_kill_allocating_task\))?: [Kk]ill|Memory "
         r"cgroup out of memory: |"
-        r"oom-kill:constraint=|lowmemorykiller: Killing|Out of memory and no killable)",
+        r"oom-kill:constraint=|lowmemorykiller: Killing(?!.*\badj (?:[2-9]\d\d|1000)\b)|"
+        r"Out of memory and no killable|VM: killing process \S|Task in \S+ killed as a result of limit of |"
+        r"Killed process \d+,? (?:UID \d+, )?\(.{0,24}\)(?:$|,? (?:total-vm:|vsz:|in same )))",
         help="No memory was left, in the machine or in a control group, so the kernel killed a process.",
         advice="Look at who used the memory; set limits, add memory or swap.",
         origin="mm/oom_kill.c __oom_kill_process()",
@@ -184,12 +200,16 @@ SIGNATURES: tuple[Signature, ...] = (
         name="page_allocation", klass=ReportClass.PAGE_ALLOCATION, severity=Severity.WARNING,
         title="page allocation failure",
         contains=("page allocation failure", "page allocation stalls for", "allocation failure: ",
+            "vmalloc: allocation failure",
             "vmap allocation for size",
-                  "vmalloc error", "nable to allocate memory on node", "alloc failed, req-size"),
+                  "vmalloc error", "nable to allocate memory on node", "alloc failed, req-size",
+            "-order allocation failed",
+            "allocation failed, size="),
         pattern=rf"(?:<\d>)?(?:{COMM}: page allocation (?:failure|stalls for)|warn_alloc: |(?:.{{0,24}}: "
         r")?(?:vmalloc: allocation failure|vmalloc error: size)|"
         r"(?:vmalloc: )?vmap allocation for size \d+ failed|SL[AUO]B: Unable to allocate memory on node|"
-        r"cma: (?:__)?cma_alloc: (?:\S+: )?alloc failed)",
+        r"cma: (?:__)?cma_alloc: (?:\S+: )?alloc failed|__alloc_pages: \d+-order allocation failed|"
+        r"(?:percpu|PERCPU): allocation failed, size=)",
         help="The kernel asked itself for memory and got none; the caller has to do without.",
         advice="Order 0 means that memory is out; a high order that it is fragmented (raise vm.min_free_kbytes).",
         origin="mm/page_alloc.c warn_alloc()",

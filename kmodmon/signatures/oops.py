@@ -36,7 +36,7 @@ SIGNATURES: tuple[Signature, ...] = (
         name="null_pointer", klass=_OOPS, severity=_CRITICAL,
         title="NULL pointer dereference",
         contains=("NULL pointer dereference",),
-        pattern=r"(?:<\d>)?(?:CPU \d+:? )?(?:BUG: (?:[Uu]nable to handle (?:kernel )?|[Kk]ernel )|"
+        pattern=r"(?:<\d>)?(?:CPU -?\d+:? )?(?:BUG: (?:[Uu]nable to handle (?:kernel )?|[Kk]ernel )|"
         r"Unable to handle (?:kernel )?)"
         r"NULL pointer dereference",
         help="Kernel code used a pointer that was NULL (or a small offset from it).",
@@ -48,9 +48,10 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         name="page_fault", klass=_OOPS, severity=_CRITICAL,
         title="page fault on a bad kernel address",
-        contains=("nable to handle", "nable to access opcode"),
-        pattern=r"(?:<\d>)?(?:CPU \d+:? )?(?:BUG: [Uu]|U)nable to handle "
-        r"(?:kernel|page fault for address|unknown paging fault|paging request|user access)\b",
+        contains=("nable to handle", "nable to access opcode", "BUG: Int "),
+        pattern=r"(?:<\d>)?(?:(?:CPU -?\d+:? )?(?:BUG: [Uu]|U)nable to handle "
+        r"(?:kernel|page fault for address|unknown paging fault|paging request|user access)\b|"
+        r"BUG: unable to handle page fault$|BUG: Int (?:\d+|0x[0-9a-f]+): CR2 )",
         help="Kernel code used an address that is not mapped or not allowed.",
         advice=_REBOOT,
         origin="arch/*/mm/fault.c",
@@ -69,11 +70,24 @@ SIGNATURES: tuple[Signature, ...] = (
         origin="arch/parisc/kernel/traps.c parisc_terminate()",
     ),
     Signature(
+        name="kasan_range", klass=_OOPS, severity=_CRITICAL, stage=Stage.PREFACE, weak=True,
+        title="bad address: {kind}",
+        contains=("KASAN: ",),
+        pattern=r"KASAN: (?P<kind>null-ptr-deref|maybe wild-memory-access|probably user-memory-access|maybe [\w-]+) in "
+        r"range \[",
+        help="KASAN says which address a fault in kernel code was about; the fault itself is reported beside it.",
+        advice=_REBOOT,
+        origin="mm/kasan/report.c kasan_non_canonical_hook()",
+        wording="since 5.6, below `general protection fault` or above `Unable to handle`",
+    ),
+    Signature(
         name="unhandled_fault", klass=_OOPS, severity=_CRITICAL,
         title="unhandled fault: {what}",
         contains=("Unhandled fault: ", "Unhandled prefetch abort: ", "Bad mode in ", "Bad kernel stack pointer",
                   "Unhandled exception"),
-        pattern=r"(?:CPU \d+:? )?(?P<what>Unhandled fault: .*? \(0x[0-9a-f]+\) at 0x|Unhandled prefetch abort: |"
+        pattern=r"(?:CPU \d+:? )?(?P<what>Unhandled fault: .*? \(0x[0-9a-f]+\) at 0x"
+        # Below the kernel: a program that mapped a device. A fault in kernel code dies, which is a line of its own.
+        r"(?!(?:b[0-9a-e]|[0-7][0-9a-f])[0-9a-f]{6}\b|0000[0-9a-f]{12}\b)|Unhandled prefetch abort: |"
         r"Bad mode in [\w ,/-]+ (?:handler|exception) detected|"
         r"Bad kernel stack pointer |Unhandled exception in kernel)",
         help="The processor raised an exception that the kernel has no handler for.",
@@ -96,8 +110,9 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         name="bug_on", klass=ReportClass.BUG, severity=_CRITICAL,
         title="kernel BUG at {file}",
-        contains=("ernel BUG at",),
-        pattern=rf"(?:<\d>)?(?:PREEMPT )?[Kk]ernel BUG at(?: (?:{PLACE}|(?P<where>\S+?:\d+|{FUNC}))|$)",
+        contains=("ernel BUG at", "ernel BUG in "),
+        pattern=rf"(?:<\d>)?(?:PREEMPT )?[Kk]ernel BUG (?:in (?P<function2>\w+) )?at(?: (?:{PLACE}|(?P<where>\S+?:\d+|"
+        rf"{FUNC}))|$)",
         help="A developer's assertion about the kernel's own state did not hold.",
         advice=_REBOOT,
         origin="lib/bug.c report_bug()",
@@ -210,7 +225,7 @@ SIGNATURES: tuple[Signature, ...] = (
         name="die", klass=_OOPS, severity=_CRITICAL, stage=Stage.DIE,
         title="{what}",
         contains=("[#",),
-        pattern=r"(?:(?P<task>\S.{0,20}\(\d+\): ))?(?P<what>[A-Za-z#][A-Za-z0-9 ,.'()/#_-]{1,60}?)"
+        pattern=r"(?:(?P<task>\S.{0,20}\(\d+\): ))?(?P<what>[A-Za-z#][A-Za-z0-9 ,.'()/#_!-]{1,60}?)"
         r"(?:: [0-9a-f]{2,16}(?: ilc:\d)?,? ?\[#\d+\]|[,:] sig: \d+ \[#\d+\]| ?\[#\d+\]:|(?(task) \[#\d+\]|(?!)))"
         # Nothing but flags follows; a name that says `Oops: 0002 [#1]` stands in a sentence.
         r"[ A-Z_]*(?:NR_CPUS=.*)?$",
@@ -241,9 +256,10 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         name="spl_panic", klass=ReportClass.BUG, severity=_CRITICAL,
         title="{what} failed",
-        contains=("VERIFY", "PANIC at ", "ASSERT"),
-        pattern=r"(?:SPLError: \d+:\d+:\(\S+ )?(?P<what>VERIFY\d?|ASSERT\d?|PANIC)(?:\(.*\)? failed| at "
-        r"[\w./-]+\.c:\d+:\w+\(\))",
+        contains=("VERIFY", "PANIC at ", "ASSERT", "SPL PANIC", "PANIC: ", "LBUG"),
+        pattern=r"(?:(?:SPLError|LustreError): \d+:\d+:\(\S+ )?(?:(?P<what>VERIFY\d?|ASSERT(?:ION)?\d?|"
+        r"PANIC)(?:\(.*\)? "
+        r"failed| at [\w./-]+\.c:\d+:\w+\(\))|(?P<what2>SPL PANIC|LBUG)$|(?P<what3>PANIC): (?=\S+: )(?!double|early))",
         help="ZFS met a state that it holds to be impossible and stopped the task.",
         advice="Check the pool (`zpool status`, scrub) and update ZFS.",
         origin="module/os/linux/spl/spl-err.c (OpenZFS)",

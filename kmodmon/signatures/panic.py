@@ -8,8 +8,8 @@ from kmodmon.model.event import Severity
 from kmodmon.model.report import ReportClass
 from kmodmon.signatures.signature import FUNC, Signature, Stage
 
-_PANIC = r"(?:<\d>)?Kernel panic(?: - not syncing)?: "
-_LITERAL = ("Kernel panic",)
+_PANIC = r"(?:<\d>)?Kernel [Pp]anic(?: - not syncing)?: "
+_LITERAL = ("Kernel panic", "Kernel Panic")
 _BOOT = "Give the right `root=` on the command line and see that the initramfs has the drivers for that disk."
 
 
@@ -69,7 +69,8 @@ SIGNATURES: tuple[Signature, ...] = (
         r"(?:Fatal [Mm]achine check|Machine [Cc]heck|Uncorrected machine check|Timeout: Not all CPUs entered broadcast|"
         r"Fatal hardware error|MCE|Panicing machine check|Unable to continue|Hardware Error|Unrecoverable [Mm]achine|"
         r"EDAC|UE |.*[Uu]ncorrect(?:ed|able) (?:hardware |memory )?[Ee]rror|AER: unrecoverable|"
-        r"Asynchronous SError Interrupt|High Priority Machine Check|Memory failure|Fatal local machine check)",
+        r"Asynchronous SError Interrupt|High Priority Machine Check|Memory failure|Fatal local machine check|"
+        r"Caught Machine Check exception|CPU context corrupt)",
         "The hardware reported an error that the kernel cannot go on after.",
         "Read the machine check records (rasdaemon, mcelog, the management controller) and replace the part they name.",
     ),

@@ -1,7 +1,8 @@
 """Input and output errors of disks, and of what lies between disks and file systems.
 
 Kernel files: block/blk-mq.c, fs/buffer.c, drivers/ata/libata-eh.c, drivers/scsi/, drivers/nvme/, drivers/mmc/,
-drivers/md/. Floppy drives are left out: virtual machines have one that is not there, and every boot tries it.
+drivers/md/. Floppy drives are left out: virtual machines have one that is not there, and every boot tries it. So is
+`operation not supported`: a disk or loop file that can not discard or zero sectors; the kernel then writes them.
 """
 
 from kmodmon.model.event import Severity
@@ -30,13 +31,12 @@ def _line(name: str, title: str, contains: tuple[str, ...], pattern: str, help_:
 SIGNATURES: tuple[Signature, ...] = (
     _line(
         "block_io_error", "I/O error on {dev}",
-        ("/O error, dev ", " error, dev "),
-        r"(?:<\d>)?(?:blk_update_request: |print_req_error: |end_request: )?(?:operation not supported|timeout|"
-        r"recoverable transport|"
+        ("/O error, dev ", " error, dev ", "/O error: dev "),
+        r"(?:<\d>)?(?:blk_update_request: |print_req_error: |end_request: )?(?:timeout|recoverable transport|"
         r"critical (?:space allocation|target|nexus|medium)|protection|resource|device (?:offline|resource|busy)|"
         r"zone (?:active|open)|[Ii]/O|"
-        rf"invalid|nonblocking retry|dm internal retry|unknown) ?(?:error)?,? ?(?:error, )?dev (?!fd\d){DEV}, sector "
-        r"\d+",
+        rf"invalid|nonblocking retry|dm internal retry|unknown) ?(?:error)?[,:]? ?(?:error, )?dev (?!fd\d|02:){DEV}"
+        r"(?: \((?!fd\d)\w+\))?(?:, sector \d+|,$)",
         "A disk could not read or write some sectors.", "block/blk-mq.c blk_print_req_error()",
     ),
     _line(
@@ -51,9 +51,11 @@ SIGNATURES: tuple[Signature, ...] = (
         ("exception Emask ", "failed command: ", "COMRESET failed", "reset failed, giving up",
         "limiting SATA link speed",
          ": disabled", "revalidation failed", "failed to IDENTIFY"),
-        r"ata\d+(?:\.\d+)?: (?:exception Emask |failed command: |COMRESET failed|(?:hard|soft)?reset failed, giving up|"
-        r"reset failed, giving up|disabled$|error: \{ UNC|revalidation failed|failed to IDENTIFY|NCQ disabled due to "
-        r"excessive)",
+        r"ata\d+(?P<unit>\.\d+)?: (?:"
+        # A port that only says that something was plugged in or out has no error.
+        r"exception Emask (?(unit)|(?!0x10 SAct 0x0 SErr 0x4[0-9a-f]{2}0000 ))|failed command: |COMRESET failed|"
+        r"(?:hard|soft)?reset failed, giving up|disabled$|error: \{ UNC|revalidation failed|"
+        r"failed to IDENTIFY|NCQ disabled due to excessive)",
         "A disk on an ATA port reported an error, or did not answer.", "drivers/ata/libata-eh.c ata_eh_link_report()",
     ),
     _line(
@@ -66,22 +68,25 @@ SIGNATURES: tuple[Signature, ...] = (
     _line(
         "scsi_sense", "SCSI error: {kind}",
         ("Medium Error", "Hardware Error", "hostbyte=", "Unrecovered read error", "edium Error", "Unhandled error code",
-         "Unhandled sense code", "Write error", "ardware Error"),
-        r"(?:<\d>)?(?:sd|sr|st|ses|scsi|ch) ?[\d:]*:? ?(?:\[\w+\] )?(?:tag#\d+ )?(?:CDB: .*)?(?P<kind>Sense Key : "
+         "Unhandled sense code", "Write error", "ardware Error", "SCSI error", "SCSI disk error",
+         "Current: sense key"),
+        r"(?:<\d>)?(?:SCSI (?:disk )?error ?: (?:<[\d ]+>|host \d+).* return code = (?:0x)?[1-9a-f]|"
+        r"sd\w+: Current: sense key(?:=0x[34]|: (?:Medium|Hardware) Error)|"
+        r"(?:sd|sr|st|ses|scsi|ch) ?[\d:]*:? ?(?:\[\w+\] +)?(?:tag#\d+ )?(?:CDB: .*)?(?P<kind>Sense Key : "
         r"(?:Medium|Hardware) Error|"
-        r"Add\. Sense: (?:Unrecovered read error|Write error|No additional sense information$|Internal target "
-        r"failure|Peripheral device write fault)|"
+        r"Add\. Sense: (?:Unrecovered read error|Write error|Internal target failure|"
+        r"Peripheral device write fault)|"
         r"(?:FAILED|UNKNOWN\(0x\w+\)) Result: hostbyte=(?:DID_(?!OK)\w+|0x)|Result: hostbyte=DID_(?:ERROR|"
         r"BAD_TARGET|NO_CONNECT|TIME_OUT|ABORT|"
         r"RESET|TRANSPORT_DISRUPTED|TRANSPORT_FAILFAST)|"
-        r"FAILED Result: hostbyte=DID_OK|Unhandled (?:error|sense) code)",
+        r"FAILED Result: hostbyte=DID_OK|Unhandled (?:error|sense) code|SCSI error: return code = 0x0*[1-9a-f]))",
         "A SCSI disk reported an error.", "drivers/scsi/scsi_logging.c, drivers/scsi/constants.c",
     ),
     _line(
         "scsi_offline", "disk taken offline",
         ("rejecting I/O to ", "evice offlined", "Device offlined", "killing request", "timing out command",
         "I/O to dead device"),
-        r"(?:sd|sr|scsi|st) ?[\d:]*:? ?(?:\[\w+\] )?(?:rejecting I/O to (?:offline|dead) device|[Dd]evice offlined|"
+        r"(?:sd|sr|scsi|st) ?[\d:]*:? ?(?:\[\w+\] +)?(?:rejecting I/O to (?:offline|dead) device|[Dd]evice offlined|"
         r"killing request|timing out command|"
         r"scsi: Device offlined)",
         "A disk did not answer and was given up.", "drivers/scsi/scsi_lib.c, drivers/scsi/scsi_error.c",
@@ -104,12 +109,12 @@ SIGNATURES: tuple[Signature, ...] = (
         "mmc_error", "MMC error",
         ("mmc", "mmcblk0"),
         r"(?:mmcblk\d+\w*|mmc\d+): (?:Timeout waiting for hardware|error -\d+ (?:transferring data|requesting status|"
-        r"sending (?:stop|read)|whilst)|timed out sending|"
+        r"sending (?:stop|read)|whilst(?! initialising SDIO))|timed out sending|"
         r"recovery failed|cache flush error|unrecoverable|running CQE recovery|cmdq error|tried to HW reset|Card "
         r"stuck|I/O error|"
         r"unable to (?:set|read)|CRC error|Internal clock never|Reset 0x\w+ never completed|Controller never "
         r"released|Got data interrupt|"
-        r"card never left busy|retrying because a re-tune|error -\d+ doing|unspecified timeout|r/w command failed)",
+        r"card never left busy|error -\d+ doing|r/w command failed)",
         "A memory card reported an error, or did not answer.", "drivers/mmc/core/block.c, drivers/mmc/host/sdhci.c",
     ),
     _line(
@@ -125,7 +130,8 @@ SIGNATURES: tuple[Signature, ...] = (
     _line(
         "dm_error", "device mapper: {kind}",
         ("device-mapper: ",),
-        r"device-mapper: (?P<kind>multipath: (?:\S+: )?Failing path|thin: .*(?:aborting|failed|out of (?:data|"
+        r"device-mapper: (?P<kind>multipath: (?:\S+: )?Failing path|thin: (?!Creation of|Deletion of|\w+_metadata_snap)"
+        r".*(?:aborting|failed|out of (?:data|"
         r"metadata) space|switching pool to (?:read-only|failure))|"
         r"verity: \S+: (?:data|metadata) block \d+ is corrupted|verity-fec: .*(?:failed|corrupted)|integrity: "
         r".*(?:[Cc]hecksum failed|MISMATCH)|crypt: .*INTEGRITY AEAD ERROR|"
@@ -134,6 +140,12 @@ SIGNATURES: tuple[Signature, ...] = (
         r"btree spine: node_check failed|snapshots: Invalidating snapshot|array: .*check failed|writecache.*[Ii]/O "
         r"error)",
         "A mapped disk (multipath, thin, verity, RAID) reported an error.", "drivers/md/dm-*.c",
+    ),
+    _line(
+        "zfs_error", "ZFS: I/O error on {dev}",
+        ("zio pool=",),
+        rf"zio pool=\S+ vdev={DEV} error=\d+ type=\d+ ",
+        "A disk of a ZFS pool did not take, or give, data.", "module/zfs/zio.c, vdev_disk.c (OpenZFS)",
     ),
     _line(
         "swap_error", "I/O error on swap",

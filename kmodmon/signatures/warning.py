@@ -86,11 +86,21 @@ SIGNATURES: tuple[Signature, ...] = (
         wording="2.6.31 to 4.14",
     ),
     Signature(
+        name="unchecked_msr", klass=ReportClass.WARNING, severity=Severity.WARNING,
+        title="access to a model-specific register that the processor lacks",
+        contains=("unchecked MSR access error",),
+        pattern=r"(?:<\d>)?unchecked MSR access error: (?:RDMSR|WRMSR) ",
+        help="Kernel code read or wrote a processor register that is not there, or refuses the value.",
+        advice="Often a virtual machine that does not offer the register; else update the kernel and the firmware.",
+        origin="arch/x86/mm/extable.c ex_handler_msr()",
+        wording="since 4.6, a trace without WARN()",
+    ),
+    Signature(
         name="netdev_watchdog", klass=ReportClass.OTHER, severity=Severity.WARNING, stage=Stage.PREFACE, weak=True,
         title="NETDEV WATCHDOG: transmit queue timed out ({driver})",
         contains=("NETDEV WATCHDOG: ",),
-        pattern=r"(?:[\w.-]+ [\w:.-]+ (?P<dev>\S+): )?NETDEV WATCHDOG: (?:(?P<dev2>\S+) \((?P<driver>[\w-]*)\): |"
-        r"CPU: \d+: )?"
+        pattern=r"(?:[\w.-]+ [\w:.-]+ (?P<dev>\S+): )?NETDEV WATCHDOG: "
+        r"(?:CPU: \d+: |(?P<dev2>[^\s:]\S*?)(?: \((?P<driver>[\w-]*)\))?: )?"
         r"transmit (?:queue \d+ )?timed out",
         help="A network card did not report packets as sent for seconds.",
         advice="Look at the link, the cable, the card's firmware and its driver.",

@@ -49,6 +49,26 @@ def _export(lines: Sequence[SavedLine]) -> str:
     )
 
 
+def _json_pretty(lines: Sequence[SavedLine]) -> str:
+    return "".join(
+        json.dumps({"__MONOTONIC_TIMESTAMP": str(line.printk_usec), "_TRANSPORT": "kernel", "MESSAGE": line.text},
+                   indent="\t", separators=(",", " : ")) + "\n"
+        for line in lines
+    )  # fmt: skip
+
+
+def _json_sse(lines: Sequence[SavedLine]) -> str:
+    return "".join(f"data: {record}\n\n" for record in _journal_json(lines).split("\n"))
+
+
+def _verbose(lines: Sequence[SavedLine]) -> str:
+    return "".join(
+        f"Mon 2024-03-04 09:12:01.123456 CET [s=0b9f;i={line.number:x};b=77;m=25;t=613;x=9f]\n"
+        f"    __MONOTONIC_TIMESTAMP={line.printk_usec}\n    _TRANSPORT=kernel\n    MESSAGE={line.text}\n"
+        for line in lines
+    )
+
+
 def _wrapped_mail(lines: Sequence[SavedLine]) -> str:
     out: list[str] = []
     for line in lines:
@@ -68,10 +88,24 @@ FORMATS: dict[str, Render] = {
     "journal-short": _each("Mar 04 09:12:01 server01 kernel: {text}"),
     "journal-iso": _each("2024-03-04T09:12:01+0100 server01 kernel: {text}"),
     "rfc5424": _each("<4>1 2024-03-04T09:12:01.123456+01:00 server01 kernel - - - {stamp} {text}"),
+    "rfc5424-blank": _each("<4> 1 2024-03-04T09:12:01.123456+01:00 server01 kernel - - - {stamp} {text}"),
+    "facility-dot-level": _each("<0.4> 2024-03-04 09:12:01 server01 kernel - - - {stamp} {text}"),
+    "socklog": _each("2024-03-04T09:12:01.12345 kern.err: {stamp} {text}"),
+    "journal-unix": _each("1709540721.123456 server01 kernel: {text}"),
+    "relayed": _each("Mar  4 09:12:01 192.0.2.7 Mar  4 09:12:01 server01 kernel: {stamp} {text}"),
+    "grep": _each("/var/log/kern.log.1:Mar  4 09:12:01 server01 kernel: {text}"),
+    "grep-n": _each("4711:Mar  4 09:12:01 server01 kernel: {text}"),
+    "logcat-brief": _each("E/kernel  (    0): {text}"),
+    "dmesg-e": _each("[Mar14 09:12] {text}"),
+    "dmesg-d-comma": _each("[  +0,000113] {text}"),
+    "slashes": _each("2024/03/04 09:12:01 server01 kernel: {text}"),
     "serial": _each("\x1b[0m{stamp} {text}\r"),
     "quoted": _each("> {stamp} {text}"),
     "wall": _each(" kernel:{stamp} {text}"),
     "journal-json": _journal_json,
+    "json-pretty": _json_pretty,
+    "json-sse": _json_sse,
+    "verbose": _verbose,
     "dmesg-json": _dmesg_json,
     "export": _export,
     "wrapped-mail": _wrapped_mail,
