@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from kmodmon.kernel.module_name import kernel_name
 from kmodmon.kernel.taint import FLAGS, Flag, Tier, decode, parse_letters
+from kmodmon.model.files import FileRecord
 from kmodmon.model.inventory import Module
 from kmodmon.model.life import SETTLE_USEC
 from kmodmon.model.modprobe import refusals
@@ -23,6 +24,7 @@ from kmodmon.model.units import Instant
 
 PATIENCE_USEC = 30_000_000  # examining a file takes a second; the examiner may be busy or broken
 _OTHERS_WRITE = 0o002
+_MOST_MADE = 4096  # subjects that are remembered
 MODPROBES = frozenset({"/sbin/modprobe", "/usr/sbin/modprobe", "/bin/modprobe", "/usr/bin/modprobe"})
 _TIERS = (Tier.SECURITY, Tier.DEGRADED, Tier.INFORMATIONAL)
 
@@ -57,7 +59,8 @@ class Subject:
 
 def subjects(state: State, at: Instant) -> Iterator[Subject]:
     """Everything that there is to judge, as it is known at this moment."""
-    modules = {name: module_subject(state, one, at) for name, one in state.inventory.modules.items()}
+    verifies = kernel_verifies(state)
+    modules = {name: module_subject(state, one, at, verifies) for name, one in state.inventory.modules.items()}
     yield from modules.values()
     yield from _hidden(state, modules)
     yield from _blacklisted(state, modules)
@@ -66,12 +69,29 @@ def subjects(state: State, at: Instant) -> Iterator[Subject]:
     yield from _taint(state, at)
 
 
-def module_subject(state: State, module: Module, at: Instant) -> Subject:
-    """A loaded module; `pending` while its file is yet to be examined, but not for ever."""
+def module_subject(state: State, module: Module, at: Instant, verifies: bool | None) -> Subject:
+    """A loaded module; `pending` while its file is yet to be examined, but not for ever. `verifies`: of this kernel."""
+    record = state.files.records.get(module.name)
+    pending = is_pending(state, module, at)
+    grounds = (module.taint, module.attributes.instance, pending, verifies)
+    made = _made.get(module.name)
+    if made is not None and made[0] == grounds and made[1] is record and made[2] is state.taint.flags:
+        return made[3]
+    if len(_made) >= _MOST_MADE:
+        _made.clear()
+    subject = _module(state, module, pending, verifies)
+    _made[module.name] = (grounds, record, state.taint.flags, subject)
+    return subject
+
+
+# The subjects that were made last, each with all that it was made from: most modules are what they were.
+_made: dict[str, tuple[tuple[object, ...], FileRecord | None, tuple[Flag, ...], Subject]] = {}
+
+
+def _module(state: State, module: Module, pending: bool, verifies: bool | None) -> Subject:
     known = card(state, module)
     record = state.files.records.get(module.name)
     file, now = known.file, None if record is None else record.file
-    pending = is_pending(state, module, at)
     package = None if file is None or file.package is None else file.package.name
     return Subject(
         check=Check.MODULE,
@@ -89,15 +109,17 @@ def module_subject(state: State, module: Module, at: Instant) -> Subject:
         evidence=tuple(_evidence(module, known.on_disk, None if now is None or pending else now.path)),
         pending=pending,
         # By its letters a verified module is valid at once; for the others the file tells unsigned from invalid.
-        settled_signature="E" not in module.taint and kernel_verifies(state) is not False,
+        settled_signature="E" not in module.taint and verifies is not False,
     )
 
 
 def is_pending(state: State, module: Module, at: Instant) -> bool:
     """Whether to wait for facts of the module's file before it is judged."""
+    if record_of(state, module) is not None:
+        return False
     source = state.sources.get("files")
     to_come = state.files.expected or (source is not None and source.last_read is None and source.why == NOT_READ_YET)
-    if not to_come or record_of(state, module) is not None:
+    if not to_come:
         return False
     came = _came(state, module.name)
     since = state.started if came is None else max(state.started, came, key=_clock)
