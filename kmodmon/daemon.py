@@ -46,6 +46,8 @@ from kmodmon.web.stats import Limits
 
 log = logging.getLogger(__name__)
 
+# Looking for garbage stops every thread, also the one that must see a task before it exits: short looks, and often.
+_GARBAGE_AFTER = 1_000  # objects
 _SOURCES = (*(source.name for source in POLLED), *(source.name for source in FOLLOWED))
 STALL = 60.0  # seconds without a completed cycle after which the loop counts as stuck
 CLOSE_HISTORY = 5.0
@@ -126,6 +128,7 @@ class Daemon:
         self._ready = True
         gc.collect()
         gc.freeze()  # what start-up made stays; the collector need not look at it again
+        gc.set_threshold(_GARBAGE_AFTER)
         log.info("kmodmon serves on %s", ", ".join(self._server.addresses))
         self._notifier.ready()
         tasks = [self._task(self._feed_watchdog()), self._task(watch_file(self._options.config_file, self.reload))]

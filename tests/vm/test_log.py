@@ -317,7 +317,7 @@ def test_log_when_killed_at_random_moments_then_every_record_is_counted_once(
 def test_log_when_killed_200_times_then_every_record_is_counted_once(
     bookworm: Kernel, boot: Boot, kmodmon: Product
 ) -> None:
-    killed(boot(bookworm, "log_buf_len=1M", fresh=True), kmodmon, SOAK_KILLS)
+    killed(boot(bookworm, "log_buf_len=16M", fresh=True), kmodmon, SOAK_KILLS)
 
 
 # The boot before
