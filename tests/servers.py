@@ -155,7 +155,7 @@ def _running(command: Sequence[str], log: Path, environment: Mapping[str, str] |
         yield server
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(90)  # of a large fleet Prometheus writes all it has
 
 
 def until(look: Callable[[], T | None], what: str, timeout: float = READY_SECONDS, pause: float = 0.1) -> T:
