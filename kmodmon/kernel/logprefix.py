@@ -33,8 +33,8 @@ _LEVEL = re.compile(r"<(?:(?P<facility>\d{1,2})\.)?(?P<priority>\d{1,4})>(?P<ver
 _QUOTE = re.compile(r"(?:[>|] ?)+\+?(?![0-9a-f]{8})|: (?=\S)")
 # The opening bracket is what a selection with the mouse misses: `1234.567890] text`.
 _PRINTK = re.compile(
-    r"(?:\[\s*|(?=\d+\.\d{6}\]))(?P<seconds>\d+)\.(?P<fraction>\d{0,9})(?:[@,:]\s?\d+)?(?:\s*<\s*[\d.]+>)?\s?\](?:\s?\[\s*(?P<caller>[TC]\d"
-    r"+)\])? ?"
+    r"(?:\[\s*|(?=\d+\.\d{6}\]))(?P<seconds>\d+)\.(?P<fraction>\d{0,9})(?:[@,:]\s?\d+)?(?:\s*<\s*[\d.]+>)?"
+    r"(?: / \d\d-\d\d [\d:.]+)?\s?\](?:\s?\[\s*(?P<caller>[TC]\d+)\])? ?"
 )
 _CALLER = re.compile(r"\[\s*(?P<caller>[TC]\d+)\] ")
 _CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d+)?"
@@ -88,6 +88,8 @@ _DROPPED = re.compile(r"\*\* \d+ printk messages? dropped \*\* ?")
 _VENDOR = re.compile(
     r"[-~*. ]?\(\d\)\[\d+:[^\]]{1,20}\]\s?|\[name:[\w-]{1,32}&\]|\[cpuid: \d+\] |\[\d:\s*[^\]]{1,20}:\s*\d+\] |"
     r"c\d+\s+\d+ \([^)]{1,20}\) |\[[a-z]\d?\] (?=\[)|\[\.{3}\] ?(?=\S)|"
+    # Rockchip's Android, and what VMware keeps of its guests' consoles.
+    r"\[\d+\]\[\s*\d+\]\[[^\]]{1,16}\] |(?:In|Wa|Er)\(\d\d\) [\w-]{1,32} - Guest: |"
     r"\[/?(?:B|CODE|COLOR|FONT|I|QUOTE|SIZE|U)(?:=[^\]]{1,40})?\] ?|"
     # Containers and builds: `[Moby           ][Info   ] text`, `#12 34.56 [    1.234567] text`.
     r"\[[A-Z]\w{1,20} *\]\[(?:Info|Debug|Warning|Error) *\] ?|#\d+ \d+\.\d+ (?=\[)"
