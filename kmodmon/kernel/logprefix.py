@@ -31,9 +31,10 @@ _KMSG = re.compile(
 )
 _LEVEL = re.compile(r"<(?:(?P<facility>\d{1,2})\.)?(?P<priority>\d{1,4})>(?P<version> ?1 (?=\d{4}-\d|- ))?")
 _QUOTE = re.compile(r"(?:[>|] ?)+\+?(?![0-9a-f]{8})|: (?=\S)")
+# The opening bracket is what a selection with the mouse misses: `1234.567890] text`.
 _PRINTK = re.compile(
-    r"\[\s*(?P<seconds>\d+)\.(?P<fraction>\d{0,9})(?:[@,:]\s?\d+)?(?:\s*<\s*[\d.]+>)?\s?\](?:\s?\[\s*(?P<caller>[TC]\d"
-    r"+)\])? ?"
+    r"(?:\[\s*|(?=\d+\.\d{6}\]))(?P<seconds>\d+)\.(?P<fraction>\d{0,9})(?:[@,:]\s?\d+)?(?:\s*<\s*[\d.]+>)?"
+    r"(?: / \d\d-\d\d [\d:.]+)?\s?\](?:\s?\[\s*(?P<caller>[TC]\d+)\])? ?"
 )
 _CALLER = re.compile(r"\[\s*(?P<caller>[TC]\d+)\] ")
 _CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d+)?"
@@ -76,19 +77,26 @@ _TAG = re.compile(
     r")?: ?"
 )
 _TAG_5424 = re.compile(r"(?P<host>\S+) (?P<tag>\S+) \S+ \S+ (?:-|(?:\[[^\]]*\])+) ?")
-_NETCONSOLE = re.compile(r"[\w.:-]{1,255} +(?=(?:<\d>)?\[\s*\d+\.\d+\])")
+_NETCONSOLE = re.compile(r"[\w.:-]{1,255} +(?=(?:<\d>)?\[\s*\d+\.\d+\]|\d{1,3},\d+,\d+,[-c+][,;])")
 _HOST_KERNEL = re.compile(r"(?:[\w.-]{1,255} )?kernel(?:\[\d*\])?: ?")
+# Spreadtrum's kernels say the CPU behind the stamp: `[ 1234.567890] c3 text`.
+_STAMPED_CPU = re.compile(r"c\d{1,2} (?=\S)")
+# What was typed or shown at a shell: `root@box:~# text`; what a page sets in bold: `**text**`.
+_PROMPT = re.compile(r"\[?[\w.-]{1,32}@[\w.-]{1,64}[: ][\w./~-]{1,64}\]?[#$] +(?=\S)")
+_BOLD = re.compile(r"\*\*(?=[A-Z])(?P<text>[^*]+)(?:\*\*)?$")
 _DROPPED = re.compile(r"\*\* \d+ printk messages? dropped \*\* ?")
 _VENDOR = re.compile(
     r"[-~*. ]?\(\d\)\[\d+:[^\]]{1,20}\]\s?|\[name:[\w-]{1,32}&\]|\[cpuid: \d+\] |\[\d:\s*[^\]]{1,20}:\s*\d+\] |"
     r"c\d+\s+\d+ \([^)]{1,20}\) |\[[a-z]\d?\] (?=\[)|\[\.{3}\] ?(?=\S)|"
+    # Rockchip's Android, and what VMware keeps of its guests' consoles.
+    r"\[\d+\]\[\s*\d+\]\[[^\]]{1,16}\] |(?:In|Wa|Er)\(\d\d\) [\w-]{1,32} - Guest: |"
     r"\[/?(?:B|CODE|COLOR|FONT|I|QUOTE|SIZE|U)(?:=[^\]]{1,40})?\] ?|"
     # Containers and builds: `[Moby           ][Info   ] text`, `#12 34.56 [    1.234567] text`.
     r"\[[A-Z]\w{1,20} *\]\[(?:Info|Debug|Warning|Error) *\] ?|#\d+ \d+\.\d+ (?=\[)"
 )
 _LATE = re.compile(r"(?:\[[^\[\]]{1,64}\][#$] )?[^\[]{0,120}?(?:<\d>)?(?=\[\s*\d+\.\d{6}\])")
 _LEVELS = ("emerg", "alert", "crit", "err", "warn", "notice", "info", "debug")
-_BANNERS = frozenset({"BUG", "INFO", "Oops", "WARNING"})  # no program is called so
+_BANNER = re.compile(r"BUG|INFO|Oops|WARNING|ata\d+(?:\.\d\d)?|end_request|print_req_error")  # no program is called so
 _KERNEL_TAGS = frozenset({"kernel", "vmunix", "klogd", "kern"})
 
 
@@ -218,7 +226,7 @@ def _dated(line: Prefixed, found: re.Match[str], bare: str) -> bool:
     elif tagged["tag"] in _KERNEL_TAGS:
         line.facility = 0 if not line.facility else line.facility
         line.text = rest[tagged.end() :]
-    elif tagged["tag"] in _BANNERS and tagged["host"] is not None and tagged["pid"] is None:
+    elif _BANNER.fullmatch(tagged["tag"]) and tagged["host"] is not None and tagged["pid"] is None:
         line.text = rest[len(tagged["host"]) + 1 :]  # a host, and what the kernel said
     elif tagged["host"] is None and (said := _SELECTOR.fullmatch(tagged["tag"])) is not None:
         line.facility = 0 if said["facility"] == "kern" else 1
@@ -243,6 +251,15 @@ def _logcat_brief(line: Prefixed, found: re.Match[str], bare: str) -> bool:
     return _host_kernel(line, found, bare)
 
 
+def _stamped_cpu(line: Prefixed, found: re.Match[str], bare: str) -> bool:
+    return line.usec is not None and _rest(line, found, bare)
+
+
+def _bold(line: Prefixed, found: re.Match[str], bare: str) -> bool:
+    line.text = found["text"]
+    return True
+
+
 def _grepped(line: Prefixed, found: re.Match[str], bare: str) -> bool:
     return not line.stamped and _rest(line, found, bare)
 
@@ -262,5 +279,8 @@ _STEPS = (
     (_HOST_KERNEL, _host_kernel),
     (_GREPPED, _grepped),
     (_VENDOR, _rest),
+    (_STAMPED_CPU, _stamped_cpu),
+    (_PROMPT, _rest),
+    (_BOLD, _bold),
     (_QUOTE, _rest),
 )

@@ -10,6 +10,7 @@ nobody's, or a gap in time. Where records carry a caller (`T123`, `C0`), lines o
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kmodmon.kernel.text import bounded
@@ -28,6 +29,7 @@ GAP_USEC = 5_000_000
 LONG_GAP_USEC = 30_000_000  # stalls dump the stacks of other CPUs with pauses, slow consoles stretch them
 REBOOT_USEC = 60_000_000  # printk's clock went back: another boot's log
 
+_INLINED = re.compile(r"\[< +inlined? +>\]")  # what an older symbolizer writes before the function
 _RUN = " " * 24
 _BLANKS = re.compile(" {24,}")
 
@@ -294,11 +296,9 @@ def _has_trace(draft: Draft) -> bool:
 
 def _is_inlined_in(draft: Draft, signature: Signature, count: int) -> bool:
     # Symbolised logs say a sanitizer's banner once for each inlined function and at last for the real one.
-    return (
-        draft.signature.name == signature.name
-        and count - draft.at <= 1
-        and draft.evidence[-1].rstrip().endswith("[inline]")
-    )
+    before = draft.evidence[-1].rstrip()
+    inlined = before.endswith("[inline]") or _INLINED.search(before) is not None
+    return draft.signature.name == signature.name and count - draft.at <= 1 and inlined
 
 
 def _banner_continues(draft: Draft, found: Match, count: int) -> bool:
@@ -315,8 +315,15 @@ def _banner_continues(draft: Draft, found: Match, count: int) -> bool:
         return True
     if not same or not near or draft.frames or signature.klass in _ONE_EACH:
         return draft.signature.weak and near and not draft.frames
-    places = [(found.groups.get(name), draft.groups.get(name)) for name in ("cpu", "file", "line", "function")]
+    places = [(_said(found.groups, name), _said(draft.groups, name)) for name in _PLACES]
     return all(new is None or old is None or new == old for new, old in places)
+
+
+_PLACES = ("cpu", "comm", "file", "line", "function")  # where these differ, two banners are two reports
+
+
+def _said(groups: Mapping[str, str | None], name: str) -> str | None:
+    return groups.get(name) or groups.get(f"{name}2")
 
 
 def _explains(before: Signature, banner: Signature) -> bool:

@@ -38,9 +38,10 @@ SIGNATURES: tuple[Signature, ...] = (
         "firmware_crash", "firmware of a device crashed",
         ("icrocode SW error", "irmware crashed", "firmware has crashed", "irmware error", "FW in FAULT state",
         "FW error in SYNC CMD",
-         "HW error, ", "Firmware crash"),
+         "HW error, ", "Firmware crash", "Firmware has halted"),
         rf"(?:{BUS}|iwlwifi \S+: )?(?:Microcode SW error detected|(?:firmware|Firmware|wlan firmware) (?:has "
-        r")?crash(?:ed)\b|FW error in SYNC CMD|FW in FAULT state)",
+        r")?crash(?:ed)\b|FW error in SYNC CMD|FW in FAULT state|"
+        r"(?:\w+: )?Firmware has halted or crashed)",
         "The firmware of a device crashed and is started again.", "drivers/net/wireless/, drivers/scsi/megaraid/",
     ),
     _driver(

@@ -131,6 +131,7 @@ SIGNATURES: tuple[Signature, ...] = (
         ("REISERFS", "ReiserFS", "ERROR: (device ", "GFS2: fsid=", "OCFS2: ", "(device ", "NILFS", "SQUASHFS error: ",
         "UBIFS error", "erofs",
          "bcachefs", "fs-verity", "jffs2", "JFFS2", "hfs", "UDF-fs: error", "ufs", "ZFS: ", "WARNING: Pool",
+         "WARNING: blkptr at ",
          "bcache: "),
         r"(?:(?P<fs>REISERFS|ReiserFS)[: ].*(?:error|panic|abort|I/O|read-only)|ERROR: \(device [^)]+\): |"
         r"(?P<fs2>GFS2): fsid=\S+ .*(?:fatal|withdraw|I/O error|corrupt)|"
@@ -143,7 +144,7 @@ SIGNATURES: tuple[Signature, ...] = (
         r"(?!\([^)]*\)?: (?:clean )?shut)\([^)]*\)?.*(?:inconsisten|shutting down|emergency|I/O error|IO error|"
         r"[Cc]orrupt|error validating|checksum error)|"
         r"fs-verity.*FILE CORRUPTED|jffs2: (?:error|Error)|JFFS2 error: |hfs(?:plus)?: .*(?:[Cc]orrupt|b-tree|[Bb]ad|"
-        r"inconsisten)|ufs_error |(?:ZFS: )?WARNING: Pool '[^']+' has encountered|"
+        r"inconsisten)|ufs_error |(?:ZFS: )?WARNING: (?:Pool '[^']+' has encountered|blkptr at \S+ .*has invalid )|"
         r"bcache: .*(?:IO error|[Cc]orrupt|unrecoverable))",
         "A file system found itself damaged.", "fs/",
     ),

@@ -238,8 +238,8 @@ SIGNATURES: tuple[Signature, ...] = (
         r"\.gnu\.linkonce\.this_module section|No module found in object|"
         r"module has no symbols|Symbol \S+ has an invalid section index|section \S+ \(index \d+\) has invalid WRITE|"
         r"section \d+ reloc \d+ sym '[^']*': (?:relocation \d+ out of range|unsupported)|unknown \w+ relocation: \d+|"
-        r"Unknown rela relocation: \d+)|(?:module(?:_\d+)?: )?overflow in relocation type \d+ val|"
-        r"(?:x86/modules: )?(?:Skipping i|I)nvalid relocation target, existing value is nonzero|"
+        r"Unknown (?:rela relocation: |relocation type )\d+)|(?:module(?:_\d+)?: )?overflow in relocation type \d+ val|"
+        r"(?:module: )?(?:x86/modules: )?(?:Skipping i|I)nvalid relocation target, existing value is nonzero|"
         r"(?:BPF: ?)*failed to validate module \[(?P<module2>[\w-]+)\] BTF: -\d+)",
         "The file is no module of this architecture, or is damaged or cut short.", "Reinstall the module.",
     ),

@@ -80,6 +80,16 @@ SIGNATURES: tuple[Signature, ...] = (
         origin="kernel/hung_task.c check_hung_task()",
     ),
     Signature(
+        name="hung_task", klass=ReportClass.HUNG_TASK, severity=Severity.ERROR, stage=Stage.LINE,
+        title="task hung",
+        contains=("hung_task_timeout_secs",),
+        pattern=r"(?:<\d>)?\"echo 0 > /proc/sys/kernel/hung_task_timeout_secs\" disables this message",
+        help="A task waited in the kernel, not to be interrupted, for minutes; the line that names it is missing.",
+        advice="It waits for a disk, a network file system or a lock: see the trace, and whether the device still "
+        "answers.",
+        origin="kernel/hung_task.c check_hung_task()",
+    ),
+    Signature(
         name="workqueue_lockup", klass=ReportClass.WORKQUEUE_STALL, severity=Severity.ERROR,
         title="workqueue lockup",
         contains=("BUG: workqueue lockup",),
@@ -96,7 +106,7 @@ SIGNATURES: tuple[Signature, ...] = (
                   "scheduling with irqs disabled"),
         pattern=r"(?:<\d>)?(?:BUG: |bad: )?[Ss]cheduling (?:while atomic[!:]|in a non-blocking section: |from the "
         r"idle thread|"
-        rf"with irqs disabled: )(?: ?{COMM}/(?P<pid>\d+)/)?",
+        rf"with irqs disabled: )(?: ?{COMM}/(?P<pid>\d+)/(?=0x))?",
         help="Kernel code called the scheduler where it must not sleep.",
         advice="The module that holds the spinlock, or runs in the interrupt, is at fault: see the trace.",
         origin="kernel/sched/core.c __schedule_bug()",

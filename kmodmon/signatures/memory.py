@@ -191,7 +191,8 @@ SIGNATURES: tuple[Signature, ...] = (
         r"cgroup out of memory: |"
         r"oom-kill:constraint=|lowmemorykiller: Killing(?!.*\badj (?:[2-9]\d\d|1000)\b)|"
         r"Out of memory and no killable|VM: killing process \S|Task in \S+ killed as a result of limit of |"
-        r"Killed process \d+,? (?:UID \d+, )?\(.{0,24}\)(?:$|,? (?:total-vm:|vsz:|in same )))",
+        r"Killed process \d+,? (?:UID \d+, )?\(.{0,24}\)(?:$|,? (?:UID \d+,? )?(?:total-vm:|vsz:|"
+        r"in same )))",
         help="No memory was left, in the machine or in a control group, so the kernel killed a process.",
         advice="Look at who used the memory; set limits, add memory or swap.",
         origin="mm/oom_kill.c __oom_kill_process()",

@@ -259,7 +259,8 @@ SIGNATURES: tuple[Signature, ...] = (
         contains=("VERIFY", "PANIC at ", "ASSERT", "SPL PANIC", "PANIC: ", "LBUG"),
         pattern=r"(?:(?:SPLError|LustreError): \d+:\d+:\(\S+ )?(?:(?P<what>VERIFY\d?|ASSERT(?:ION)?\d?|"
         r"PANIC)(?:\(.*\)? "
-        r"failed| at [\w./-]+\.c:\d+:\w+\(\))|(?P<what2>SPL PANIC|LBUG)$|(?P<what3>PANIC): (?=\S+: )(?!double|early))",
+        r"failed| at [\w./-]+\.c:\d+:\w+\(\))|(?P<what2>SPL PANIC|LBUG)$|(?P<what3>PANIC): (?=\S+: |blkptr at |"
+        r"\w+ (?:existent|nonexistent|free|allocated) segment)(?!double|early))",
         help="ZFS met a state that it holds to be impossible and stopped the task.",
         advice="Check the pool (`zpool status`, scrub) and update ZFS.",
         origin="module/os/linux/spl/spl-err.c (OpenZFS)",

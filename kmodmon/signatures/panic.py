@@ -8,7 +8,7 @@ from kmodmon.model.event import Severity
 from kmodmon.model.report import ReportClass
 from kmodmon.signatures.signature import FUNC, Signature, Stage
 
-_PANIC = r"(?:<\d>)?Kernel [Pp]anic(?: - not syncing)?: "
+_PANIC = r"(?:<\d>)?Kernel [Pp]anic(?: --? not syncing ?)?: "
 _LITERAL = ("Kernel panic", "Kernel Panic")
 _BOOT = "Give the right `root=` on the command line and see that the initramfs has the drivers for that disk."
 

@@ -39,7 +39,7 @@ SIGNATURES: tuple[Signature, ...] = (
         name="kmsan", klass=ReportClass.KMSAN, severity=Severity.ERROR,
         title="KMSAN: {kind}",
         contains=("BUG: KMSAN: ",),
-        pattern=rf"BUG: KMSAN: (?P<kind>[a-z][a-z -]*?)(?: in {FUNC}|$)",
+        pattern=rf"BUG: KMSAN: (?P<kind>[a-z][a-z -]*?)(?: in ?(?:\[<\s+\w+\s+>\] )?{FUNC}|$)",
         help="Kernel code used memory that was never written, or showed it to user space.",
         advice=_FIX,
         origin="mm/kmsan/report.c kmsan_report()",

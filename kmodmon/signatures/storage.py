@@ -108,8 +108,8 @@ SIGNATURES: tuple[Signature, ...] = (
     _line(
         "mmc_error", "MMC error",
         ("mmc", "mmcblk0"),
-        r"(?:mmcblk\d+\w*|mmc\d+): (?:Timeout waiting for hardware|error -\d+ (?:transferring data|requesting status|"
-        r"sending (?:stop|read)|whilst(?! initialising SDIO))|timed out sending|"
+        r"(?:mmcblk\d+\w*|mmc\d+): (?:[Tt]imeout waiting for hardware|error -\d+ (?:transferring data|"
+        r"requesting status|sending (?:stop|read)|whilst(?! initialising SDIO))|timed out sending|"
         r"recovery failed|cache flush error|unrecoverable|running CQE recovery|cmdq error|tried to HW reset|Card "
         r"stuck|I/O error|"
         r"unable to (?:set|read)|CRC error|Internal clock never|Reset 0x\w+ never completed|Controller never "
