@@ -217,8 +217,9 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         name="unregister_netdevice", klass=ReportClass.NETDEV_REFCOUNT, severity=Severity.ERROR, stage=Stage.LINE,
         title="unregister_netdevice: waiting for a device to become free",
-        contains=("unregister_netdevice: waiting for ", "netdev_wait_allrefs"),
-        pattern=r"unregister_netdevice: waiting for (?P<dev>.{1,15}?) to become|netdev_wait_allrefs",
+        contains=("unregister_netdevice: waiting for ", "netdev_wait_allrefs", "ref_tracker: netdev@"),
+        pattern=r"unregister_netdevice: waiting for (?P<dev>.{1,15}?) to become|netdev_wait_allrefs|"
+        r"ref_tracker: netdev@[0-9a-fx]+ has \d+/\d+ users at",
         help="A network device is being removed, and something never gave its reference back.",
         advice="Typical of containers' networks: what uses that device leaks references. Only a reboot helps.",
         origin="net/core/dev.c netdev_wait_allrefs_any()",
