@@ -205,8 +205,8 @@ SIGNATURES: tuple[Signature, ...] = (
                   "vmalloc error", "nable to allocate memory on node", "alloc failed, req-size",
             "-order allocation failed",
             "allocation failed, size="),
-        pattern=rf"(?:<\d>)?(?:{COMM}: page allocation (?:failure|stalls for)|warn_alloc: |(?:.{{0,24}}: "
-        r")?(?:vmalloc: allocation failure|vmalloc error: size)|"
+        pattern=rf"(?:<\d>)?(?:{COMM}: page allocation (?:failure|stalls for)|page allocation failure: order:\d|"
+        r"warn_alloc: |(?:.{0,24}: )?(?:vmalloc: allocation failure|vmalloc error: size)|"
         r"(?:vmalloc: )?vmap allocation for size \d+ failed|SL[AUO]B: Unable to allocate memory on node|"
         r"cma: (?:__)?cma_alloc: (?:\S+: )?alloc failed|__alloc_pages: \d+-order allocation failed|"
         r"(?:percpu|PERCPU): allocation failed, size=)",
