@@ -18,6 +18,8 @@ from kmodmon.kernel.text import safe_text
 
 _PART = re.compile(r"(?:<\d>)?(?P<kind>Oops|Panic|Emergency|Shutdown|Unknown)#(?P<dump>\d+) Part(?P<part>\d+)")
 _SOFT_BREAK = re.compile(rb"^[^\n]{63,74}[^=\n]=\r?$", re.MULTILINE)
+_QUOTED_SIGN = re.compile(rb"=(?:20|3D)")  # may be a hexadecimal number
+_QUOTED_BLANK = b"=C2=A0"
 _QUOTED_BYTE = re.compile(rb"=([0-9A-F]{2})")
 _QUOTED_WIDTH = range(65, 77)
 _OCTAL = re.compile(r"#0(11|12|15)")  # rsyslog's escapes of control bytes
@@ -51,8 +53,7 @@ def read_saved_log(data: bytes) -> Iterator[SavedLine]:
         text = data.removeprefix(b"\xef\xbb\xbf")
         if text[:2] in (b"\xff\xfe", b"\xfe\xff"):
             text = text.decode("utf-16", "replace").encode("utf-8", "replace")
-        quoted = len(_SOFT_BREAK.findall(text)) > 1
-        lines = _joined(_ordered(_unquoted(text) if quoted else _numbered(text)))
+        lines = _joined(_ordered(_unquoted(text) if _is_quoted(text) else _numbered(text)))
     for number, line in lines:
         for part in _parts(line.text):
             yield _saved(number, line, part)
@@ -68,6 +69,11 @@ def _numbered(data: bytes) -> list[tuple[int, str]]:
         for part in (line.split("\r") if "\r" in line else (line,))
         if part or "\r" not in line
     ]
+
+
+def _is_quoted(data: bytes) -> bool:
+    breaks = len(_SOFT_BREAK.findall(data))
+    return breaks > 1 or _QUOTED_BLANK in data or (breaks == 1 and _QUOTED_SIGN.search(data) is not None)
 
 
 def _unquoted(data: bytes) -> list[tuple[int, str]]:

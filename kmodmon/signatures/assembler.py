@@ -174,10 +174,14 @@ class Work:
             self.closed.append(self.open.pop(0))
 
     def _continued(self, line: LogLine, found: Match) -> Draft | None:
-        for draft in reversed(self.open):
-            if not draft.ended and _may_share(draft, line) and _continues(draft, found, self.count):
-                return draft
-        return None
+        fits = [
+            draft
+            for draft in reversed(self.open)
+            if not draft.ended and _may_share(draft, line) and _continues(draft, found, self.count)
+        ]
+        # Two CPUs report at once: a banner belongs to the words of its own kind.
+        akin = (draft for draft in fits if draft.signature.klass is found.signature.klass)
+        return next(akin, None) or next(iter(fits), None)
 
     def _panicking(self, line: LogLine, found: Match) -> Draft | None:
         own = found.signature.name in _OWN_PANICS
@@ -308,7 +312,7 @@ def _banner_continues(draft: Draft, found: Match, count: int) -> bool:
     if _is_inlined_in(draft, signature, count):
         return True
     if not draft.header:
-        return near and not draft.frames
+        return near and not _has_trace(draft)
     if same and signature.klass is ReportClass.RCU_STALL:
         return True
     if near and not draft.frames and not draft.linked and _explains(draft.signature, signature):

@@ -17,7 +17,8 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         name="mce", klass=_MCE, severity=Severity.CRITICAL, stage=Stage.LINE,
         title="machine check",
-        contains=("achine Check", "achine check", "Hypervisor Maintenance"),
+        contains=("achine Check", "achine check", "Hypervisor Maintenance", "Cache error exception:",
+                  "RESUMABLE ERROR: ", "Cheetah error trap", " Error AFSR[", "TLB: Error at TPC["),
         pattern=r"(?:<\d>)?(?:mce: |MCE: |EDAC MC: )?(?:\[Hardware Error\]: )?(?:CPU ?\d+: ?)?"
         r"(?:(?:mce: )?\[Hardware Error\]: (?:CPU \d+: )?Machine [Cc]heck(?!\s*events? logged)|CPU ?\d+: Machine "
         r"Check|(?:HARDWARE ERROR\. )?"
@@ -25,11 +26,14 @@ SIGNATURES: tuple[Signature, ...] = (
         r" processing)|"
         r"machine check \((?:Severe|Harmless|Warning)\)|"
         r"(?:Severe|Fatal|Harmless|Warning) (?:Machine check|Hypervisor Maintenance) interrupt|Machine check: |"
-        r"Disabling lock)",
+        r"Disabling lock|Cache error exception:$|(?:NON-)?RESUMABLE ERROR: (?:Reporting on cpu \d|type \[)|"
+        r"CPU\[\d+\]: (?:Cheetah error trap taken|(?:Uncorrectable|Correctable ECC) Error AFSR\[)|"
+        r"SUN4V-[ID]TLB: Error at TPC\[)",
         help="The processor reported a hardware error.",
         advice=_PART,
         origin="arch/x86/kernel/cpu/mce/core.c __print_mce(), arch/powerpc/kernel/mce.c",
-        wording="powerpc `MCE: CPU0: machine check (Severe) ...`, `Severe Machine check interrupt [Not recovered]`",
+        wording="powerpc `MCE: CPU0: machine check (Severe) ...`, `Severe Machine check interrupt [Not recovered]`; "
+        "sparc `NON-RESUMABLE ERROR: Reporting on cpu N`",
     ),
     Signature(
         name="mce_logged", klass=_MCE, severity=Severity.NOTICE, stage=Stage.LINE,

@@ -37,7 +37,8 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     _lockdep(
         "lockdep_recursive", "possible recursive locking",
-        ("recursive locking detected",), r"possible recursive locking detected",
+        ("recursive locking detected", "possible deadlock detected!"),
+        r"possible (?:recursive locking|deadlock) detected",
         "A task takes a lock of a class that it already holds.",
     ),
     _lockdep(
@@ -52,7 +53,7 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     _lockdep(
         "lockdep_inconsistent", "inconsistent lock state",
-        ("inconsistent lock state", "inconsistent {"), r"inconsistent lock state",
+        ("inconsistent lock state", "illegal lock usage!"), r"(?:inconsistent lock state|illegal lock usage)",
         "A lock is taken both in an interrupt and with interrupts on.",
     ),
     _lockdep(

@@ -17,7 +17,8 @@ SIGNATURES: tuple[Signature, ...] = (
         name="soft_lockup", klass=ReportClass.SOFT_LOCKUP, severity=Severity.ERROR,
         title="soft lockup",
         contains=("BUG: soft lockup",),
-        pattern=r"(?:<\d>)?(?:NMI watchdog: |watchdog: |\[\w+\] )?BUG: soft lockup(?: detected on CPU#(?P<cpu2>\d+)|"
+        pattern=r"(?:<\d>)?(?:(?:NMI )?watchdog: (?:CPU\d+: )?|\[\w+\] )?BUG: soft lockup"
+        r"(?: detected on CPU#(?P<cpu2>\d+)|"
         r"[. ]+- CPU\s?#(?P<cpu>\d+)"
         rf"(?: stuck for \d+s!?(?: -?\[{COMM}:(?P<pid>\d+)\])?)?|\b)",
         help="A CPU ran kernel code for many seconds without scheduling anything else.",
@@ -115,7 +116,8 @@ SIGNATURES: tuple[Signature, ...] = (
         name="sleeping_in_atomic", klass=_ATOMIC, severity=Severity.WARNING,
         title="sleeping function called from invalid context at {file}",
         contains=("leeping function called from", "BUG: assuming "),
-        pattern=r"(?:<\d>)?(?:BUG: |Debug: )?(?:[Ss]leeping function called from (?:invalid|illegal) context|"
+        pattern=r"(?:<\d>)?(?:BUG: |Debug: )?(?:[Ss]leeping function called from (?:invalid|illegal) context"
+        r"(?: \S.{0,24}\(\d+\)(?= at ))?|"
         r"assuming (?:atomic|non migratable) context)(?: at (?P<file>[\w./+~-]+):\d+|$| at$)",
         help="Kernel code called a function that may sleep where it must not.",
         advice="The module that holds the spinlock, or runs in the interrupt, is at fault: see the trace.",

@@ -206,8 +206,8 @@ SIGNATURES: tuple[Signature, ...] = (
                   "vmalloc error", "nable to allocate memory on node", "alloc failed, req-size",
             "-order allocation failed",
             "allocation failed, size="),
-        pattern=rf"(?:<\d>)?(?:{COMM}: page allocation (?:failure|stalls for)|warn_alloc: |(?:.{{0,24}}: "
-        r")?(?:vmalloc: allocation failure|vmalloc error: size)|"
+        pattern=rf"(?:<\d>)?(?:{COMM}: page allocation (?:failure|stalls for)|page allocation failure: order:\d|"
+        r"warn_alloc: |(?:.{0,24}: )?(?:vmalloc: allocation failure|vmalloc error: size)|"
         r"(?:vmalloc: )?vmap allocation for size \d+ failed|SL[AUO]B: Unable to allocate memory on node|"
         r"cma: (?:__)?cma_alloc: (?:\S+: )?alloc failed|__alloc_pages: \d+-order allocation failed|"
         r"(?:percpu|PERCPU): allocation failed, size=)",
@@ -218,8 +218,9 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         name="unregister_netdevice", klass=ReportClass.NETDEV_REFCOUNT, severity=Severity.ERROR, stage=Stage.LINE,
         title="unregister_netdevice: waiting for a device to become free",
-        contains=("unregister_netdevice: waiting for ", "netdev_wait_allrefs"),
-        pattern=r"unregister_netdevice: waiting for (?P<dev>.{1,15}?) to become|netdev_wait_allrefs",
+        contains=("unregister_netdevice: waiting for ", "netdev_wait_allrefs", "ref_tracker: netdev@"),
+        pattern=r"unregister_netdevice: waiting for (?P<dev>.{1,15}?) to become|netdev_wait_allrefs|"
+        r"ref_tracker: netdev@[0-9a-fx]+ has \d+/\d+ users at",
         help="A network device is being removed, and something never gave its reference back.",
         advice="Typical of containers' networks: what uses that device leaks references. Only a reboot helps.",
         origin="net/core/dev.c netdev_wait_allrefs_any()",

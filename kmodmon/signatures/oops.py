@@ -16,9 +16,9 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         name="exec_protected", klass=_OOPS, severity=_CRITICAL, stage=Stage.PREFACE,
         title="kernel tried to execute a protected page",
-        contains=("exploit attempt?",),
+        contains=("exploit attempt?", "(SMEP?)"),
         pattern=r"(?:BUG: )?(?:kernel tried to execute|unable to execute|Kernel attempted to exec)\b"
-        r".*exploit attempt\?",
+        r".*(?:exploit attempt\?|\(SMEP\?\))",
         help="The kernel jumped into memory that it must not execute or access.",
         advice="Treat it as a possible attack until the report that follows is explained. " + _REBOOT,
         origin="arch/x86/mm/fault.c show_fault_oops(), arch/powerpc/mm/fault.c bad_kernel_fault()",
@@ -84,25 +84,26 @@ SIGNATURES: tuple[Signature, ...] = (
         name="unhandled_fault", klass=_OOPS, severity=_CRITICAL,
         title="unhandled fault: {what}",
         contains=("Unhandled fault: ", "Unhandled prefetch abort: ", "Bad mode in ", "Bad kernel stack pointer",
-                  "Unhandled exception"),
+                  "Unhandled exception", " exception on CPU", " Unavailable Exception ", "Bad trap at PC: "),
         pattern=r"(?:CPU \d+:? )?(?P<what>Unhandled fault: .*? \(0x[0-9a-f]+\) at 0x"
         # Below the kernel: a program that mapped a device. A fault in kernel code dies, which is a line of its own.
         r"(?!(?:b[0-9a-e]|[0-7][0-9a-f])[0-9a-f]{6}\b|0000[0-9a-f]{12}\b)|Unhandled prefetch abort: |"
         r"Bad mode in [\w ,/-]+ (?:handler|exception) detected|"
-        r"Bad kernel stack pointer |Unhandled exception in kernel)",
+        r"Bad kernel stack pointer |Unhandled exception in kernel|Unhandled (?:\d\d-bit )?el\d[ht] \w+ exception on "
+        r"CPU\d+, ESR 0x|Unrecoverable (?:[A-Z]{2,3} )?Unavailable Exception [0-9a-f]+ at |"
+        r"Bad trap at PC: [0-9a-f]+, )",
         help="The processor raised an exception that the kernel has no handler for.",
         advice="Bus errors point to a driver that touches a device without power or clock. " + _READ,
-        origin="arch/arm/mm/fault.c do_DataAbort(), arch/arm64/kernel/traps.c bad_mode()",
+        origin="arch/arm/mm/fault.c do_DataAbort(), arch/arm64/kernel/traps.c bad_mode(), __panic_unhandled()",
     ),
     Signature(
         name="bus_error", klass=_OOPS, severity=_CRITICAL,
         title="bus error in kernel code",
-        contains=("bus error, epc ==", "*** BUS ERROR ***", "Unrecoverable bus error", "access exception",
-            "_ACCESS_EXC",
-                  "nsa_bus_error"),
-        pattern=r"(?:(?:CPU \d+:? )?(?:Data|Instruction) bus error, epc ==|\*\*\* BUS ERROR \*\*\*|Unrecoverable bus "
-        r"error|"
-        r"sun4v_(?:data|instruction)_access_exception: )",
+        contains=("bus error, epc ==", "*** BUS ERROR ***", "Unrecoverable bus error", "_access_exception: ",
+                  "*** ADDRESS ERROR ***"),
+        pattern=r"(?:(?:CPU \d+:? )?(?:Data|Instruction) bus error, epc ==|\*\*\* BUS ERROR \*\*\*|"
+        r"\*\*\* ADDRESS ERROR \*\*\*|Unrecoverable bus error|"
+        r"(?:sun4v|spitfire)_(?:data|insn)_access_exception: \w+\[)",
         help="A memory or device access of kernel code was not answered.",
         advice="Look at the driver in the trace and at the device it drives. " + _READ,
         origin="arch/mips/kernel/traps.c do_be(), arch/m68k/kernel/traps.c",
@@ -110,8 +111,9 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         name="bug_on", klass=ReportClass.BUG, severity=_CRITICAL,
         title="kernel BUG at {file}",
-        contains=("ernel BUG at", "ernel BUG in "),
-        pattern=rf"(?:<\d>)?(?:PREEMPT )?[Kk]ernel BUG (?:in (?P<function2>\w+) )?at(?: (?:{PLACE}|(?P<where>\S+?:\d+|"
+        contains=("ernel BUG at", "ernel BUG in ", "Kernel bug at "),
+        pattern=rf"(?:<\d>)?(?:PREEMPT )?(?:[Kk]ernel BUG|Kernel bug(?= at [\w./+-]+\.[ch]:\d)) "
+        rf"(?:in (?P<function2>\w+) )?at(?: (?:{PLACE}|(?P<where>\S+?:\d+|"
         rf"{FUNC}))|$)",
         help="A developer's assertion about the kernel's own state did not hold.",
         advice=_REBOOT,
@@ -180,13 +182,15 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         name="bug_trap", klass=ReportClass.BUG, severity=_CRITICAL, stage=Stage.DIE,
         title="kernel BUG",
-        contains=("[#",),
-        pattern=r"(?:Internal error: |\S.{0,20}\(\d+\): )?(?:Oops - BUG|"
-        r"Kernel [Bb](?:UG|ug)(?: detected)?)\b.*\[#\d+\]",
+        contains=("[#", "Kernel Bug ", "bugcheck! "),
+        pattern=r"(?:(?:Internal error: |\S.{0,20}\(\d+\): )?(?:Oops - BUG|"
+        r"Kernel [Bb](?:UG|ug)(?: detected)?)\b.*\[#\d+\]|\S.{0,20}\(\d+\): Kernel Bug \d+$|"
+        r"\S.{0,20}\[\d+\]: bugcheck! \d+(?: \[\d+\])?$)",
         help="A developer's assertion about the kernel's own state did not hold.",
         advice=_REBOOT,
         origin="arch/*/kernel/traps.c",
-        wording="arm `Internal error: Oops - BUG: 0 [#1]`, mips `Kernel bug detected[#1]:`, riscv `Kernel BUG [#1]`",
+        wording="arm `Internal error: Oops - BUG: 0 [#1]`, mips `Kernel bug detected[#1]:`, riscv `Kernel BUG [#1]`, "
+        "alpha `COMM(PID): Kernel Bug 1`, ia64 `COMM[PID]: bugcheck! 0 [1]`",
     ),
     Signature(
         name="internal_error", klass=_OOPS, severity=_CRITICAL, stage=Stage.DIE,
@@ -202,15 +206,29 @@ SIGNATURES: tuple[Signature, ...] = (
         name="oops", klass=_OOPS, severity=_CRITICAL, stage=Stage.DIE,
         title="Oops",
         contains=("Oops",),
-        pattern=r"(?:<\d>)?(?:\S.{0,20}(?:\(\d+\)|\[\d+\]|\(pid \d+\)): |CPU \d+ )?"
+        pattern=r"(?:<\d>)?(?:(?:\S.{0,20})?(?:\(\d+\)|\[\d+\]|\(pid \d+\)): |CPU \d+ )?"
         r"Oops(?:#?:? ?(?:[\w ,.'()/-]*, sig: |sig: |kernel access of bad area)| - | ?\[#\d+\]|: Fatal|#?: "
         r"?[0-9a-f]{4,16}\b|"
-        r": .*\[#\d+\]| [0-9]+(?: \[\d+\])?$)",
+        r": .*\[#\d+\]| [0-9]+(?: \[\d+\])?$|$)",
         help="Kernel code failed and the task that ran it was killed.",
         advice=_REBOOT,
         origin="arch/*/kernel/traps.c die()",
         wording="x86 <= 6.8 `Oops: 0002 [#1]`, >= 6.11 `Oops: Oops: 0002 [#1]`; powerpc `Oops: TEXT, sig: 11 [#1]`; "
-        "mips, loongarch `Oops[#1]:`; sparc `COMM(PID): Oops [#1]`; riscv `Oops [#1]`",
+        "mips, loongarch `Oops[#1]:`; sparc `COMM(PID): Oops [#1]`; riscv `Oops [#1]`; arc `Oops` alone",
+    ),
+    Signature(
+        name="trap_name", klass=_OOPS, severity=_CRITICAL, stage=Stage.DIE,
+        title="{what}",
+        contains=("Instruction fault ", "Arithmetic fault ", "NaT consumption ", "General Exception: ",
+                  "Unsupported data reference ", "Disabled FP-register ", "Illegal operation fault ", " ***  "),
+        pattern=r"(?:\S.{0,20}\(\d+\): (?P<what>Instruction fault|Arithmetic fault) \d+$|"
+        r"\S.{0,20}\[\d+\]: (?P<what2>NaT consumption|General Exception: [\w ,/()-]{4,60}|Unsupported data reference|"
+        r"Disabled FP-register|Illegal operation fault) \d+(?: \[\d+\])?$|"
+        r"\*\*\* (?P<what3>[A-Z][A-Za-z]+(?: [A-Z][A-Za-z0-9]+){0,3}) \*\*\* +FORMAT=)",
+        help="The processor raised an exception in kernel code and the task that ran it was killed.",
+        advice=_REBOOT,
+        origin="arch/alpha/kernel/traps.c die_if_kernel(), arch/ia64/kernel/traps.c die(), arch/m68k/kernel/traps.c",
+        wording="alpha `COMM(PID): Arithmetic fault 1`, ia64 `COMM[PID]: NaT consumption N [1]`, m68k `*** TRAPcc ***`",
     ),
     Signature(
         name="xmon", klass=_OOPS, severity=_CRITICAL,

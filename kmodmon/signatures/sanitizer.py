@@ -48,12 +48,13 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         name="kcsan", klass=ReportClass.KCSAN, severity=Severity.WARNING,
         title="KCSAN: {kind}",
-        contains=("BUG: KCSAN: ",),
-        pattern=rf"BUG: KCSAN: (?P<kind>data-race|assert: race)\b(?: in {FUNC})?",
+        contains=("BUG: KCSAN: ", "ThreadSanitizer: "),
+        pattern=rf"(?:BUG: KCSAN: (?P<kind>data-race|assert: race)\b(?: in {FUNC})?|(?:BUG: |ERROR: )?ThreadSanitizer: "
+        r"(?P<kind2>data-race) in [\w.]+$)",
         help="Two CPUs used the same memory at once without marking it.",
         advice="A data race, not always a fault: report it to the authors of the functions named.",
         origin="kernel/kcsan/report.c print_report()",
-        wording="since 5.8",
+        wording="since 5.8; its forerunner KTSAN, never merged, `ThreadSanitizer: data-race in`",
     ),
     Signature(
         name="ubsan", klass=ReportClass.UBSAN, severity=Severity.ERROR,

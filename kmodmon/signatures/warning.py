@@ -86,6 +86,37 @@ SIGNATURES: tuple[Signature, ...] = (
         wording="2.6.31 to 4.14",
     ),
     Signature(
+        name="debug_object", klass=ReportClass.WARNING, severity=Severity.WARNING, stage=Stage.PREFACE, weak=True,
+        title="ODEBUG: {what}",
+        contains=("ODEBUG: ",),
+        pattern=r"ODEBUG: (?P<what>(?:free|init|activate|deactivate|destroy|assert_init|active_state) [a-z][a-z ]*) "
+        r"\(active state \d+\)",
+        help="A timer, a work item or the like was freed, or set up again, while it was in use.",
+        advice="The object type and the hint name whose it is. " + _ADVICE,
+        origin="lib/debugobjects.c debug_print_object()",
+    ),
+    Signature(
+        name="dma_debug", klass=ReportClass.WARNING, severity=Severity.WARNING, stage=Stage.PREFACE, weak=True,
+        title="DMA-API: {what}",
+        contains=("DMA-API: ",),
+        pattern=r"(?:[\w.-]+ [\w:.-]+: )?DMA-API: (?:[\w.-]+ [\w:.-]+: )?"
+        r"(?P<what>device driver (?:frees|tries|maps|has|failed|syncs|does)\b|mapping sg segment (?:longer|across)|"
+        r"cacheline tracking EEXIST|exceeded \d+ overlapping)",
+        help="A driver handed memory to its device, or took it back, against the rules.",
+        advice=_ADVICE,
+        origin="kernel/dma/debug.c err_printk()",
+    ),
+    Signature(
+        name="field_spanning_write", klass=ReportClass.WARNING, severity=Severity.WARNING, stage=Stage.PREFACE,
+        weak=True, title="copy over the end of a field",
+        contains=("detected field-spanning write",),
+        pattern=r"\w{3,16}: detected field-spanning write \(size \d+\)",
+        help="A copy ran over the end of one field of a structure into the next.",
+        advice=_ADVICE,
+        origin="include/linux/fortify-string.h fortify_memcpy_chk()",
+        wording="since 6.1, the text of a WARN()",
+    ),
+    Signature(
         name="unchecked_msr", klass=ReportClass.WARNING, severity=Severity.WARNING,
         title="access to a model-specific register that the processor lacks",
         contains=("unchecked MSR access error",),
