@@ -1,6 +1,7 @@
 /* Plays the kernel's log on a packet pipe: records from a file of texts, numbered, at a rate; one write() is one record.
  * What the pipe does not take waits in a ring. Pipe and ring hold as many records as the smallest ring of a kernel
- * (128 KiB); what they cannot hold was overwritten before it could be read, and its number is skipped.
+ * (128 KiB); what they cannot hold was overwritten before it could be read, and its number is skipped. A writer that
+ * was not let run writes nothing in that time, and nothing more afterwards: the loss is the reader's alone.
  * kmsg_write PIPE TEXTS RATE COUNT; prints "written dropped microseconds". */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -13,6 +14,7 @@
 
 #define MAX_TEXTS 65536
 #define RING 1444 /* records; with the 256 of a pipe of 1 MiB: 1,700 */
+#define TURN 1000 /* microseconds that a turn may take before it counts as not let run */
 
 static char *texts[MAX_TEXTS];
 
@@ -61,8 +63,15 @@ int main(int argc, char **argv)
 	double rate = atof(argv[3]) / 1e6, start = now();
 	long count = atol(argv[4]);
 
+	double before = start;
+
 	while (next < count) {
-		long said = (now() - start) * rate + 1;
+		double at = now();
+
+		if (at - before > TURN)
+			start += at - before;
+		before = at;
+		long said = (at - start) * rate + 1;
 
 		if (said > count)
 			said = count;
