@@ -18,7 +18,7 @@ Facts the code below is written from:
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
@@ -66,7 +66,7 @@ class _Started:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Glance:
+class Glance:
     """What two quick reads gave of a task."""
 
     status: TaskStatus
@@ -77,7 +77,7 @@ class _Glance:
 class Actors:
     """Looks up processes of one host, and remembers those it saw begin to run a tool of kmod's.
 
-    `glance` may be called in another thread than the rest.
+    `glance` may be called in another thread than the rest: it remembers nothing.
     """
 
     def __init__(self, root: Root, settings: Settings, clock: Clock) -> None:
@@ -88,49 +88,48 @@ class Actors:
         self.resolves = settings.actor.enabled and _is_initial_pid_namespace(root)
         self._started: OrderedDict[int, _Started] = OrderedDict()
         self._parents: OrderedDict[int, tuple[int, Process, int]] = OrderedDict()
-        self._glanced: OrderedDict[int, _Glance] = OrderedDict()
         self._is_secret = lru_cache(maxsize=_REMEMBERED)(self._tell_secret)
 
-    def glance(self, tids: Iterable[int]) -> None:
+    def glance(self, tids: Iterable[int]) -> Mapping[int, Glance]:
         """Read of each task, quickly, what its exit would take away; `capture` looks at the rest of it one by one."""
         if not self.resolves:
-            return
-        for tid in tids:
-            found = self._glance(tid)
-            if found is not None:
-                _remember(self._glanced, tid, found)
+            return {}
+        return {tid: found for tid in tids if (found := self._glance(tid)) is not None}
 
-    def _glance(self, tid: int) -> _Glance | None:
+    def _glance(self, tid: int) -> Glance | None:
         status = _status(self._root, tid)
         if status is None:
             return None
         outcome = self._root.head(self._root.proc(b"%d" % status.process, b"cmdline"), _ARGUMENTS_MAX * _ARGUMENT_MAX)
         cmdline = outcome.value if isinstance(outcome, Read) else b""
-        return _Glance(status=status, cmdline=cmdline, at_usec=self._clock.now().monotonic_usec)
+        return Glance(status=status, cmdline=cmdline, at_usec=self._clock.now().monotonic_usec)
 
-    def capture(self, tid: int, comm: str | None, monotonic_usec: int) -> tuple[Actor, str | None]:
+    def capture(
+        self, tid: int, comm: str | None, monotonic_usec: int, glance: Glance | None = None
+    ) -> tuple[Actor, str | None]:
         """Look the task up now: the actor, and what the kernel told it to load if it is the kernel's own modprobe.
 
-        `exited`: it is gone, and only what the event said is known.
+        `glance` is one that was made after the event. `exited`: it is gone, and only what the event said is known.
         """
         started = self._started.get(tid)
         if started is not None and started.fits(comm, monotonic_usec):
             return started.actor, started.asked_for
-        found = self._look(tid, comm, monotonic_usec) if self.resolves else None
+        found = self._look(tid, comm, monotonic_usec, glance) if self.resolves else None
         if found is not None:
             return found
         return Actor(process=Process(pid=tid, comm=comm), exited=self.resolves), None
 
-    def started(self, tid: int, monotonic_usec: int) -> Actor:
+    def started(self, tid: int, monotonic_usec: int, glance: Glance | None = None) -> Actor:
         """Look up a task that has just begun to run a tool of kmod's, and remember it: it may not live to be seen."""
         self._started.pop(tid, None)
-        actor, asked_for = self.capture(tid, None, monotonic_usec)  # the name it had before may be the event's
+        actor, asked_for = self.capture(tid, None, monotonic_usec, glance)  # the name it had before may be the event's
         if self.resolves and not actor.exited:
             _remember(self._started, tid, _Started(actor=actor, asked_for=asked_for, monotonic_usec=monotonic_usec))
         return actor
 
-    def _look(self, tid: int, comm: str | None, monotonic_usec: int) -> tuple[Actor, str | None] | None:
-        glance = self._glanced.pop(tid, None)
+    def _look(
+        self, tid: int, comm: str | None, monotonic_usec: int, glance: Glance | None
+    ) -> tuple[Actor, str | None] | None:
         if glance is None or glance.at_usec < monotonic_usec:
             glance = self._glance(tid)
         if glance is None:

@@ -23,29 +23,30 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from kmodmon.clock import Clock
 from kmodmon.kernel.taint import letters
-from kmodmon.kernel.trace import TraceChunk, TraceEvent, parse_trace, split_stream
+from kmodmon.kernel.trace import TraceEvent, parse_trace, split_stream
 from kmodmon.model.event import Actor, Process
 from kmodmon.model.outcome import Absent, Read
 from kmodmon.model.units import Usec
 from kmodmon.model.witness import TraceEntry, TraceHeard, TraceKind
 from kmodmon.root import Root
+from kmodmon.sources.backlog import Backlog, Batch, Check, Item
 from kmodmon.sources.source import Emit, EventSource, Look, Surroundings
 from kmodmon.sources.tracefs import Instance
 
 if TYPE_CHECKING:
-    from kmodmon.sources.actor import Actors
+    from kmodmon.sources.actor import Actors, Glance
 
 log = logging.getLogger(__name__)
 
 _READS = 64  # pages in one turn of the loop
 _READS_ALL = 1 << 16  # pages of a whole buffer, at start and at the end
 _SHORT = 2048  # bytes: a read() stops where there is no more, or when nearly a page of 4096 is full
-_QUEUE = 64  # turns of reading that wait for the look-up; then the pipe waits, and the kernel counts what it loses
+_BACKLOG = 4096  # events that wait for the look-up; then the pipe waits, and the kernel counts what it loses
 _STARTS_WAIT = 0.1  # seconds that the start of a tool waits for what the tool does
 _REST_MAX = 1 << 16  # bytes of an unfinished line
 _RETRY = 60.0
@@ -55,26 +56,6 @@ _REQUESTS_A_SECOND = 20
 _SWITCH = 0.0005  # seconds that another thread may keep the interpreter from this one; Python's own are ten times that
 _KINDS = {kind.value: kind for kind in TraceKind}
 _TASKS = frozenset({TraceKind.LOAD, TraceKind.FREE, TraceKind.EXEC})
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """What one turn of reading gave."""
-
-    chunk: TraceChunk
-    adopted: bool
-    dated: bool
-    at_usec: Usec
-
-
-@dataclass(frozen=True, slots=True)
-class _Check:
-    """At this moment all that was in the pipe had been read."""
-
-    at_usec: Usec
-
-
-_Item: TypeAlias = _Batch | _Check | Look | None
 
 
 class Follower:
@@ -95,7 +76,7 @@ class Follower:
         self._called = False  # `_tell` is to come
         self._loop = asyncio.get_running_loop()
         self._broken: asyncio.Future[None] = self._loop.create_future()
-        self._queue: queue.Queue[_Item] = queue.Queue(_QUEUE)
+        self._queue = Backlog(_BACKLOG)
         dated = instance.readable_clock() or not instance.adopted
         self._fd = instance.open_pipe()
         self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -170,14 +151,14 @@ class Follower:
             if time.monotonic() >= check:
                 at = self._clock.now().monotonic_usec
                 self._take()  # nothing may wait in the pipe that is older than the verdict
-                self._put(_Check(at))
+                self._put(Check(at))
                 check = time.monotonic() + _CHECK
 
     def _began(self, *, lost: int = 0) -> Look:
         began = TraceHeard(began=True, tells_init=self._instance.tells_init, at_usec=self._clock.now().monotonic_usec)
         return Look(outcome=Read(began), lost=lost)
 
-    def _put(self, item: _Item) -> None:
+    def _put(self, item: Item) -> None:
         while True:
             try:
                 self._queue.put(item, timeout=_PAUSE)
@@ -194,9 +175,9 @@ class Follower:
             whole, self._rest = whole + self._rest, b""
         if whole:
             chunk = parse_trace(whole)
-            self._actors.glance(dict.fromkeys(event.tid for event in chunk.events if event.event in _TASKS))
+            glances = self._actors.glance(dict.fromkeys(event.tid for event in chunk.events if event.event in _TASKS))
             at = self._clock.now().monotonic_usec
-            self._put(_Batch(chunk=chunk, adopted=adopted, dated=dated, at_usec=at))
+            self._put(Batch(chunk=chunk, glances=glances, adopted=adopted, dated=dated, at_usec=at))
         return alive
 
     def _read(self, reads: int) -> tuple[bytes, bool]:
@@ -231,11 +212,11 @@ class Follower:
                 self._told.append(look)
                 untold = _only_starts(look) or self._call()
 
-    def _look_of(self, item: Look | _Batch | _Check) -> Look | None:
+    def _look_of(self, item: Look | Batch | Check) -> Look | None:
         match item:
-            case _Batch():
+            case Batch():
                 return self._looked(item)
-            case _Check():
+            case Check():
                 return self._checked(item.at_usec)
             case _:
                 return item
@@ -260,20 +241,20 @@ class Follower:
         for look in _joined(looks):
             self._emit(look)
 
-    def _looked(self, batch: _Batch) -> Look | None:
+    def _looked(self, batch: Batch) -> Look | None:
         chunk = batch.chunk
         lost = chunk.lost + chunk.lost_uncounted + (0 if batch.dated else len(chunk.events))
-        entries = tuple(self._entries(chunk.events)) if batch.dated else ()
+        entries = tuple(self._entries(batch)) if batch.dated else ()
         if not (entries or lost or chunk.skipped):
             return None
         heard = TraceHeard(entries=entries, adopted=batch.adopted, at_usec=batch.at_usec)
         return Look(outcome=Read(heard), lost=lost, unreadable=len(chunk.skipped))
 
-    def _entries(self, events: tuple[TraceEvent, ...]) -> Iterator[TraceEntry]:
-        for event in events:
+    def _entries(self, batch: Batch) -> Iterator[TraceEntry]:
+        for event in batch.chunk.events:
             kind = _KINDS.get(event.event)
             if kind is not None:
-                actor, asked_for = self._actor(kind, event)
+                actor, asked_for = self._actor(kind, event, batch.glances.get(event.tid))
                 yield TraceEntry(
                     kind=kind,
                     monotonic_usec=Usec(event.trace_usec),
@@ -285,12 +266,12 @@ class Follower:
                     asked_for=asked_for,
                 )
 
-    def _actor(self, kind: TraceKind, event: TraceEvent) -> tuple[Actor | None, str | None]:
+    def _actor(self, kind: TraceKind, event: TraceEvent, glance: "Glance | None") -> tuple[Actor | None, str | None]:
         match kind:
             case TraceKind.LOAD | TraceKind.FREE:
-                return self._actors.capture(event.tid, event.comm, event.trace_usec)
+                return self._actors.capture(event.tid, event.comm, event.trace_usec, glance)
             case TraceKind.EXEC:
-                return self._actors.started(event.tid, event.trace_usec), None
+                return self._actors.started(event.tid, event.trace_usec, glance), None
             case TraceKind.REQUEST if self._may_look_up(event.trace_usec):
                 return self._actors.capture(event.tid, event.comm, event.trace_usec)
             case TraceKind.REQUEST:
