@@ -69,14 +69,30 @@ class Pass:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrossViewRead:
-    """Two passes some time apart, or one that found nothing to look at twice."""
+    """Passes some time apart, at least one. One alone found nothing to look at again."""
 
-    first: Pass
-    second: Pass | None = None
+    passes: tuple[Pass, ...]
+
+    @property
+    def last(self) -> Pass:
+        """The pass that was made last."""
+        return self.passes[-1]
+
+    @property
+    def agreed(self) -> frozenset[str]:
+        """Names about which the views did not agree in any of several passes."""
+        if len(self.passes) == 1:
+            return frozenset()
+        return frozenset.intersection(*(suspects(one) for one in self.passes))
+
+    @property
+    def uncounted(self) -> int:
+        """Sub-directories that /sys/module counted more than it listed, in each of several passes."""
+        return 0 if len(self.passes) == 1 else min(one.uncounted for one in self.passes)
 
 
 def suspects(seen: Pass) -> frozenset[str]:
-    """Names about which the views of one pass do not agree; a race may be the reason, so they are looked at twice."""
+    """Names about which the views of one pass do not agree; a race may be the reason, so they are looked at again."""
     unlisted = frozenset(name for name in seen.absent if witnesses_of(seen, name))
     return unlisted | _without_directory(seen) | seen.unlistable | _without_symbols(seen)
 

@@ -1,9 +1,9 @@
 """Modules that are loaded and that some view of the kernel denies.
 
-A finding says which views deny the module, which show it, how sure that is, and why. It takes two passes that agree:
-none of the views is atomic, and a module that comes or goes is in some before others. What the lives say (a load that
-was traced, no unload, and no listing) is a witness like a view. Names of nobody: sub-directories that /sys/module
-counts and does not list, and memory of the loader that no listed module accounts for.
+A finding says which views deny the module, which show it, how sure that is, and why. It takes passes that agree: none
+of the views is atomic, and a module that comes or goes is in some before others. What the lives say (a load that was
+traced, no unload, and no listing) is a witness like a view. Names of nobody: sub-directories that /sys/module counts
+and does not list, and memory of the loader that no listed module accounts for.
 
 None of this proves that nothing hides: code in the kernel can forge every view. It proves disagreement.
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from kmodmon.model.crossview import CrossViewRead, Pass, View, suspects, witnesses_of
+from kmodmon.model.crossview import CrossViewRead, Pass, View, witnesses_of
 from kmodmon.model.event import Event, EventType, Severity
 from kmodmon.model.inventory import Loaded
 from kmodmon.model.life import SETTLE_USEC, Doubt, Lifecycle
@@ -77,10 +77,10 @@ def crossview_read(
     hidden: Hidden, read: CrossViewRead, loaded: Mapping[str, Loaded], life: Lifecycle, at: Instant
 ) -> tuple[Hidden, tuple[Event, ...]]:
     """Fold one comparison of the views; `life` knows of modules that must be loaded though they vanished."""
-    last = read.second or read.first
-    found = _named(read, last, life.hiding, at)
+    last = read.last
+    found = _named(read, life.hiding, at)
     quiet = life.trace_since is not None and not life.waits and life.trace_usec == hidden.trace_usec
-    found |= {finding.module: finding for finding in _unnamed(read, last, hidden if quiet else None, len(found), at)}
+    found |= {finding.module: finding for finding in _unnamed(read, hidden if quiet else None, len(found), at)}
     for name, before in hidden.findings.items():
         if name in found:
             found[name] = replace(found[name], since=before.since)
@@ -104,12 +104,12 @@ def crossview_read(
     return (hidden if after == hidden else after), told + over
 
 
-def _named(read: CrossViewRead, last: Pass, hiding: Mapping[str, Doubt], at: Instant) -> dict[str, Finding]:
-    twice = suspects(read.first) & suspects(last) if read.second is not None else frozenset[str]()
+def _named(read: CrossViewRead, hiding: Mapping[str, Doubt], at: Instant) -> dict[str, Finding]:
+    last = read.last
     # The passes may have begun before it hid: what they half saw is for the next look to tell.
     old = {name for name, doubt in hiding.items() if at.monotonic_usec - doubt.since.monotonic_usec >= SETTLE_USEC}
     lives = frozenset(old - last.listed.keys() - last.relisted.keys())
-    found = (_finding(name, last, hiding.get(name), at) for name in sorted(twice | lives))
+    found = (_finding(name, last, hiding.get(name), at) for name in sorted(read.agreed | lives))
     return {finding.module: finding for finding in found if finding.missing_from}
 
 
@@ -140,10 +140,10 @@ def _finding(name: str, last: Pass, doubt: Doubt | None, at: Instant) -> Finding
     )
 
 
-def _unnamed(read: CrossViewRead, last: Pass, before: Hidden | None, named: int, at: Instant) -> Iterator[Finding]:
-    uncounted = min(read.first.uncounted, last.uncounted) if read.second is not None else 0
-    if uncounted > len(last.unlistable):
-        words = f"/sys/module counts {uncounted} sub-directories more than it lists"
+def _unnamed(read: CrossViewRead, before: Hidden | None, named: int, at: Instant) -> Iterator[Finding]:
+    last = read.last
+    if read.uncounted > len(last.unlistable):
+        words = f"/sys/module counts {read.uncounted} sub-directories more than it lists"
         yield _nobody(View.SYSFS, View.SYSFS, words, at)
         return
     # A module that comes has memory before it is listed, one that goes a little longer: strays count if they were there

@@ -8,6 +8,8 @@ Facts the code below is written from:
 
 - No list is atomic, and a module that comes or goes is in some before others. The module list is read before and after
   the other views, and what looks wrong is looked at again a second later.
+- A module that comes and goes eight times a second can look wrong twice. Each of its comings and goings is a uevent
+  (/sys/kernel/uevent_seqnum counts them): two passes during which there was none are enough, else it takes many.
 - A directory of /sys/module is a loaded module's if it has `initstate`; a listed module's directory counts without it.
 - st_nlink of /sys/module counts its sub-directories, listed or not.
 - kallsyms and the function list cost tens of milliseconds: they are read when anything cheap has changed (the list, the
@@ -35,7 +37,8 @@ from kmodmon.sources.source import Look, PollSource, Surroundings
 
 _CHUNK = 1 << 16
 _PAGE = os.sysconf("SC_PAGESIZE")
-_APART = 1.0  # seconds between the two passes
+_PAUSES = (1.0, 0.35, 0.8, 0.55, 1.15)  # seconds between passes; uneven, to fall in step with nothing
+_QUIET_PASSES = 2  # that are enough
 _FULL_EVERY = 15  # looks after which the costly views are read though nothing has changed
 _LIST_PASSES = 5
 
@@ -62,17 +65,27 @@ class CrossViewReader:
         self._reused = 0
 
     def __call__(self) -> Look:
-        """Make one pass, and another one if the first one shows a disagreement."""
-        first = self._pass(again=False)
-        if not isinstance(first, Read):
-            return Look(outcome=first)
-        if not suspects(first.value) and not first.value.uncounted:
-            return Look(outcome=Read(CrossViewRead(first=first.value)))
-        self._sleep(_APART)
-        second = self._pass(again=True)
-        if not isinstance(second, Read):
-            return Look(outcome=second)
-        return Look(outcome=Read(CrossViewRead(first=first.value, second=second.value)))
+        """Make one pass, and more while they show a disagreement."""
+        passes: list[Pass] = []
+        quiet: list[Pass] = []
+        for pause in (None, *_PAUSES):
+            if pause is not None:
+                self._sleep(pause)
+            uevents = self._uevents()
+            outcome = self._pass(again=bool(passes))
+            if not isinstance(outcome, Read):
+                return Look(outcome=outcome)
+            passes.append(outcome.value)
+            if uevents is not None and uevents == self._uevents():
+                quiet.append(outcome.value)
+            if len(quiet) == _QUIET_PASSES:
+                return Look(outcome=Read(CrossViewRead(passes=tuple(quiet))))
+            if not suspects(outcome.value) and not outcome.value.uncounted:
+                break
+        return Look(outcome=Read(CrossViewRead(passes=tuple(passes))))
+
+    def _uevents(self) -> str | None:
+        return self._root.text(self._root.sys(b"kernel", b"uevent_seqnum"))
 
     def _pass(self, *, again: bool) -> Outcome[Pass]:
         before = self._list()

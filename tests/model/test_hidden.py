@@ -31,7 +31,7 @@ def seen(listed: str = "ext4", **views: str | None) -> Pass:
 
 
 def twice(one: Pass) -> CrossViewRead:
-    return CrossViewRead(first=one, second=one)
+    return CrossViewRead(passes=(one, one))
 
 
 def compared(*reads: CrossViewRead) -> Play:
@@ -76,7 +76,7 @@ def test_hidden_when_it_moves_away_while_the_views_are_read_then_the_next_look_t
     play.wire.uevents.append(Uevent(action="move", module="elsewhere", moved_from="hidden_mod"))
     play.hear_uevents()
     half = seen("ext4", sysfs="ext4 hidden_mod", kallsyms="ext4", ftrace=None)
-    play.story.see("crossview", CrossViewRead(first=half, second=None), after=0.5)
+    play.story.see("crossview", CrossViewRead(passes=(half,)), after=0.5)
     assert findings(play) == {}
     play.story.see("crossview", twice(seen("ext4", kallsyms="ext4", ftrace=None)), after=5.0)
     assert [event.module for event in play.story.events if event.type is HIDDEN] == ["hidden_mod"]
@@ -91,7 +91,7 @@ def test_hidden_when_built_without_tracing_then_its_life_tells() -> None:
     play.modules.pop("hidden_mod")
     play.wait(20)
     assert play.contradictions()
-    play.story.see("crossview", CrossViewRead(first=seen()), after=60.0)
+    play.story.see("crossview", CrossViewRead(passes=(seen(),)), after=60.0)
     finding = findings(play)["hidden_mod"]
     assert finding.missing_from == ("list", "sysfs") and finding.seen_in == ("history",)
     assert play.story.events[-1].actor is not None
@@ -112,7 +112,7 @@ def test_hidden_when_a_module_has_no_traceable_function_then_no_symbols_are_miss
 
 def test_hidden_when_only_one_of_two_passes_saw_it_then_nothing() -> None:
     first, second = seen(sysfs="ext4 hidden_mod"), seen()
-    play = compared(CrossViewRead(first=first, second=second), CrossViewRead(first=first))
+    play = compared(CrossViewRead(passes=(first, second)), CrossViewRead(passes=(first,)))
     assert not findings(play) and play.told(HIDDEN) == 0
 
 
@@ -131,12 +131,12 @@ def test_hidden_when_it_came_during_the_pass_then_nothing() -> None:
 
 def test_hidden_when_it_returns_then_unhidden_once() -> None:
     away = twice(seen(sysfs="ext4 hidden_mod"))
-    play = compared(away, away, CrossViewRead(first=seen("ext4 hidden_mod")), CrossViewRead(first=seen()))
+    play = compared(away, away, CrossViewRead(passes=(seen("ext4 hidden_mod"),)), CrossViewRead(passes=(seen(),)))
     assert (play.told(HIDDEN), play.told(UNHIDDEN)) == (1, 1) and not findings(play)
 
 
 def test_hidden_when_the_view_that_showed_it_is_gone_then_the_finding_stays() -> None:
-    play = compared(twice(seen(ftrace="ext4 hidden_mod")), CrossViewRead(first=seen(ftrace=None)))
+    play = compared(twice(seen(ftrace="ext4 hidden_mod")), CrossViewRead(passes=(seen(ftrace=None),)))
     assert set(findings(play)) == {"hidden_mod"} and play.told(UNHIDDEN) == 0
     assert play.story.state.hidden.views["ftrace"] == "not readable"
 
@@ -154,14 +154,14 @@ def test_hidden_when_a_directory_is_there_by_name_only_then_named_and_no_unnamed
 
 
 def test_hidden_when_memory_is_unaccounted_for_at_two_looks_then_a_possible_one() -> None:
-    stray = CrossViewRead(first=replace(seen(), strays=(20480,)))
+    stray = CrossViewRead(passes=(replace(seen(), strays=(20480,)),))
     assert not findings(compared(stray))
     finding = findings(compared(stray, stray))[UNNAMED]
     assert finding.seen_in == ("memory",) and "20480" in finding.evidence[0]
 
 
 def test_hidden_when_memory_is_unaccounted_for_while_modules_come_and_go_then_nothing() -> None:
-    stray = CrossViewRead(first=replace(seen(), strays=(20480,)))
+    stray = CrossViewRead(passes=(replace(seen(), strays=(20480,)),))
     play = compared(stray)
     play.load("busy")
     play.hear_all()
@@ -174,7 +174,7 @@ def test_hidden_when_memory_is_unaccounted_for_while_modules_come_and_go_then_no
 
 
 def test_hidden_when_memory_is_unaccounted_for_and_no_trace_tells_of_loads_then_nothing() -> None:
-    stray = CrossViewRead(first=replace(seen(), strays=(20480,)))
+    stray = CrossViewRead(passes=(replace(seen(), strays=(20480,)),))
     play = Play(trace=False)
     play.begin("ext4")
     for _ in range(4):
@@ -223,6 +223,6 @@ def test_hidden_when_lists_are_read_while_modules_come_and_go_then_one_pass_is_n
         relisted=MappingProxyType(dict.fromkeys(after, LIVE)),
         looks=MappingProxyType({View.SYSFS: Look(names=sysfs), View.FTRACE: Look(names=ftrace)}),
     )
-    assert not findings(compared(CrossViewRead(first=one)))
+    assert not findings(compared(CrossViewRead(passes=(one,))))
     consistent = replace(one, relisted=one.listed, looks=MappingProxyType({View.SYSFS: Look(names=before)}))
-    assert not findings(compared(CrossViewRead(first=one, second=consistent)))
+    assert not findings(compared(CrossViewRead(passes=(one, consistent))))
