@@ -141,6 +141,7 @@ def cycles(client: Client, count: int, pause: str = "") -> None:
     at = [cast(int, row["monotonic"]) for row in of(rows, "ModuleLoaded", "transient")]
     assert len(set(at)) == count and at == sorted(at)
     no_contradictions(rows)
+    assert not of(rows, "ModuleHidden", "transient")
     stamps = client.scrape().labels("kmodmon_module_load_timestamp_seconds")
     assert {"module": "transient", "signature": "unsigned", "taints": "OE", "actor": "insmod"} in stamps
 
