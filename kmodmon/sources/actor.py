@@ -71,7 +71,7 @@ class Glance:
 
     status: TaskStatus
     cmdline: bytes
-    at_usec: int  # when they were made; an event that came later may be another task's
+    at_usec: int  # when the status was read; an event that came later may be another task's
 
 
 class Actors:
@@ -94,15 +94,18 @@ class Actors:
         """Read of each task, quickly, what its exit would take away; `capture` looks at the rest of it one by one."""
         if not self.resolves:
             return {}
-        return {tid: found for tid in tids if (found := self._glance(tid)) is not None}
+        seen = {tid: status for tid in tids if (status := _status(self._root, tid)) is not None}
+        return {tid: self._glanced(status) for tid, status in seen.items()}
 
     def _glance(self, tid: int) -> Glance | None:
         status = _status(self._root, tid)
-        if status is None:
-            return None
+        return None if status is None else self._glanced(status)
+
+    def _glanced(self, status: TaskStatus) -> Glance:
+        at = self._clock.now().monotonic_usec
+        # Not snatched: reading it may wait, for a lock that the task holds.
         outcome = self._root.head(self._root.proc(b"%d" % status.process, b"cmdline"), _ARGUMENTS_MAX * _ARGUMENT_MAX)
-        cmdline = outcome.value if isinstance(outcome, Read) else b""
-        return Glance(status=status, cmdline=cmdline, at_usec=self._clock.now().monotonic_usec)
+        return Glance(status=status, cmdline=outcome.value if isinstance(outcome, Read) else b"", at_usec=at)
 
     def capture(
         self, tid: int, comm: str | None, monotonic_usec: int, glance: Glance | None = None
@@ -235,7 +238,7 @@ def _remember(known: OrderedDict[int, T], key: int, value: T) -> None:
 
 def _status(root: Root, tid: int) -> TaskStatus | None:
     # One read(): each call more is time in which the task may exit. What is sought is at its beginning.
-    outcome = root.head(root.proc(b"%d" % tid, b"status"), _STATUS_HEAD)
+    outcome = root.snatch(root.proc(b"%d" % tid, b"status"), _STATUS_HEAD)
     try:
         return parse_task_status(outcome.value) if isinstance(outcome, Read) else None
     except ParseError:
