@@ -225,7 +225,7 @@ def recorded_failures(tree: Path) -> Mapping[bytes, int]:
 
 
 def _snatched(path: bytes, limit: int) -> bytes:
-    # After each call of `os` a thread queues for the interpreter, behind one that may itself be waiting for a processor.
+    # After each call of `os` a thread queues for the interpreter, behind one that may itself wait for a processor.
     if b"\0" in path:
         raise ValueError("embedded null byte")
     fd: int = _libc.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
