@@ -40,9 +40,14 @@ def test_hidden_when_it_leaves_some_views_then_found_and_gone_when_it_returns(
     assert code == 0 and "hidden_mod" not in text
 
 
+def unloads(series: Series) -> float:
+    """How many unloads were told."""
+    return series.get("kmodmon_module_unloads_total") or 0
+
+
 def churn(client: Client, count: int) -> None:
     """Load and unload modules of the kernel itself, with readers of every list beside; nothing may be found."""
-    before = newest(client)
+    before, gone = newest(client), unloads(client.scrape())
     script = f"""
     (while [ ! -e /tmp/stop ]; do cat /proc/modules /proc/kallsyms >/dev/null; ls -R /sys/module >/dev/null; done) &
     i=0
@@ -52,7 +57,8 @@ def churn(client: Client, count: int) -> None:
     touch /tmp/stop; wait; rm /tmp/stop
     """
     client.guest.shell(script, timeout=120 + count)
-    client.guest.run("sleep", "12")
+    client.until(lambda series: unloads(series) >= gone + count, "the last unload is told", 60 + count / 4)
+    client.guest.run("sleep", "12")  # another look at every view
     rows = events(client, before)
     assert len(of(rows, "ModuleLoaded", IN_TREE)) == len(of(rows, "ModuleUnloaded", IN_TREE)) == count
     assert not [row for row in rows if row["type"] in ("ModuleHidden", "WitnessContradicted")]
