@@ -45,7 +45,7 @@ screenshots: $(VENV)/.test  ## take the pictures of README anew
 	KMODMON_SCREENSHOTS=1 $(BIN)/python -m pytest -m browser tests/browser -k photographed
 
 generate: $(VENV)/.test  ## write the files that are made from declarations
-	$(BIN)/python -m tests.generate
+	$(BIN)/python -m grafana.src.generate
 
 bench: $(VENV)/.test  ## print what kmodmon costs against its peers, as ratios
 	$(BIN)/python -m tests.bench

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from kmodmon.cli import UsageError
 from kmodmon.cli.frame import dispatch
-from kmodmon.kernel.error import ConfigError, KmodmonError
-from kmodmon.kernel.text import printable
+from kmodmon.types.error import ConfigError, KmodmonError
+from kmodmon.types.text import printable
 
 USAGE, CANNOT = 2, 3
 INTERRUPTED, PIPE_CLOSED = 130, 141  # as a shell reports SIGINT and SIGPIPE

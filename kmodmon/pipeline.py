@@ -4,19 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from kmodmon.model.autoload import attribute
-from kmodmon.model.event import Event
-from kmodmon.model.observation import LogRead, PstoreRead, Seen, Tick
-from kmodmon.model.outcome import Read
-from kmodmon.model.recent import expire, stamp
-from kmodmon.model.reduce import reduce
-from kmodmon.model.source import SourceState
-from kmodmon.model.state import State
-from kmodmon.model.taint import Clue, explain, loading_clues, notice_clues
-from kmodmon.model.tally import tally
-from kmodmon.model.told import told_reports
-from kmodmon.model.witness import TraceHeard
-from kmodmon.policy.standing import Wanted, stand
+from kmodmon.events.counters import count_events
+from kmodmon.events.event import Event
+from kmodmon.events.timestamps import expire, timestamp_events
+from kmodmon.lifecycle.autoload import attribute
+from kmodmon.lifecycle.signals import TraceRead
+from kmodmon.policy.evaluate import PolicySettings, evaluate
+from kmodmon.state.observation import Seen, Tick
+from kmodmon.state.reduce import reduce
+from kmodmon.state.state import State
+from kmodmon.subjects.log import LogRead, PstoreRead
+from kmodmon.subjects.reported import add_reported
+from kmodmon.subjects.source import SourceState
+from kmodmon.subjects.taint import Clue, explain, loading_clues, notice_clues
+from kmodmon.types.outcome import Read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,7 @@ class Rules:
 
     keep_recent_seconds: float = 86400.0
     recent_series: int = 1000
-    wanted: Wanted = Wanted()  # noqa: RUF009  # frozen
+    wanted: PolicySettings = PolicySettings()  # noqa: RUF009  # frozen
 
 
 def step(state: State, seen: Seen, rules: Rules) -> tuple[State, tuple[Event, ...]]:
@@ -35,11 +36,11 @@ def step(state: State, seen: Seen, rules: Rules) -> tuple[State, tuple[Event, ..
     state, spoken, clues = _hear(state, seen)
     spoken = attribute(state.lifecycle, spoken)
     state, explained = _ledger(state, changed + spoken, clues, seen)
-    state, judged = stand(before, state, seen, changed, rules.wanted)
+    state, judged = evaluate(before, state, seen, changed, rules.wanted)
     events = changed + spoken + explained + judged
-    told = told_reports(state.told, spoken)
-    counts = tally(state.counts, events)
-    stamps = stamp(state.stamps, events, rules.recent_series)
+    told = add_reported(state.told, spoken)
+    counts = count_events(state.counts, events)
+    stamps = timestamp_events(state.stamps, events, rules.recent_series)
     if isinstance(seen.outcome, Read) and isinstance(seen.outcome.value, Tick):
         stamps = expire(stamps, seen.at, rules.keep_recent_seconds)
     if counts is not state.counts or stamps is not state.stamps or told is not state.told:
@@ -51,7 +52,7 @@ def _hear(state: State, seen: Seen) -> tuple[State, tuple[Event, ...], tuple[Clu
     match seen.outcome:
         case Read(LogRead() | Tick() | PstoreRead()):
             return _understand(state, seen)
-        case Read(TraceHeard(entries=entries)):
+        case Read(TraceRead(entries=entries)):
             return state, (), loading_clues(entries, seen.at)
         case _:
             return state, (), ()
@@ -61,17 +62,17 @@ def _understand(state: State, seen: Seen) -> tuple[State, tuple[Event, ...], tup
     # The signatures are a third of all that there is to import, and a command that looks once hears nothing.
     match seen.outcome:
         case Read(LogRead() as read):
-            from kmodmon.signatures.hear import hear
+            from kmodmon.reports.live_log import process_records
 
-            said = hear(state.log, state.hearing, read, seen.at)
+            said = process_records(state.log, state.hearing, read, seen.at)
         case Read(Tick()) if state.hearing is not None:
-            from kmodmon.signatures.hear import heard_nothing
+            from kmodmon.reports.live_log import process_timeout
 
-            said = heard_nothing(state.log, state.hearing, seen.at)
+            said = process_timeout(state.log, state.hearing, seen.at)
         case Read(PstoreRead(dumps=dumps)) if dumps:
-            from kmodmon.signatures.earlier import earlier_reports
+            from kmodmon.reports.previous_boot import previous_boot_reports
 
-            return state, earlier_reports(state.told, dumps, seen.at), ()
+            return state, previous_boot_reports(state.told, dumps, seen.at), ()
         case _:
             return state, (), ()
     sources = _with_lost(state.sources, seen.source, said.account.lost)

@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import cast
 
-from tests.generate import ROOT
+from grafana.src.generate import ROOT
 from tests.servers import alertmanager, kmodmon, prometheus, until
 from tests.synthetic import make_host
 from tests.tools import ToolError, make_ready

@@ -3,7 +3,7 @@
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from kmodmon.kernel import der
+from kmodmon.modfile import der
 
 
 def tlv(tag: int, *parts: bytes) -> bytes:

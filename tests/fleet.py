@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from kmodmon.metrics.exposition import Format
+from kmodmon.metrics.exposition import ExpositionFormat
 from tests.servers import kmodmon, until
 from tests.synthetic import make_host
 
@@ -62,7 +62,7 @@ def serving(body: bytes, hosts: int, planted: Mapping[int, str]) -> Iterator[Fle
         def do_GET(self) -> None:
             answer = bodies.get(int(self.path.rpartition("/")[2]), usual)
             self.send_response(200)
-            self.send_header("Content-Type", Format.TEXT.value)
+            self.send_header("Content-Type", ExpositionFormat.TEXT.value)
             self.send_header("Content-Encoding", "gzip")
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()

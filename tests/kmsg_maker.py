@@ -5,7 +5,7 @@ from itertools import count
 from pathlib import Path
 
 from kmodmon.kernel.kmsg import split_records
-from kmodmon.model.observation import LogRead
+from kmodmon.subjects.log import LogRead
 
 _RECORDED = Path(__file__).parent / "kernel" / "recorded"
 

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator, Mapping
 
-from kmodmon.alerts import GROUPS
+from grafana.src.alerts import GROUPS
 from kmodmon.metrics import METRICS
-from kmodmon.metrics.metric import Kind
+from kmodmon.metrics.metric import MetricType
 
 DECLARED = {metric.name: metric for metric in METRICS}
 RECORDED = {recording.name for group in GROUPS for recording in group.recordings}
@@ -52,7 +52,7 @@ def problems(expr: str) -> list[str]:
             found.append(f"{name} has no label {labels - set(metric.labels)}")
     for growth in _GROWTH.finditer(without_texts(expr)):
         metric = DECLARED.get(growth["name"])
-        if metric is not None and metric.kind is not Kind.COUNTER:
+        if metric is not None and metric.kind is not MetricType.COUNTER:
             found.append(f"{growth['name']} is no counter")
     return found
 

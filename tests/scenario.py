@@ -15,8 +15,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.core import Metric as Family
 
 from kmodmon.metrics import METRICS
-from kmodmon.metrics.exposition import Format, family, render_families
-from kmodmon.metrics.metric import Kind, Sample
+from kmodmon.metrics.exposition import ExpositionFormat, family, render_families
+from kmodmon.metrics.metric import MetricType, Sample
 
 Values = tuple[float, float]  # before and after
 Rows = Mapping[tuple[str, ...], Values]
@@ -157,7 +157,7 @@ STAMPS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 def exposition(*, happened: bool, at: float) -> bytes:
     """What such a host exposes, before it all happened or after; `at` is when it did."""
     families = [family(metric, _samples(metric.name, happened=happened, at=at)) for metric in METRICS]
-    return render_families([*families, *_process(at)], Format.TEXT)
+    return render_families([*families, *_process(at)], ExpositionFormat.TEXT)
 
 
 def calm(number: int) -> bytes:
@@ -169,7 +169,7 @@ def calm(number: int) -> bytes:
     sizes = GaugeMetricFamily("kmodmon_module_size_bytes", "Memory of a loaded module.", labels=["module"])
     for name in COMMON_MODULES:
         sizes.add_metric([name], 16384 + number)
-    return render_families([*families, sizes], Format.TEXT)
+    return render_families([*families, sizes], ExpositionFormat.TEXT)
 
 
 def _samples(name: str, *, happened: bool, at: float) -> Iterator[Sample]:
@@ -189,7 +189,7 @@ def _process(at: float) -> Iterator[Family]:
 
 def counters() -> frozenset[str]:
     """Names of the counters, which must grow in the scenario."""
-    return frozenset(metric.name for metric in METRICS if metric.kind is Kind.COUNTER)
+    return frozenset(metric.name for metric in METRICS if metric.kind is MetricType.COUNTER)
 
 
 @dataclass(slots=True)
@@ -213,7 +213,7 @@ def serving() -> Iterator[Fleet]:
         def do_GET(self) -> None:
             body = fleet.page(int(self.path.strip("/")))
             self.send_response(200)
-            self.send_header("Content-Type", Format.TEXT.value)
+            self.send_header("Content-Type", ExpositionFormat.TEXT.value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import psutil
 
-from kmodmon.model.units import JsonValue
+from kmodmon.types.units import JsonValue
 from tests.tools import tool
 
 READY_SECONDS = 60.0

@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from kmodmon.clock import FakeClock
-from kmodmon.model.event import Event
-from kmodmon.model.inventory import Module, ModuleAttributes
-from kmodmon.model.observation import ModulesRead, Observation, Seen, TaintRead
-from kmodmon.model.outcome import Read
-from kmodmon.model.state import State
+from kmodmon.events.event import Event
+from kmodmon.lifecycle.inventory import Module, ModuleAttributes
+from kmodmon.lifecycle.signals import ModulesRead
 from kmodmon.pipeline import Rules, step
+from kmodmon.state.observation import Observation, Seen
+from kmodmon.state.state import State
+from kmodmon.subjects.taint import TaintRead
+from kmodmon.system.clock import FakeClock
+from kmodmon.types.outcome import Read
 
 BOOT = "11111111-2222-3333-4444-555555555555"
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kmodmon.root import Root
+from kmodmon.system.root import Root
 
 
 def make_host(base: Path, modules: int, parameters: int) -> Root:

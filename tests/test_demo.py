@@ -3,8 +3,8 @@
 import subprocess
 import sys
 
+from grafana.src.generate import ROOT
 from tests.demo import ALERT, MODULE
-from tests.generate import ROOT
 
 
 def test_demo_when_played_once_then_the_alert_reaches_whoever_is_on_call() -> None:

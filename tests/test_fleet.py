@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from grafana.src.generate import ROOT
 from tests.dashboards.lint import member, objects
 from tests.fleet import exposition, prometheus_config, series_of, serving
-from tests.generate import ROOT
 from tests.servers import Server, prometheus, until
 
 PLANTED = "diamorphine"

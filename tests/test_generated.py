@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.generate import FILES, ROOT
+from grafana.src.generate import FILES, ROOT
 
 
 @pytest.mark.parametrize("name", sorted(FILES))

@@ -15,14 +15,14 @@ import pytest
 from kmodmon.cli import VERBS
 from kmodmon.cli.frame import dispatch
 from kmodmon.cli.options import located
-from kmodmon.clock import FakeClock
-from kmodmon.config import flags_of, load
-from kmodmon.host import look_once
+from kmodmon.config.load import flags_of, load
 from kmodmon.metrics import METRICS
-from kmodmon.metrics.exposition import Exposition, Format
-from kmodmon.model.state import State
-from kmodmon.root import recorded_failures
-from kmodmon.sources.source import Surroundings
+from kmodmon.metrics.exposition import Exposition, ExpositionFormat
+from kmodmon.runtime.one_shot import look_once
+from kmodmon.sources.source import SourceContext
+from kmodmon.state.state import State
+from kmodmon.system.clock import FakeClock
+from kmodmon.system.root import recorded_failures
 from kmodmon.view.modules import modules_view
 from kmodmon.view.parameters import parameters_view
 from kmodmon.view.sources import sources_view
@@ -37,11 +37,11 @@ COMMANDS = (("modules",), ("taint",), ("check",), ("doctor", "--json"))  # no ta
 def look(tree: Path) -> State:
     settings = load(None, flags_of(Namespace(root=tree)), {})
     root = located(settings.path).failing(recorded_failures(tree))
-    return look_once(Surroundings(root=root, settings=settings, clock=FakeClock()))
+    return look_once(SourceContext(root=root, settings=settings, clock=FakeClock()))
 
 
 def metrics(tree: Path) -> str:
-    text = Exposition(METRICS).body(look(tree), Format.TEXT).decode()
+    text = Exposition(METRICS).body(look(tree), ExpositionFormat.TEXT).decode()
     return "".join(line for line in text.splitlines(keepends=True) if not any(name in line for name in OWN))
 
 

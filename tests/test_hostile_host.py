@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from kmodmon.clock import FakeClock
-from kmodmon.config import load
-from kmodmon.host import look_once
+from kmodmon.config.load import load
 from kmodmon.metrics import METRICS
-from kmodmon.metrics.exposition import Exposition, Format
-from kmodmon.model.outcome import Absent, Failed, Outcome, Read
-from kmodmon.model.state import State
-from kmodmon.root import Root
-from kmodmon.sources.source import Surroundings
+from kmodmon.metrics.exposition import Exposition, ExpositionFormat
+from kmodmon.runtime.one_shot import look_once
+from kmodmon.sources.source import SourceContext
+from kmodmon.state.state import State
+from kmodmon.system.clock import FakeClock
+from kmodmon.system.root import Root
+from kmodmon.types.outcome import Absent, Failed, Outcome, Read
 
 TREE = Path(__file__).parent / "trees/debian12-6.1-x86_64"
 GARBAGE = bytes(range(256)) * 3
@@ -81,11 +81,11 @@ def host(victim: str, mutate: Callable[[bytes], Outcome[bytes]]) -> State:
     )
     object.__setattr__(root, "victim", base + b"/" + victim.encode())
     object.__setattr__(root, "mutate", mutate)
-    return look_once(Surroundings(root=root, settings=load(None, {}, {}), clock=FakeClock()))
+    return look_once(SourceContext(root=root, settings=load(None, {}, {}), clock=FakeClock()))
 
 
 def series(state: State) -> dict[str, list[float]]:
-    text = Exposition(METRICS).body(state, Format.TEXT).decode()
+    text = Exposition(METRICS).body(state, ExpositionFormat.TEXT).decode()
     found: dict[str, list[float]] = {}
     for family in text_string_to_metric_families(text):
         found.setdefault(family.name, []).extend(sample.value for sample in family.samples)

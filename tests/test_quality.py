@@ -18,11 +18,11 @@ def run(*command: str) -> None:
 
 
 def test_source_when_linted_then_ruff_is_silent() -> None:
-    run("ruff", "check", "--no-cache", "kmodmon", "tests")
+    run("ruff", "check", "--no-cache", "kmodmon", "tests", "grafana/src")
 
 
 def test_source_when_formatted_then_nothing_changes() -> None:
-    run("ruff", "format", "--no-cache", "--check", "kmodmon", "tests")
+    run("ruff", "format", "--no-cache", "--check", "kmodmon", "tests", "grafana/src")
 
 
 def test_source_when_type_checked_then_mypy_strict_is_silent() -> None:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from kmodmon.clock import FakeClock
-from kmodmon.host import look_once
+from kmodmon.config.settings import Settings
 from kmodmon.metrics import METRICS
-from kmodmon.metrics.exposition import Exposition, Format
-from kmodmon.settings import Settings
-from kmodmon.sources.source import Surroundings
+from kmodmon.metrics.exposition import Exposition, ExpositionFormat
+from kmodmon.runtime.one_shot import look_once
+from kmodmon.sources.source import SourceContext
+from kmodmon.system.clock import FakeClock
 from tests.synthetic import make_host
 
 MODULES, PARAMETERS = 5000, 20_000
@@ -17,8 +17,8 @@ MODULES, PARAMETERS = 5000, 20_000
 
 def test_exposition_when_the_host_is_large_then_no_series_is_lost(tmp_path: Path) -> None:
     root = make_host(tmp_path, MODULES, PARAMETERS)
-    state = look_once(Surroundings(root=root, settings=Settings(), clock=FakeClock()))
-    body = Exposition(METRICS).body(state, Format.TEXT).decode()
+    state = look_once(SourceContext(root=root, settings=Settings(), clock=FakeClock()))
+    body = Exposition(METRICS).body(state, ExpositionFormat.TEXT).decode()
     counts: dict[str, int] = {}
     for family in text_string_to_metric_families(body):
         for sample in family.samples:

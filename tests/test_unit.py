@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from kmodmon.config import add_flags, flags_of, load
-from kmodmon.packaged import packaged
-from kmodmon.settings import CONFIGURATION, STATE
+from kmodmon.config.load import add_flags, flags_of, load
+from kmodmon.config.settings import CONFIGURATION, STATE
+from kmodmon.system.packaged import packaged
 from tests.tools import tool
 
 SYSTEMD = packaged("systemd")

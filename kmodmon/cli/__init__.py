@@ -8,7 +8,7 @@ import argparse
 from dataclasses import dataclass
 from typing import Protocol
 
-from kmodmon.kernel.error import KmodmonError
+from kmodmon.types.error import KmodmonError
 
 
 class UsageError(KmodmonError):

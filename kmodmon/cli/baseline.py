@@ -12,12 +12,19 @@ from types import MappingProxyType
 
 from kmodmon import __version__
 from kmodmon.cli import UsageError
-from kmodmon.cli.gather import Gathered, gather
+from kmodmon.cli.gather import CommandInput, gather
 from kmodmon.cli.output import Screen, Tint, Tinted
-from kmodmon.kernel.error import KmodmonError
-from kmodmon.model.baseline import Baseline, BaselineState, Drift, Meta, SignedModule
-from kmodmon.policy.baseline_document import Accepted, Document, HostPart, Part, baseline_toml, parse_baseline
+from kmodmon.policy.baseline_document import (
+    Accepted,
+    BaselineDocument,
+    BaselinePart,
+    HostPart,
+    baseline_toml,
+    parse_baseline,
+)
 from kmodmon.policy.drift import drift, learnt, required
+from kmodmon.subjects.baseline import Baseline, BaselineState, Drift, Meta, SignedModule
+from kmodmon.types.error import KmodmonError
 from kmodmon.view.findings import drift_view
 
 _LIMIT = 4 << 20  # bytes
@@ -61,17 +68,17 @@ def run(args: argparse.Namespace) -> int:
             return _accept(args, found, path)
 
 
-def _learn(args: argparse.Namespace, found: Gathered, path: Path) -> int:
+def _learn(args: argparse.Namespace, found: CommandInput, path: Path) -> int:
     if os.path.lexists(path) and not args.force:
         raise KmodmonError(f"{path}: is there already; --force replaces it, `baseline accept` signs differences off")
     part = learnt(found.state, tuple(args.parameter))
-    _write(path, Document(meta=_meta(args, found), base=part))
+    _write(path, BaselineDocument(meta=_meta(args, found), base=part))
     count = f"{len(part.modules)} modules, {len(part.parameters)} parameters, {len(part.posture)} settings"
     Screen.of(args).line(f"{path}: {count}. Review it before you sign it off (kmodmon baseline accept).")
     return 0
 
 
-def _diff(args: argparse.Namespace, found: Gathered, path: Path) -> int:
+def _diff(args: argparse.Namespace, found: CommandInput, path: Path) -> int:
     differences = _differences(found, _document(path).for_host(host_name(found)))
     screen = Screen.of(args)
     if args.json:
@@ -84,7 +91,7 @@ def _diff(args: argparse.Namespace, found: Gathered, path: Path) -> int:
     return 1 if differences else 0
 
 
-def _accept(args: argparse.Namespace, found: Gathered, path: Path) -> int:
+def _accept(args: argparse.Namespace, found: CommandInput, path: Path) -> int:
     document = _document(path)
     host = host_name(found)
     differences = _differences(found, document.for_host(host))
@@ -99,7 +106,7 @@ def _accept(args: argparse.Namespace, found: Gathered, path: Path) -> int:
     return 0
 
 
-def accept(document: Document, now: Part, host: str) -> Document:
+def accept(document: BaselineDocument, now: BaselinePart, host: str) -> BaselineDocument:
     """The document that `now` agrees with on this host. In one for a fleet, only this host's own part changes."""
     if not document.hosts:
         return replace(document, base=_merged(document.base.modules, now))
@@ -108,7 +115,7 @@ def accept(document: Document, now: Part, host: str) -> Document:
     return replace(document, hosts=(*others, HostPart(match=(host,), part=_own_part(known, now))))
 
 
-def _merged(before: Mapping[str, SignedModule | None], now: Part) -> Part:
+def _merged(before: Mapping[str, SignedModule | None], now: BaselinePart) -> BaselinePart:
     """What is there now, and what need not be there and is not."""
     optional = {name: one for name, one in before.items() if one is not None and one.optional}
     modules = {
@@ -118,7 +125,7 @@ def _merged(before: Mapping[str, SignedModule | None], now: Part) -> Part:
     return replace(now, modules=MappingProxyType({**optional, **modules}))
 
 
-def _own_part(known: Baseline, now: Part) -> Part:
+def _own_part(known: Baseline, now: BaselinePart) -> BaselinePart:
     """What this host needs over the common part to be as it is now."""
     modules: dict[str, SignedModule | None] = {}
     for name, one in now.modules.items():
@@ -128,7 +135,7 @@ def _own_part(known: Baseline, now: Part) -> Part:
             modules[name] = signed
     for name in required(known) - now.modules.keys():
         modules[name] = None
-    return Part(
+    return BaselinePart(
         kernel=None if now.kernel == known.kernel else now.kernel,
         modules=MappingProxyType(modules),
         parameters=_others(known.parameters, now.parameters),
@@ -141,13 +148,13 @@ def _others(known: Mapping[str, str], now: Mapping[str, str]) -> Mapping[str, st
     return MappingProxyType({name: value for name, value in now.items() if known.get(name) != value})
 
 
-def _differences(found: Gathered, baseline: Baseline) -> tuple[Drift, ...]:
+def _differences(found: CommandInput, baseline: Baseline) -> tuple[Drift, ...]:
     state = replace(found.state, baseline=BaselineState(baseline=baseline))
     there = state.inventory.modules.keys() | state.inventory.builtin
     return drift(baseline, state, frozenset(required(baseline) - there))
 
 
-def _document(path: Path) -> Document:
+def _document(path: Path) -> BaselineDocument:
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
@@ -159,7 +166,7 @@ def _document(path: Path) -> Document:
     return parse_baseline(raw, str(path))
 
 
-def _meta(args: argparse.Namespace, found: Gathered) -> Meta:
+def _meta(args: argparse.Namespace, found: CommandInput) -> Meta:
     return Meta(
         reason=args.reason,
         author=args.author or _user(),
@@ -169,7 +176,7 @@ def _meta(args: argparse.Namespace, found: Gathered) -> Meta:
     )
 
 
-def host_name(found: Gathered) -> str:
+def host_name(found: CommandInput) -> str:
     """The name of the host that is looked at."""
     return found.root.text(found.root.proc(b"sys", b"kernel", b"hostname")) or ""
 
@@ -181,7 +188,7 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def _write(path: Path, document: Document) -> None:
+def _write(path: Path, document: BaselineDocument) -> None:
     """Replace the file in one step, so that the daemon never reads half of it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,11 +3,11 @@
 import argparse
 from collections.abc import Iterator
 
-from kmodmon.cli.gather import Gathered, gather
+from kmodmon.cli.gather import CommandInput, gather
 from kmodmon.cli.output import Screen, Tint, Tinted
-from kmodmon.model.event import Severity
-from kmodmon.model.findings import Finding
-from kmodmon.model.units import JsonObject
+from kmodmon.events.event import Severity
+from kmodmon.subjects.findings import Finding
+from kmodmon.types.units import JsonObject
 from kmodmon.view.findings import finding_view
 
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
@@ -58,7 +58,7 @@ def line_of(finding: Finding) -> str:
     return f"{finding.rule}{dry}: {finding.subject}: {finding.reason}{evidence}"
 
 
-def _unknown(found: Gathered) -> Iterator[str]:
+def _unknown(found: CommandInput) -> Iterator[str]:
     state = found.state
     if state.taint.value is None:
         yield f"taint: {state.sources['taint'].why}; {_REMEDY}"

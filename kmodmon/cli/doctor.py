@@ -3,14 +3,14 @@
 import argparse
 from collections.abc import Iterator
 
-from kmodmon.cli.gather import Gathered, gather
+from kmodmon.cli.gather import CommandInput, gather
 from kmodmon.cli.output import Cell, Column, Screen, Tint, Tinted
-from kmodmon.clock import SystemClock
-from kmodmon.model.source import SourceState, source_seen
 from kmodmon.sources.followed import FOLLOWED
-from kmodmon.sources.polled import POLLED
 from kmodmon.sources.probe import PROBES
+from kmodmon.sources.registry import POLLED
 from kmodmon.sources.source import EventSource, PollSource
+from kmodmon.subjects.source import SourceState, source_read
+from kmodmon.system.clock import SystemClock
 from kmodmon.view.sources import source_view
 
 _COLUMNS = (
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
                 {
                     **source_view(source),
                     "interfaces": list(_GRANTS[source.name].interfaces),
-                    "grant": _GRANTS[source.name].grant,
+                    "grant": _GRANTS[source.name].remedy,
                 }
                 for source in sources
             ]
@@ -51,11 +51,11 @@ def run(args: argparse.Namespace) -> int:
     return 1 if any(source.present and not source.up for source in sources) else 0
 
 
-def _followed(found: Gathered) -> Iterator[SourceState]:
+def _followed(found: CommandInput) -> Iterator[SourceState]:
     """Sources that only a daemon follows: whether it could."""
     at = SystemClock().now()
     for name, probe in PROBES.items():
-        yield source_seen(SourceState(name=name), probe(found.root), at)[0]
+        yield source_read(SourceState(name=name), probe(found.root), at)[0]
 
 
 def _row(source: SourceState) -> tuple[Cell, ...]:
@@ -65,14 +65,14 @@ def _row(source: SourceState) -> tuple[Cell, ...]:
         missing = f"{source.unreadable} unreadable" if source.unreadable else ""
     elif source.present:
         state = Tinted("failed", Tint.BAD)
-        missing = f"{source.why}; {known.grant}" if known.grant else source.why
+        missing = f"{source.why}; {known.remedy}" if known.remedy else source.why
     else:
         state = Tinted("absent", Tint.FAINT)
-        missing = _absent(source.why, known.grant)
+        missing = _absent(source.why, known.remedy)
     return (source.name, state, " ".join(known.interfaces), missing)
 
 
-def _absent(why: str, grant: str) -> str:
+def _absent(why: str, remedy: str) -> str:
     """What is not there may not be mounted, or not be built in: only the operator can tell which."""
-    told = not grant or any(word in why for word in ("switched off", "recorded machine"))
-    return why if told else f"{why}; if this kernel offers it: {grant}"
+    told = not remedy or any(word in why for word in ("switched off", "recorded machine"))
+    return why if told else f"{why}; if this kernel offers it: {remedy}"

@@ -15,11 +15,11 @@ from kmodmon.cli import UsageError
 from kmodmon.cli.options import settings_of
 from kmodmon.cli.output import Screen, Tint, Tinted, local_time
 from kmodmon.cli.when import moment
-from kmodmon.clock import SystemClock
-from kmodmon.model.describe import describe
-from kmodmon.model.event import EventType, Severity, StoredEvent
-from kmodmon.model.query import EventQuery
+from kmodmon.events.event import EventType, Severity, StoredEvent
+from kmodmon.events.query import EventQuery
+from kmodmon.events.sentence import sentence_of
 from kmodmon.store import HistoryReader, StoreError, Trouble, open_reader
+from kmodmon.system.clock import SystemClock
 
 BROKEN = 1
 _SHOWN = 100  # the newest, when nothing says which
@@ -167,7 +167,7 @@ def _print(screen: Screen, event: StoredEvent, *, as_json: bool) -> None:
     severity = event.event.severity
     screen.line(
         Tinted(stamp, Tint.FAINT), "  ", Tinted(f"{severity.value:8}", _TINTS[severity]), "  ",
-        f"{event.event.type.value:16}  {describe(event.event)}",
+        f"{event.event.type.value:16}  {sentence_of(event.event)}",
     )  # fmt: skip
 
 

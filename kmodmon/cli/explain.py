@@ -14,13 +14,13 @@ from pathlib import Path
 
 from kmodmon.cli import UsageError
 from kmodmon.cli.output import Cell, Screen, Tint, Tinted
-from kmodmon.kernel.error import KmodmonError
+from kmodmon.events.event import Severity
+from kmodmon.events.report import KernelReport
 from kmodmon.kernel.taint import Flag, decode, parse_letters
-from kmodmon.model.event import Severity
-from kmodmon.model.report import KernelReport
-from kmodmon.model.units import JsonObject
-from kmodmon.signatures.explain import Explanation, explain_line
-from kmodmon.signatures.offline import explain_log
+from kmodmon.reports.explain import Explanation, explain_line
+from kmodmon.reports.saved_log import explain_log
+from kmodmon.types.error import KmodmonError
+from kmodmon.types.units import JsonObject
 
 _TINTS = {Severity.CRITICAL: Tint.BAD, Severity.ERROR: Tint.BAD, Severity.WARNING: Tint.WARN}
 
@@ -83,7 +83,7 @@ def _show_report(screen: Screen, report: KernelReport) -> None:
     panic: tuple[Cell, ...] = (Tinted("  ended in a panic", Tint.BAD),) if report.panic else ()
     screen.line(Tinted(report.title, Tint.STRONG), *panic)
     screen.line(
-        "   ", Tinted(report.severity.value, tint), f"  {report.klass.value} ({report.signature}), lines {lines}"
+        "   ", Tinted(report.severity.value, tint), f"  {report.report_class.value} ({report.signature}), lines {lines}"
     )
     for name, value in _details(report).items():
         screen.line(f"    {name:<8}{value}")
@@ -173,8 +173,10 @@ def _flag_json(flag: Flag) -> JsonObject:
 
 
 def _show(screen: Screen, explanation: Explanation) -> None:
-    klass: tuple[Cell, ...] = () if explanation.klass is None else (f"  {explanation.klass.value}",)
-    screen.line(Tinted(explanation.subject, Tint.STRONG), *klass)
+    report_class: tuple[Cell, ...] = (
+        () if explanation.report_class is None else (f"  {explanation.report_class.value}",)
+    )
+    screen.line(Tinted(explanation.subject, Tint.STRONG), *report_class)
     if explanation.module is not None:
         screen.line(f"    Module   {explanation.module}")
     screen.line(f"    Meaning  {explanation.meaning}")

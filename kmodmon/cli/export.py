@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from kmodmon.cli.output import Screen
-from kmodmon.config import FILE_NAME
-from kmodmon.config_writer import default_toml
-from kmodmon.kernel.error import KmodmonError
-from kmodmon.packaged import packaged
+from kmodmon.config.load import FILE_NAME
+from kmodmon.config.render import default_toml
 from kmodmon.policy.document import example_toml
+from kmodmon.system.packaged import packaged
+from kmodmon.types.error import KmodmonError
 
 EXAMPLE = "policy.toml.example"  # not by the name that is read: later versions bring better rules
 

@@ -6,17 +6,17 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from kmodmon.cli.options import root_of, settings_of
-from kmodmon.clock import SystemClock
-from kmodmon.host import Glance, Memory, boot_id, look_once
-from kmodmon.model.state import State
-from kmodmon.root import Root
-from kmodmon.settings import Settings
-from kmodmon.sources.source import Surroundings
-from kmodmon.store.remembered import remembered
+from kmodmon.config.settings import Settings
+from kmodmon.runtime.one_shot import DaemonMemory, Scope, boot_id, look_once
+from kmodmon.sources.source import SourceContext
+from kmodmon.state.state import State
+from kmodmon.store.checkpoints import remembered
+from kmodmon.system.clock import SystemClock
+from kmodmon.system.root import Root
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gathered:
+class CommandInput:
     """The host at one look."""
 
     settings: Settings
@@ -25,7 +25,7 @@ class Gathered:
     history: str  # empty: the history was readable; else why not
 
 
-def gather(args: argparse.Namespace, only: Collection[str] | None = None, *, thorough: bool = False) -> Gathered:
+def gather(args: argparse.Namespace, only: Collection[str] | None = None, *, thorough: bool = False) -> CommandInput:
     """Look at the host that the options name, by `only` these sources (None: all).
 
     `thorough`: what a daemon has not examined yet is examined here, however long that takes. Raises KmodmonError for
@@ -35,11 +35,11 @@ def gather(args: argparse.Namespace, only: Collection[str] | None = None, *, tho
     root = root_of(args, settings)
     known = remembered(settings.history.directory, boot_id(root))
     state = look_once(
-        Surroundings(root=root, settings=settings, clock=SystemClock()),
-        Memory(saved=known.saved, attended=known.attended),
-        Glance(only=only, thorough=thorough, say=_say),
+        SourceContext(root=root, settings=settings, clock=SystemClock()),
+        DaemonMemory(saved=known.saved, daemon_running=known.daemon_running),
+        Scope(only=only, thorough=thorough, say=_say),
     )
-    return Gathered(settings=settings, root=root, state=state, history=known.why)
+    return CommandInput(settings=settings, root=root, state=state, history=known.why)
 
 
 def _say(sentence: str) -> None:

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from kmodmon.cli.gather import gather
-from kmodmon.kernel.error import KmodmonError
+from kmodmon.events.timestamps import happened_before
 from kmodmon.metrics import METRICS
-from kmodmon.metrics.exposition import Exposition, Format
-from kmodmon.model.recent import happened_before
+from kmodmon.metrics.exposition import Exposition, ExpositionFormat
+from kmodmon.types.error import KmodmonError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print or write the metrics; 0, or 3 when the file cannot be written."""
-    form = Format.OPENMETRICS if args.openmetrics else Format.TEXT
+    form = ExpositionFormat.OPENMETRICS if args.openmetrics else ExpositionFormat.TEXT
     state = gather(args).state
     # What one look finds did not happen just now: written by a timer, it would be news at every run.
     state = replace(state, stamps=happened_before(state.stamps, state.started))

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from kmodmon.cli.gather import gather
 from kmodmon.cli.output import Cell, Column, Screen, Tint, Tinted, human_bytes, local_time
-from kmodmon.kernel.error import KmodmonError
-from kmodmon.kernel.text import printable
-from kmodmon.model.units import JsonValue
+from kmodmon.types.error import KmodmonError
+from kmodmon.types.text import printable
+from kmodmon.types.units import JsonValue
 from kmodmon.view.hidden import hidden_view
 from kmodmon.view.modules import modules_view
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kmodmon.cli import Verb
-from kmodmon.kernel.error import KmodmonError
+from kmodmon.types.error import KmodmonError
 
 if TYPE_CHECKING:
-    from kmodmon.root import Root
-    from kmodmon.settings import Paths, Settings
+    from kmodmon.config.settings import PathSettings, Settings
+    from kmodmon.system.root import Root
 
 # config, settings and root cost a third of the time of a short command: they are imported by the verbs that want them.
 
@@ -22,7 +22,7 @@ def add_shared(parser: argparse.ArgumentParser, verb: Verb) -> None:
         output.add_argument("--json", action="store_true", help="Print JSON with stable keys.")
     output.add_argument("--no-color", action="store_true", help="No colour, as with NO_COLOR in the environment.")
     if verb.host:
-        from kmodmon.config import add_flags
+        from kmodmon.config.load import add_flags
 
         host = parser.add_argument_group("host and settings")
         host.add_argument(
@@ -33,7 +33,7 @@ def add_shared(parser: argparse.ArgumentParser, verb: Verb) -> None:
 
 def settings_of(args: argparse.Namespace) -> "Settings":
     """Give the settings of the file and flags in `args`; raises ConfigError."""
-    from kmodmon.config import flags_of, load
+    from kmodmon.config.load import flags_of, load
 
     config: Path | None = args.config
     return load(config, flags_of(args))
@@ -41,7 +41,7 @@ def settings_of(args: argparse.Namespace) -> "Settings":
 
 def root_of(args: argparse.Namespace, settings: "Settings") -> "Root":
     """Give the host that `args` and `settings` name; raises KmodmonError for a --root that is no recorded tree."""
-    from kmodmon.root import recorded_failures
+    from kmodmon.system.root import recorded_failures
 
     tree: Path | None = args.root
     root = located(settings.path)
@@ -52,9 +52,9 @@ def root_of(args: argparse.Namespace, settings: "Settings") -> "Root":
     return root.failing(recorded_failures(tree))
 
 
-def located(path: "Paths") -> "Root":
+def located(path: "PathSettings") -> "Root":
     """Give the host whose interfaces are mounted where the settings say."""
-    from kmodmon.root import Root
+    from kmodmon.system.root import Root
 
     return Root(
         procfs=_bytes(path.procfs),

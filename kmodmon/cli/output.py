@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import TextIO, TypeAlias
 
-from kmodmon.kernel.text import printable
-from kmodmon.model.units import JsonValue
+from kmodmon.types.text import printable
+from kmodmon.types.units import JsonValue
 
 
 class Tint(enum.StrEnum):

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from kmodmon.cli.options import root_of, settings_of
-from kmodmon.recorder import Recorder
+from kmodmon.runtime.recorder import Recorder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

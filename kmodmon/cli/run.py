@@ -3,10 +3,10 @@
 import argparse
 
 from kmodmon.cli.options import root_of, settings_of
-from kmodmon.clock import SystemClock
-from kmodmon.config import default_file
-from kmodmon.frugal import be_frugal
-from kmodmon.lean_import import import_submodule
+from kmodmon.config.load import default_file
+from kmodmon.system.clock import SystemClock
+from kmodmon.system.memory_footprint import limit_memory
+from kmodmon.system.partial_import import import_submodule
 
 # What prometheus-client's formats are imported with: its own server, its client of a push gateway.
 _UNUSED = ("http.server", "socketserver", "urllib.error", "urllib.request", "wsgiref.simple_server")
@@ -19,11 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run until SIGTERM; 0 then. Raises ConfigError (2) for bad settings, KmodmonError (3) when it cannot start."""
-    be_frugal()
-    import_leanly()
-    from kmodmon.daemon import Options, run_daemon  # after that: they are what it would import whole
-    from kmodmon.journal import set_up_logging
-    from kmodmon.sdnotify import Notifier
+    limit_memory()
+    import_partially()
+    from kmodmon.runtime.daemon import Options, run_daemon  # after that: they are what it would import whole
+    from kmodmon.system.journal import set_up_logging
+    from kmodmon.system.sd_notify import Notifier
 
     set_up_logging()
     options = Options(
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def import_leanly() -> None:
+def import_partially() -> None:
     """Import the two libraries without what they bring beside the parts that the daemon uses."""
     import_submodule("prometheus_client", "exposition", unused=_UNUSED)
     import_submodule("uvicorn", "config", unused=("logging.config",), offered=("Config",))

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from kmodmon.cli.gather import gather
 from kmodmon.cli.output import Cell, Screen, Tint, Tinted, human_span, local_time
-from kmodmon.clock import SystemClock
-from kmodmon.kernel.error import KmodmonError
-from kmodmon.model.describe import describe
-from kmodmon.model.query import EventQuery
-from kmodmon.model.units import JsonObject, JsonValue
-from kmodmon.store.remembered import last_events
+from kmodmon.events.query import EventQuery
+from kmodmon.events.sentence import sentence_of
+from kmodmon.store.checkpoints import last_events
+from kmodmon.system.clock import SystemClock
+from kmodmon.types.error import KmodmonError
+from kmodmon.types.units import JsonObject, JsonValue
 from kmodmon.view.status import status_view
 
 LAST_EVENTS = 8
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
             screen.line("")
             screen.line(Tinted("Last events", Tint.STRONG))
             for stored in events:
-                screen.line(f"  {local_time(stored.event.at.realtime_usec)}  {describe(stored.event)}")
+                screen.line(f"  {local_time(stored.event.at.realtime_usec)}  {sentence_of(stored.event)}")
     return 1 if view["findings"] else 0
 
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from kmodmon.cli import UsageError
 from kmodmon.cli.output import Screen, Tint, Tinted, local_time
-from kmodmon.kernel.error import KmodmonError, ParseError
 from kmodmon.kernel.taint import Tier, letters, parse_tainted, parse_tainted_text
-from kmodmon.model.units import JsonObject, JsonValue
+from kmodmon.types.error import KmodmonError, ParseError
+from kmodmon.types.units import JsonObject, JsonValue
 from kmodmon.view.taint import flags_view, taint_view
 
 _TINTS = {Tier.SECURITY.value: Tint.BAD, Tier.DEGRADED.value: Tint.WARN, Tier.INFORMATIONAL.value: Tint.STRONG}

@@ -3,7 +3,7 @@
 import re
 from datetime import datetime, timedelta, tzinfo
 
-from kmodmon.values import Duration
+from kmodmon.config.values import Duration
 
 HINT = "write a span such as 1h or 2d12h (ago), a date and time such as 2026-11-23 or 2026-11-23T12:00, or @SECONDS"
 _AGO = Duration()

@@ -11,7 +11,7 @@ import sys
 
 from kmodmon.examiner.answer import answer
 from kmodmon.examiner.protocol import REQUEST_LIMIT, encode_answer, parse_request
-from kmodmon.kernel.error import KmodmonError
+from kmodmon.types.error import KmodmonError
 
 _ADDRESS_SPACE = 2 << 30  # bytes; libraries map some, a kernel image takes up to 0.2 GB
 _CPU_SECONDS = 600

@@ -5,32 +5,32 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kmodmon.events.codec import ShapeError
 from kmodmon.examiner.certificates import KernelFacts, Trust, TrustRequest, gather_trust
 from kmodmon.examiner.examine import examine_file
-from kmodmon.examiner.image import Limits, stamp_of
+from kmodmon.examiner.image import ImageLimits, stamp_of
 from kmodmon.examiner.locate import ModuleTree, module_tree
 from kmodmon.examiner.package import Owners, find_owners
-from kmodmon.examiner.protocol import Answer, Closing, Request, Same, WantedModule
+from kmodmon.examiner.protocol import Answer, Closing, ExamineRequest, Same, WantedModule
 from kmodmon.examiner.tree import FileError, HostTree
-from kmodmon.kernel.text import raw_bytes, safe_text
-from kmodmon.model.codec import ShapeError
-from kmodmon.model.inventory import ModuleAttributes, Signature
-from kmodmon.model.module_file import ModuleFile, Origin, SignatureFacts, Stamp, same_build
+from kmodmon.lifecycle.inventory import ModuleAttributes, SignatureStatus
+from kmodmon.subjects.module_file import ModuleFile, SignatureFacts, Stamp, TreeOrigin, same_build
+from kmodmon.types.text import raw_bytes, safe_text
 
 _MAX_CANDIDATES = 4
-_NO_FILE = SignatureFacts(verdict=Signature.UNKNOWN, reason="there is no file to examine", errno="?")
+_NO_FILE = SignatureFacts(verdict=SignatureStatus.UNKNOWN, reason="there is no file to examine", errno="?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Context:
-    request: Request
+    request: ExamineRequest
     host: HostTree
     tree: ModuleTree
     trust: Trust
-    limits: Limits
+    limits: ImageLimits
 
 
-def answer(request: Request) -> Iterator[Answer]:
+def answer(request: ExamineRequest) -> Iterator[Answer]:
     """One answer for each module, then for each file, in their order, then the closing one; raises FileError."""
     host = HostTree(
         Path(request.rootfs), None if request.modules_directory is None else Path(request.modules_directory)
@@ -46,7 +46,9 @@ def answer(request: Request) -> Iterator[Answer]:
         known=known,
     )
     trust = gather_trust(host, places)
-    context = _Context(request=request, host=host, tree=tree, trust=trust, limits=Limits(max_bytes=request.max_bytes))
+    context = _Context(
+        request=request, host=host, tree=tree, trust=trust, limits=ImageLimits(max_bytes=request.max_bytes)
+    )
     fresh = [(one, _is_known(context, one)) for one in request.modules]
     paths = {one.name: _paths(tree, one.name) for one, known_already in fresh if not known_already}
     owners = _owners(context, [*(path for found in paths.values() for path in found[:1]), *request.files])
@@ -59,7 +61,7 @@ def answer(request: Request) -> Iterator[Answer]:
     yield Closing(kernel=kernel, trust=trust.digest, problems=tuple(map(_shown, texts)))
 
 
-def _known_kernel(request: Request) -> tuple[KernelFacts | None, list[str]]:
+def _known_kernel(request: ExamineRequest) -> tuple[KernelFacts | None, list[str]]:
     if request.kernel is None:
         return None, []
     try:
@@ -118,7 +120,7 @@ def _module(context: _Context, wanted: WantedModule, paths: tuple[str, ...], own
 
 def _examine(context: _Context, path: str, name: str | None) -> ModuleFile:
     origin = context.tree.origin(path)
-    if origin is Origin.OUTSIDE:
+    if origin is TreeOrigin.OUTSIDE:
         # a user may name the tree by its real path, /usr/lib/modules
         prefix = _real(context.host, context.tree.directory)
         if path.startswith(prefix + "/"):

@@ -21,16 +21,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from kmodmon.events.codec import ShapeError, object_from_json, texts_from_json
 from kmodmon.examiner.kernel_image import find_image, image_stamp, read_kernel_image
 from kmodmon.examiner.tree import FileError, HostTree
-from kmodmon.kernel.efi_signature_list import SignatureLists, parse_signature_lists
 from kmodmon.kernel.efivar import parse_efivar
-from kmodmon.kernel.error import ParseError
-from kmodmon.kernel.x509 import Certificate, parse_certificate, parse_certificates
-from kmodmon.model.codec import ShapeError, object_from_json, texts_from_json
-from kmodmon.model.module_file import Keyring, Stamp
-from kmodmon.model.module_file_codec import stamp_from_json
-from kmodmon.model.units import JsonObject
+from kmodmon.modfile.efi_signature_list import SignatureLists, parse_signature_lists
+from kmodmon.modfile.x509 import Certificate, parse_certificate, parse_certificates
+from kmodmon.subjects.module_file import Keyring, Stamp
+from kmodmon.subjects.module_file_json import stamp_from_json
+from kmodmon.types.error import ParseError
+from kmodmon.types.units import JsonObject
 
 _SECURITY_DATABASE = "d719b2cb-3d3a-4596-a3bc-dad00e67656f"
 _SHIM = "605dab50-e046-4300-abb6-3dd810dd8b23"

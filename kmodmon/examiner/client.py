@@ -13,20 +13,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
+from kmodmon.events.codec import ShapeError
 from kmodmon.examiner.protocol import (
     ANSWER_LIMIT,
     Closing,
+    ExamineRequest,
     ExaminerError,
-    Request,
     Same,
     WantedModule,
     encode,
     parse_answer,
 )
-from kmodmon.model.codec import ShapeError
-from kmodmon.model.inventory import Signature
-from kmodmon.model.module_file import ModuleFile, SignatureFacts
-from kmodmon.model.units import JsonObject
+from kmodmon.lifecycle.inventory import SignatureStatus
+from kmodmon.subjects.module_file import ModuleFile, SignatureFacts
+from kmodmon.types.units import JsonObject
 
 _MAX_DEATHS = 3
 _MAX_CACHE = 4096
@@ -47,7 +47,7 @@ class Examination:
 class Examiner:
     """Examines module files of one host. `places` is a request without modules: where things are."""
 
-    places: Request
+    places: ExamineRequest
     timeout: float = 120.0  # seconds, for one batch
     command: tuple[str, ...] = (sys.executable, "-P", "-m", "kmodmon.examiner")
     _cache: dict[str, ModuleFile] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class Examiner:
         self._remember(found)
         return Examination(files=MappingProxyType(found), problems=problems)
 
-    async def _until_closed(self, request: Request, found: dict[str, ModuleFile]) -> tuple[str, ...]:
+    async def _until_closed(self, request: ExamineRequest, found: dict[str, ModuleFile]) -> tuple[str, ...]:
         """Run processes until one ends well; a file at which one died is blamed and left out."""
         fruitless = 0
         for _ in range(_MAX_DEATHS):
@@ -89,7 +89,7 @@ class Examiner:
                 return (why,)
         return (f"given up: {why}",)
 
-    async def _run(self, request: Request, found: dict[str, ModuleFile]) -> tuple[Closing | None, str]:
+    async def _run(self, request: ExamineRequest, found: dict[str, ModuleFile]) -> tuple[Closing | None, str]:
         """Run one process; fills `found`. Without a closing answer the text says how it ended."""
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),
@@ -139,7 +139,10 @@ def _identity(wanted: WantedModule, known: ModuleFile) -> tuple[str | None, str 
 
 
 async def _talk(
-    process: asyncio.subprocess.Process, request: Request, found: dict[str, ModuleFile], cache: Mapping[str, ModuleFile]
+    process: asyncio.subprocess.Process,
+    request: ExamineRequest,
+    found: dict[str, ModuleFile],
+    cache: Mapping[str, ModuleFile],
 ) -> Closing | None:
     assert process.stdin is not None and process.stdout is not None
     process.stdin.write(encode(request.to_json()))
@@ -163,13 +166,13 @@ def _ending(code: int, said: str) -> str:
     return f"the examiner ended with {code} at this file: {said}"
 
 
-def _after_death(request: Request, found: dict[str, ModuleFile], why: str) -> tuple[Request, bool]:
+def _after_death(request: ExamineRequest, found: dict[str, ModuleFile], why: str) -> tuple[ExamineRequest, bool]:
     """Blame the first file without an answer, and ask for the rest."""
     names = [*(one.name for one in request.modules), *request.files]
     left = [name for name in names if name not in found]
     if not left:
         return request, False
-    facts = SignatureFacts(verdict=Signature.UNKNOWN, reason=why, errno="?")
+    facts = SignatureFacts(verdict=SignatureStatus.UNKNOWN, reason=why, errno="?")
     found[left[0]] = ModuleFile(name=left[0], signature=facts, problem=why)
     rest = set(left[1:])
     modules = tuple(one for one in request.modules if one.name in rest)

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from kmodmon.examiner.tree import FileError
-from kmodmon.kernel import lz4
-from kmodmon.kernel.error import ParseError
+from kmodmon.modfile import lz4
+from kmodmon.types.error import ParseError
 
 if sys.version_info >= (3, 14):
     from compression import zstd

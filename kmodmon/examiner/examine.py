@@ -6,17 +6,17 @@ What the loader needs to know beyond that (symbols, checksums, exports) is `load
 from dataclasses import dataclass, replace
 
 from kmodmon.examiner.certificates import NO_TRUST, Trust
-from kmodmon.examiner.image import Image, Limits, open_image
+from kmodmon.examiner.image import Image, ImageLimits, open_image
 from kmodmon.examiner.tree import FileError, HostTree
 from kmodmon.examiner.verify import verify
-from kmodmon.kernel.elf import ElfFile, Section, parse_elf, section_bytes
-from kmodmon.kernel.error import KmodmonError, ParseError
-from kmodmon.kernel.modinfo import SECTION, SECTION_LIMIT, ModInfo, parse_modinfo
 from kmodmon.kernel.module_name import THIS_MODULE, name_of_file, parse_this_module
 from kmodmon.kernel.note import build_id
-from kmodmon.kernel.text import bounded, safe_text
-from kmodmon.model.inventory import Signature
-from kmodmon.model.module_file import ModuleFile, Origin, ParameterFacts, SignatureFacts
+from kmodmon.lifecycle.inventory import SignatureStatus
+from kmodmon.modfile.elf import ElfFile, ElfSection, parse_elf, section_bytes
+from kmodmon.modfile.modinfo import SECTION, SECTION_LIMIT, ModInfo, parse_modinfo
+from kmodmon.subjects.module_file import ModuleFile, ParameterFacts, SignatureFacts, TreeOrigin
+from kmodmon.types.error import KmodmonError, ParseError
+from kmodmon.types.text import bounded, safe_text
 
 _NOTE = b".note.gnu.build-id"
 _FLAGS = ("intree", "staging", "livepatch", "test", "retpoline")
@@ -41,15 +41,15 @@ def examine_file(
     path: str,
     *,
     trust: Trust = NO_TRUST,
-    limits: Limits | None = None,
-    origin: Origin = Origin.OUTSIDE,
+    limits: ImageLimits | None = None,
+    origin: TreeOrigin = TreeOrigin.OUTSIDE,
     name: str | None = None,
 ) -> ModuleFile:
     """Examine one file of the host; `name` as asked for, else the file tells. What fails is in `problem`."""
     shown = safe_text(path.encode("utf-8", "surrogateescape"))
     file = ModuleFile(name=name or name_of_file(path) or shown, path=shown, origin=origin, trust=trust.digest)
     try:
-        with open_image(host, path, limits or Limits()) as image:
+        with open_image(host, path, limits or ImageLimits()) as image:
             return _examined(file, image, trust, asked=name is not None)
     except (KmodmonError, MemoryError) as error:
         return _failed(file, str(error) or type(error).__name__)
@@ -57,7 +57,9 @@ def examine_file(
 
 def _failed(file: ModuleFile, why: str) -> ModuleFile:
     text = bounded(safe_text(why.encode("utf-8", "surrogateescape")), _TEXT)
-    return replace(file, signature=SignatureFacts(verdict=Signature.UNKNOWN, reason=text, errno="?"), problem=text)
+    return replace(
+        file, signature=SignatureFacts(verdict=SignatureStatus.UNKNOWN, reason=text, errno="?"), problem=text
+    )
 
 
 def _examined(file: ModuleFile, image: Image, trust: Trust, *, asked: bool) -> ModuleFile:
@@ -92,7 +94,7 @@ def read_contents(image: Image) -> Contents:
     )
 
 
-def _optional(elf: ElfFile, image: Image, section: Section | None, limit: int) -> bytes | None:
+def _optional(elf: ElfFile, image: Image, section: ElfSection | None, limit: int) -> bytes | None:
     return None if section is None else section_bytes(elf, image.read, section, limit)
 
 

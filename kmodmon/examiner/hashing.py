@@ -24,7 +24,7 @@ _MU_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class HashRequest:
     """What to compute: digests of the first `signed_bytes`, and SHAKE256 of each prefix followed by them (ML-DSA)."""
 
     signed_bytes: int = 0
@@ -41,7 +41,7 @@ class Digests:
     mu: Mapping[bytes, bytes] = field(default_factory=lambda: MappingProxyType({}))
 
 
-def hash_image(image: Image, wanted: Wanted) -> Digests:
+def hash_image(image: Image, wanted: HashRequest) -> Digests:
     """Compute in one pass; raises FileError."""
     whole = hashlib.sha256()
     others = {name: hashlib.new(NAMES[name]) for name in wanted.digests if name in NAMES and name != "sha256"}

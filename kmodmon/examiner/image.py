@@ -12,8 +12,8 @@ from typing import Self
 
 from kmodmon.examiner.decompress import CHUNK, MODULE_FORMS, MODULE_WINDOW_LOG, decompress
 from kmodmon.examiner.tree import FileError, HostTree
-from kmodmon.kernel.boot_image import compression_of
-from kmodmon.model.module_file import Stamp
+from kmodmon.modfile.boot_image import compression_of
+from kmodmon.subjects.module_file import Stamp
 
 WHOLE_BYTES = 8 << 20  # up to here a file is held whole
 _HEAD_BYTES = 1 << 20
@@ -26,7 +26,7 @@ _BOMB_FREE_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class ImageLimits:
     """What may be read: bytes uncompressed, the decoder's window, whether nothing may follow, which compressions."""
 
     max_bytes: int = 512 << 20
@@ -42,7 +42,7 @@ class Image:
         self,
         fd: int,
         path: str,
-        limits: Limits,
+        limits: ImageLimits,
         *,
         part: tuple[int, int | None] = (0, None),
         tap: Callable[[bytes], None] | None = None,
@@ -177,7 +177,7 @@ class Image:
             raise FileError(f"{self._path}: {_reason(error)}") from error
 
 
-def open_image(tree: HostTree, path: str, limits: Limits) -> Image:
+def open_image(tree: HostTree, path: str, limits: ImageLimits) -> Image:
     """Open a module file of the host; raises FileError when it is no regular file, broken, or larger than allowed."""
     return Image(tree.open(path), path, limits)
 

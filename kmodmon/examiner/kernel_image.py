@@ -11,20 +11,20 @@ import re
 from dataclasses import dataclass
 
 from kmodmon.examiner.decompress import CHUNK, KERNEL_FORMS, KERNEL_WINDOW_LOG
-from kmodmon.examiner.image import Image, Limits, stamp_of
+from kmodmon.examiner.image import Image, ImageLimits, stamp_of
 from kmodmon.examiner.tree import FileError, HostTree
-from kmodmon.kernel.boot_image import HEAD_BYTES, candidates, find_payload
-from kmodmon.kernel.builtin_certificates import OVERLAP, CertificateList, Role, find_lists
-from kmodmon.kernel.elf import ElfFile, Section, parse_elf, section_bytes
-from kmodmon.kernel.error import ParseError
-from kmodmon.kernel.ksymtab import Export, kernel_exports
-from kmodmon.kernel.loader_elf import PROBES
 from kmodmon.kernel.note import build_id
-from kmodmon.kernel.text import safe_text
-from kmodmon.kernel.x509 import Certificate
-from kmodmon.model.module_file import Stamp
+from kmodmon.modfile.boot_image import HEAD_BYTES, candidates, find_payload
+from kmodmon.modfile.builtin_certificates import OVERLAP, CertificateList, Role, find_lists
+from kmodmon.modfile.elf import ElfFile, ElfSection, parse_elf, section_bytes
+from kmodmon.modfile.ksymtab import Export, kernel_exports
+from kmodmon.modfile.loader_elf import PROBES
+from kmodmon.modfile.x509 import Certificate
+from kmodmon.subjects.module_file import Stamp
+from kmodmon.types.error import ParseError
+from kmodmon.types.text import safe_text
 
-_LIMITS = Limits(max_bytes=512 << 20, window_log=KERNEL_WINDOW_LOG, alone=False, forms=KERNEL_FORMS)
+_LIMITS = ImageLimits(max_bytes=512 << 20, window_log=KERNEL_WINDOW_LOG, alone=False, forms=KERNEL_FORMS)
 _PLAIN_BYTES = 64 << 20  # of an image of unknown form, that is searched for something compressed
 _MAGIC_WORDS = rb"(?:SMP|preempt|preempt_rt|mod_unload|modversions|aarch64|RANDSTRUCT_[0-9a-f]+|[A-Za-z0-9_.]+)"
 
@@ -159,7 +159,7 @@ def _elf(image: Image) -> ElfFile | None:
         return None  # a raw image, such as arm64's: certificates are found all the same
 
 
-def _sections(elf: ElfFile | None, *, exports: bool) -> list[Section]:
+def _sections(elf: ElfFile | None, *, exports: bool) -> list[ElfSection]:
     if elf is None:
         return []
     return [one for one in elf.sections if one.name == b".notes" or (exports and one.name.startswith(b"__k"))]

@@ -12,11 +12,11 @@ from kmodmon.examiner.kernel_image import KernelImage
 from kmodmon.examiner.loading import known_symbols, read_exports
 from kmodmon.examiner.locate import ModuleTree
 from kmodmon.examiner.tree import FileError
-from kmodmon.kernel.depmod import parse_symbol_owners
-from kmodmon.kernel.error import ParseError
-from kmodmon.kernel.symvers import SymVers, parse_symvers
-from kmodmon.kernel.text import raw_bytes, safe_text
-from kmodmon.model.loading import KnownSymbol, Symbols
+from kmodmon.modfile.depmod import parse_symbol_owners
+from kmodmon.modfile.symvers import SymVers, parse_symvers
+from kmodmon.preflight.facts import KnownSymbol, Symbols
+from kmodmon.types.error import ParseError
+from kmodmon.types.text import raw_bytes, safe_text
 
 _TABLE_LIMIT = 64 << 20
 

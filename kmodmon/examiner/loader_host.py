@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from kmodmon.examiner.certificates import KernelFacts, Trust, TrustRequest, gather_trust
 from kmodmon.examiner.examine import examine_file
-from kmodmon.examiner.image import Limits
+from kmodmon.examiner.image import ImageLimits
 from kmodmon.examiner.kernel_image import KernelImage, find_image, read_kernel_image
 from kmodmon.examiner.linkable import Linkable, gather_symbols
 from kmodmon.examiner.loading import read_loading_facts
@@ -21,17 +21,17 @@ from kmodmon.examiner.locate import ModuleTree, module_tree
 from kmodmon.examiner.modprobe import modprobe_rules
 from kmodmon.examiner.stock import StockModule, stock_module
 from kmodmon.examiner.tree import FileError, HostTree
-from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.kconfig import Kconfig, parse_kconfig
-from kmodmon.kernel.loader_elf import NEWEST, LoaderRules
 from kmodmon.kernel.note import build_id
 from kmodmon.kernel.posture import SignatureEvidence, locked_down
-from kmodmon.kernel.text import safe_text
-from kmodmon.model.inventory import Module
-from kmodmon.model.loading import BuildChoices, Candidate, LoaderHost, LoaderPosture
-from kmodmon.model.outcome import Read
-from kmodmon.model.state import State
-from kmodmon.root import Root
+from kmodmon.lifecycle.inventory import Module
+from kmodmon.modfile.loader_elf import NEWEST, LoaderRules
+from kmodmon.preflight.facts import BuildChoices, Candidate, LoaderHost, LoaderPosture
+from kmodmon.state.state import State
+from kmodmon.system.root import Root
+from kmodmon.types.error import ParseError
+from kmodmon.types.outcome import Read
+from kmodmon.types.text import safe_text
 
 _CONFIG_LIMIT = 16 << 20
 _CAP_SYS_MODULE = 16
@@ -46,11 +46,11 @@ class PreflightRequest:
     release: str | None = None
     certificates: tuple[str, ...] = ()
     revoked: tuple[str, ...] = ()
-    limits: Limits = field(default_factory=Limits)
+    limits: ImageLimits = field(default_factory=ImageLimits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gathered:
+class PreflightInput:
     """Everything that `preflight()` takes, and what could not be read on the way."""
 
     candidates: tuple[Candidate, ...]
@@ -58,7 +58,7 @@ class Gathered:
     problems: tuple[str, ...] = ()
 
 
-def gather_preflight(root: Root, state: State, request: PreflightRequest) -> Gathered:
+def gather_preflight(root: Root, state: State, request: PreflightRequest) -> PreflightInput:
     """Read files and kernel; raises FileError when the release is none, or the running one is not known."""
     running = None if state.kernel is None else state.kernel.release
     release = request.release or running
@@ -100,7 +100,7 @@ def gather_preflight(root: Root, state: State, request: PreflightRequest) -> Gat
         notes=_notes(same=same, running=release == running),
     )
     texts = (*problems, *trust.problems, *tree.problems, *linkable.problems)
-    return Gathered(candidates=candidates, host=host, problems=tuple(dict.fromkeys(map(_shown, texts))))
+    return PreflightInput(candidates=candidates, host=host, problems=tuple(dict.fromkeys(map(_shown, texts))))
 
 
 def _image(tree: ModuleTree) -> tuple[KernelImage | None, list[str]]:

@@ -2,9 +2,10 @@
 
 from types import MappingProxyType
 
-from kmodmon.examiner.image import Image, Limits, open_image
+from kmodmon.examiner.image import Image, ImageLimits, open_image
 from kmodmon.examiner.tree import FileError, HostTree
-from kmodmon.kernel.elf import (
+from kmodmon.kernel.module_name import THIS_MODULE, parse_this_module
+from kmodmon.modfile.elf import (
     SHF_EXECINSTR,
     SHF_WRITE,
     SHN_COMMON,
@@ -12,39 +13,40 @@ from kmodmon.kernel.elf import (
     STB_WEAK,
     TABLE_LIMIT,
     ElfFile,
-    Section,
+    ElfSection,
     Symbol,
     parse_elf,
     parse_symbols,
     section_bytes,
 )
-from kmodmon.kernel.error import KmodmonError, ParseError
-from kmodmon.kernel.ksymtab import Export, module_exports
-from kmodmon.kernel.loader_elf import LoaderRules, elf_objection, loader_name
-from kmodmon.kernel.modinfo import SECTION, SECTION_LIMIT, ModInfo, parse_modinfo
-from kmodmon.kernel.module_name import THIS_MODULE, parse_this_module
-from kmodmon.kernel.module_signature import MARKER, TAIL_BYTES, check_trailer, parse_trailer
-from kmodmon.kernel.modversions import parse_modversions
-from kmodmon.kernel.text import safe_text
-from kmodmon.model.loading import KnownSymbol, LoadingFacts, Undefined
+from kmodmon.modfile.ksymtab import Export, module_exports
+from kmodmon.modfile.loader_elf import LoaderRules, elf_objection, loader_name
+from kmodmon.modfile.modinfo import SECTION, SECTION_LIMIT, ModInfo, parse_modinfo
+from kmodmon.modfile.module_signature import MARKER, TAIL_BYTES, check_trailer, parse_trailer
+from kmodmon.modfile.modversions import parse_modversions
+from kmodmon.preflight.facts import KnownSymbol, LoadingFacts, Undefined
+from kmodmon.types.error import KmodmonError, ParseError
+from kmodmon.types.text import safe_text
 
 _FLAGS = ("intree", "staging", "livepatch", "test")
 _THIS_MODULE_LIMIT = 1 << 16
 _LTO = b"__gnu_lto"
 
 
-def read_loading_facts(host: HostTree, path: str, rules: LoaderRules, limits: Limits | None = None) -> LoadingFacts:
+def read_loading_facts(
+    host: HostTree, path: str, rules: LoaderRules, limits: ImageLimits | None = None
+) -> LoadingFacts:
     """Read one file; whatever is wrong with it is in the answer."""
     try:
-        with open_image(host, path, limits or Limits()) as image:
+        with open_image(host, path, limits or ImageLimits()) as image:
             return _facts(image, rules)
     except (KmodmonError, MemoryError) as error:
         return LoadingFacts(unreadable=safe_text(str(error).encode("utf-8", "surrogateescape")))
 
 
-def read_exports(host: HostTree, path: str, limits: Limits | None = None) -> dict[str, KnownSymbol]:
+def read_exports(host: HostTree, path: str, limits: ImageLimits | None = None) -> dict[str, KnownSymbol]:
     """What a module file exports, with no owner yet; raises FileError and ParseError."""
-    with open_image(host, path, limits or Limits()) as image:
+    with open_image(host, path, limits or ImageLimits()) as image:
         elf = parse_elf(image.read, image.size)
         _prefetch(elf, image)
         return known_symbols(module_exports(elf, image.read, parse_symbols(elf, image.read)), None)
@@ -117,7 +119,7 @@ def _modinfo(elf: ElfFile, image: Image) -> ModInfo:
     return ModInfo() if raw is None else parse_modinfo(raw)
 
 
-def _optional(elf: ElfFile, image: Image, section: Section | None, limit: int) -> bytes | None:
+def _optional(elf: ElfFile, image: Image, section: ElfSection | None, limit: int) -> bytes | None:
     return None if section is None else section_bytes(elf, image.read, section, limit)
 
 

@@ -8,21 +8,28 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from kmodmon.examiner.tree import FileError, HostTree
-from kmodmon.kernel.depmod import parse_dep
 from kmodmon.kernel.module_name import is_file_name, kernel_name, name_of_file
-from kmodmon.kernel.text import safe_text
-from kmodmon.model.module_file import Origin
+from kmodmon.modfile.depmod import parse_dep
+from kmodmon.subjects.module_file import TreeOrigin
+from kmodmon.types.text import safe_text
 
 _DEP_LIMIT = 64 << 20  # bytes; a stock modules.dep has 0.6 million
 _ORIGINS = {
-    "kernel": Origin.KERNEL,
-    "updates": Origin.UPDATES,
-    "extra": Origin.EXTRA,
-    "weak-updates": Origin.WEAK_UPDATES,
-    "dkms": Origin.DKMS,
+    "kernel": TreeOrigin.KERNEL,
+    "updates": TreeOrigin.UPDATES,
+    "extra": TreeOrigin.EXTRA,
+    "weak-updates": TreeOrigin.WEAK_UPDATES,
+    "dkms": TreeOrigin.DKMS,
 }
 # depmod's default: updates before everything, then the tree of the kernel package
-_SEARCH = (Origin.UPDATES, Origin.DKMS, Origin.EXTRA, Origin.WEAK_UPDATES, Origin.KERNEL, Origin.OTHER)
+_SEARCH = (
+    TreeOrigin.UPDATES,
+    TreeOrigin.DKMS,
+    TreeOrigin.EXTRA,
+    TreeOrigin.WEAK_UPDATES,
+    TreeOrigin.KERNEL,
+    TreeOrigin.OTHER,
+)
 
 
 @dataclass(slots=True)
@@ -57,15 +64,15 @@ class ModuleTree:
                     self._walked.setdefault(found, []).append(path)
         return tuple(sorted(self._walked.get(name, ()), key=lambda path: _SEARCH.index(self.origin(path))))
 
-    def origin(self, path: str) -> Origin:
+    def origin(self, path: str) -> TreeOrigin:
         """Which part of the tree a path belongs to."""
         prefix = self.directory + "/"
         if not path.startswith(prefix):
-            return Origin.OUTSIDE
+            return TreeOrigin.OUTSIDE
         parts = path[len(prefix) :].split("/")
         if "dkms" in parts[:-1]:
-            return Origin.DKMS
-        return _ORIGINS.get(parts[0], Origin.OTHER)
+            return TreeOrigin.DKMS
+        return _ORIGINS.get(parts[0], TreeOrigin.OTHER)
 
     def _from_dep(self) -> Mapping[str, str]:
         if self._listed is None:

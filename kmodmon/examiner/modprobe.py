@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from kmodmon.examiner.tree import HostTree
 from kmodmon.kernel.modprobe_d import parse_modprobe_file
 from kmodmon.kernel.module_name import kernel_name
-from kmodmon.kernel.text import safe_text
-from kmodmon.model.loading import ModprobeRule
+from kmodmon.preflight.facts import ModprobeRule
+from kmodmon.types.text import safe_text
 
 DIRECTORIES = ("/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d",
                "/lib/modprobe.d")  # fmt: skip

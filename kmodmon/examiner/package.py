@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 from kmodmon.examiner.rpm_header import EPOCH, NAME, RELEASE, VERSION, RpmHeader, parse_rpm_header
 from kmodmon.examiner.tree import FileError, HostTree
-from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.module_name import name_of_file
-from kmodmon.kernel.text import safe_text
-from kmodmon.model.module_file import Package
+from kmodmon.subjects.module_file import Package
+from kmodmon.types.error import ParseError
+from kmodmon.types.text import safe_text
 
 _LIST_LIMIT = 64 << 20
 _DPKG = "/var/lib/dpkg"

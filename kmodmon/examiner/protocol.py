@@ -7,11 +7,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kmodmon.kernel.error import KmodmonError
-from kmodmon.model.codec import ShapeError, object_from_json, parse_json, texts_from_json
-from kmodmon.model.module_file import ModuleFile, Stamp
-from kmodmon.model.module_file_codec import module_file_from_json, stamp_from_json
-from kmodmon.model.units import JsonObject, JsonValue
+from kmodmon.events.codec import ShapeError, object_from_json, parse_json, texts_from_json
+from kmodmon.subjects.module_file import ModuleFile, Stamp
+from kmodmon.subjects.module_file_json import module_file_from_json, stamp_from_json
+from kmodmon.types.error import KmodmonError
+from kmodmon.types.units import JsonObject, JsonValue
 
 REQUEST_LIMIT = 16 << 20  # bytes
 ANSWER_LIMIT = 2 << 20  # bytes of one line
@@ -43,7 +43,7 @@ class WantedModule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class ExamineRequest:
     """Modules to find and examine, or files to examine; paths of files are the host's.
 
     `rootfs` and `sysfs` are where the process finds them; `modules_directory` and `efivars` too, if they are elsewhere.
@@ -120,11 +120,11 @@ def encode_answer(answer: Answer) -> bytes:
             return encode({"closing": closing})
 
 
-def parse_request(raw: bytes) -> Request:
+def parse_request(raw: bytes) -> ExamineRequest:
     """Read a request; raises ShapeError."""
     document = object_from_json(parse_json(raw, "request"), "request")
     kernel = document.get("kernel")
-    return Request(
+    return ExamineRequest(
         release=_text(document, "release"),
         rootfs=_text(document, "rootfs"),
         sysfs=_text(document, "sysfs"),

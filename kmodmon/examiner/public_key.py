@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from kmodmon.examiner.hashing import NAMES, Digests
-from kmodmon.kernel.pkcs7 import SignerInfo
-from kmodmon.kernel.x509 import Certificate
+from kmodmon.modfile.pkcs7 import SignerInfo
+from kmodmon.modfile.x509 import Certificate
 
 _HASHES: Mapping[str, hashes.HashAlgorithm] = MappingProxyType(
     {

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kmodmon.kernel.error import ParseError
+from kmodmon.types.error import ParseError
 
 NAME, VERSION, RELEASE, EPOCH = 1000, 1001, 1002, 1003
 DIR_INDEXES, BASE_NAMES, DIR_NAMES = 1116, 1117, 1118

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from kmodmon.examiner.examine import read_contents
-from kmodmon.examiner.image import Limits, open_image
+from kmodmon.examiner.image import ImageLimits, open_image
 from kmodmon.examiner.locate import ModuleTree
 from kmodmon.examiner.tree import FileError
-from kmodmon.kernel.elf import parse_elf
-from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.module_name import THIS_MODULE, name_of_file
-from kmodmon.model.module_file import Origin
+from kmodmon.modfile.elf import parse_elf
+from kmodmon.subjects.module_file import TreeOrigin
+from kmodmon.types.error import ParseError
 
 _TRIES = 8
 
@@ -29,13 +29,13 @@ def stock_module(tree: ModuleTree) -> StockModule | None:
     """Look into the first module of the tree's `kernel` directory that can be read; None when there is none."""
     tries = 0
     for path in tree.host.walk(f"{tree.directory}/kernel"):
-        if name_of_file(path) is None or tree.origin(path) is not Origin.KERNEL:
+        if name_of_file(path) is None or tree.origin(path) is not TreeOrigin.KERNEL:
             continue
         tries += 1
         if tries > _TRIES:
             break
         try:
-            with open_image(tree.host, path, Limits()) as image:
+            with open_image(tree.host, path, ImageLimits()) as image:
                 elf = parse_elf(image.read, image.size)
                 this = elf.find(THIS_MODULE)
                 info = read_contents(image).modinfo

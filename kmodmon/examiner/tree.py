@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from kmodmon.kernel.error import KmodmonError
+from kmodmon.types.error import KmodmonError
 
 _MAX_LINKS = 40
 _MODULES = "/lib/modules"

@@ -8,19 +8,19 @@ nothing is enforced. What a signature covers is everything before it.
 from dataclasses import dataclass, replace
 
 from kmodmon.examiner.certificates import KEYRING_ORDER, Held, Trust
-from kmodmon.examiner.hashing import Digests, Wanted, hash_image
+from kmodmon.examiner.hashing import Digests, HashRequest, hash_image
 from kmodmon.examiner.image import Image
 from kmodmon.examiner.public_key import Unverifiable, fits, issued, message_prefix
-from kmodmon.kernel.der import NotDer
-from kmodmon.kernel.error import ParseError
-from kmodmon.kernel.module_signature import TAIL_BYTES, Trailer, check_trailer, parse_trailer
-from kmodmon.kernel.pkcs7 import LIMIT, SignedData, SignerInfo, objection, parse_signed_data
-from kmodmon.kernel.x509 import Certificate, parse_certificate
-from kmodmon.model.inventory import Signature
-from kmodmon.model.module_file import Keyring, SignatureFacts
+from kmodmon.lifecycle.inventory import SignatureStatus
+from kmodmon.modfile.der import NotDer
+from kmodmon.modfile.module_signature import TAIL_BYTES, Trailer, check_trailer, parse_trailer
+from kmodmon.modfile.pkcs7 import LIMIT, SignedData, SignerInfo, objection, parse_signed_data
+from kmodmon.modfile.x509 import Certificate, parse_certificate
+from kmodmon.subjects.module_file import Keyring, SignatureFacts
+from kmodmon.types.error import ParseError
 
 _MAX_CHAIN = 8
-_ANSWERS = {"ENOPKG": Signature.UNKNOWN, "ENOKEY": Signature.SIGNED, "?": Signature.UNKNOWN}
+_ANSWERS = {"ENOPKG": SignatureStatus.UNKNOWN, "ENOKEY": SignatureStatus.SIGNED, "?": SignatureStatus.UNKNOWN}
 CHANGED = "the signature does not fit: the file was changed after it was signed, or the key is another one of that name"
 
 
@@ -36,9 +36,9 @@ def verify(image: Image, trust: Trust) -> Examined:
     """Judge the signature of an open module file; raises FileError when the file cannot be read."""
     facts, message = _read(image)
     if message is None:
-        return Examined(signature=facts, sha256=hash_image(image, Wanted()).whole)
+        return Examined(signature=facts, sha256=hash_image(image, HashRequest()).whole)
     signers = [(info, _candidates(info, message, trust)) for info in message[1].signers]
-    wanted = Wanted(
+    wanted = HashRequest(
         signed_bytes=message[0].signed_bytes,
         digests=frozenset(info.digest for info in message[1].signers),
         prefixes=frozenset(
@@ -47,8 +47,8 @@ def verify(image: Image, trust: Trust) -> Examined:
     )
     digests = hash_image(image, wanted)
     verdicts = [_judge(facts, info, held, digests, trust) for info, held in signers]
-    worst = next((one for one in verdicts if one.verdict is Signature.INVALID), None)
-    best = next((one for one in verdicts if one.verdict is Signature.VALID), verdicts[0])
+    worst = next((one for one in verdicts if one.verdict is SignatureStatus.INVALID), None)
+    best = next((one for one in verdicts if one.verdict is SignatureStatus.VALID), verdicts[0])
     verdict = worst or best
     if digests.whole in trust.revoked_files:
         verdict = _refused(verdict, "EKEYREJECTED", "this very file is on the firmware's revocation list", revoked=True)
@@ -63,11 +63,11 @@ def _read(image: Image) -> tuple[SignatureFacts, tuple[Trailer, SignedData] | No
     except ParseError as error:
         return _plain("EBADMSG", error.why), None
     if trailer is None:
-        return SignatureFacts(verdict=Signature.UNSIGNED, reason="no signature appended", errno="ENODATA"), None
+        return SignatureFacts(verdict=SignatureStatus.UNSIGNED, reason="no signature appended", errno="ENODATA"), None
     refusal = check_trailer(trailer)
     if refusal is not None:
         return replace(_plain(refusal.errno, refusal.why), log=refusal.log, form=trailer.id_name), None
-    facts = SignatureFacts(verdict=Signature.UNKNOWN, reason="", form=trailer.id_name)
+    facts = SignatureFacts(verdict=SignatureStatus.UNKNOWN, reason="", form=trailer.id_name)
     if trailer.signature_bytes > LIMIT:
         return _refused(facts, "EMSGSIZE", f"{trailer.signature_bytes} bytes of signature, more than {LIMIT}"), None
     try:
@@ -85,11 +85,11 @@ def _read(image: Image) -> tuple[SignatureFacts, tuple[Trailer, SignedData] | No
 
 
 def _plain(errno: str, why: str) -> SignatureFacts:
-    return _refused(SignatureFacts(verdict=Signature.UNKNOWN, reason=""), errno, why)
+    return _refused(SignatureFacts(verdict=SignatureStatus.UNKNOWN, reason=""), errno, why)
 
 
 def _refused(facts: SignatureFacts, errno: str, why: str, *, revoked: bool = False) -> SignatureFacts:
-    verdict = _ANSWERS.get(errno, Signature.INVALID)
+    verdict = _ANSWERS.get(errno, SignatureStatus.INVALID)
     return replace(facts, verdict=verdict, errno=errno, reason=why, revoked=revoked)
 
 
@@ -146,14 +146,14 @@ def _judge(facts: SignatureFacts, info: SignerInfo, held: list[Held], digests: D
     if not held:
         errno = "ENOKEY" if trust.kernel is not None else "?"
         why = "no certificate of this signer on this host"
-        return replace(facts, verdict=Signature.SIGNED, errno=errno, reason=why)
+        return replace(facts, verdict=SignatureStatus.SIGNED, errno=errno, reason=why)
     if info.signed_attributes is not None and info.message_digest != digests.signed.get(info.digest):
         return _refused(facts, "EKEYREJECTED", CHANGED)
     for one in held:
         try:
             good = fits(info, one.certificate, digests)
         except Unverifiable as error:
-            return replace(facts, verdict=Signature.SIGNED, errno="?", reason=str(error))
+            return replace(facts, verdict=SignatureStatus.SIGNED, errno="?", reason=str(error))
         if not good:
             return _refused(_named(facts, one), "EKEYREJECTED", CHANGED)
         if trust.is_revoked(one.certificate):
@@ -165,8 +165,10 @@ def _judge(facts: SignatureFacts, info: SignerInfo, held: list[Held], digests: D
 def _accepted(facts: SignatureFacts, held: Held) -> SignatureFacts:
     if held.keyring is Keyring.LOCAL:
         why = f"it fits the key {held.certificate.name} ({held.source}), which nothing here declares trusted"
-        return replace(facts, verdict=Signature.SIGNED, errno="ENOKEY", reason=why)
-    return replace(facts, verdict=Signature.VALID, errno=None, reason=f"verified with a certificate from {held.source}")
+        return replace(facts, verdict=SignatureStatus.SIGNED, errno="ENOKEY", reason=why)
+    return replace(
+        facts, verdict=SignatureStatus.VALID, errno=None, reason=f"verified with a certificate from {held.source}"
+    )
 
 
 def _named(facts: SignatureFacts, held: Held) -> SignatureFacts:

@@ -7,8 +7,8 @@ host's /lib/modules. File names may hold `-` where the kernel's name has `_`.
 
 import re
 
-from kmodmon.kernel.error import ParseError
-from kmodmon.kernel.text import safe_text
+from kmodmon.types.error import ParseError
+from kmodmon.types.text import safe_text
 
 _PATH = re.compile(rb"(?:[^\n]*/)?([^/\n]+)\.ko")
 

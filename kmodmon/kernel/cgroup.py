@@ -16,7 +16,7 @@ Facts the code below is written from:
 import re
 from dataclasses import dataclass
 
-from kmodmon.kernel.text import bounded, safe_text
+from kmodmon.types.text import bounded, safe_text
 
 _TEXT_MAX = 512  # characters of a path that are kept
 _LINE = re.compile(rb"(\d{1,10}):([^:]*):(.*)")

@@ -14,7 +14,7 @@ Facts the code below is written from:
 from dataclasses import dataclass
 
 from kmodmon.kernel.lockdown import CONFIDENTIALITY, INTEGRITY
-from kmodmon.kernel.text import safe_text
+from kmodmon.types.text import safe_text
 
 _SPACES = b" \t\n\v\f\r\xa0"  # the kernel's isspace()
 

@@ -16,7 +16,7 @@ size and only the names are kept.
 import re
 from collections.abc import Iterable
 
-from kmodmon.kernel.text import safe_text
+from kmodmon.types.text import safe_text
 
 _CARRY = 512  # bytes: more than a tag with a name of 59, so that none is lost where chunks meet
 _KALLSYMS = re.compile(rb"\t\[(.{1,59}?)\]\n", re.DOTALL)

@@ -13,7 +13,7 @@ import enum
 import struct
 from dataclasses import dataclass
 
-from kmodmon.kernel.error import ParseError
+from kmodmon.types.error import ParseError
 
 EFI_GLOBAL = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
 SHIM = "605dab50-e046-4300-abb6-3dd810dd8b23"

@@ -8,8 +8,8 @@ lxcfs replaces /proc/stat by the container's own.
 import re
 from dataclasses import dataclass
 
-from kmodmon.kernel.error import ParseError
-from kmodmon.kernel.text import bounded, safe_text
+from kmodmon.types.error import ParseError
+from kmodmon.types.text import bounded, safe_text
 
 VERSION = "/proc/version"
 _TEXT_MAX = 1024  # characters; linux_banner is far shorter

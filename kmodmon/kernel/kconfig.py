@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from kmodmon.kernel.error import ParseError
-from kmodmon.kernel.text import safe_text
+from kmodmon.types.error import ParseError
+from kmodmon.types.text import safe_text
 
 _GZIP = b"\x1f\x8b"
 _SIZE_MAX = 1 << 24  # bytes unpacked; real ones have 0.3 million

@@ -23,8 +23,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from kmodmon.kernel.error import ParseError
-from kmodmon.kernel.text import raw_bytes, safe_text
+from kmodmon.types.error import ParseError
+from kmodmon.types.text import raw_bytes, safe_text
 
 _INTERFACE = "/dev/kmsg"
 KERNEL_PRIORITIES = 8  # a priority below it has facility 0: the kernel's own

@@ -12,8 +12,8 @@ levels that nothing enforces: `lockdown` must be among the active LSMs for the f
 import re
 from dataclasses import dataclass
 
-from kmodmon.kernel.error import ParseError
-from kmodmon.kernel.text import safe_text
+from kmodmon.types.error import ParseError
+from kmodmon.types.text import safe_text
 
 LOCKDOWN = "/sys/kernel/security/lockdown"
 LSM = "/sys/kernel/security/lsm"

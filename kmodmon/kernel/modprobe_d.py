@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from kmodmon.kernel.module_name import kernel_name
-from kmodmon.kernel.text import safe_text
+from kmodmon.types.text import safe_text
 
 KINDS = frozenset({"alias", "blacklist", "install", "options", "remove", "softdep", "weakdep", "config"})
 DIRECTORIES = ("/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d",

@@ -1,6 +1,6 @@
 """Names of modules: the kernel's (with `_`) and those of files (with `-` or `_`, a directory, a compression)."""
 
-from kmodmon.kernel.text import safe_text
+from kmodmon.types.text import safe_text
 
 THIS_MODULE = b".gnu.linkonce.this_module"
 SUFFIXES = (".ko", ".ko.gz", ".ko.xz", ".ko.zst")

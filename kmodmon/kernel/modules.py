@@ -23,7 +23,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from kmodmon.kernel.text import raw_bytes, safe_text
+from kmodmon.types.text import raw_bytes, safe_text
 
 NAME_MAX = 59  # MODULE_NAME_LEN - 1 on 32-bit kernels; 55 on 64-bit ones
 PAGE = 4096  # the smallest page there is, so the least that one read() gives

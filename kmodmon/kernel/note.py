@@ -3,7 +3,7 @@
 import struct
 from typing import NamedTuple
 
-from kmodmon.kernel.error import ParseError
+from kmodmon.types.error import ParseError
 
 NT_GNU_BUILD_ID = 3
 _BUILD_ID_MAX = 64  # bytes; SHA-1 has 20

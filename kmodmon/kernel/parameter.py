@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from kmodmon.kernel.text import bounded, raw_bytes, safe_text
+from kmodmon.types.text import bounded, raw_bytes, safe_text
 
 REDACTED = "<redacted>"
 SECRET_PATTERNS: tuple[str, ...] = (

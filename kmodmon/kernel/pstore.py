@@ -21,7 +21,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kmodmon.kernel.error import ParseError
+from kmodmon.types.error import ParseError
 
 _INTERFACE = "/sys/fs/pstore"
 _NAME = re.compile(
@@ -52,7 +52,7 @@ class RecordName:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class DumpPart:
     """One record. `reason` is None without a head; `text` is without it, None when it cannot be decompressed."""
 
     name: RecordName
@@ -88,14 +88,14 @@ def parse_name(name: bytes) -> RecordName:
     )
 
 
-def parse_part(name: RecordName, data: bytes, time_usec: int | None = None) -> Part:
+def parse_part(name: RecordName, data: bytes, time_usec: int | None = None) -> DumpPart:
     """Read a record; `time_usec`: the file's time, for want of a better one. Any bytes are a part."""
     text = _unpacked(data) if name.packed else data
     time_usec = name.time_usec or time_usec
     head = None if text is None else _HEAD.match(text)
     if text is None or head is None:
-        return Part(name=name, time_usec=time_usec, text=text)
-    return Part(
+        return DumpPart(name=name, time_usec=time_usec, text=text)
+    return DumpPart(
         name=name,
         reason=head["reason"].decode(),
         count=int(head["count"]),
@@ -105,9 +105,9 @@ def parse_part(name: RecordName, data: bytes, time_usec: int | None = None) -> P
     )
 
 
-def assemble(parts: Iterable[Part]) -> tuple[Dump, ...]:
+def assemble(parts: Iterable[DumpPart]) -> tuple[Dump, ...]:
     """Put the parts of each dump into the order of time; the dumps are in order of theirs, unknown times first."""
-    groups: list[list[Part]] = []
+    groups: list[list[DumpPart]] = []
     for part in sorted(parts, key=lambda one: (one.time_usec or 0, one.name.id)):
         group = next((one for one in reversed(groups) if _belongs(part, one)), None)
         if group is None:
@@ -117,7 +117,7 @@ def assemble(parts: Iterable[Part]) -> tuple[Dump, ...]:
     return tuple(_dump(group) for group in groups)
 
 
-def _belongs(part: Part, group: Sequence[Part]) -> bool:
+def _belongs(part: DumpPart, group: Sequence[DumpPart]) -> bool:
     first = group[0]
     if part.reason is None or (part.name.kind, part.name.backend) != (first.name.kind, first.name.backend):
         return False
@@ -126,7 +126,7 @@ def _belongs(part: Part, group: Sequence[Part]) -> bool:
     return abs((part.time_usec or 0) - (first.time_usec or 0)) <= APART_USEC
 
 
-def _dump(group: Sequence[Part]) -> Dump:
+def _dump(group: Sequence[DumpPart]) -> Dump:
     in_time = sorted(group, key=lambda one: -one.number)
     texts = [one.text for one in in_time if one.text is not None]
     first = group[0]

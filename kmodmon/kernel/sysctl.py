@@ -8,15 +8,15 @@ decides, never the release.
 import re
 from dataclasses import dataclass
 
-from kmodmon.kernel.error import ParseError
-from kmodmon.kernel.text import bounded, safe_text
+from kmodmon.types.error import ParseError
+from kmodmon.types.text import bounded, safe_text
 
 _NUMBER = re.compile(rb"-?[0-9]{1,20}")
 _TEXT_MAX = 256  # characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class SysctlSetting:
     """One number that says how hard the kernel is to attack or how it reacts; `path` is below procfs or sysfs."""
 
     name: str
@@ -31,15 +31,15 @@ class Setting:
         return "/".join(("/proc" if self.mount == "procfs" else "/sys", *self.path))
 
 
-def _kernel(name: str, meaning: str, since: str | None = None) -> Setting:
-    return Setting(name=name, mount="procfs", path=("sys", "kernel", name), meaning=meaning, since=since)
+def _kernel(name: str, meaning: str, since: str | None = None) -> SysctlSetting:
+    return SysctlSetting(name=name, mount="procfs", path=("sys", "kernel", name), meaning=meaning, since=since)
 
 
-def _count(name: str, meaning: str, since: str) -> Setting:
-    return Setting(name=name, mount="sysfs", path=("kernel", name), meaning=meaning, since=since)
+def _count(name: str, meaning: str, since: str) -> SysctlSetting:
+    return SysctlSetting(name=name, mount="sysfs", path=("kernel", name), meaning=meaning, since=since)
 
 
-HARDENING: tuple[Setting, ...] = (
+HARDENING: tuple[SysctlSetting, ...] = (
     _kernel("kptr_restrict", "0: kernel addresses are shown or hashed, 1: only with CAP_SYSLOG, 2: to nobody"),
     _kernel("dmesg_restrict", "1: reading the kernel log needs CAP_SYSLOG"),
     _kernel("kexec_load_disabled", "1: no other kernel can be loaded until reboot"),
@@ -54,25 +54,25 @@ HARDENING: tuple[Setting, ...] = (
     _kernel("ftrace_enabled", "0: no function tracing and no livepatching"),
     _kernel("randomize_va_space", "2: address spaces of processes are fully randomised"),
     _kernel("sysrq", "which SysRq functions the console may use, 0: none, 1: all, else a mask"),
-    Setting(
+    SysctlSetting(
         name="ptrace_scope", mount="procfs", path=("sys", "kernel", "yama", "ptrace_scope"),
         meaning="0: any process of a user may be traced, 1: children, 2: by CAP_SYS_PTRACE, 3: none",
     ),
-    Setting(
+    SysctlSetting(
         name="bpf_jit_harden", mount="procfs", path=("sys", "net", "core", "bpf_jit_harden"),
         meaning="0: no hardening of compiled BPF, 1: for users without privilege, 2: for all",
     ),
-    Setting(
+    SysctlSetting(
         name="loadpin_enforce", mount="procfs", path=("sys", "kernel", "loadpin", "enforce"),
         meaning="1: modules and firmware load from one file system only",
     ),
-    Setting(
+    SysctlSetting(
         name="kfence_sample_interval", mount="sysfs", path=("module", "kfence", "parameters", "sample_interval"),
         meaning="milliseconds between guarded allocations, 0: KFENCE is off", since="5.12",
     ),
 )  # fmt: skip
 
-COUNTERS: tuple[Setting, ...] = (
+COUNTERS: tuple[SysctlSetting, ...] = (
     _count("oops_count", "oopses since boot that killed a task", "6.2"),
     _count("warn_count", "warnings and sanitizer reports since boot", "6.2"),
     _count("hardlockup_count", "hard lockups since boot", "6.16"),

@@ -16,9 +16,9 @@ Facts the code below is written from:
 
 import re
 
-from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.note import build_id
-from kmodmon.kernel.text import bounded, raw_bytes, safe_text
+from kmodmon.types.error import ParseError
+from kmodmon.types.text import bounded, raw_bytes, safe_text
 
 _INTERFACE = "/sys/module/<m>/"
 _TEXT_MAX = 256  # characters of version and srcversion that are kept

@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kmodmon.kernel.error import ParseError
+from kmodmon.types.error import ParseError
 
 TAINTED = "/proc/sys/kernel/tainted"
 

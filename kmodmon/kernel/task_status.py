@@ -8,8 +8,8 @@ newline and backslash escaped; ``Uid`` has the real, effective, saved and file s
 import re
 from dataclasses import dataclass
 
-from kmodmon.kernel.error import ParseError
-from kmodmon.kernel.text import safe_text
+from kmodmon.types.error import ParseError
+from kmodmon.types.text import safe_text
 
 _INTERFACE = "/proc/<pid>/status"
 _NUMBERS = {name: re.compile(rb"^" + name + rb":\t(\d{1,10})\b", re.MULTILINE) for name in (b"Tgid", b"PPid", b"Uid")}

@@ -26,9 +26,9 @@ import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.taint import parse_letters
-from kmodmon.kernel.text import bounded, safe_text
+from kmodmon.types.error import ParseError
+from kmodmon.types.text import bounded, safe_text
 
 UNKNOWN_COMM = "<...>"
 _TEXT_MAX = 256  # characters

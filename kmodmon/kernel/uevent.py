@@ -19,8 +19,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from kmodmon.kernel.error import ParseError
-from kmodmon.kernel.text import safe_text
+from kmodmon.types.error import ParseError
+from kmodmon.types.text import safe_text
 
 _INTERFACE = "uevent"
 _ACTION = re.compile(rb"[a-z]{1,32}")

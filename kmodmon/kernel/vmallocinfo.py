@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kmodmon.kernel.text import safe_text
+from kmodmon.types.text import safe_text
 
 _AREA = re.compile(
     rb"^0x([0-9a-f]{8,16})-0x([0-9a-f]{8,16}) +([0-9]{1,20}) "

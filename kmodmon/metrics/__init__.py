@@ -1,6 +1,6 @@
 """Layer 2: what is exposed. One table a file; every file of this room is listed here, and nowhere else."""
 
-from kmodmon.metrics import files, hidden, log, modules, own, parameters, policy, posture, sources, taint
+from kmodmon.metrics import files, hidden, log, modules, parameters, policy, posture, self_monitoring, sources, taint
 from kmodmon.metrics.metric import Metric
 
 METRICS: tuple[Metric, ...] = (
@@ -13,5 +13,5 @@ METRICS: tuple[Metric, ...] = (
     *parameters.METRICS,
     *policy.METRICS,
     *log.METRICS,
-    *own.METRICS,
+    *self_monitoring.METRICS,
 )

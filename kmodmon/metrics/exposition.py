@@ -19,21 +19,21 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_of
 from prometheus_client.registry import CollectorRegistry
 
-from kmodmon.metrics.metric import Kind, Metric, Sample
-from kmodmon.model.state import State
+from kmodmon.metrics.metric import Metric, MetricType, Sample
+from kmodmon.state.state import State
 
 log = logging.getLogger(__name__)
 
-_FAMILIES: Mapping[Kind, type[CounterMetricFamily] | type[GaugeMetricFamily] | type[UntypedMetricFamily]] = {
-    Kind.COUNTER: CounterMetricFamily,
-    Kind.GAUGE: GaugeMetricFamily,
-    Kind.UNTYPED: UntypedMetricFamily,
+_FAMILIES: Mapping[MetricType, type[CounterMetricFamily] | type[GaugeMetricFamily] | type[UntypedMetricFamily]] = {
+    MetricType.COUNTER: CounterMetricFamily,
+    MetricType.GAUGE: GaugeMetricFamily,
+    MetricType.UNTYPED: UntypedMetricFamily,
 }
 _EOF = b"# EOF\n"
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"
 
 
-class Format(Enum):
+class ExpositionFormat(Enum):
     """The two formats a scraper may ask for; the value is the Content-Type."""
 
     TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -51,10 +51,10 @@ class _OneFamily(CollectorRegistry):
         return self._families
 
 
-def render_families(families: Iterable[Family], form: Format) -> bytes:
+def render_families(families: Iterable[Family], form: ExpositionFormat) -> bytes:
     """The library's own rendering of some families, without OpenMetrics' end mark."""
     registry = _OneFamily(families)
-    if form is Format.TEXT:
+    if form is ExpositionFormat.TEXT:
         return text_of(registry)
     rendered: bytes = openmetrics_of(registry)  # type: ignore[no-untyped-call]  # the library leaves it untyped
     return rendered.removesuffix(_EOF)
@@ -72,7 +72,7 @@ class _Block:
 class _Cached:
     parts: tuple[object, ...]
     samples: tuple[Sample, ...]
-    blocks: dict[Format, _Block] = field(default_factory=dict)
+    blocks: dict[ExpositionFormat, _Block] = field(default_factory=dict)
 
 
 class Exposition:
@@ -86,15 +86,15 @@ class Exposition:
         self.failures = 0
         self.rendered = 0  # families rendered anew, for the benchmark and its test
 
-    def blocks(self, state: State, form: Format) -> tuple[bytes, ...]:
+    def blocks(self, state: State, form: ExpositionFormat) -> tuple[bytes, ...]:
         """The exposition in pieces, to be written one after the other."""
         return (*(block.body for block in self._blocks(state, form)), *self._tail(form))
 
-    def body(self, state: State, form: Format) -> bytes:
+    def body(self, state: State, form: ExpositionFormat) -> bytes:
         """The whole exposition."""
         return b"".join(self.blocks(state, form))
 
-    def gzipped(self, state: State, form: Format) -> tuple[bytes, ...]:
+    def gzipped(self, state: State, form: ExpositionFormat) -> tuple[bytes, ...]:
         """The exposition as one gzip member, in pieces."""
         crc = size = 0
         pieces = [_GZIP_HEADER]
@@ -107,11 +107,11 @@ class Exposition:
         pieces.append(b"\x03\x00" + struct.pack("<II", crc, size & 0xFFFFFFFF))
         return tuple(pieces)
 
-    def _tail(self, form: Format) -> tuple[bytes, ...]:
+    def _tail(self, form: ExpositionFormat) -> tuple[bytes, ...]:
         own = render_families(self._extra(), form)
-        return (own, _EOF) if form is Format.OPENMETRICS else (own,)
+        return (own, _EOF) if form is ExpositionFormat.OPENMETRICS else (own,)
 
-    def _blocks(self, state: State, form: Format) -> Iterable[_Block]:
+    def _blocks(self, state: State, form: ExpositionFormat) -> Iterable[_Block]:
         for metric in self._metrics:
             try:
                 yield self._block(metric, state, form)
@@ -121,7 +121,7 @@ class Exposition:
                     self._broken.add(metric.name)
                     log.exception("metric %s could not be rendered and is missing from the exposition", metric.name)
 
-    def _block(self, metric: Metric, state: State, form: Format) -> _Block:
+    def _block(self, metric: Metric, state: State, form: ExpositionFormat) -> _Block:
         parts = tuple(getattr(state, part) for part in metric.of)
         cached = self._cache.get(metric.name)
         if cached is None or any(now is not was for now, was in zip(parts, cached.parts, strict=True)):

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 
-from kmodmon.metrics.metric import Kind, Metric, Sample, counted, single, stamped
-from kmodmon.model.files import Provenance
-from kmodmon.model.inventory import Module
-from kmodmon.model.modprobe import refusals
-from kmodmon.model.state import State
-from kmodmon.model.touched import TREES
-from kmodmon.model.trust import Card, card, record_of
+from kmodmon.lifecycle.inventory import Module
+from kmodmon.metrics.metric import Metric, MetricType, Sample, counted, single, stamped
+from kmodmon.state.state import State
+from kmodmon.state.trust import Provenance, provenance_of, record_of
+from kmodmon.subjects.file_changes import TREES
+from kmodmon.subjects.files import Origin
+from kmodmon.subjects.modprobe import refusals
 
 _FILES = "/lib/modules/<release>, /sys/module/<module>/{srcversion,notes}"
 _NOT_EXAMINED = "module files are not examined (files.enabled, or no module tree of this kernel)"
@@ -16,9 +16,9 @@ _PER_MODULE = "modules loaded"
 _MOST_RELEASES = 64
 
 
-def _cards(state: State) -> Iterator[tuple[Module, Card]]:
+def _cards(state: State) -> Iterator[tuple[Module, Provenance]]:
     for module in state.inventory.modules.values():
-        yield module, card(state, module)
+        yield module, provenance_of(state, module)
 
 
 def _info(state: State) -> Iterator[Sample]:
@@ -51,7 +51,7 @@ def _differs(state: State) -> Iterator[Sample]:
 def _origins(state: State) -> Iterable[Sample]:
     if not state.inventory.support:
         return ()
-    counts = dict.fromkeys(Provenance, 0)
+    counts = dict.fromkeys(Origin, 0)
     for _, known in _cards(state):
         counts[known.origin] += 1
     return [((origin.value,), float(count)) for origin, count in counts.items()]
@@ -94,7 +94,7 @@ METRICS: tuple[Metric, ...] = (
         labels=("origin",),
         interface=_FILES,
         absent="kernel without module support, or /proc/modules unreadable",
-        bound=f"{len(Provenance)} origins",
+        bound=f"{len(Origin)} origins",
         of=("inventory", "files", "posture", "kernel"),
         samples=_origins,
     ),
@@ -154,7 +154,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         name="kmodmon_file_changes_total",
-        kind=Kind.COUNTER,
+        kind=MetricType.COUNTER,
         help="Changes seen in directories that bear on modules; a burst of changes counts once.",
         labels=("tree",),
         interface="inotify, module files",

@@ -1,7 +1,7 @@
 """Metrics of modules that hide: loaded, and denied by a kernel view; and which views there are to find them by."""
 
-from kmodmon.metrics.metric import Kind, Metric, counted, stamped
-from kmodmon.model.crossview import View
+from kmodmon.metrics.metric import Metric, MetricType, counted, stamped
+from kmodmon.subjects.crossview import View
 
 METRICS: tuple[Metric, ...] = (
     Metric(
@@ -29,7 +29,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         name="kmodmon_witness_contradictions_total",
-        kind=Kind.COUNTER,
+        kind=MetricType.COUNTER,
         help="Contradictions between the witnesses of modules' lives (list, uevents, trace) in this boot; must stay 0.",
         interface="/proc/modules, module uevents, tracefs module:module_load and module_free",
         of=("counts",),

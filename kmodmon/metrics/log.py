@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Iterable
 
-from kmodmon.metrics.metric import Kind, Metric, Sample, Samples, counted, stamped
-from kmodmon.model.log import KERNEL, LEVELS, USER, LogAccount
-from kmodmon.model.report import LoadFailure
-from kmodmon.model.state import State
-from kmodmon.model.tally import Labels
-from kmodmon.signatures.table import SIGNATURES
+from kmodmon.events.counters import Labels
+from kmodmon.events.report import LoadFailure
+from kmodmon.metrics.metric import Metric, MetricType, Sample, Samples, counted, stamped
+from kmodmon.reports.signatures.table import SIGNATURES
+from kmodmon.state.state import State
+from kmodmon.subjects.log import KERNEL, LEVELS, USER, LogAccount
 
 _KMSG = "/dev/kmsg"
 _UNREADABLE = "the log could not be read in this boot"
-_REPORTS = tuple(dict.fromkeys(signature.name for signature in SIGNATURES if not signature.klass.is_saying))
+_REPORTS = tuple(dict.fromkeys(signature.name for signature in SIGNATURES if not signature.report_class.is_saying))
 _REASONS = (*(reason.value for reason in LoadFailure), "init_failed")
 
 
@@ -47,7 +47,7 @@ def _failures(state: State) -> Iterable[Sample]:
 METRICS: tuple[Metric, ...] = (
     Metric(
         name="kmodmon_kernel_log_records_total",
-        kind=Kind.COUNTER,
+        kind=MetricType.COUNTER,
         help="Records of the kernel log read in this boot; origin user is what user space wrote into it.",
         labels=("level", "origin"),
         interface=_KMSG,
@@ -58,7 +58,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         name="kmodmon_kernel_log_lost_total",
-        kind=Kind.COUNTER,
+        kind=MetricType.COUNTER,
         help="Records of the kernel log that were overwritten before they were read (gaps in the sequence numbers).",
         interface=_KMSG,
         absent=_UNREADABLE,
@@ -67,7 +67,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         name="kmodmon_kernel_log_malformed_total",
-        kind=Kind.COUNTER,
+        kind=MetricType.COUNTER,
         help="Records of the kernel log that are not of its format.",
         interface=_KMSG,
         absent=_UNREADABLE,
@@ -76,7 +76,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         name="kmodmon_kernel_log_forged_total",
-        kind=Kind.COUNTER,
+        kind=MetricType.COUNTER,
         help="Lines that user space wrote into the kernel log in the words of a kernel report.",
         interface=_KMSG,
         absent=_UNREADABLE,
@@ -85,7 +85,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         name="kmodmon_kernel_reports_total",
-        kind=Kind.COUNTER,
+        kind=MetricType.COUNTER,
         help="Reports of the kernel about its own failures, one a report and not a line, repeats included.",
         labels=("signature",),
         interface=_KMSG,
@@ -96,7 +96,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         name="kmodmon_kernel_reports_suppressed_total",
-        kind=Kind.COUNTER,
+        kind=MetricType.COUNTER,
         help="Different reports in a storm beyond those that are told one by one.",
         interface=_KMSG,
         absent=_UNREADABLE,
@@ -105,7 +105,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         name="kmodmon_previous_boot_reports_total",
-        kind=Kind.COUNTER,
+        kind=MetricType.COUNTER,
         help="Reports of earlier boots that were found in pstore during this one; each is told once.",
         labels=("signature",),
         interface="/sys/fs/pstore, /var/lib/systemd/pstore",
@@ -136,7 +136,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         name="kmodmon_module_load_failures_total",
-        kind=Kind.COUNTER,
+        kind=MetricType.COUNTER,
         help="Module loads that the kernel refused or that failed, by reason.",
         labels=("reason",),
         interface="/dev/kmsg, tracefs module events",

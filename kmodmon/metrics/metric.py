@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from kmodmon.model.recent import Series
-from kmodmon.model.state import State
-from kmodmon.model.tally import Labels
+from kmodmon.events.counters import Labels
+from kmodmon.events.timestamps import Series
+from kmodmon.state.state import State
 
 Sample: TypeAlias = tuple[Labels, float]
 Samples: TypeAlias = Iterable[Sample]
 
 
-class Kind(StrEnum):
+class MetricType(StrEnum):
     """The Prometheus type. Text facts are gauges named `_info` with value 1, as exporters do."""
 
     GAUGE = "gauge"
@@ -29,7 +29,7 @@ class Metric:
     """
 
     name: str
-    kind: Kind = Kind.GAUGE
+    kind: MetricType = MetricType.GAUGE
     help: str
     labels: tuple[str, ...] = ()
     interface: str

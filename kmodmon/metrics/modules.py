@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from kmodmon.metrics.metric import Kind, Metric, Sample, counted, single, stamped
-from kmodmon.model.inventory import Module, Signature
-from kmodmon.model.modules import count_states
-from kmodmon.model.state import State
-from kmodmon.model.trust import trust
+from kmodmon.lifecycle.inventory import Module, SignatureStatus
+from kmodmon.lifecycle.module_events import count_states
+from kmodmon.metrics.metric import Metric, MetricType, Sample, counted, single, stamped
+from kmodmon.state.state import State
+from kmodmon.state.trust import trust
 
 _LIST = "/proc/modules"
 _PER_MODULE = "modules loaded"
@@ -26,7 +26,7 @@ def _states(state: State) -> Iterable[Sample]:
 def _by_trust(state: State) -> Iterable[Sample]:
     if not state.inventory.support:
         return ()
-    counts = dict.fromkeys(Signature, 0)
+    counts = dict.fromkeys(SignatureStatus, 0)
     for module in _modules(state):
         counts[trust(state, module)] += 1
     return (((key.value,), float(count)) for key, count in counts.items())
@@ -117,17 +117,17 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         name="kmodmon_module_loads_total",
-        kind=Kind.COUNTER,
+        kind=MetricType.COUNTER,
         help="Module loads seen in this boot, by what was known of the signature.",
         labels=("signature",),
         interface="/proc/modules, module uevents, tracefs module:module_load",
         bound="5 verdicts",
         of=("counts",),
-        samples=counted("kmodmon_module_loads_total", [(verdict.value,) for verdict in Signature]),
+        samples=counted("kmodmon_module_loads_total", [(verdict.value,) for verdict in SignatureStatus]),
     ),
     Metric(
         name="kmodmon_module_unloads_total",
-        kind=Kind.COUNTER,
+        kind=MetricType.COUNTER,
         help="Module unloads seen in this boot.",
         interface="/proc/modules, module uevents, tracefs module:module_free",
         of=("counts",),
@@ -135,7 +135,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         name="kmodmon_module_transients_total",
-        kind=Kind.COUNTER,
+        kind=MetricType.COUNTER,
         help="Modules loaded and unloaded between two looks at the module list in this boot; counted as loads too.",
         interface="tracefs module:module_load and module_free, module uevents",
         of=("counts",),

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from itertools import islice
 
 from kmodmon.kernel.parameter import ParameterKind
-from kmodmon.metrics.metric import Kind, Metric, Sample, counted, single, stamped
-from kmodmon.model.parameters import Parameter
-from kmodmon.model.state import State
+from kmodmon.metrics.metric import Metric, MetricType, Sample, counted, single, stamped
+from kmodmon.state.state import State
+from kmodmon.subjects.parameters import Parameter
 
 _FILES = "/sys/module/<module>/parameters/<parameter>"
 
@@ -82,7 +82,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         name="kmodmon_module_parameter_changes_total",
-        kind=Kind.COUNTER,
+        kind=MetricType.COUNTER,
         help="Changes of module parameters seen in this boot.",
         interface=_FILES,
         of=("counts",),

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from kmodmon.metrics.metric import Metric, Sample, single, stamped
-from kmodmon.model.baseline import DriftKind
-from kmodmon.model.findings import Finding
-from kmodmon.model.state import State
+from kmodmon.state.state import State
+from kmodmon.subjects.baseline import DriftKind
+from kmodmon.subjects.findings import Finding
 
 _MOST_SERIES = 1000
 _FILE = "policy.file"

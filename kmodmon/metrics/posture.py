@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from kmodmon.kernel.efivar import SecureBoot
 from kmodmon.kernel.sysctl import HARDENING
-from kmodmon.metrics.metric import Kind, Metric, Sample, counted, single, stamped
-from kmodmon.model.state import State
+from kmodmon.metrics.metric import Metric, MetricType, Sample, counted, single, stamped
+from kmodmon.state.state import State
 
 
 def _lockdown(state: State) -> Iterable[Sample]:
@@ -37,7 +37,7 @@ _SETTINGS = tuple((name,) for name in ("lockdown", "modules_disabled", "signatur
 def _counter(name: str, help: str, absent: str) -> Metric:
     return Metric(
         name=f"kmodmon_kernel_{name}",
-        kind=Kind.UNTYPED,
+        kind=MetricType.UNTYPED,
         help=help,
         interface=f"/sys/kernel/{name}",
         absent=absent,
@@ -126,7 +126,7 @@ METRICS: tuple[Metric, ...] = (
     _counter("warn_count", "Warnings since boot, as the kernel counts them.", "kernel before 6.2 without the backport"),
     Metric(
         name="kmodmon_posture_changes_total",
-        kind=Kind.COUNTER,
+        kind=MetricType.COUNTER,
         help="Changes of the trust posture seen in this boot, in either direction.",
         labels=("setting",),
         interface="all of the above",

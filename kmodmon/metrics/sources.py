@@ -3,8 +3,8 @@
 import platform
 
 from kmodmon import __version__
-from kmodmon.metrics.metric import Kind, Metric, counted
-from kmodmon.model.event import EventType
+from kmodmon.events.event import EventType
+from kmodmon.metrics.metric import Metric, MetricType, counted
 
 _SOURCES = "sources (fixed by the program)"
 
@@ -38,7 +38,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         name="kmodmon_source_lost_total",
-        kind=Kind.COUNTER,
+        kind=MetricType.COUNTER,
         help="Records, datagrams or trace events that the kernel dropped before a source could read them.",
         labels=("source",),
         interface="kmsg sequence gaps, netlink ENOBUFS, trace overruns",
@@ -71,7 +71,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         name="kmodmon_events_total",
-        kind=Kind.COUNTER,
+        kind=MetricType.COUNTER,
         help="Events of this boot by type.",
         labels=("type",),
         interface="all sources",

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from kmodmon.kernel.taint import decode
-from kmodmon.metrics.metric import Kind, Metric, Sample, counted, single, stamped
-from kmodmon.model.state import State
+from kmodmon.metrics.metric import Metric, MetricType, Sample, counted, single, stamped
+from kmodmon.state.state import State
 
 _TAINTED = "/proc/sys/kernel/tainted"
 
@@ -49,7 +49,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         name="kmodmon_kernel_taint_cleared_total",
-        kind=Kind.COUNTER,
+        kind=MetricType.COUNTER,
         help="Taint flags that fell within a boot; must stay 0, the kernel never clears one.",
         interface=_TAINTED,
         of=("counts",),

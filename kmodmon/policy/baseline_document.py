@@ -27,9 +27,9 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 
+from kmodmon.config.toml_table import TomlTable, key_of, parse, quoted
 from kmodmon.kernel.module_name import kernel_name
-from kmodmon.model.baseline import Baseline, Meta, SignedModule
-from kmodmon.policy.toml import Table, key_of, parse, quoted
+from kmodmon.subjects.baseline import Baseline, Meta, SignedModule
 
 VERSION = 1
 _MOST_ACCEPTED = 50
@@ -40,7 +40,7 @@ Written by kmodmon baseline; edit it freely, it is read again when it changes. C
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class BaselinePart:
     """What one part of the document says; a module that is None is not expected there."""
 
     kernel: str | None = None
@@ -55,7 +55,7 @@ class HostPart:
     """A part for hosts whose name matches one of the globs."""
 
     match: tuple[str, ...]
-    part: Part
+    part: BaselinePart
 
     def is_for(self, host: str) -> bool:
         """Whether it is for this host, by its full name or the first label of it."""
@@ -72,11 +72,11 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class BaselineDocument:
     """The whole file."""
 
     meta: Meta = field(default_factory=Meta)
-    base: Part = Part()
+    base: BaselinePart = BaselinePart()
     hosts: tuple[HostPart, ...] = ()
     accepted: tuple[Accepted, ...] = ()
 
@@ -101,7 +101,7 @@ class Document:
         )
 
 
-def parse_baseline(raw: bytes, file: str) -> Document:
+def parse_baseline(raw: bytes, file: str) -> BaselineDocument:
     """Read a baseline file's bytes; `file` is for errors. Raises ConfigError."""
     table = parse(raw, file)
     table.only(("version", "meta", *_PART, "host", "accepted"))
@@ -114,7 +114,7 @@ def parse_baseline(raw: bytes, file: str) -> Document:
         if not match:
             entry.refuse("match", "is missing", 'write match = "NAME*"')
         hosts.append(HostPart(match=match, part=_part(entry)))
-    return Document(
+    return BaselineDocument(
         meta=_meta(table.table_of("meta")),
         base=_part(table),
         hosts=tuple(hosts),
@@ -122,21 +122,21 @@ def parse_baseline(raw: bytes, file: str) -> Document:
     )
 
 
-def _meta(table: Table, *, more: tuple[str, ...] = ()) -> Meta:
+def _meta(table: TomlTable, *, more: tuple[str, ...] = ()) -> Meta:
     table.only((*_META, *more))
     return Meta(**{key: table.text_of(key, "") for key in _META})
 
 
-def _accepted(table: Table) -> Accepted:
+def _accepted(table: TomlTable) -> Accepted:
     return Accepted(meta=_meta(table, more=("changes",)), changes=table.texts_of("changes"))
 
 
-def _part(table: Table) -> Part:
+def _part(table: TomlTable) -> BaselinePart:
     kernel, taint = table.table_of("kernel"), table.table_of("taint")
     kernel.only(("release",))
     taint.only(("expected",))
     modules = table.table_of("modules")
-    return Part(
+    return BaselinePart(
         kernel=kernel.text_of("release") if "release" in kernel.values else None,
         modules=MappingProxyType({kernel_name(name): _module(modules.table_of(name)) for name in modules.values}),
         parameters=_texts(table.table_of("parameters")),
@@ -147,7 +147,7 @@ def _part(table: Table) -> Part:
     )
 
 
-def _module(table: Table) -> SignedModule | None:
+def _module(table: TomlTable) -> SignedModule | None:
     table.only(("srcversion", "build_id", "signer", "origin", "optional", "absent"))
     if table.truth_of("absent", False):
         return None
@@ -160,11 +160,11 @@ def _module(table: Table) -> SignedModule | None:
     )
 
 
-def _optional(table: Table, key: str) -> str | None:
+def _optional(table: TomlTable, key: str) -> str | None:
     return table.text_of(key) if key in table.values else None
 
 
-def _texts(table: Table) -> Mapping[str, str]:
+def _texts(table: TomlTable) -> Mapping[str, str]:
     """Texts by key; a whole number is as good as its text."""
     found: dict[str, str] = {}
     for key, value in table.values.items():
@@ -173,7 +173,7 @@ def _texts(table: Table) -> Mapping[str, str]:
     return MappingProxyType(found)
 
 
-def baseline_toml(document: Document) -> str:
+def baseline_toml(document: BaselineDocument) -> str:
     """The file; `parse_baseline` gives the same document back."""
     lines = [f"# {line}" for line in _HEAD.splitlines()]
     lines += [f"version = {VERSION}", "", "[meta]", *_meta_lines(document.meta)]
@@ -194,7 +194,7 @@ def _meta_lines(meta: Meta) -> Iterator[str]:
             yield f"{key} = {quoted(value)}"
 
 
-def _part_lines(part: Part, above: str = "") -> Iterator[str]:
+def _part_lines(part: BaselinePart, above: str = "") -> Iterator[str]:
     if part.kernel is not None:
         yield from ("", f"[{above}kernel]", f"release = {quoted(part.kernel)}")
     if part.modules:

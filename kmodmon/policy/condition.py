@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kmodmon.kernel.taint import Tier
-from kmodmon.model.files import Provenance
-from kmodmon.model.inventory import Signature
-from kmodmon.model.module_file import OnDisk
-from kmodmon.model.rules import Check, Match
+from kmodmon.lifecycle.inventory import SignatureStatus
 from kmodmon.policy.subject import Subject
+from kmodmon.subjects.files import Origin
+from kmodmon.subjects.module_file import OnDisk
+from kmodmon.subjects.rules import Check, RuleMatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +16,7 @@ class Condition:
     """One key of `[rule.match]`. `words`: the values it may have; None: globs. `file`: a fact of its file."""
 
     key: str
-    wanted: Callable[[Match], tuple[str, ...]]
+    wanted: Callable[[RuleMatch], tuple[str, ...]]
     found: Callable[[Subject], str | None]
     meaning: str
     words: tuple[str, ...] | None = None
@@ -38,11 +38,11 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         key="signature", wanted=lambda match: match.signature, found=lambda subject: subject.signature,
-        words=tuple(Signature), checks=_OF_MODULES, meaning="verdict on the loaded module",
+        words=tuple(SignatureStatus), checks=_OF_MODULES, meaning="verdict on the loaded module",
     ),
     Condition(
         key="origin", wanted=lambda match: match.origin, found=lambda subject: subject.origin,
-        words=tuple(Provenance), file=True, checks=_OF_MODULES, meaning="where it came from",
+        words=tuple(Origin), file=True, checks=_OF_MODULES, meaning="where it came from",
     ),
     Condition(
         key="on_disk", wanted=lambda match: match.on_disk, found=lambda subject: subject.on_disk,
@@ -50,7 +50,7 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         key="file_signature", wanted=lambda match: match.file_signature, found=lambda subject: subject.file_signature,
-        words=tuple(Signature), file=True, checks=_OF_MODULES, meaning="verdict on the file that lies there now",
+        words=tuple(SignatureStatus), file=True, checks=_OF_MODULES, meaning="verdict on the file that lies there now",
     ),
     Condition(
         key="module", wanted=lambda match: match.module, found=lambda subject: subject.module,

@@ -18,11 +18,11 @@ of its values does.
 
 from collections.abc import Iterable, Iterator
 
-from kmodmon.model.event import Severity
-from kmodmon.model.rules import Action, Check, Match, Policy, Rule
+from kmodmon.config.toml_table import TomlTable, line_of, parse, quoted
+from kmodmon.events.event import Severity
 from kmodmon.policy.condition import CONDITIONS
 from kmodmon.policy.shipped import RULES
-from kmodmon.policy.toml import Table, line_of, parse, quoted
+from kmodmon.subjects.rules import Action, Check, Policy, Rule, RuleMatch
 
 VERSION = 1
 _MOST_RULES = 1000
@@ -52,7 +52,7 @@ def parse_policy(raw: bytes, file: str) -> Policy:
     return Policy(rules=(*own.values(), *rest), path=file, own=len(own))
 
 
-def _rule(table: Table) -> Rule:
+def _rule(table: TomlTable) -> Rule:
     table.only(_KEYS)
     action = table.word_of("action", Action)
     check = table.word_of("check", Check, Check.MODULE)
@@ -73,7 +73,7 @@ def _rule(table: Table) -> Rule:
     )
 
 
-def _match(table: Table, check: Check) -> Match:
+def _match(table: TomlTable, check: Check) -> RuleMatch:
     table.only((*(condition.key for condition in CONDITIONS), *_LETTER_KEYS))
     values: dict[str, tuple[str, ...]] = {}
     for condition in CONDITIONS:
@@ -84,7 +84,7 @@ def _match(table: Table, check: Check) -> Match:
     for key in _LETTER_KEYS:
         if key in table.values:
             values[key] = tuple(table.text_of(key, pattern=_LETTERS, what="a text of taint letters"))
-    return Match(**values)
+    return RuleMatch(**values)
 
 
 def policy_toml(policy: Policy, head: str = "") -> str:
@@ -131,7 +131,7 @@ def _rule_lines(rule: Rule) -> Iterator[str]:
             yield f"{key} = {quoted(text)}"
     said = [(condition.key, _value(condition.wanted(rule.match))) for condition in CONDITIONS]
     said += [("taint", quoted("".join(rule.match.taint))), ("without_taint", quoted("".join(rule.match.without_taint)))]
-    if rule.match != Match():
+    if rule.match != RuleMatch():
         yield "[rule.match]"
         yield from (f"{key} = {value}" for key, value in said if value not in ("[]", '""'))
 

@@ -10,13 +10,13 @@ from fnmatch import fnmatchcase
 from types import MappingProxyType
 
 from kmodmon.kernel.taint import decode, letters, parse_letters
-from kmodmon.model.baseline import Baseline, Drift, DriftKind, SignedModule
-from kmodmon.model.files import Provenance
-from kmodmon.model.inventory import Module
-from kmodmon.model.parameters import ParameterTable
-from kmodmon.model.state import State
-from kmodmon.model.trust import card
-from kmodmon.policy.baseline_document import Part
+from kmodmon.lifecycle.inventory import Module
+from kmodmon.policy.baseline_document import BaselinePart
+from kmodmon.state.state import State
+from kmodmon.state.trust import provenance_of
+from kmodmon.subjects.baseline import Baseline, Drift, DriftKind, SignedModule
+from kmodmon.subjects.files import Origin
+from kmodmon.subjects.parameters import ParameterTable
 
 # Parameters that decide about trust, whatever set them. Those that modprobe.d sets are of interest as well.
 OF_INTEREST = (
@@ -44,10 +44,10 @@ def required(baseline: Baseline) -> frozenset[str]:
     return frozenset(name for name, one in baseline.modules.items() if not one.optional)
 
 
-def learnt(state: State, parameters: tuple[str, ...] = ()) -> Part:
+def learnt(state: State, parameters: tuple[str, ...] = ()) -> BaselinePart:
     """The state as a baseline. `parameters`: globs for module.parameter, beside those of interest anyway."""
     modules = {name: _signed(state, one) for name, one in state.inventory.modules.items()}
-    return Part(
+    return BaselinePart(
         kernel=None if state.kernel is None else state.kernel.release,
         modules=MappingProxyType(modules),
         parameters=MappingProxyType(dict(_interesting(state, parameters))),
@@ -59,12 +59,12 @@ def learnt(state: State, parameters: tuple[str, ...] = ()) -> Part:
 
 
 def _signed(state: State, module: Module) -> SignedModule:
-    known = card(state, module)
+    known = provenance_of(state, module)
     return SignedModule(
         srcversion=module.attributes.srcversion,
         build_id=module.attributes.build_id if module.attributes.srcversion is None else None,
         signer=known.signer,
-        origin=None if known.origin is Provenance.UNKNOWN else known.origin.value,
+        origin=None if known.origin is Origin.UNKNOWN else known.origin.value,
     )
 
 
@@ -112,7 +112,7 @@ def _modules(baseline: Baseline, state: State, absent: frozenset[str]) -> Iterat
 
 
 def _changed(signed: SignedModule, state: State, module: Module, *, exact: bool) -> Iterator[Drift]:
-    now, file = _signed(state, module), card(state, module).file
+    now, file = _signed(state, module), provenance_of(state, module).file
     pairs = (
         ("srcversion", signed.srcversion if exact else None, now.srcversion),
         ("build_id", signed.build_id if exact else None, now.build_id),

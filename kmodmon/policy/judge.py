@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import TypeAlias
 
-from kmodmon.kernel.text import bounded
-from kmodmon.model.findings import Finding
-from kmodmon.model.rules import Action, Check, Policy, Rule
 from kmodmon.policy.match import Answer, matches, prepared
 from kmodmon.policy.subject import Subject, gone_subject
+from kmodmon.subjects.findings import Finding
+from kmodmon.subjects.rules import Action, Check, Policy, Rule
+from kmodmon.types.text import bounded
 
 _LONGEST = 300  # characters of one line of evidence
 _MOST_EVIDENCE = 8

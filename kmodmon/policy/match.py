@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from enum import Enum
 from fnmatch import translate
 
-from kmodmon.model.rules import Rule
 from kmodmon.policy.condition import CONDITIONS, Condition
 from kmodmon.policy.subject import Subject
+from kmodmon.subjects.rules import Rule
 
 
 class Answer(Enum):

@@ -4,15 +4,15 @@ It is made to be silent on a stock installation of a distribution, and to speak 
 to have done. The order is the order of gravity: a module is found once, by the first rule that fits.
 """
 
-from kmodmon.model.event import Severity
-from kmodmon.model.rules import Action, Check, Match, Policy, Rule
+from kmodmon.events.event import Severity
+from kmodmon.subjects.rules import Action, Check, Policy, Rule, RuleMatch
 
 _DENY, _ALLOW = Action.DENY, Action.ALLOW
 
 RULES: tuple[Rule, ...] = (
     Rule(
         name="hidden-module", action=_DENY, check=Check.HIDDEN, severity=Severity.CRITICAL,
-        match=Match(kind=("certain", "likely")),
+        match=RuleMatch(kind=("certain", "likely")),
         reason="A module is loaded, and the kernel's own lists deny it.",
         advice="Treat the host as compromised: take it off the network, save its memory, do not reboot it yet.",
     ),
@@ -22,66 +22,66 @@ RULES: tuple[Rule, ...] = (
         advice="kmodmon doctor says which views there are to compare; give kmodmon those that it lacks.",
     ),
     Rule(
-        name="forced-module", action=_DENY, match=Match(taint=("F",)), severity=Severity.ERROR,
+        name="forced-module", action=_DENY, match=RuleMatch(taint=("F",)), severity=Severity.ERROR,
         reason="The module was loaded by force: it was not built for this kernel.",
         advice="Unload it, install one that was built for this kernel, and reboot.",
     ),
     Rule(
-        name="invalid-signature", action=_DENY, match=Match(signature=("invalid",)), severity=Severity.ERROR,
+        name="invalid-signature", action=_DENY, match=RuleMatch(signature=("invalid",)), severity=Severity.ERROR,
         reason="The module's signature does not fit its content: it was changed after it was signed.",
         advice="Compare its file with the package's; find out who loaded it (kmodmon events --module NAME).",
     ),
     Rule(
-        name="module-from-memory", action=_DENY, match=Match(origin=("memory",)), severity=Severity.ERROR,
+        name="module-from-memory", action=_DENY, match=RuleMatch(origin=("memory",)), severity=Severity.ERROR,
         reason="Whoever loaded the module named no file: it was handed to the kernel from memory.",
         advice="Look at the process that loaded it (kmodmon events --module NAME); no package does this.",
     ),
     Rule(
         # A kernel without CONFIG_MODULE_SIG: nobody signs its modules, and it marks none of them.
         name="built-without-signatures", action=_ALLOW,
-        match=Match(
+        match=RuleMatch(
             signature=("unsigned",), without_taint=tuple("EOFP"), origin=("kernel",), on_disk=("same", "unknown")
         ),
         reason="The kernel was built without module signatures, and this is one of its own modules.",
     ),
     Rule(
-        name="unsigned-module", action=_DENY, match=Match(signature=("unsigned",)), severity=Severity.ERROR,
+        name="unsigned-module", action=_DENY, match=RuleMatch(signature=("unsigned",)), severity=Severity.ERROR,
         reason="Nothing that this kernel trusts vouches for the module.",
         advice="Sign it with a key of yours and enrol that, or allow it by a rule; explain every other one.",
     ),
     Rule(
-        name="file-tampered", action=_DENY, match=Match(file_signature=("invalid",)), severity=Severity.ERROR,
+        name="file-tampered", action=_DENY, match=RuleMatch(file_signature=("invalid",)), severity=Severity.ERROR,
         reason="The file of a loaded module has a signature that does not fit its content.",
         advice="Reinstall the package that it belongs to, and find out who changed it.",
     ),
     Rule(
-        name="module-file-deleted", action=_DENY, match=Match(origin=("deleted",)), severity=Severity.WARNING,
+        name="module-file-deleted", action=_DENY, match=RuleMatch(origin=("deleted",)), severity=Severity.WARNING,
         reason="The file that the module was loaded from is not there any more.",
         advice="After an upgrade of the kernel a reboot is due; else find out who removed it.",
     ),
     Rule(
-        name="differs-from-disk", action=_DENY, match=Match(on_disk=("replaced", "elsewhere")),
+        name="differs-from-disk", action=_DENY, match=RuleMatch(on_disk=("replaced", "elsewhere")),
         severity=Severity.WARNING,
         reason="What is loaded is not what the file of its name holds.",
         advice="After an upgrade load the module anew or reboot; else find out which file it came from.",
     ),
     Rule(
-        name="module-from-elsewhere", action=_DENY, match=Match(origin=("elsewhere",)), severity=Severity.WARNING,
+        name="module-from-elsewhere", action=_DENY, match=RuleMatch(origin=("elsewhere",)), severity=Severity.WARNING,
         reason="The module was not loaded from the module tree of this kernel.",
         advice="Install it where depmod finds it, or allow it by a rule of your own.",
     ),
     Rule(
-        name="out-of-tree-module", action=_DENY, match=Match(taint=("O",)), severity=Severity.WARNING,
+        name="out-of-tree-module", action=_DENY, match=RuleMatch(taint=("O",)), severity=Severity.WARNING,
         reason="The module was built outside the kernel's own tree, and no rule allows it.",
         advice="Allow those that you installed by a rule of your own: by signer, package or name.",
     ),
     Rule(
-        name="proprietary-module", action=_DENY, match=Match(taint=("P",)), severity=Severity.WARNING,
+        name="proprietary-module", action=_DENY, match=RuleMatch(taint=("P",)), severity=Severity.WARNING,
         reason="The module's licence is not GPL-compatible, and no rule allows it.",
         advice="Allow those that you installed by a rule of your own.",
     ),
     Rule(
-        name="unknown-signer", action=_DENY, match=Match(signature=("signed",)), severity=Severity.NOTICE,
+        name="unknown-signer", action=_DENY, match=RuleMatch(signature=("signed",)), severity=Severity.NOTICE,
         reason="The module is signed, and there is no certificate here to verify it with.",
         advice="Put the signer's certificate where certificates.directory says.",
     ),
@@ -112,11 +112,11 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         # What the firmware or the operator did to the kernel is no fault; an unsigned module that is gone is one.
-        name="harmless-taint", action=_ALLOW, check=Check.TAINT, match=Match(tier=("informational",)),
+        name="harmless-taint", action=_ALLOW, check=Check.TAINT, match=RuleMatch(tier=("informational",)),
         reason="These flags say what a kernel is, not that something is wrong with it.",
     ),
     Rule(
-        name="kernel-untrusted", action=_DENY, check=Check.TAINT, match=Match(tier=("security",)),
+        name="kernel-untrusted", action=_DENY, check=Check.TAINT, match=RuleMatch(tier=("security",)),
         severity=Severity.ERROR,
         reason="The kernel is tainted by something that puts its integrity in doubt.",
         advice="kmodmon taint says what it was; only a reboot clears it.",

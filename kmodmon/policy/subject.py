@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 
 from kmodmon.kernel.module_name import kernel_name
 from kmodmon.kernel.taint import FLAGS, Flag, Tier, decode, parse_letters
-from kmodmon.model.files import FileRecord
-from kmodmon.model.inventory import Module
-from kmodmon.model.life import SETTLE_USEC
-from kmodmon.model.modprobe import refusals
-from kmodmon.model.module_file import OnDisk
-from kmodmon.model.rules import Check
-from kmodmon.model.source import NOT_READ_YET
-from kmodmon.model.state import State
-from kmodmon.model.taint import TaintEntry
-from kmodmon.model.trust import card, kernel_verifies, record_of
-from kmodmon.model.units import Instant
+from kmodmon.lifecycle.inventory import Module
+from kmodmon.lifecycle.pending import SETTLE_USEC
+from kmodmon.state.state import State
+from kmodmon.state.trust import kernel_verifies, provenance_of, record_of
+from kmodmon.subjects.files import FileRecord
+from kmodmon.subjects.modprobe import refusals
+from kmodmon.subjects.module_file import OnDisk
+from kmodmon.subjects.rules import Check
+from kmodmon.subjects.source import NOT_READ_YET
+from kmodmon.subjects.taint import TaintEntry
+from kmodmon.types.units import Instant
 
 PATIENCE_USEC = 30_000_000  # examining a file takes a second; the examiner may be busy or broken
 _OTHERS_WRITE = 0o002
@@ -89,7 +89,7 @@ _made: dict[str, tuple[tuple[object, ...], FileRecord | None, tuple[Flag, ...], 
 
 
 def _module(state: State, module: Module, pending: bool, verifies: bool | None) -> Subject:
-    known = card(state, module)
+    known = provenance_of(state, module)
     record = state.files.records.get(module.name)
     file, now = known.file, None if record is None else record.file
     package = None if file is None or file.package is None else file.package.name

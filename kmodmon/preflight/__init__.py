@@ -8,21 +8,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from kmodmon.model.loading import Candidate, KnownSymbol, LoaderHost
 from kmodmon.preflight.early import early_obstacles, forced
+from kmodmon.preflight.facts import Candidate, KnownSymbol, LoaderHost
 from kmodmon.preflight.symbols import Linked, is_proprietary, link
-from kmodmon.preflight.verdict import Effects, Kind, Obstacle, Verdict, render_verdict
+from kmodmon.preflight.verdict import Effects, LoadVerdict, Obstacle, ObstacleKind, render_verdict
 
-__all__ = ["Effects", "Kind", "Obstacle", "Verdict", "preflight", "render_verdict"]
+__all__ = ["Effects", "LoadVerdict", "Obstacle", "ObstacleKind", "preflight", "render_verdict"]
 
 _TAINT_FLAGS = (("staging", "C"), ("livepatch", "K"), ("test", "N"))
 _ORDER = "PFCOEKN"
 _UNVERIFIED = frozenset({"ENODATA", "ENOKEY", "ENOPKG"})
 
 
-def preflight(files: Sequence[Candidate], host: LoaderHost) -> tuple[Verdict, ...]:
+def preflight(files: Sequence[Candidate], host: LoaderHost) -> tuple[LoadVerdict, ...]:
     """Judge each file, in order; a file that loads, or of which that cannot be told, is taken as loaded after it."""
-    verdicts: list[Verdict] = []
+    verdicts: list[LoadVerdict] = []
     for number, candidate in enumerate(files):
         if number and verdicts[-1].loads is not False:
             host = _after(files[number - 1], host, verdicts[-1])
@@ -30,7 +30,7 @@ def preflight(files: Sequence[Candidate], host: LoaderHost) -> tuple[Verdict, ..
     return tuple(verdicts)
 
 
-def _judge(candidate: Candidate, host: LoaderHost) -> Verdict:
+def _judge(candidate: Candidate, host: LoaderHost) -> LoadVerdict:
     facts = candidate.facts
     obstacles = list(early_obstacles(candidate, host))
     linked = Linked()
@@ -42,7 +42,9 @@ def _judge(candidate: Candidate, host: LoaderHost) -> Verdict:
     if readable:
         effects = Effects(taints=_taints(candidate, host, linked), notes=tuple(_notes(candidate, host, linked)))
     name = facts.name or candidate.file.name
-    return Verdict(file=candidate.file, name=name, release=host.release, obstacles=tuple(obstacles), effects=effects)
+    return LoadVerdict(
+        file=candidate.file, name=name, release=host.release, obstacles=tuple(obstacles), effects=effects
+    )
 
 
 def _taints(candidate: Candidate, host: LoaderHost, linked: Linked) -> str:
@@ -97,7 +99,7 @@ def _modprobe_note(kind: str, source: str, *, refuses: bool) -> str:
     return f"{source} has an install line for it: modprobe {doing}; insmod is not bound by that"
 
 
-def _after(candidate: Candidate, host: LoaderHost, verdict: Verdict) -> LoaderHost:
+def _after(candidate: Candidate, host: LoaderHost, verdict: LoadVerdict) -> LoaderHost:
     """The host with this module loaded."""
     facts = candidate.facts
     name = verdict.name

@@ -6,12 +6,12 @@ does not). Each check gives its obstacles; what cannot be told gives one that is
 
 from collections.abc import Iterator
 
-from kmodmon.kernel.loader_elf import NEWEST
-from kmodmon.kernel.vermagic import explain_difference, same_magic
-from kmodmon.model.inventory import Signature
-from kmodmon.model.loading import Candidate, LoaderHost, LoadingFacts
-from kmodmon.model.module_file import Keyring
-from kmodmon.preflight.verdict import Kind, Obstacle
+from kmodmon.lifecycle.inventory import SignatureStatus
+from kmodmon.modfile.loader_elf import NEWEST
+from kmodmon.modfile.vermagic import explain_difference, same_magic
+from kmodmon.preflight.facts import Candidate, LoaderHost, LoadingFacts
+from kmodmon.preflight.verdict import Obstacle, ObstacleKind
+from kmodmon.subjects.module_file import Keyring
 
 _LAYOUT = "module_layout"
 _CERTAINLY_TRUSTED = frozenset({Keyring.BUILTIN, Keyring.BUILD})
@@ -32,7 +32,7 @@ def early_obstacles(candidate: Candidate, host: LoaderHost) -> Iterator[Obstacle
     if candidate.file.stamp is None:  # the tools open it before they ask the kernel
         why = candidate.file.problem or "the file cannot be read"
         errno = "EACCES" if why.endswith("Permission denied") else "ENOENT"
-        yield Obstacle(kind=Kind.FILE, why=why, remedy="Name a readable module file.", errno=errno)
+        yield Obstacle(kind=ObstacleKind.FILE, why=why, remedy="Name a readable module file.", errno=errno)
         yield from _permission(host)
         return
     yield from _permission(host)
@@ -60,13 +60,13 @@ def forced(host: LoaderHost) -> bool:
 def _permission(host: LoaderHost) -> Iterator[Obstacle]:
     if host.posture.capable is False:
         yield Obstacle(
-            kind=Kind.CAPABILITY, errno="EPERM",
+            kind=ObstacleKind.CAPABILITY, errno="EPERM",
             why="this user has no CAP_SYS_MODULE in the initial user namespace",
             remedy="Load it as root, outside of containers that drop the capability.",
         )  # fmt: skip
     if host.posture.modules_disabled:
         yield Obstacle(
-            kind=Kind.MODULES_DISABLED, errno="EPERM",
+            kind=ObstacleKind.MODULES_DISABLED, errno="EPERM",
             why="kernel.modules_disabled is 1: no module is loaded or unloaded until the next boot",
             remedy="Reboot without setting it, and load the module before it is set (modules-load.d).",
         )  # fmt: skip
@@ -89,19 +89,21 @@ def _signature(candidate: Candidate, host: LoaderHost) -> Iterator[Obstacle]:
             "are enforced."
         )  # fmt: skip
         log = () if facts.log is None else (facts.log,)
-        yield Obstacle(kind=Kind.SIGNATURE, why=facts.reason, remedy=remedy, errno=facts.errno, log=log)
+        yield Obstacle(kind=ObstacleKind.SIGNATURE, why=facts.reason, remedy=remedy, errno=facts.errno, log=log)
 
 
 def _foreign_key(candidate: Candidate, host: LoaderHost) -> Iterator[Obstacle]:
     """Our own certificates vouch for it; whether the kernel's keyrings have them is another question."""
     keyring = candidate.file.signature.keyring
-    if candidate.file.signature.verdict is not Signature.VALID or (keyring in _CERTAINLY_TRUSTED and host.same_image):
+    if candidate.file.signature.verdict is not SignatureStatus.VALID or (
+        keyring in _CERTAINLY_TRUSTED and host.same_image
+    ):
         return
     if host.posture.sig_enforce is False and host.posture.locked_down is False:
         return
     why = f"it is signed with a {keyring} certificate, and not every kernel takes those for modules"
     remedy = "See /proc/keys as root: the key must be on .builtin_trusted_keys, .secondary_trusted_keys or .machine."
-    yield Obstacle(kind=Kind.SIGNATURE, why=why, remedy=remedy, errno="EKEYREJECTED", certain=False)
+    yield Obstacle(kind=ObstacleKind.SIGNATURE, why=why, remedy=remedy, errno="EKEYREJECTED", certain=False)
 
 
 def _unverified(what: str, reason: str, host: LoaderHost, *, doubtful: bool = False) -> Iterator[Obstacle]:
@@ -111,7 +113,7 @@ def _unverified(what: str, reason: str, host: LoaderHost, *, doubtful: bool = Fa
         doubt = "" if posture.sig_enforce else " (whether signatures are enforced is not known)"
         log = () if doubtful else (f"Loading of {what} is rejected",)
         yield Obstacle(
-            kind=Kind.SIGNATURE, errno="EKEYREJECTED", log=log, certain=known, remedy=_SIGN_IT,
+            kind=ObstacleKind.SIGNATURE, errno="EKEYREJECTED", log=log, certain=known, remedy=_SIGN_IT,
             why=f"signatures are enforced, and of this file it is said: {reason}{doubt}",
         )  # fmt: skip
     if posture.locked_down is not False:
@@ -119,7 +121,7 @@ def _unverified(what: str, reason: str, host: LoaderHost, *, doubtful: bool = Fa
         doubt = "" if posture.locked_down else " (whether the kernel is locked down is not known)"
         line = "Lockdown: insmod: unsigned module loading is restricted; see man kernel_lockdown.7"
         yield Obstacle(
-            kind=Kind.LOCKDOWN, errno="EPERM", log=(line,), certain=known,
+            kind=ObstacleKind.LOCKDOWN, errno="EPERM", log=(line,), certain=known,
             why=f"the kernel is locked down, and of this file it is said: {reason}{doubt}",
             remedy=_SIGN_IT + " Lockdown ends only with a reboot without it (no lockdown= option, Secure Boot off).",
         )  # fmt: skip
@@ -128,17 +130,19 @@ def _unverified(what: str, reason: str, host: LoaderHost, *, doubtful: bool = Fa
 def _elf(facts: LoadingFacts) -> Iterator[Obstacle]:
     remedy = "The file is damaged or made for another architecture: get it again, or rebuild it for this kernel."
     if facts.unreadable is not None:
-        yield Obstacle(kind=Kind.ELF, why=facts.unreadable, remedy=remedy, errno="ENOEXEC", certain=False)
+        yield Obstacle(kind=ObstacleKind.ELF, why=facts.unreadable, remedy=remedy, errno="ENOEXEC", certain=False)
     elif facts.elf_objection is not None:
         log = (facts.elf_objection,) if facts.elf_objection else ()
-        yield Obstacle(kind=Kind.ELF, why="its ELF structure is refused", remedy=remedy, errno="ENOEXEC", log=log)
+        yield Obstacle(
+            kind=ObstacleKind.ELF, why="its ELF structure is refused", remedy=remedy, errno="ENOEXEC", log=log
+        )
 
 
 def _blacklist(facts: LoadingFacts, host: LoaderHost) -> Iterator[Obstacle]:
     if facts.loader_name in host.posture.blacklist:
         log = (f"Module {facts.loader_name} is blacklisted",) if knows(host, "blacklist message") else ()
         yield Obstacle(
-            kind=Kind.BLACKLIST, errno="EPERM", log=log,
+            kind=ObstacleKind.BLACKLIST, errno="EPERM", log=log,
             why="module_blacklist= on the kernel command line names it; that holds for every way of loading",
             remedy="Take it out of module_blacklist= in the boot loader's configuration and reboot.",
         )  # fmt: skip
@@ -158,14 +162,17 @@ def _layout_version(facts: LoadingFacts, host: LoaderHost) -> Iterator[Obstacle]
         return
     says = "disagrees about version of symbol" if crc is not None else "no symbol version for"
     yield Obstacle(
-        kind=Kind.MODVERSIONS, errno="ENOEXEC", log=(f"{facts.loader_name}: {says} {_LAYOUT}",), remedy=_REBUILD,
+        kind=ObstacleKind.MODVERSIONS,
+        errno="ENOEXEC",
+        log=(f"{facts.loader_name}: {says} {_LAYOUT}",),
+        remedy=_REBUILD,
         why="it was built for a kernel whose module structures are laid out differently",
-    )  # fmt: skip
+    )
 
 
 def _versions_missing() -> Obstacle:
     return Obstacle(
-        kind=Kind.MODVERSIONS, errno="ENOEXEC", remedy=_REBUILD,
+        kind=ObstacleKind.MODVERSIONS, errno="ENOEXEC", remedy=_REBUILD,
         why="it has no symbol versions, and this kernel was built without CONFIG_MODULE_FORCE_LOAD",
     )  # fmt: skip
 
@@ -174,15 +181,15 @@ def _vermagic(facts: LoadingFacts, host: LoaderHost) -> Iterator[Obstacle]:
     if facts.vermagic is None:
         if host.build.force_load is False:
             why = "it has no version string, and this kernel was built without CONFIG_MODULE_FORCE_LOAD"
-            yield Obstacle(kind=Kind.VERMAGIC, why=why, remedy=_REBUILD, errno="ENOEXEC")
+            yield Obstacle(kind=ObstacleKind.VERMAGIC, why=why, remedy=_REBUILD, errno="ENOEXEC")
         return
     if host.vermagic is None:
         why = f"the version string of {host.release} is not known; the file's is '{facts.vermagic}'"
-        yield Obstacle(kind=Kind.VERMAGIC, why=why, remedy=_REBUILD, errno="ENOEXEC", certain=False)
+        yield Obstacle(kind=ObstacleKind.VERMAGIC, why=why, remedy=_REBUILD, errno="ENOEXEC", certain=False)
     elif not same_magic(facts.vermagic, host.vermagic, has_crcs=facts.has_versions):
         line = f"{facts.loader_name}: version magic '{facts.vermagic}' should be '{host.vermagic}'"
         difference = explain_difference(facts.vermagic, host.vermagic)
-        yield Obstacle(kind=Kind.VERMAGIC, why=difference, remedy=_REBUILD, errno="ENOEXEC", log=(line,))
+        yield Obstacle(kind=ObstacleKind.VERMAGIC, why=difference, remedy=_REBUILD, errno="ENOEXEC", log=(line,))
 
 
 def _livepatch(facts: LoadingFacts, host: LoaderHost) -> Iterator[Obstacle]:
@@ -190,7 +197,7 @@ def _livepatch(facts: LoadingFacts, host: LoaderHost) -> Iterator[Obstacle]:
         return
     line = f"{facts.loader_name}: module is marked as livepatch module, but livepatch support is disabled"
     yield Obstacle(
-        kind=Kind.LIVEPATCH, errno="ENOEXEC", log=(line,), certain=host.build.livepatch is False,
+        kind=ObstacleKind.LIVEPATCH, errno="ENOEXEC", log=(line,), certain=host.build.livepatch is False,
         why="it is a live patch, and this kernel takes none", remedy="Boot a kernel with CONFIG_LIVEPATCH.",
     )  # fmt: skip
 
@@ -201,7 +208,7 @@ def _write_exec(facts: LoadingFacts) -> Iterator[Obstacle]:
         line = f"{facts.name}: section {section} (index {index}) has invalid WRITE|EXEC flags"
         why = f"its section {section} is writable and executable"
         remedy = "Rebuild it without such a section (CONFIG_STRICT_MODULE_RWX refuses them)."
-        yield Obstacle(kind=Kind.WRITE_EXEC, why=why, remedy=remedy, errno="ENOEXEC", log=(line,))
+        yield Obstacle(kind=ObstacleKind.WRITE_EXEC, why=why, remedy=remedy, errno="ENOEXEC", log=(line,))
 
 
 def _loaded(facts: LoadingFacts, host: LoaderHost) -> Iterator[Obstacle]:
@@ -211,7 +218,9 @@ def _loaded(facts: LoadingFacts, host: LoaderHost) -> Iterator[Obstacle]:
     remedy = f"rmmod {facts.name} first, if this build shall replace it."
     if state == "live":
         why = f"a module named {facts.name} is loaded"
-        yield Obstacle(kind=Kind.ALREADY_LOADED, why=why, remedy=remedy, errno="EEXIST")
+        yield Obstacle(kind=ObstacleKind.ALREADY_LOADED, why=why, remedy=remedy, errno="EEXIST")
     else:
         why = f"a module named {facts.name} is just being loaded or unloaded ({state})"
-        yield Obstacle(kind=Kind.ALREADY_LOADED, why=why, remedy="Wait until it is done.", errno="EBUSY", certain=False)
+        yield Obstacle(
+            kind=ObstacleKind.ALREADY_LOADED, why=why, remedy="Wait until it is done.", errno="EBUSY", certain=False
+        )

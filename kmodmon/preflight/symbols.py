@@ -8,9 +8,9 @@ with the errno of the *last* symbol that failed, after all were tried and logged
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from kmodmon.model.loading import Candidate, KnownSymbol, LoaderHost, LoadingFacts, Undefined
 from kmodmon.preflight.early import forced, knows
-from kmodmon.preflight.verdict import Kind, Obstacle
+from kmodmon.preflight.facts import Candidate, KnownSymbol, LoaderHost, LoadingFacts, Undefined
+from kmodmon.preflight.verdict import Obstacle, ObstacleKind
 
 # module_augment_kernel_taints(): proprietary whatever they say
 _OFFENDERS = frozenset({"driverloader", "lve"})
@@ -31,7 +31,7 @@ class _Linking:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Failure:
     symbol: str
-    kind: Kind
+    kind: ObstacleKind
     errno: str
     why: str
     remedy: str
@@ -74,14 +74,17 @@ def _imports(facts: LoadingFacts, host: LoaderHost) -> Iterator[Obstacle]:
     wrong = next((name for name in facts.import_ns if name.startswith("module:")), None)
     if wrong is not None and knows(host, "module namespaces"):
         yield Obstacle(
-            kind=Kind.NAMESPACE, errno="EPERM", why=f"it imports {wrong}, which is given to modules by name only",
-            log=(f"{facts.name}: module tries to import module namespace: {wrong}",), remedy="Remove that import.",
-        )  # fmt: skip
+            kind=ObstacleKind.NAMESPACE,
+            errno="EPERM",
+            why=f"it imports {wrong}, which is given to modules by name only",
+            log=(f"{facts.name}: module tries to import module namespace: {wrong}",),
+            remedy="Remove that import.",
+        )
 
 
 def _common(facts: LoadingFacts) -> _Failure:
     return _Failure(
-        symbol="", kind=Kind.SYMBOL, errno="ENOEXEC", why="it has common symbols",
+        symbol="", kind=ObstacleKind.SYMBOL, errno="ENOEXEC", why="it has common symbols",
         remedy="Compile it with -fno-common.", log=(f"{facts.name}: please compile with -fno-common",),
     )  # fmt: skip
 
@@ -111,20 +114,22 @@ def _missing(name: str, facts: LoadingFacts, host: LoaderHost) -> _Failure:
     if owner is not None:
         why = f"{name} is exported by {owner}, which is not loaded"
         remedy = f"modprobe {owner} first; modprobe of this module does that by itself once depmod knows it."
-        return _Failure(symbol=name, kind=Kind.SYMBOL, errno="ENOENT", why=why, remedy=remedy, log=log)
+        return _Failure(symbol=name, kind=ObstacleKind.SYMBOL, errno="ENOENT", why=why, remedy=remedy, log=log)
     if host.symbols.complete:
         nothing = "nor by any module of its tree" if host.symbols.tree_known else "nor by a loaded module"
         why = f"{name} is exported neither by the kernel {nothing}"
         remedy = "Load the module that has it first, or rebuild this one: what it calls may not exist in this kernel."
-        return _Failure(symbol=name, kind=Kind.SYMBOL, errno="ENOENT", why=why, remedy=remedy, log=log)
+        return _Failure(symbol=name, kind=ObstacleKind.SYMBOL, errno="ENOENT", why=why, remedy=remedy, log=log)
     why = f"whether this kernel exports {name} is not known"
     remedy = "Install the kernel's headers or make its image in /boot readable, then ask again."
-    return _Failure(symbol=name, kind=Kind.SYMBOL, errno="ENOENT", why=why, remedy=remedy, log=log, certain=False)
+    return _Failure(
+        symbol=name, kind=ObstacleKind.SYMBOL, errno="ENOENT", why=why, remedy=remedy, log=log, certain=False
+    )
 
 
 def _gpl_only(name: str, facts: LoadingFacts) -> _Failure:
     return _Failure(
-        symbol=name, kind=Kind.GPL_ONLY, errno="ENOENT", log=(_unknown(name, facts, "ENOENT"),),
+        symbol=name, kind=ObstacleKind.GPL_ONLY, errno="ENOENT", log=(_unknown(name, facts, "ENOENT"),),
         why=f"{name} is only for modules under the GPL, and this one's license is '{facts.license or 'unspecified'}'",
         remedy="Its author has to do without the symbol or to license it compatibly; editing the license is no remedy.",
     )  # fmt: skip
@@ -133,7 +138,7 @@ def _gpl_only(name: str, facts: LoadingFacts) -> _Failure:
 def _mixed(name: str, owner: str, facts: LoadingFacts) -> _Failure:
     line = f"{facts.name}: module using GPL-only symbols uses symbols {name} from proprietary module {owner}."
     return _Failure(
-        symbol=name, kind=Kind.GPL_ONLY, errno="ENOENT", log=(line, _unknown(name, facts, "ENOENT")),
+        symbol=name, kind=ObstacleKind.GPL_ONLY, errno="ENOENT", log=(line, _unknown(name, facts, "ENOENT")),
         why=f"it uses GPL-only symbols, and {name} of the proprietary module {owner}",
         remedy="The kernel lets no module use both.",
     )  # fmt: skip
@@ -161,7 +166,7 @@ def _version(name: str, known: KnownSymbol, facts: LoadingFacts, host: LoaderHos
 def _disagrees(name: str, facts: LoadingFacts, why: str, log: tuple[str, ...]) -> _Failure:
     remedy = "Rebuild it against the headers of this kernel and of the modules that it uses."
     lines = (*log, _unknown(name, facts, "EINVAL"))
-    return _Failure(symbol=name, kind=Kind.MODVERSIONS, errno="EINVAL", why=why, remedy=remedy, log=lines)
+    return _Failure(symbol=name, kind=ObstacleKind.MODVERSIONS, errno="EINVAL", why=why, remedy=remedy, log=lines)
 
 
 def _namespace(name: str, known: KnownSymbol, facts: LoadingFacts, host: LoaderHost) -> _Failure | None:
@@ -172,7 +177,7 @@ def _namespace(name: str, known: KnownSymbol, facts: LoadingFacts, host: LoaderH
         return None
     line = f"{facts.name}: module uses symbol ({name}) from namespace {space}, but does not import it."
     return _Failure(
-        symbol=name, kind=Kind.NAMESPACE, errno="EINVAL", log=(line, _unknown(name, facts, "EINVAL")),
+        symbol=name, kind=ObstacleKind.NAMESPACE, errno="EINVAL", log=(line, _unknown(name, facts, "EINVAL")),
         why=f"{name} is in namespace {space}, which it does not import",
         remedy=f'Its source needs MODULE_IMPORT_NS("{space}").',
         certain=host.build.allow_missing_namespaces is False,
@@ -228,9 +233,12 @@ def _duplicates(facts: LoadingFacts, host: LoaderHost) -> Iterator[Obstacle]:
             owner = known.owner or "kernel"
             line = f"{facts.name}: exports duplicate symbol {name} (owned by {owner})"
             yield Obstacle(
-                kind=Kind.DUPLICATE_SYMBOL, errno="ENOEXEC", log=(line,), why=f"it exports {name}, as {owner} does",
+                kind=ObstacleKind.DUPLICATE_SYMBOL,
+                errno="ENOEXEC",
+                log=(line,),
+                why=f"it exports {name}, as {owner} does",
                 remedy=f"Only one of them can be loaded; unload {owner} if it is a module.",
-            )  # fmt: skip
+            )
             return
 
 
@@ -238,7 +246,7 @@ def _built_in(facts: LoadingFacts, host: LoaderHost) -> Iterator[Obstacle]:
     """`mod_sysfs_init()`: the last thing that can go wrong before init runs."""
     if facts.name in host.builtin:
         yield Obstacle(
-            kind=Kind.BUILT_IN, errno="EINVAL", log=(f"{facts.name}: module is already loaded",),
+            kind=ObstacleKind.BUILT_IN, errno="EINVAL", log=(f"{facts.name}: module is already loaded",),
             why=f"{facts.name} is built into this kernel and has its directory in /sys/module",
             remedy="Nothing needs to be loaded.",
         )  # fmt: skip

@@ -3,8 +3,8 @@
 import enum
 from dataclasses import dataclass
 
-from kmodmon.model.module_file import ModuleFile
-from kmodmon.model.units import JsonObject
+from kmodmon.subjects.module_file import ModuleFile
+from kmodmon.types.units import JsonObject
 
 # tools/insmod.c of kmod: for these it has words of its own
 _TOOL_WORDS = {
@@ -23,7 +23,7 @@ _TOOL_WORDS = {
 _FILE_WORDS = {"ENOENT": "No such file or directory", "EACCES": "Permission denied"}
 
 
-class Kind(enum.StrEnum):
+class ObstacleKind(enum.StrEnum):
     """What stands in the way."""
 
     FILE = "file"
@@ -49,7 +49,7 @@ class Kind(enum.StrEnum):
 class Obstacle:
     """One thing that stands in the way. Not `certain`: it may, and what is not known is in `why`."""
 
-    kind: Kind
+    kind: ObstacleKind
     why: str
     remedy: str
     errno: str
@@ -77,7 +77,7 @@ class Effects:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class LoadVerdict:
     """The answer for one file; obstacles in the order in which the kernel comes upon them."""
 
     file: ModuleFile
@@ -111,7 +111,7 @@ class Verdict:
     @property
     def message(self) -> str | None:
         """What insmod and modprobe would say."""
-        if self.first is not None and self.first.kind is Kind.FILE:
+        if self.first is not None and self.first.kind is ObstacleKind.FILE:
             return _FILE_WORDS.get(self.first.errno, self.first.errno)  # said before the kernel is asked
         return None if self.errno is None else _TOOL_WORDS.get(self.errno, self.errno)
 
@@ -132,7 +132,7 @@ class Verdict:
         }
 
 
-def render_verdict(verdict: Verdict) -> str:
+def render_verdict(verdict: LoadVerdict) -> str:
     """The answer for people: one line, then each obstacle with its errno, log lines and remedy."""
     words = {True: "would load", False: "would not load", None: "cannot tell whether it would load"}[verdict.loads]
     lines = [f"{verdict.file.path or verdict.name}: {words} on {verdict.release}"]

@@ -25,16 +25,16 @@ from typing import TypeVar
 
 import psutil
 
-from kmodmon.clock import Clock
+from kmodmon.config.settings import Settings
+from kmodmon.events.event import Actor, Process
 from kmodmon.kernel.cgroup import Cgroup, parse_cgroup
-from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.parameter import REDACTED, is_secret
 from kmodmon.kernel.task_status import TaskStatus, parse_task_status
-from kmodmon.kernel.text import bounded, safe_text
-from kmodmon.model.event import Actor, Process
-from kmodmon.model.outcome import Read
-from kmodmon.root import Root
-from kmodmon.settings import Settings
+from kmodmon.system.clock import Clock
+from kmodmon.system.root import Root
+from kmodmon.types.error import ParseError
+from kmodmon.types.outcome import Read
+from kmodmon.types.text import bounded, safe_text
 
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ class _Started:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Glance:
+class ProcSnapshot:
     """What two quick reads gave of a task."""
 
     status: TaskStatus
@@ -90,25 +90,25 @@ class Actors:
         self._parents: OrderedDict[int, tuple[int, Process, int]] = OrderedDict()
         self._is_secret = lru_cache(maxsize=_REMEMBERED)(self._tell_secret)
 
-    def glance(self, tids: Iterable[int]) -> Mapping[int, Glance]:
+    def glance(self, tids: Iterable[int]) -> Mapping[int, ProcSnapshot]:
         """Read of each task, quickly, what its exit would take away; `capture` looks at the rest of it one by one."""
         if not self.resolves:
             return {}
         seen = {tid: status for tid in tids if (status := _status(self._root, tid)) is not None}
         return {tid: self._glanced(status) for tid, status in seen.items()}
 
-    def _glance(self, tid: int) -> Glance | None:
+    def _glance(self, tid: int) -> ProcSnapshot | None:
         status = _status(self._root, tid)
         return None if status is None else self._glanced(status)
 
-    def _glanced(self, status: TaskStatus) -> Glance:
+    def _glanced(self, status: TaskStatus) -> ProcSnapshot:
         at = self._clock.now().monotonic_usec
         # Not snatched: reading it may wait, for a lock that the task holds.
         outcome = self._root.head(self._root.proc(b"%d" % status.process, b"cmdline"), _ARGUMENTS_MAX * _ARGUMENT_MAX)
-        return Glance(status=status, cmdline=outcome.value if isinstance(outcome, Read) else b"", at_usec=at)
+        return ProcSnapshot(status=status, cmdline=outcome.value if isinstance(outcome, Read) else b"", at_usec=at)
 
     def capture(
-        self, tid: int, comm: str | None, monotonic_usec: int, glance: Glance | None = None
+        self, tid: int, comm: str | None, monotonic_usec: int, glance: ProcSnapshot | None = None
     ) -> tuple[Actor, str | None]:
         """Look the task up now: the actor, and what the kernel told it to load if it is the kernel's own modprobe.
 
@@ -122,7 +122,7 @@ class Actors:
             return found
         return Actor(process=Process(pid=tid, comm=comm), exited=self.resolves), None
 
-    def started(self, tid: int, monotonic_usec: int, glance: Glance | None = None) -> Actor:
+    def started(self, tid: int, monotonic_usec: int, glance: ProcSnapshot | None = None) -> Actor:
         """Look up a task that has just begun to run a tool of kmod's, and remember it: it may not live to be seen."""
         self._started.pop(tid, None)
         actor, asked_for = self.capture(tid, None, monotonic_usec, glance)  # the name it had before may be the event's
@@ -131,7 +131,7 @@ class Actors:
         return actor
 
     def _look(
-        self, tid: int, comm: str | None, monotonic_usec: int, glance: Glance | None
+        self, tid: int, comm: str | None, monotonic_usec: int, glance: ProcSnapshot | None
     ) -> tuple[Actor, str | None] | None:
         if glance is None or glance.at_usec < monotonic_usec:
             glance = self._glance(tid)
@@ -238,7 +238,7 @@ def _remember(known: OrderedDict[int, T], key: int, value: T) -> None:
 
 def _status(root: Root, tid: int) -> TaskStatus | None:
     # One read(): each call more is time in which the task may exit. What is sought is at its beginning.
-    outcome = root.snatch(root.proc(b"%d" % tid, b"status"), _STATUS_HEAD)
+    outcome = root.read_without_gil_release(root.proc(b"%d" % tid, b"status"), _STATUS_HEAD)
     try:
         return parse_task_status(outcome.value) if isinstance(outcome, Read) else None
     except ParseError:

@@ -5,32 +5,32 @@ Interfaces: /lib/modules/RELEASE/modules.builtin (Documentation/kbuild/kbuild.rs
 """
 
 from kmodmon.kernel.builtin import parse_builtin
-from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.sysmodule import module_name
-from kmodmon.model.observation import BuiltinRead
-from kmodmon.model.outcome import Failed, Read
-from kmodmon.root import Root
-from kmodmon.sources.source import Look, PollSource, Reader, Surroundings
+from kmodmon.lifecycle.signals import BuiltinRead
+from kmodmon.sources.source import PollSource, Reading, SourceContext, SourceReader
+from kmodmon.system.root import Root
+from kmodmon.types.error import ParseError
+from kmodmon.types.outcome import Failed, Read
 
 _HOUR = 3600.0
 
 
-def _make(around: Surroundings) -> Reader:
-    return lambda: read_builtin(around.root)
+def _make(context: SourceContext) -> SourceReader:
+    return lambda: read_builtin(context.root)
 
 
-def read_builtin(root: Root) -> Look:
+def read_builtin(root: Root) -> Reading:
     """Give the names that either interface has; absent only when sysfs has no module directory at all."""
     directories = root.directories(root.sys(b"module"))
     if not isinstance(directories, Read):
-        return Look(outcome=directories)
+        return Reading(outcome=directories)
     names = {
         module_name(name) for name in directories.value if not root.exists(root.sys(b"module", name, b"initstate"))
     }
     try:
-        return Look(outcome=Read(BuiltinRead(names=frozenset(names | set(_listed(root))))))
+        return Reading(outcome=Read(BuiltinRead(names=frozenset(names | set(_listed(root))))))
     except ParseError as error:
-        return Look(outcome=Failed(str(error)))
+        return Reading(outcome=Failed(str(error)))
 
 
 def _listed(root: Root) -> tuple[str, ...]:
@@ -49,5 +49,5 @@ SOURCE = PollSource(
     make=_make,
     every=lambda settings: _HOUR,
     interfaces=("/lib/modules/<release>/modules.builtin", "/sys/module/<module> without initstate"),
-    grant="mount sysfs of the host where --path.sysfs says",
+    remedy="mount sysfs of the host where --path.sysfs says",
 )

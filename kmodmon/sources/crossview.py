@@ -24,16 +24,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from kmodmon.kernel.crossview import filter_function_modules, kallsyms_modules, kprobe_modules
-from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.modules import ModuleLine, ModuleState, is_complete, merge_passes, parse_modules
 from kmodmon.kernel.sysmodule import sysfs_name
-from kmodmon.kernel.text import safe_text
 from kmodmon.kernel.vmallocinfo import parse_module_areas
-from kmodmon.model.crossview import CrossViewRead, Pass, View, strays_of, suspects
-from kmodmon.model.crossview import Look as ViewLook
-from kmodmon.model.outcome import Absent, Failed, Outcome, Read
-from kmodmon.root import Root, outcome_of
-from kmodmon.sources.source import Look, PollSource, Surroundings
+from kmodmon.sources.source import PollSource, Reading, SourceContext
+from kmodmon.subjects.crossview import CrossViewRead, Pass, View, ViewRead, strays_of, suspects
+from kmodmon.system.root import Root, outcome_of
+from kmodmon.types.error import ParseError
+from kmodmon.types.outcome import Absent, Failed, Outcome, Read
+from kmodmon.types.text import safe_text
 
 _CHUNK = 1 << 16
 _PAGE = os.sysconf("SC_PAGESIZE")
@@ -60,11 +59,11 @@ class CrossViewReader:
     def __init__(self, root: Root, sleep: Callable[[float], None] = time.sleep) -> None:
         self._root = root
         self._sleep = sleep
-        self._costly: Mapping[View, ViewLook] = MappingProxyType({})
+        self._costly: Mapping[View, ViewRead] = MappingProxyType({})
         self._cheap: object = None
         self._reused = 0
 
-    def __call__(self) -> Look:
+    def __call__(self) -> Reading:
         """Make one pass, and more while they show a disagreement."""
         passes: list[Pass] = []
         quiet: list[Pass] = []
@@ -74,15 +73,15 @@ class CrossViewReader:
             uevents = self._uevents()
             outcome = self._pass(again=bool(passes))
             if not isinstance(outcome, Read):
-                return Look(outcome=outcome)
+                return Reading(outcome=outcome)
             passes.append(outcome.value)
             if uevents is not None and uevents == self._uevents():
                 quiet.append(outcome.value)
             if len(quiet) == _QUIET_PASSES:
-                return Look(outcome=Read(CrossViewRead(passes=tuple(quiet))))
+                return Reading(outcome=Read(CrossViewRead(passes=tuple(quiet))))
             if not suspects(outcome.value) and not outcome.value.uncounted:
                 break
-        return Look(outcome=Read(CrossViewRead(passes=tuple(passes))))
+        return Reading(outcome=Read(CrossViewRead(passes=tuple(passes))))
 
     def _uevents(self) -> str | None:
         return self._root.text(self._root.sys(b"kernel", b"uevent_seqnum"))
@@ -108,12 +107,12 @@ class CrossViewReader:
         after: Listed,
         directories: _Directories,
         areas: tuple[int, ...] | None,
-        costly: Mapping[View, ViewLook],
+        costly: Mapping[View, ViewRead],
     ) -> Pass:
         users = frozenset(user for line in after.values() for user in line.holders)
         looks = {
-            View.SYSFS: ViewLook(names=directories.modules),
-            View.HOLDERS: ViewLook(names=users),
+            View.SYSFS: ViewRead(names=directories.modules),
+            View.HOLDERS: ViewRead(names=users),
             **costly,
         }
         named = frozenset[str]().union(*(look.names for look in looks.values() if look.names is not None))
@@ -186,7 +185,7 @@ class CrossViewReader:
 
     # The costly ones
 
-    def _costly_views(self, cheap: object, *, again: bool) -> Mapping[View, ViewLook]:
+    def _costly_views(self, cheap: object, *, again: bool) -> Mapping[View, ViewRead]:
         self._reused += 1
         if again or cheap != self._cheap or self._reused >= _FULL_EVERY:
             self._costly = MappingProxyType(
@@ -204,16 +203,16 @@ class CrossViewReader:
     def _tracing(self) -> tuple[bytes, ...]:
         return self._root.tracefs, self._root.debugfs + b"/tracing"
 
-    def _scan(self, paths: Iterable[bytes], parse: Callable[[Iterable[bytes]], frozenset[str]]) -> ViewLook:
+    def _scan(self, paths: Iterable[bytes], parse: Callable[[Iterable[bytes]], frozenset[str]]) -> ViewRead:
         why = ""
         for path in paths:
             try:
-                return ViewLook(names=parse(self._chunks(path)))
+                return ViewRead(names=parse(self._chunks(path)))
             except OSError as error:
                 match outcome_of(error, path):
                     case Absent(reason) | Failed(reason):
                         why = why or reason
-        return ViewLook(names=None, why=why)
+        return ViewRead(names=None, why=why)
 
     def _chunks(self, path: bytes) -> Iterator[bytes]:
         fd = self._root.open(path, os.O_RDONLY)
@@ -224,12 +223,12 @@ class CrossViewReader:
             os.close(fd)
 
 
-def _memory(areas: tuple[int, ...] | None, strays: tuple[int, ...] | None) -> ViewLook:
+def _memory(areas: tuple[int, ...] | None, strays: tuple[int, ...] | None) -> ViewRead:
     if areas is None:
-        return ViewLook(why="/proc/vmallocinfo could not be read")
+        return ViewRead(why="/proc/vmallocinfo could not be read")
     if strays is None:
-        return ViewLook(why="the areas in /proc/vmallocinfo are not one a module, on this kernel or at this moment")
-    return ViewLook(names=frozenset())
+        return ViewRead(why="the areas in /proc/vmallocinfo are not one a module, on this kernel or at this moment")
+    return ViewRead(names=frozenset())
 
 
 def _kprobes(chunks: Iterable[bytes]) -> frozenset[str]:
@@ -247,8 +246,8 @@ def _directory_of(name: str) -> bytes | None:
         return None
 
 
-def _make(around: Surroundings) -> CrossViewReader:
-    return CrossViewReader(around.root)
+def _make(context: SourceContext) -> CrossViewReader:
+    return CrossViewReader(context.root)
 
 
 SOURCE = PollSource(
@@ -264,6 +263,6 @@ SOURCE = PollSource(
         "/sys/kernel/debug/kprobes/list",
         "/proc/vmallocinfo",
     ),
-    grant="CAP_DAC_READ_SEARCH, and CAP_SYSLOG, as in the packaged unit: without them only /proc/modules, /sys/module "
+    remedy="CAP_DAC_READ_SEARCH, and CAP_SYSLOG, as in the packaged unit: without them only /proc/modules, /sys/module "
     "and /proc/kallsyms are compared",
 )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from kmodmon.model.outcome import Failed, Outcome
+from kmodmon.types.outcome import Failed, Outcome
 
 MAX_STUCK = 8
 _GRAIN = 0.05

@@ -19,12 +19,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 from kmodmon.examiner.tree import FileError, HostTree
-from kmodmon.kernel.text import raw_bytes
-from kmodmon.model.files import FilesState, ModuleFilesRead, load_paths
-from kmodmon.model.inventory import Inventory
-from kmodmon.model.module_file import ModuleFile, Stamp
-from kmodmon.root import Root
-from kmodmon.sources.source import Look, PollSource, Reader, Surroundings
+from kmodmon.lifecycle.inventory import Inventory
+from kmodmon.sources.source import PollSource, Reading, SourceContext, SourceReader
+from kmodmon.subjects.files import FilesState, ModuleFilesRead, load_paths
+from kmodmon.subjects.module_file import ModuleFile, Stamp
+from kmodmon.system.root import Root
+from kmodmon.types.text import raw_bytes
 
 
 def recalled(root: Root, files: FilesState, inventory: Inventory) -> ModuleFilesRead:
@@ -79,17 +79,17 @@ class _Stamps:
         return os.lstat(self._host.resolved(path)) if stat.S_ISLNK(status.st_mode) else status
 
 
-def examine(around: Surroundings, names: Collection[str]) -> Look:
+def examine(context: SourceContext, names: Collection[str]) -> Reading:
     """Examine the files of these modules now, for a command."""
-    from kmodmon.sources.examined import FilesReader
+    from kmodmon.sources.files_reader import FilesReader
 
-    return FilesReader(around, names)()
+    return FilesReader(context, names)()
 
 
-def _make(around: Surroundings) -> Reader:
-    from kmodmon.sources.examined import FilesReader  # asyncio and all that talks to the examiner: only to examine
+def _make(context: SourceContext) -> SourceReader:
+    from kmodmon.sources.files_reader import FilesReader  # asyncio and all that talks to the examiner: only to examine
 
-    return FilesReader(around)
+    return FilesReader(context)
 
 
 SOURCE = PollSource(
@@ -97,8 +97,8 @@ SOURCE = PollSource(
     make=_make,
     every=lambda settings: settings.poll.files,
     threaded=True,
-    heeds=lambda settings: (settings.files, settings.certificates),  # a reader made anew examines every file again
+    depends_on=lambda settings: (settings.files, settings.certificates),  # a reader made anew examines every file again
     interfaces=("/lib/modules/<release>", "/boot/vmlinuz-<release>", "package databases", "EFI variables db and MOK"),
-    grant="mount the host's root file system where --path.rootfs says; kernel images readable by root only need "
+    remedy="mount the host's root file system where --path.rootfs says; kernel images readable by root only need "
     "CAP_DAC_READ_SEARCH",
 )

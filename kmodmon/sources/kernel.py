@@ -8,30 +8,29 @@ import os
 from collections.abc import Iterator
 
 from kmodmon.kernel.cmdline import CommandLineFacts, cmdline_facts, parse_cmdline
-from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.identity import parse_boot_time, parse_version
 from kmodmon.kernel.kconfig import Kconfig, parse_kconfig
 from kmodmon.kernel.taint_vendor import choose_flags
-from kmodmon.model.kernel import Kernel
-from kmodmon.model.observation import KernelRead
-from kmodmon.model.outcome import Failed, Read
-from kmodmon.root import Root
-from kmodmon.sources.source import Look, PollSource, Reader, Surroundings
+from kmodmon.sources.source import PollSource, Reading, SourceContext, SourceReader
+from kmodmon.subjects.kernel import Kernel, KernelRead
+from kmodmon.system.root import Root
+from kmodmon.types.error import ParseError
+from kmodmon.types.outcome import Failed, Read
 
 
-def _make(around: Surroundings) -> Reader:
-    return lambda: read_kernel(around.root)
+def _make(context: SourceContext) -> SourceReader:
+    return lambda: read_kernel(context.root)
 
 
-def read_kernel(root: Root) -> Look:
+def read_kernel(root: Root) -> Reading:
     """Look at the kernel's identity; failed when it does not say its version."""
     outcome = root.read(root.proc(b"version"))
     if not isinstance(outcome, Read):
-        return Look(outcome=outcome)
+        return Reading(outcome=outcome)
     try:
         version = parse_version(outcome.value)
     except ParseError as error:
-        return Look(outcome=Failed(str(error)))
+        return Reading(outcome=Failed(str(error)))
     config = _config(root, version.release)
     kernel = Kernel(
         release=version.release,
@@ -42,7 +41,7 @@ def read_kernel(root: Root) -> Look:
         config=config,
         taint_flags=choose_flags(version.text, () if config is None else config.values),
     )
-    return Look(outcome=Read(KernelRead(kernel=kernel)))
+    return Reading(outcome=Read(KernelRead(kernel=kernel)))
 
 
 def _boot_time(root: Root) -> int | None:
@@ -89,5 +88,5 @@ SOURCE = PollSource(
     make=_make,
     every=lambda settings: 0.0,
     interfaces=("/proc/version", "/proc/cmdline", "/proc/stat", "/proc/config.gz", "/boot/config-<release>"),
-    grant="mount procfs where --path.procfs says",
+    remedy="mount procfs where --path.procfs says",
 )

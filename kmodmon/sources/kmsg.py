@@ -25,10 +25,10 @@ import os
 import stat
 
 from kmodmon.kernel.kmsg import BUFFER_SIZE, split_records
-from kmodmon.model.observation import LogRead
-from kmodmon.model.outcome import Absent, Read
-from kmodmon.root import outcome_of
-from kmodmon.sources.source import Emit, EventSource, Look, Surroundings
+from kmodmon.sources.source import Emit, EventSource, Reading, SourceContext
+from kmodmon.subjects.log import LogRead
+from kmodmon.system.root import outcome_of
+from kmodmon.types.outcome import Absent, Read
 
 BATCH = 512
 CALM = 64  # records
@@ -77,31 +77,31 @@ class KmsgReader:
         return records, False
 
 
-async def run(around: Surroundings, emit: Emit) -> None:
+async def run(context: SourceContext, emit: Emit) -> None:
     """Follow the log until cancelled; raises OSError when it cannot be opened or read on."""
-    if not around.settings.kmsg.enabled:
-        await _forever(emit, Look(outcome=Absent("switched off by kmsg.enabled")))
-    path = around.root.dev + b"/kmsg"
+    if not context.settings.kmsg.enabled:
+        await _forever(emit, Reading(outcome=Absent("switched off by kmsg.enabled")))
+    path = context.root.dev + b"/kmsg"
     try:
-        fd = around.root.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        fd = context.root.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError as error:
         if isinstance(why := outcome_of(error, path), Absent):
-            await _forever(emit, Look(outcome=why))
+            await _forever(emit, Reading(outcome=why))
         raise
     try:
         about = os.fstat(fd)
         if stat.S_ISREG(about.st_mode):
             records = split_records(_whole(fd))
-            await _forever(emit, Look(outcome=Read(LogRead(records=records, end=True))))
+            await _forever(emit, Reading(outcome=Read(LogRead(records=records, end=True))))
         if stat.S_ISCHR(about.st_mode) and about.st_rdev != _DEVICE:
             numbers = f"{os.major(about.st_rdev)}:{os.minor(about.st_rdev)}"
-            await _forever(emit, Look(outcome=Absent(f"{os.fsdecode(path)} is not the log but device {numbers}")))
+            await _forever(emit, Reading(outcome=Absent(f"{os.fsdecode(path)} is not the log but device {numbers}")))
         await _follow(KmsgReader(fd), fd, emit)
     finally:
         os.close(fd)
 
 
-async def _forever(emit: Emit, look: Look) -> None:
+async def _forever(emit: Emit, look: Reading) -> None:
     """There is nothing to follow."""
     emit(look)
     await asyncio.Event().wait()
@@ -135,7 +135,7 @@ class _Follower:
         self._looked_at = now
         if read.records or not self._to_the_end:  # an empty one too, once: the log could be opened, and read to its end
             self._to_the_end = read.end
-            self._emit(Look(outcome=Read(read)))
+            self._emit(Reading(outcome=Read(read)))
         return wait
 
     def watch(self) -> None:
@@ -182,5 +182,5 @@ SOURCE = EventSource(
     name="kmsg",
     run=run,
     interfaces=("/dev/kmsg",),
-    grant="CAP_SYSLOG, /dev/kmsg in the service's device list, and printk.devkmsg other than off",
+    remedy="CAP_SYSLOG, /dev/kmsg in the service's device list, and printk.devkmsg other than off",
 )

@@ -9,12 +9,11 @@ from pathlib import Path
 
 from kmodmon.examiner.tree import HostTree
 from kmodmon.kernel.modprobe_d import DIRECTORIES, effective_files, parse_modprobe_file
-from kmodmon.kernel.text import safe_text
-from kmodmon.model.modprobe import ModprobeConfig, Placed, modprobe_config
-from kmodmon.model.observation import ModprobeRead
-from kmodmon.model.outcome import Absent, Read
-from kmodmon.root import Root
-from kmodmon.sources.source import Look, PollSource, Surroundings
+from kmodmon.sources.source import PollSource, Reading, SourceContext
+from kmodmon.subjects.modprobe import ModprobeConfig, ModprobeRead, Placed, modprobe_config
+from kmodmon.system.root import Root
+from kmodmon.types.outcome import Absent, Read
+from kmodmon.types.text import safe_text
 
 _FILE_LIMIT = 4 << 20  # bytes
 _MOST_FILES = 1000
@@ -28,18 +27,18 @@ class ModprobeReader:
         self._host = HostTree(Path(fsdecode(root.rootfs)))
         self._seen = ModprobeRead(config=ModprobeConfig())
 
-    def __call__(self) -> Look:
+    def __call__(self) -> Reading:
         """Look once; what cannot be read is counted."""
         listing = {directory: self._host.names(directory) for directory in DIRECTORIES}
         paths = effective_files(listing)[:_MOST_FILES]
         if not any(listing.values()):
-            return Look(outcome=Absent("there is no modprobe.d directory with files in it"))
+            return Reading(outcome=Absent("there is no modprobe.d directory with files in it"))
         contents = {path: self._host.read_if_there(path, _FILE_LIMIT) for path in paths}
         config = modprobe_config(_placed(contents))
         if config != self._seen.config:
             self._seen = ModprobeRead(config=config)
         unreadable = sum(raw is None and self._host.is_file(path) for path, raw in contents.items())
-        return Look(outcome=Read(self._seen), unreadable=unreadable)
+        return Reading(outcome=Read(self._seen), unreadable=unreadable)
 
 
 def _placed(contents: dict[str, bytes | None]) -> Iterator[Placed]:
@@ -52,8 +51,8 @@ def _placed(contents: dict[str, bytes | None]) -> Iterator[Placed]:
                 return
 
 
-def _make(around: Surroundings) -> ModprobeReader:
-    return ModprobeReader(around.root)
+def _make(context: SourceContext) -> ModprobeReader:
+    return ModprobeReader(context.root)
 
 
 SOURCE = PollSource(
@@ -61,5 +60,5 @@ SOURCE = PollSource(
     make=_make,
     every=lambda settings: settings.poll.files,
     interfaces=("/{etc,run,usr/local/lib,usr/lib,lib}/modprobe.d/*.conf",),
-    grant="mount the host's root file system where --path.rootfs says",
+    remedy="mount the host's root file system where --path.rootfs says",
 )

@@ -23,14 +23,14 @@ from operator import ne
 from types import MappingProxyType
 from typing import TypeVar
 
-from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.modules import ModuleLine, ModulesFile, is_complete, merge_passes, parse_modules
 from kmodmon.kernel.sysmodule import parse_build_id, parse_size, parse_version, sysfs_name
-from kmodmon.model.inventory import NO_ATTRIBUTES, Module, ModuleAttributes
-from kmodmon.model.observation import ModulesRead
-from kmodmon.model.outcome import Absent, Failed, Read
-from kmodmon.root import Root
-from kmodmon.sources.source import Look, PollSource, Surroundings
+from kmodmon.lifecycle.inventory import NO_ATTRIBUTES, Module, ModuleAttributes
+from kmodmon.lifecycle.signals import ModulesRead
+from kmodmon.sources.source import PollSource, Reading, SourceContext
+from kmodmon.system.root import Root
+from kmodmon.types.error import ParseError
+from kmodmon.types.outcome import Absent, Failed, Read
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class ModulesReader:
         self._uevents: str | None = None  # when `_listing` was made
         self._unread = False  # a module is without attributes
 
-    def __call__(self) -> Look:
+    def __call__(self) -> Reading:
         """Look at the list; the same object again when nothing changed."""
         outcome = self._root.read(self._root.proc(b"modules"))
         match outcome:
@@ -59,10 +59,10 @@ class ModulesReader:
                 if raw != self._raw and not self._same_modules(raw):
                     self._changed(raw)
                 self._renewed()
-                return Look(outcome=Read(self._seen), unreadable=self._seen.skipped)
+                return Reading(outcome=Read(self._seen), unreadable=self._seen.skipped)
             case Absent() | Failed():
                 self._raw = None
-                return Look(outcome=outcome)
+                return Reading(outcome=outcome)
 
     def _same_modules(self, raw: bytes) -> bool:
         """Take over the lines that differ, if each is still about the same module; else do nothing."""
@@ -218,8 +218,8 @@ class ModulesReader:
             return None
 
 
-def _make(around: Surroundings) -> ModulesReader:
-    return ModulesReader(around.root)
+def _make(context: SourceContext) -> ModulesReader:
+    return ModulesReader(context.root)
 
 
 SOURCE = PollSource(
@@ -228,5 +228,5 @@ SOURCE = PollSource(
     every=lambda settings: settings.poll.modules,
     cheap=True,
     interfaces=("/proc/modules", "/sys/module/<module>/{version,srcversion,coresize,initsize,notes}"),
-    grant="mount procfs and sysfs of the host where --path.procfs and --path.sysfs say",
+    remedy="mount procfs and sysfs of the host where --path.procfs and --path.sysfs say",
 )

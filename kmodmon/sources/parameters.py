@@ -15,15 +15,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
+from kmodmon.config.settings import ParameterSettings
 from kmodmon.kernel.parameter import is_secret, parse_parameter, redact
-from kmodmon.kernel.text import safe_text
-from kmodmon.model.observation import ParametersRead
-from kmodmon.model.outcome import Absent, Failed, Outcome, Read
-from kmodmon.model.parameters import Parameter, ParameterTable
-from kmodmon.root import Root
-from kmodmon.settings import Parameters as ParameterSettings
 from kmodmon.sources.deadline import DeadlineReader, Task
-from kmodmon.sources.source import Look, PollSource, Surroundings
+from kmodmon.sources.source import PollSource, Reading, SourceContext
+from kmodmon.subjects.parameters import Parameter, ParametersRead, ParameterTable
+from kmodmon.system.root import Root
+from kmodmon.types.outcome import Absent, Failed, Outcome, Read
+from kmodmon.types.text import safe_text
 
 _BUILTIN = b""  # the group of all built-in modules: they share one lock
 _GIVEN_UP_SECONDS = 3600.0
@@ -43,14 +42,14 @@ class ParametersReader:
         self._hung: dict[bytes, tuple[int, float]] = {}  # path -> inode of the directory it hung in, and when
         self._seen = ParametersRead(table=ParameterTable())
 
-    def __call__(self) -> Look:
+    def __call__(self) -> Reading:
         """Sweep once; the same object again when nothing changed. Absent without /sys/module, or when switched off."""
         if not self._settings.enabled:
-            return Look(outcome=Absent("switched off by parameters.enabled"))
+            return Reading(outcome=Absent("switched off by parameters.enabled"))
         directory = self._root.sys(b"module")
         names = self._root.directories(directory)
         if not isinstance(names, Read):
-            return Look(outcome=names)
+            return Reading(outcome=names)
         listed = {name: tuple(self._listed(directory, name)) for name in names.value}
         answers = self._reader.read_all(tuple(self._tasks(listed)))
         for path in answers.hung:
@@ -80,14 +79,14 @@ class ParametersReader:
         del self._hung[path]
         return False
 
-    def _look(self, listed: Mapping[bytes, tuple[bytes, ...]], results: Mapping[bytes, Outcome[bytes]]) -> Look:
+    def _look(self, listed: Mapping[bytes, tuple[bytes, ...]], results: Mapping[bytes, Outcome[bytes]]) -> Reading:
         modes = {path: self._root.mode(path) for paths in listed.values() for path in paths}
         if results != self._raw or modes != self._modes:
             self._modes = modes
             self._parsed = {path: self._parameter(path, results) for path in modes}
             self._raw = {**self._raw, **results}
             self._seen = ParametersRead(table=self._table(listed))
-        return Look(outcome=Read(self._seen), unreadable=self._seen.table.unreadable)
+        return Reading(outcome=Read(self._seen), unreadable=self._seen.table.unreadable)
 
     def _table(self, listed: Mapping[bytes, tuple[bytes, ...]]) -> ParameterTable:
         before = self._seen.table.parameters
@@ -151,8 +150,8 @@ def _inode(path: bytes) -> int:
         return 0
 
 
-def _make(around: Surroundings) -> ParametersReader:
-    return ParametersReader(around.root, around.settings.parameters)
+def _make(context: SourceContext) -> ParametersReader:
+    return ParametersReader(context.root, context.settings.parameters)
 
 
 SOURCE = PollSource(
@@ -160,7 +159,7 @@ SOURCE = PollSource(
     make=_make,
     every=lambda settings: settings.poll.parameters,
     threaded=True,
-    heeds=lambda settings: settings.parameters,
+    depends_on=lambda settings: settings.parameters,
     interfaces=("/sys/module/<module>/parameters/<parameter>",),
-    grant="CAP_DAC_READ_SEARCH, as in the packaged unit, lets root-only parameters be read",
+    remedy="CAP_DAC_READ_SEARCH, as in the packaged unit, lets root-only parameters be read",
 )

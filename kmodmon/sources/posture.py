@@ -11,6 +11,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TypeVar
 
+from kmodmon.config.settings import Settings
 from kmodmon.kernel.efivar import (
     MOK_STATE_FILE,
     SECURE_BOOT_FILE,
@@ -19,24 +20,16 @@ from kmodmon.kernel.efivar import (
     parse_efivar,
     secure_boot,
 )
-from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.livepatch import Livepatch, parse_livepatch
 from kmodmon.kernel.lockdown import parse_lockdown, parse_lsm
-from kmodmon.kernel.sysctl import COUNTERS, HARDENING, Setting, parse_number, parse_switch, parse_words
-from kmodmon.kernel.text import safe_text
-from kmodmon.model.observation import (
-    CountersRead,
-    LivepatchesRead,
-    LockdownRead,
-    Observation,
-    SecureBootRead,
-    SwitchesRead,
-)
-from kmodmon.model.outcome import Absent, Failed, Outcome, Read
-from kmodmon.model.posture import Switches
-from kmodmon.root import Root
-from kmodmon.settings import Settings
-from kmodmon.sources.source import Look, PollSource, Surroundings
+from kmodmon.kernel.sysctl import COUNTERS, HARDENING, SysctlSetting, parse_number, parse_switch, parse_words
+from kmodmon.sources.source import PollSource, Reading, SourceContext
+from kmodmon.state.observation import Observation
+from kmodmon.subjects.posture import CountersRead, LivepatchesRead, LockdownRead, SecureBootRead, Switches, SwitchesRead
+from kmodmon.system.root import Root
+from kmodmon.types.error import ParseError
+from kmodmon.types.outcome import Absent, Failed, Outcome, Read
+from kmodmon.types.text import safe_text
 
 T = TypeVar("T")
 
@@ -68,7 +61,7 @@ class Gatherer:
                 pass
         return None
 
-    def numbers(self, settings: Iterable[Setting]) -> dict[str, int]:
+    def numbers(self, settings: Iterable[SysctlSetting]) -> dict[str, int]:
         """The values of those settings that this kernel has."""
         found: dict[str, int] = {}
         for setting in settings:
@@ -77,7 +70,7 @@ class Gatherer:
                 found[setting.name] = value
         return found
 
-    def _path(self, setting: Setting) -> bytes:
+    def _path(self, setting: SysctlSetting) -> bytes:
         below = self.root.proc if setting.mount == "procfs" else self.root.sys
         return below(*(part.encode() for part in setting.path))
 
@@ -86,7 +79,7 @@ class Gatherer:
         self.why = self.why or why
 
 
-def read_switches(root: Root) -> Look:
+def read_switches(root: Root) -> Reading:
     """Settings of /proc/sys; failed when not one of them could be read."""
     gather = Gatherer(root)
     kernel = (b"sys", b"kernel")
@@ -100,51 +93,51 @@ def read_switches(root: Root) -> Look:
     )
     if switches == Switches():
         return _nothing(root.proc(*kernel), gather)
-    return Look(outcome=Read(SwitchesRead(switches=switches)), unreadable=gather.unreadable)
+    return Reading(outcome=Read(SwitchesRead(switches=switches)), unreadable=gather.unreadable)
 
 
 def _switch(name: str) -> Callable[[bytes], bool]:
     return lambda raw: parse_switch(raw, name)
 
 
-def _nothing(directory: bytes, gather: Gatherer) -> Look:
+def _nothing(directory: bytes, gather: Gatherer) -> Reading:
     if gather.why:
-        return Look(outcome=Failed(gather.why), unreadable=gather.unreadable)
-    return Look(outcome=Absent(f"{directory.decode(errors='replace')}: none of its files is there"))
+        return Reading(outcome=Failed(gather.why), unreadable=gather.unreadable)
+    return Reading(outcome=Absent(f"{directory.decode(errors='replace')}: none of its files is there"))
 
 
-def read_lockdown(root: Root) -> Look:
+def read_lockdown(root: Root) -> Reading:
     """The lockdown file of securityfs and the list of active security modules."""
     directory = root.securityfs
     outcome = root.read(directory + b"/lockdown")
     if not isinstance(outcome, Read):
-        return Look(outcome=outcome)
+        return Reading(outcome=outcome)
     if not outcome.value.endswith(b"\n"):
-        return Look(outcome=Failed(f"{directory.decode(errors='replace')}/lockdown: cut short"))
+        return Reading(outcome=Failed(f"{directory.decode(errors='replace')}/lockdown: cut short"))
     gather = Gatherer(root)
     lsm = gather.parsed(directory + b"/lsm", parse_lsm, line=False)
     return _look(lambda: LockdownRead(lockdown=parse_lockdown(outcome.value), lsm=lsm), gather.unreadable)
 
 
-def read_counters(root: Root) -> Look:
+def read_counters(root: Root) -> Reading:
     """The kernel's own counts of oopses, warnings, lockups and stalls."""
     gather = Gatherer(root)
     counters = gather.numbers(COUNTERS)
     if not counters:
         return _nothing(root.sys(b"kernel"), gather)
-    return Look(outcome=Read(CountersRead(counters=MappingProxyType(counters))), unreadable=gather.unreadable)
+    return Reading(outcome=Read(CountersRead(counters=MappingProxyType(counters))), unreadable=gather.unreadable)
 
 
-def read_livepatches(root: Root) -> Look:
+def read_livepatches(root: Root) -> Reading:
     """Every patch of /sys/kernel/livepatch."""
     directory = root.sys(b"kernel", b"livepatch")
     names = root.directories(directory)
     if not isinstance(names, Read):
-        return Look(outcome=names)
+        return Reading(outcome=names)
     gather = Gatherer(root)
     found = {safe_text(name): _livepatch(root, directory + b"/" + name, gather) for name in names.value}
     patches = {name: patch for name, patch in found.items() if patch is not None}
-    return Look(outcome=Read(LivepatchesRead(patches=MappingProxyType(patches))), unreadable=gather.unreadable)
+    return Reading(outcome=Read(LivepatchesRead(patches=MappingProxyType(patches))), unreadable=gather.unreadable)
 
 
 def _livepatch(root: Root, directory: bytes, gather: Gatherer) -> Livepatch | None:
@@ -159,13 +152,13 @@ def _livepatch(root: Root, directory: bytes, gather: Gatherer) -> Livepatch | No
         return None
 
 
-def read_secure_boot(root: Root) -> Look:
+def read_secure_boot(root: Root) -> Reading:
     """SecureBoot, SetupMode and shim's MokSBStateRT."""
     names = root.names(root.efivars)
     if not isinstance(names, Read):
-        return Look(outcome=names)
+        return Reading(outcome=names)
     if not names.value:
-        return Look(outcome=Absent(f"{root.efivars.decode(errors='replace')}: empty, efivarfs is not mounted"))
+        return Reading(outcome=Absent(f"{root.efivars.decode(errors='replace')}: empty, efivarfs is not mounted"))
     gather = Gatherer(root)
 
     def variable(name: str) -> EfiVariable | None:
@@ -173,16 +166,16 @@ def read_secure_boot(root: Root) -> Look:
 
     secure, setup, mok = variable(SECURE_BOOT_FILE), variable(SETUP_MODE_FILE), variable(MOK_STATE_FILE)
     if gather.why:
-        return Look(outcome=Failed(gather.why), unreadable=gather.unreadable)
+        return Reading(outcome=Failed(gather.why), unreadable=gather.unreadable)
     return _look(lambda: SecureBootRead(state=secure_boot(secure, setup, mok, variables_readable=True)), 0)
 
 
-def _look(make: Callable[[], Observation], unreadable: int) -> Look:
+def _look(make: Callable[[], Observation], unreadable: int) -> Reading:
     try:
         outcome: Outcome[Observation] = Read(make())
     except ParseError as error:
         outcome = Failed(str(error))
-    return Look(outcome=outcome, unreadable=unreadable)
+    return Reading(outcome=outcome, unreadable=unreadable)
 
 
 def _often(settings: Settings) -> float:
@@ -195,17 +188,17 @@ def _never(settings: Settings) -> float:
 
 def _source(
     name: str,
-    read: Callable[[Root], Look],
+    read: Callable[[Root], Reading],
     interfaces: tuple[str, ...],
     *,
-    grant: str,
+    remedy: str,
     every: Callable[[Settings], float] = _often,
     cheap: bool = False,
 ) -> PollSource:
-    def make(around: Surroundings) -> Callable[[], Look]:
-        return lambda: read(around.root)
+    def make(context: SourceContext) -> Callable[[], Reading]:
+        return lambda: read(context.root)
 
-    return PollSource(name=name, make=make, every=every, interfaces=interfaces, grant=grant, cheap=cheap)
+    return PollSource(name=name, make=make, every=every, interfaces=interfaces, remedy=remedy, cheap=cheap)
 
 
 SOURCES: tuple[PollSource, ...] = (
@@ -213,23 +206,23 @@ SOURCES: tuple[PollSource, ...] = (
         "posture",
         read_switches,
         ("/proc/sys/kernel/{modules_disabled,modprobe,…}", "/sys/module/module/parameters/sig_enforce"),
-        grant="mount procfs with /proc/sys where --path.procfs says",
+        remedy="mount procfs with /proc/sys where --path.procfs says",
         cheap=True,
     ),
     _source(
         "lockdown",
         read_lockdown,
         ("/sys/kernel/security/lockdown", "/sys/kernel/security/lsm"),
-        grant="mount securityfs: `mount -t securityfs securityfs /sys/kernel/security`",
+        remedy="mount securityfs: `mount -t securityfs securityfs /sys/kernel/security`",
         cheap=True,
     ),
     _source(
         "secure_boot",
         read_secure_boot,
         ("/sys/firmware/efi/efivars/{SecureBoot,SetupMode,MokSBStateRT}-*",),
-        grant="mount efivarfs: `mount -t efivarfs efivarfs /sys/firmware/efi/efivars`",
+        remedy="mount efivarfs: `mount -t efivarfs efivarfs /sys/firmware/efi/efivars`",
         every=_never,
     ),
-    _source("counters", read_counters, ("/sys/kernel/{oops,warn}_count",), grant="mount sysfs of the host"),
-    _source("livepatch", read_livepatches, ("/sys/kernel/livepatch/<patch>/",), grant="mount sysfs of the host"),
+    _source("counters", read_counters, ("/sys/kernel/{oops,warn}_count",), remedy="mount sysfs of the host"),
+    _source("livepatch", read_livepatches, ("/sys/kernel/livepatch/<patch>/",), remedy="mount sysfs of the host"),
 )

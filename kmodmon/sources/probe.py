@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from kmodmon.model.outcome import Absent, Failed, Outcome, Read
-from kmodmon.root import Root, outcome_of
+from kmodmon.system.root import Root, outcome_of
+from kmodmon.types.outcome import Absent, Failed, Outcome, Read
 
 
 def _kmsg(root: Root) -> Outcome[None]:

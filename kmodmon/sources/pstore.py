@@ -7,12 +7,12 @@ machine survived) is left out: the log has it. What is older than a month is lef
 
 from collections.abc import Iterator
 
-from kmodmon.kernel.error import ParseError
-from kmodmon.kernel.pstore import Dump, Part, assemble, parse_name, parse_part
-from kmodmon.model.observation import PstoreRead
-from kmodmon.model.outcome import Absent, Failed, Outcome, Read
-from kmodmon.root import Root
-from kmodmon.sources.source import Look, PollSource, Surroundings
+from kmodmon.kernel.pstore import Dump, DumpPart, assemble, parse_name, parse_part
+from kmodmon.sources.source import PollSource, Reading, SourceContext
+from kmodmon.subjects.log import PstoreRead
+from kmodmon.system.root import Root
+from kmodmon.types.error import ParseError
+from kmodmon.types.outcome import Absent, Failed, Outcome, Read
 
 PERIOD = 3600.0  # pstore may be mounted after us, and backends are modules
 MAX_FILES = 128
@@ -25,16 +25,16 @@ _DEPTH = 3  # directories of the archive: of the time, of the record
 class PstoreReader:
     """Reads pstore and systemd's archive of it; gives no dumps while they are those of the last look."""
 
-    def __init__(self, around: Surroundings) -> None:
-        self._around = around
+    def __init__(self, context: SourceContext) -> None:
+        self._around = context
         self._last: tuple[Dump, ...] = ()
 
-    def __call__(self) -> Look:
+    def __call__(self) -> Reading:
         """Look once."""
         root, now = self._around.root, self._around.clock.now().realtime_usec
         booted = _booted(root, now)
         listing = root.names(root.pstore)
-        parts: dict[tuple[str, int, bytes | None], Part] = {}
+        parts: dict[tuple[str, int, bytes | None], DumpPart] = {}
         unreadable = 0
         for path, name, archived in (*_of_pstore(root, listing), *_archived(root)):
             match _part(root, path, name):
@@ -47,10 +47,10 @@ class PstoreReader:
                 case Absent():  # no record that we read, or moved to the archive meanwhile
                     continue
         if not parts and not isinstance(listing, Read):
-            return Look(outcome=listing, unreadable=unreadable)
+            return Reading(outcome=listing, unreadable=unreadable)
         dumps = assemble(parts.values())
         news, self._last = (() if dumps == self._last else dumps), dumps
-        return Look(outcome=Read(PstoreRead(dumps=news)), unreadable=unreadable)
+        return Reading(outcome=Read(PstoreRead(dumps=news)), unreadable=unreadable)
 
 
 def _of_pstore(root: Root, listing: Outcome[tuple[bytes, ...]]) -> Iterator[tuple[bytes, bytes, bool]]:
@@ -74,7 +74,7 @@ def _archived(root: Root) -> Iterator[tuple[bytes, bytes, bool]]:
                 waiting.append((path, depth + 1))
 
 
-def _part(root: Root, path: bytes, name: bytes) -> Outcome[Part]:
+def _part(root: Root, path: bytes, name: bytes) -> Outcome[DumpPart]:
     try:
         parsed = parse_name(name)
     except ParseError as error:
@@ -88,7 +88,7 @@ def _part(root: Root, path: bytes, name: bytes) -> Outcome[Part]:
             return other
 
 
-def _is_earlier(part: Part, booted: int | None, now: int, *, archived: bool) -> bool:
+def _is_earlier(part: DumpPart, booted: int | None, now: int, *, archived: bool) -> bool:
     time = part.time_usec
     if not time or booted is None:
         return True
@@ -109,5 +109,5 @@ SOURCE = PollSource(
     make=PstoreReader,
     every=lambda settings: PERIOD,
     interfaces=("/sys/fs/pstore", "/var/lib/systemd/pstore"),
-    grant="CAP_DAC_READ_SEARCH, and a pstore backend (ramoops, efi_pstore, erst)",
+    remedy="CAP_DAC_READ_SEARCH, and a pstore backend (ramoops, efi_pstore, erst)",
 )

@@ -7,11 +7,11 @@ refused with the rest of its kind, and the earlier one stays in force. Neither n
 from collections.abc import Callable
 from pathlib import Path
 
-from kmodmon.model.outcome import Failed, Read
-from kmodmon.model.rules import RulesFileRead
-from kmodmon.root import Root
-from kmodmon.settings import Settings
-from kmodmon.sources.source import Look, PollSource, Surroundings
+from kmodmon.config.settings import Settings
+from kmodmon.sources.source import PollSource, Reading, SourceContext
+from kmodmon.subjects.rules import RulesFileRead
+from kmodmon.system.root import Root
+from kmodmon.types.outcome import Failed, Read
 
 _LIMIT = 4 << 20  # bytes
 
@@ -23,16 +23,16 @@ class RulesFileReader:
         self._what, self._path, self._root = what, path, root
         self._seen: RulesFileRead | None = None
 
-    def __call__(self) -> Look:
+    def __call__(self) -> Reading:
         """Look once; a file that is not there is a fact, one that cannot be read a failure."""
         raw = self._raw()
         if isinstance(raw, Failed):
-            return Look(outcome=raw)
+            return Reading(outcome=raw)
         host = self._root.text(self._root.proc(b"sys", b"kernel", b"hostname")) or ""
         seen = RulesFileRead(what=self._what, path=str(self._path), raw=raw.value, host=host)
         if seen != self._seen:
             self._seen = seen
-        return Look(outcome=Read(self._seen))
+        return Reading(outcome=Read(self._seen))
 
     def _raw(self) -> Read[bytes | None] | Failed:
         try:
@@ -46,15 +46,15 @@ class RulesFileReader:
 
 
 def _source(what: str, file: Callable[[Settings], Path]) -> PollSource:
-    def make(around: Surroundings) -> RulesFileReader:
-        return RulesFileReader(what, file(around.settings), around.root)
+    def make(context: SourceContext) -> RulesFileReader:
+        return RulesFileReader(what, file(context.settings), context.root)
 
     return PollSource(
         name=what,
         make=make,
         every=lambda settings: settings.poll.posture,
         interfaces=(f"{what}.file",),
-        grant=f"let kmodmon read the file that {what}.file names",
+        remedy=f"let kmodmon read the file that {what}.file names",
     )
 
 

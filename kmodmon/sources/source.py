@@ -8,15 +8,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from kmodmon.clock import Clock
-from kmodmon.model.observation import Observation
-from kmodmon.model.outcome import Outcome
-from kmodmon.root import Root
-from kmodmon.settings import Settings
+from kmodmon.config.settings import Settings
+from kmodmon.state.observation import Observation
+from kmodmon.system.clock import Clock
+from kmodmon.system.root import Root
+from kmodmon.types.outcome import Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class Reading:
     """One look at an interface: the outcome, and what was lost or unreadable on the way."""
 
     outcome: Outcome[Observation]
@@ -26,10 +26,10 @@ class Look:
     wakes: tuple[str, ...] = ()  # of an event source: poll sources to be read for this look, beside its `wakes`
 
 
-class Reader(Protocol):
+class SourceReader(Protocol):
     """Reads one interface now. It may remember its last look, to give the same object for the same bytes."""
 
-    def __call__(self) -> Look:
+    def __call__(self) -> Reading:
         """Look once; raises nothing for anything that the kernel or the file system can do."""
         ...
 
@@ -38,11 +38,11 @@ class Reader(Protocol):
 class AwaitedReader(Protocol):
     """A reader that waits for something else than the kernel, such as a process: it is awaited on the loop."""
 
-    def __call__(self) -> Look:
+    def __call__(self) -> Reading:
         """Look once, without a loop (for a command)."""
         ...
 
-    async def awaited(self) -> Look:
+    async def awaited(self) -> Reading:
         """Look once; when it is cancelled, what it waited for ends too."""
         ...
 
@@ -63,7 +63,7 @@ def no_settings(settings: Settings) -> object:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class SourceContext:
     """What a source is made from. `module_paths`: files that loaders of loaded modules named, by module."""
 
     root: Root
@@ -82,16 +82,16 @@ class PollSource:
     """
 
     name: str
-    make: Callable[[Surroundings], Reader]
+    make: Callable[[SourceContext], SourceReader]
     every: Callable[[Settings], float]
     interfaces: tuple[str, ...]
     cheap: bool = False
     threaded: bool = False
-    grant: str = ""
-    heeds: Callable[[Settings], object] = all_settings
+    remedy: str = ""
+    depends_on: Callable[[Settings], object] = all_settings
 
 
-Emit = Callable[[Look], None]
+Emit = Callable[[Reading], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,9 +104,9 @@ class EventSource:
     """
 
     name: str
-    run: Callable[[Surroundings, Emit], Awaitable[None]]
+    run: Callable[[SourceContext, Emit], Awaitable[None]]
     interfaces: tuple[str, ...]
     wakes: tuple[str, ...] = ()
     prompt: bool = False
-    grant: str = ""
-    heeds: Callable[[Settings], object] = no_settings
+    remedy: str = ""
+    depends_on: Callable[[Settings], object] = no_settings

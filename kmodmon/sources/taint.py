@@ -4,26 +4,26 @@ Interface: kernel/panic.c, kernel/sysctl.c (Documentation/admin-guide/sysctl/ker
 Nothing wakes a watcher of it, so it is read by timer and whenever a module or a report was heard of.
 """
 
-from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.taint import parse_tainted
-from kmodmon.model.observation import TaintRead
-from kmodmon.model.outcome import Failed, Read
-from kmodmon.sources.source import Look, PollSource, Reader, Surroundings
+from kmodmon.sources.source import PollSource, Reading, SourceContext, SourceReader
+from kmodmon.subjects.taint import TaintRead
+from kmodmon.types.error import ParseError
+from kmodmon.types.outcome import Failed, Read
 
 
-def _make(around: Surroundings) -> Reader:
-    path = around.root.proc(b"sys", b"kernel", b"tainted")
+def _make(context: SourceContext) -> SourceReader:
+    path = context.root.proc(b"sys", b"kernel", b"tainted")
 
-    def read_tainted() -> Look:
-        outcome = around.root.read(path)
+    def read_tainted() -> Reading:
+        outcome = context.root.read(path)
         if not isinstance(outcome, Read):
-            return Look(outcome=outcome)
+            return Reading(outcome=outcome)
         if not outcome.value.endswith(b"\n"):
-            return Look(outcome=Failed("/proc/sys/kernel/tainted: cut short"))  # 308 of 308225 is a number too
+            return Reading(outcome=Failed("/proc/sys/kernel/tainted: cut short"))  # 308 of 308225 is a number too
         try:
-            return Look(outcome=Read(TaintRead(value=parse_tainted(outcome.value))))
+            return Reading(outcome=Read(TaintRead(value=parse_tainted(outcome.value))))
         except ParseError as error:
-            return Look(outcome=Failed(str(error)))
+            return Reading(outcome=Failed(str(error)))
 
     return read_tainted
 
@@ -34,5 +34,5 @@ SOURCE = PollSource(
     every=lambda settings: settings.poll.taint,
     cheap=True,
     interfaces=("/proc/sys/kernel/tainted",),
-    grant="mount procfs with /proc/sys where --path.procfs says",
+    remedy="mount procfs with /proc/sys where --path.procfs says",
 )

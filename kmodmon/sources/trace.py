@@ -26,20 +26,20 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kmodmon.clock import Clock
+from kmodmon.events.event import Actor, Process
 from kmodmon.kernel.taint import letters
 from kmodmon.kernel.trace import TraceEvent, parse_trace, split_stream
-from kmodmon.model.event import Actor, Process
-from kmodmon.model.outcome import Absent, Read
-from kmodmon.model.units import Usec
-from kmodmon.model.witness import TraceEntry, TraceHeard, TraceKind
-from kmodmon.root import Root
-from kmodmon.sources.backlog import Backlog, Batch, Check, Item
-from kmodmon.sources.source import Emit, EventSource, Look, Surroundings
+from kmodmon.lifecycle.signals import TraceEntry, TraceKind, TraceRead
+from kmodmon.sources.source import Emit, EventSource, Reading, SourceContext
+from kmodmon.sources.trace_queue import IntegrityCheck, Item, TraceBatch, TraceQueue
 from kmodmon.sources.tracefs import Instance
+from kmodmon.system.clock import Clock
+from kmodmon.system.root import Root
+from kmodmon.types.outcome import Absent, Read
+from kmodmon.types.units import Usec
 
 if TYPE_CHECKING:
-    from kmodmon.sources.actor import Actors, Glance
+    from kmodmon.sources.actor import Actors, ProcSnapshot
 
 log = logging.getLogger(__name__)
 
@@ -72,11 +72,11 @@ class Follower:
         self._emit = emit
         self._rest = b""
         self._second, self._looked_up = 0, 0
-        self._told: deque[Look] = deque()
+        self._told: deque[Reading] = deque()
         self._called = False  # `_tell` is to come
         self._loop = asyncio.get_running_loop()
         self._broken: asyncio.Future[None] = self._loop.create_future()
-        self._queue = Backlog(_BACKLOG)
+        self._queue = TraceQueue(_BACKLOG)
         dated = instance.readable_clock() or not instance.adopted
         self._fd = instance.open_pipe()
         self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -134,7 +134,7 @@ class Follower:
     # The thread that reads
 
     def _follow(self) -> None:
-        _hurry()
+        _raise_priority()
         poll = select.poll()
         poll.register(self._stop, select.POLLIN)
         poll.register(self._fd, select.POLLIN)
@@ -151,12 +151,12 @@ class Follower:
             if time.monotonic() >= check:
                 at = self._clock.now().monotonic_usec
                 self._take()  # nothing may wait in the pipe that is older than the verdict
-                self._put(Check(at))
+                self._put(IntegrityCheck(at))
                 check = time.monotonic() + _CHECK
 
-    def _began(self, *, lost: int = 0) -> Look:
-        began = TraceHeard(began=True, tells_init=self._instance.tells_init, at_usec=self._clock.now().monotonic_usec)
-        return Look(outcome=Read(began), lost=lost)
+    def _began(self, *, lost: int = 0) -> Reading:
+        began = TraceRead(began=True, tells_init=self._instance.tells_init, at_usec=self._clock.now().monotonic_usec)
+        return Reading(outcome=Read(began), lost=lost)
 
     def _put(self, item: Item) -> None:
         while True:
@@ -177,7 +177,7 @@ class Follower:
             chunk = parse_trace(whole)
             glances = self._actors.glance(dict.fromkeys(event.tid for event in chunk.events if event.event in _TASKS))
             at = self._clock.now().monotonic_usec
-            self._put(Batch(chunk=chunk, glances=glances, adopted=adopted, dated=dated, at_usec=at))
+            self._put(TraceBatch(chunk=chunk, glances=glances, adopted=adopted, dated=dated, at_usec=at))
         return alive
 
     def _read(self, reads: int) -> tuple[bytes, bool]:
@@ -212,19 +212,19 @@ class Follower:
                 self._told.append(look)
                 untold = _only_starts(look) or self._call()
 
-    def _look_of(self, item: Look | Batch | Check) -> Look | None:
+    def _look_of(self, item: Reading | TraceBatch | IntegrityCheck) -> Reading | None:
         match item:
-            case Batch():
+            case TraceBatch():
                 return self._looked(item)
-            case Check():
+            case IntegrityCheck():
                 return self._checked(item.at_usec)
             case _:
                 return item
 
-    def _checked(self, at_usec: Usec) -> Look:
+    def _checked(self, at_usec: Usec) -> Reading:
         # Anybody who is root may switch our events off (`trace-cmd reset` does it to every instance).
         if self._instance.is_intact():
-            return Look(outcome=Read(TraceHeard(intact=True, at_usec=at_usec)), quiet=True)
+            return Reading(outcome=Read(TraceRead(intact=True, at_usec=at_usec)), quiet=True)
         self._instance.set_up()
         return self._began(lost=1)
 
@@ -241,16 +241,16 @@ class Follower:
         for look in _joined(looks):
             self._emit(look)
 
-    def _looked(self, batch: Batch) -> Look | None:
+    def _looked(self, batch: TraceBatch) -> Reading | None:
         chunk = batch.chunk
         lost = chunk.lost + chunk.lost_uncounted + (0 if batch.dated else len(chunk.events))
         entries = tuple(self._entries(batch)) if batch.dated else ()
         if not (entries or lost or chunk.skipped):
             return None
-        heard = TraceHeard(entries=entries, adopted=batch.adopted, at_usec=batch.at_usec)
-        return Look(outcome=Read(heard), lost=lost, unreadable=len(chunk.skipped))
+        heard = TraceRead(entries=entries, adopted=batch.adopted, at_usec=batch.at_usec)
+        return Reading(outcome=Read(heard), lost=lost, unreadable=len(chunk.skipped))
 
-    def _entries(self, batch: Batch) -> Iterator[TraceEntry]:
+    def _entries(self, batch: TraceBatch) -> Iterator[TraceEntry]:
         for event in batch.chunk.events:
             kind = _KINDS.get(event.event)
             if kind is not None:
@@ -266,7 +266,9 @@ class Follower:
                     asked_for=asked_for,
                 )
 
-    def _actor(self, kind: TraceKind, event: TraceEvent, glance: "Glance | None") -> tuple[Actor | None, str | None]:
+    def _actor(
+        self, kind: TraceKind, event: TraceEvent, glance: "ProcSnapshot | None"
+    ) -> tuple[Actor | None, str | None]:
         match kind:
             case TraceKind.LOAD | TraceKind.FREE:
                 return self._actors.capture(event.tid, event.comm, event.trace_usec, glance)
@@ -287,18 +289,18 @@ class Follower:
         return self._looked_up <= _REQUESTS_A_SECOND
 
 
-def _only_starts(look: Look) -> bool:
+def _only_starts(look: Reading) -> bool:
     """Whether all it says is that tools began: that is no news until they did something, or were refused."""
     match look.outcome:
-        case Read(TraceHeard(entries=entries)) if entries and not look.lost:
+        case Read(TraceRead(entries=entries)) if entries and not look.lost:
             return all(entry.kind is TraceKind.EXEC for entry in entries)
         case _:
             return False
 
 
-def _joined(looks: Iterable[Look]) -> Iterator[Look]:
+def _joined(looks: Iterable[Reading]) -> Iterator[Reading]:
     """One look for several in a row that only bring entries."""
-    last: Look | None = None
+    last: Reading | None = None
     for look in looks:
         if last is not None and (both := _both(last, look)) is not None:
             last = both
@@ -310,9 +312,9 @@ def _joined(looks: Iterable[Look]) -> Iterator[Look]:
         yield last
 
 
-def _both(one: Look, other: Look) -> Look | None:
+def _both(one: Reading, other: Reading) -> Reading | None:
     match one.outcome, other.outcome:
-        case Read(TraceHeard() as first), Read(TraceHeard() as second) if not any(
+        case Read(TraceRead() as first), Read(TraceRead() as second) if not any(
             heard.began or heard.adopted or heard.intact for heard in (first, second)
         ):
             heard = replace(second, entries=first.entries + second.entries)
@@ -322,7 +324,7 @@ def _both(one: Look, other: Look) -> Look | None:
             return None
 
 
-def _hurry() -> None:
+def _raise_priority() -> None:
     """Let this thread run as soon as there is an event, before the task behind it goes on; the unit permits it.
 
     A fair scheduler would let insmod exit first, most of all that of Linux 6.6 and later. Refused, less is found of
@@ -335,35 +337,35 @@ def _hurry() -> None:
         log.debug("the trace is followed at usual priority: %s", error)
 
 
-async def run_trace(around: Surroundings, emit: Emit) -> None:
+async def run_trace(context: SourceContext, emit: Emit) -> None:
     """Follow the trace until cancelled; raises OSError when the instance can be neither made nor read."""
     absent = ""
     while True:
-        why = _absence(around)
+        why = _absence(context)
         if why is None:
-            await _follow(around, emit)
+            await _follow(context, emit)
         elif why != absent:
-            emit(Look(outcome=Absent(why)))
+            emit(Reading(outcome=Absent(why)))
             absent = why
         await asyncio.sleep(_RETRY)
 
 
-async def _follow(around: Surroundings, emit: Emit) -> None:
+async def _follow(context: SourceContext, emit: Emit) -> None:
     from kmodmon.sources.actor import Actors  # psutil: only the daemon needs it
 
-    settings = around.settings.trace
-    place = _place(around.root)
-    instance = Instance(around.root, place + b"/" + settings.instance.encode(), settings.buffer)
-    actors = Actors(around.root, around.settings, around.clock)
-    await Follower(instance, actors, emit, around.clock).follow()
+    settings = context.settings.trace
+    place = _place(context.root)
+    instance = Instance(context.root, place + b"/" + settings.instance.encode(), settings.buffer)
+    actors = Actors(context.root, context.settings, context.clock)
+    await Follower(instance, actors, emit, context.clock).follow()
 
 
-def _absence(around: Surroundings) -> str | None:
-    if not around.settings.trace.enabled:
+def _absence(context: SourceContext) -> str | None:
+    if not context.settings.trace.enabled:
         return "switched off by trace.enabled"
-    if not around.root.live:
+    if not context.root.live:
         return "a recorded machine has no trace to follow"
-    found = around.root.names(_place(around.root))
+    found = context.root.names(_place(context.root))
     if isinstance(found, Absent):
         return f"{found.why} (kernel without tracing, tracefs not mounted, or lockdown=confidentiality)"
     return None
@@ -387,7 +389,7 @@ SOURCE = EventSource(
     ),
     wakes=("modules", "taint"),
     prompt=True,
-    heeds=lambda settings: (settings.parameters.redact, settings.parameters.redact_allow),  # of arguments too
-    grant="mount tracefs at /sys/kernel/tracing and use the packaged unit, which makes the instance for its user; or "
+    depends_on=lambda settings: (settings.parameters.redact, settings.parameters.redact_allow),  # of arguments too
+    remedy="mount tracefs at /sys/kernel/tracing and use the packaged unit, which makes the instance for its user; or "
     "as root: mkdir /sys/kernel/tracing/instances/kmodmon, and give its files to the daemon's user",
 )

@@ -19,10 +19,10 @@ Facts the code below is written from:
 import logging
 import os
 
-from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.trace import parse_trace_clock
-from kmodmon.model.outcome import Read
-from kmodmon.root import Root
+from kmodmon.system.root import Root
+from kmodmon.types.error import ParseError
+from kmodmon.types.outcome import Read
 
 log = logging.getLogger(__name__)
 

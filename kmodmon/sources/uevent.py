@@ -12,20 +12,20 @@ Facts the code below is written from:
 - SEQNUM counts every uevent of the system; one that went to another network namespace is a gap too. A gap therefore
   only causes a reading, at most once a second.
 
-Importing pyroute2 imports all of it (0.11 s, 8 MiB), so only what is needed is imported (`lean_import`), and only when
-the source starts.
+Importing pyroute2 imports all of it (0.11 s, 8 MiB), so only what is needed is imported (`partial_import`), and only
+when the source starts.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Protocol, TypeAlias
 
-from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.uevent import is_about_modules, parse_uevent
-from kmodmon.lean_import import import_submodule
-from kmodmon.model.outcome import Absent, Read
-from kmodmon.model.witness import Uevent, UeventsHeard
-from kmodmon.sources.source import Emit, EventSource, Look, Surroundings
+from kmodmon.lifecycle.signals import ModuleUevent, UeventsRead
+from kmodmon.sources.source import Emit, EventSource, Reading, SourceContext
+from kmodmon.system.partial_import import import_submodule
+from kmodmon.types.error import ParseError
+from kmodmon.types.outcome import Absent, Read
 
 _KERNEL = (0, 1)  # port id and groups of the sender
 _GROUP = 1
@@ -40,7 +40,7 @@ Take: TypeAlias = Callable[[Iterable[Datagram]], None]
 Open: TypeAlias = Callable[[Take], Awaitable[Callable[[], None]]]  # gives what closes the socket
 
 
-class Hearer:
+class UeventReader:
     """Takes datagrams, keeps those of the kernel about modules, and follows the sequence numbers."""
 
     def __init__(self, emit: Emit) -> None:
@@ -55,11 +55,11 @@ class Hearer:
         """Say that from now on every uevent is heard; `lost`: times the socket overflowed before."""
         self._seqnum = None
         self.overflow.clear()
-        self._emit(Look(outcome=Read(UeventsHeard(began=True)), lost=lost))
+        self._emit(Reading(outcome=Read(UeventsRead(began=True)), lost=lost))
 
     def take(self, datagrams: Iterable[Datagram]) -> None:
         """Take what was received; a datagram without an address is the transport's word for an error (ENOBUFS)."""
-        events: list[Uevent] = []
+        events: list[ModuleUevent] = []
         unreadable = 0
         for data, address in datagrams:
             if address is None:
@@ -74,7 +74,7 @@ class Hearer:
         late = self._missed and self._loop.time() - self._said_gap > _GAP_PAUSE
         if events or unreadable or late:
             missed, self._missed, self._said_gap = self._missed, 0, self._loop.time()
-            self._emit(Look(outcome=Read(UeventsHeard(events=tuple(events), missed=missed)), unreadable=unreadable))
+            self._emit(Reading(outcome=Read(UeventsRead(events=tuple(events), missed=missed)), unreadable=unreadable))
 
     def _number(self, datagram: bytes) -> None:
         digits = datagram[datagram.rfind(b"SEQNUM=") + 7 : -1]
@@ -88,11 +88,11 @@ class Hearer:
             self._seqnum = now
 
 
-def _module(datagram: bytes) -> tuple[Uevent, ...]:
+def _module(datagram: bytes) -> tuple[ModuleUevent, ...]:
     event = parse_uevent(datagram)
     if event.module is None and event.module_old is None:
         return ()
-    heard = Uevent(
+    heard = ModuleUevent(
         action=event.action,
         module=event.module or "",  # empty: it was moved out of /sys/module
         synthetic=event.synthetic,
@@ -101,13 +101,13 @@ def _module(datagram: bytes) -> tuple[Uevent, ...]:
     return (heard,)
 
 
-async def run_uevent(around: Surroundings, emit: Emit, opened: Open | None = None) -> None:
+async def run_uevent(context: SourceContext, emit: Emit, opened: Open | None = None) -> None:
     """Listen until cancelled; raises OSError when no socket can be had. `opened`: joins the group in another way."""
-    why = _absence(around)
+    why = _absence(context)
     if why is not None:
-        emit(Look(outcome=Absent(why)))
+        emit(Reading(outcome=Absent(why)))
         await asyncio.get_running_loop().create_future()
-    hearer = Hearer(emit)
+    hearer = UeventReader(emit)
     lost = 0
     while True:
         close = await (opened or _open)(hearer.take)
@@ -157,10 +157,10 @@ def received(socket: Receiver) -> Iterator[Datagram]:
             return
 
 
-def _absence(around: Surroundings) -> str | None:
-    if not around.settings.uevent.enabled:
+def _absence(context: SourceContext) -> str | None:
+    if not context.settings.uevent.enabled:
         return "switched off by uevent.enabled"
-    if not around.root.live:
+    if not context.root.live:
         return "a recorded machine sends no uevents"
     return None
 
@@ -170,5 +170,5 @@ SOURCE = EventSource(
     run=run_uevent,
     interfaces=("NETLINK_KOBJECT_UEVENT group 1",),
     wakes=("modules", "taint"),
-    grant="run in a network namespace owned by the initial user namespace (hostNetwork, or an ordinary container)",
+    remedy="run in a network namespace owned by the initial user namespace (hostNetwork, or an ordinary container)",
 )

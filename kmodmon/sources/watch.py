@@ -13,14 +13,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from kmodmon.config.settings import Settings
 from kmodmon.kernel.modprobe_d import DIRECTORIES
-from kmodmon.kernel.text import safe_text
-from kmodmon.model.outcome import Absent, Read
-from kmodmon.model.touched import FilesTouched, Touched
-from kmodmon.root import Root
-from kmodmon.settings import Settings
-from kmodmon.sources.source import Emit, EventSource, Look, Surroundings
-from kmodmon.watching import Burst, DirectoryWatch, Watched
+from kmodmon.sources.source import Emit, EventSource, Reading, SourceContext
+from kmodmon.subjects.file_changes import FileChangesRead, TreeChanges
+from kmodmon.system.file_watch import Burst, DirectoryWatch, Watched
+from kmodmon.system.root import Root
+from kmodmon.types.outcome import Absent, Read
+from kmodmon.types.text import safe_text
 
 _RULES_SETTLE = 0.3  # seconds: an edit is to be in force within two
 _PATIENCE = 30.0
@@ -38,30 +38,30 @@ _LOAD_DIRECTORIES = ("/etc/modules-load.d", "/run/modules-load.d", "/usr/local/l
                      "/usr/lib/modules-load.d", "/lib/modules-load.d")  # fmt: skip
 
 
-async def follow(around: Surroundings, emit: Emit) -> None:
+async def follow(context: SourceContext, emit: Emit) -> None:
     """Watch until cancelled; raises OSError when the kernel allows no more watches."""
-    if not around.root.live:
-        emit(Look(outcome=Absent("a recorded machine does not change"), quiet=True))
+    if not context.root.live:
+        emit(Reading(outcome=Absent("a recorded machine does not change"), quiet=True))
         await asyncio.Event().wait()
-    watch = DirectoryWatch(lambda: _distinct(_watched(around.root, around.settings)))
+    watch = DirectoryWatch(lambda: _distinct(_watched(context.root, context.settings)))
     try:
         await asyncio.to_thread(watch.start)
         # what changed after it was read and before it was watched
-        emit(Look(outcome=Read(FilesTouched()), wakes=("policy", "baseline", "modprobe")))
+        emit(Reading(outcome=Read(FileChangesRead()), wakes=("policy", "baseline", "modprobe")))
         lost = 0
         while True:
             bursts = await watch.bursts(_PATIENCE)
             await asyncio.to_thread(watch.renew)
             if bursts:
-                seen = FilesTouched(trees=tuple(_touched(burst) for burst in bursts))
+                seen = FileChangesRead(trees=tuple(_touched(burst) for burst in bursts))
                 wakes = tuple(dict.fromkeys(name for tree in seen.trees for name in _WAKES.get(tree.tree, ())))
-                emit(Look(outcome=Read(seen), lost=watch.lost - lost, wakes=wakes))
+                emit(Reading(outcome=Read(seen), lost=watch.lost - lost, wakes=wakes))
                 lost = watch.lost
     finally:
         await asyncio.shield(asyncio.to_thread(watch.stop))
 
 
-def _heeds(settings: Settings) -> object:
+def _depends_on(settings: Settings) -> object:
     return settings.files, settings.certificates, settings.policy, settings.baseline
 
 
@@ -114,12 +114,12 @@ def _host(root: Root, path: str) -> str:
     return str(Path(os.fsdecode(root.rootfs), path.lstrip("/")))
 
 
-def _touched(burst: Burst) -> Touched:
+def _touched(burst: Burst) -> TreeChanges:
     tree = burst.watched.key.partition(" ")[0]
     path = burst.watched.path
     if burst.watched.only:
         path += "/" + min(burst.watched.only)
-    return Touched(
+    return TreeChanges(
         tree=tree,
         path=safe_text(os.fsencode(path)),
         created=burst.created,
@@ -134,6 +134,6 @@ SOURCE = EventSource(
     name="watch",
     run=follow,
     interfaces=("inotify: /lib/modules, modprobe.d, modules-load.d, /var/lib/dkms, /etc/kmodmon",),
-    grant="raise fs.inotify.max_user_watches and fs.inotify.max_user_instances",
-    heeds=_heeds,
+    remedy="raise fs.inotify.max_user_watches and fs.inotify.max_user_instances",
+    depends_on=_depends_on,
 )

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from kmodmon.store.chain import Problem, ProblemKind
 from kmodmon.store.error import StoreError, Trouble
-from kmodmon.store.query import HistoryReader, Retention, Summary
+from kmodmon.store.interface import HistoryReader, RetentionLimits, Summary
 from kmodmon.store.reader import SqliteReader
 
 __all__ = (
-    "HistoryReader", "Problem", "ProblemKind", "Retention", "StoreError", "Summary", "Trouble", "open_reader",
+    "HistoryReader", "Problem", "ProblemKind", "RetentionLimits", "StoreError", "Summary", "Trouble", "open_reader",
 )  # fmt: skip
 
 

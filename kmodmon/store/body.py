@@ -11,8 +11,8 @@ the dictionary that they were written with.
 
 import zlib
 
-from kmodmon.model.codec import ShapeError, canonical_json
-from kmodmon.model.event import Event
+from kmodmon.events.codec import ShapeError, canonical_json
+from kmodmon.events.event import Event
 
 MAX_BODY_BYTES = 1 << 20  # of text; a hundred times the longest kernel report
 _WINDOW_BITS = -12  # raw deflate, 4 KiB window: 32 KiB of working memory instead of 256

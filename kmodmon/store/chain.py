@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from kmodmon.store.row import NO_HASH, Row, digest
+from kmodmon.store.row import NO_HASH, HistoryRow, digest
 
 _NEAR = 64  # how far away the old place of a moved row is looked for
 
@@ -76,7 +76,7 @@ class Verifier:
         if anchor.id > self.last.id:
             self.anchor, self.last, self._suspect = anchor, anchor, False
 
-    def row(self, row: Row) -> Iterator[Problem]:
+    def row(self, row: HistoryRow) -> Iterator[Problem]:
         """Say what is wrong with the next row."""
         self.checked += 1
         if row.id <= self.anchor.id:
@@ -107,7 +107,7 @@ class Verifier:
         elif last.hash != head.hash and not self._suspect:
             yield _problem(ProblemKind.EDITED, last.id, last.id, "its hash is not the one that the head holds")
 
-    def _own(self, row: Row) -> Problem | None:
+    def _own(self, row: HistoryRow) -> Problem | None:
         """What the row says about itself."""
         try:
             if digest(row) == row.hash:
@@ -119,7 +119,7 @@ class Verifier:
             return _problem(ProblemKind.MOVED, row.id, row.id, f"was recorded as event {origin}")
         return _problem(ProblemKind.EDITED, row.id, row.id, "its content or hash was changed")
 
-    def _before(self, row: Row) -> Problem:
+    def _before(self, row: HistoryRow) -> Problem:
         """The row is right and follows another row than the one that stands before it."""
         before = self.last.id
         if before == self.anchor.id:

@@ -5,7 +5,7 @@ import errno
 import sqlite3
 from pathlib import Path
 
-from kmodmon.kernel.error import KmodmonError
+from kmodmon.types.error import KmodmonError
 
 
 class Trouble(enum.StrEnum):

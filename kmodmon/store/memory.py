@@ -4,14 +4,14 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 
-from kmodmon.model.codec import ShapeError
-from kmodmon.model.event import Event, StoredEvent
-from kmodmon.model.query import EVERYTHING, EventQuery
-from kmodmon.model.units import JsonObject, Usec
+from kmodmon.events.codec import ShapeError
+from kmodmon.events.event import Event, StoredEvent
+from kmodmon.events.query import EVERYTHING, EventQuery
 from kmodmon.store.chain import GENESIS, Link, Problem, Verifier
 from kmodmon.store.error import Refused
-from kmodmon.store.query import Pruned, Retention, Summary
-from kmodmon.store.row import Row, chained, read_back, stored
+from kmodmon.store.interface import Pruned, RetentionLimits, Summary
+from kmodmon.store.row import HistoryRow, chained, read_back, stored
+from kmodmon.types.units import JsonObject, Usec
 
 
 class MemoryHistory:
@@ -24,7 +24,7 @@ class MemoryHistory:
     def __init__(self, boot_id: str, capacity: int = 2000) -> None:
         self.boot_id = boot_id
         self.note = f"no history is kept on disk: these are at most the newest {capacity} events since kmodmon started"
-        self._rows: deque[Row] = deque(maxlen=max(1, capacity))
+        self._rows: deque[HistoryRow] = deque(maxlen=max(1, capacity))
         self._anchor = GENESIS
         self._head = GENESIS
         self._checkpoints: dict[str, JsonObject] = {}
@@ -34,7 +34,7 @@ class MemoryHistory:
         self, events: Sequence[Event], checkpoints: Mapping[str, JsonObject] | None = None
     ) -> tuple[StoredEvent, ...]:
         """Number and chain the events; the oldest make room. Raises Refused, and then took none."""
-        rows: list[Row] = []
+        rows: list[HistoryRow] = []
         head = self._head
         for index, event in enumerate(events):
             try:
@@ -56,7 +56,7 @@ class MemoryHistory:
         """What this process remembered; nothing outlives it."""
         return dict(self._checkpoints) if boot_id in (None, self.boot_id) else {}
 
-    def prune(self, retention: Retention, now: Usec | None) -> Pruned:
+    def prune(self, retention: RetentionLimits, now: Usec | None) -> Pruned:
         """Nothing to do: the ring bounds itself."""
         return Pruned.DONE
 
@@ -101,7 +101,7 @@ class MemoryHistory:
         """Nothing to let go of."""
 
 
-def _matches(query: EventQuery, row: Row) -> bool:
+def _matches(query: EventQuery, row: HistoryRow) -> bool:
     return (
         row.id > query.after_id
         and (query.since_usec is None or row.realtime_usec >= query.since_usec)

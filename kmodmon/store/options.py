@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from kmodmon.store.query import Retention
+from kmodmon.store.interface import RetentionLimits
 
 CallSoon: TypeAlias = Callable[[Callable[[], None]], object]  # loop.call_soon_threadsafe
 
@@ -13,7 +13,7 @@ CallSoon: TypeAlias = Callable[[Callable[[], None]], object]  # loop.call_soon_t
 class WriterOptions:
     """Times in seconds."""
 
-    retention: Retention = field(default_factory=Retention)
+    retention: RetentionLimits = field(default_factory=RetentionLimits)
     queue_events: int = 10_000
     queue_weight: int = 16 << 20  # about so many bytes of memory
     batch: int = 500

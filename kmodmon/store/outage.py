@@ -3,10 +3,10 @@
 import time
 from dataclasses import dataclass
 
-from kmodmon.model.event import Event, EventType, Severity
-from kmodmon.model.units import Instant, JsonObject
+from kmodmon.events.event import Event, EventType, Severity
 from kmodmon.store.error import StoreError, Trouble
 from kmodmon.store.options import WriterOptions
+from kmodmon.types.units import Instant, JsonObject
 
 NOTABLE_SECONDS = 10  # an outage that cost nothing and was shorter is no event
 _AT_ONCE = frozenset({Trouble.CORRUPT, Trouble.MISSING})  # a new file is tried without waiting, once

@@ -7,16 +7,16 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from kmodmon.model.codec import ShapeError, object_from_json, parse_json
-from kmodmon.model.event import Severity, StoredEvent
-from kmodmon.model.query import EVERYTHING, EventQuery
-from kmodmon.model.units import JsonObject
+from kmodmon.events.codec import ShapeError, object_from_json, parse_json
+from kmodmon.events.event import Severity, StoredEvent
+from kmodmon.events.query import EVERYTHING, EventQuery
 from kmodmon.store.body import unpack
 from kmodmon.store.chain import Link, Problem, ProblemKind, Verifier
 from kmodmon.store.database import FILE, Identity, Opened, identity_of, open_reader
 from kmodmon.store.error import StoreError, Trouble, of_sqlite
-from kmodmon.store.query import Summary
-from kmodmon.store.row import NO_HASH, Row, read_back
+from kmodmon.store.interface import Summary
+from kmodmon.store.row import NO_HASH, HistoryRow, read_back
+from kmodmon.types.units import JsonObject
 
 SEVERITIES = tuple(Severity)  # the number in the table is the place here: additions at the end only
 _FIRST_PAGE, _FULL_PAGE, _VERIFY_PAGE = 32, 512, 2048
@@ -150,7 +150,7 @@ class SqliteReader:
             except ShapeError:
                 self.unreadable += 1
 
-    def _rows(self, query: EventQuery) -> Iterator[Row]:
+    def _rows(self, query: EventQuery) -> Iterator[HistoryRow]:
         """The rows in order: by the module's index, or by those of the types merged, or by id."""
         with self._troubles():
             low, high = self._bounds(query)
@@ -184,7 +184,7 @@ class SqliteReader:
 
     def _pages(
         self, index: str, condition: str, values: tuple[int | None, ...], query: EventQuery, ids: tuple[int, int]
-    ) -> Iterator[Row]:
+    ) -> Iterator[HistoryRow]:
         since = _clamped(_LEAST if query.since_usec is None else query.since_usec)
         until = _clamped(_MOST if query.until_usec is None else query.until_usec)
         where = f"{condition} AND e.id > ? AND e.id <= ? AND e.realtime_usec >= ? AND e.realtime_usec < ?"
@@ -203,7 +203,7 @@ class SqliteReader:
             low, high = (low, rows[-1].id - 1) if query.newest_first else (rows[-1].id, high)
             size = _FULL_PAGE
 
-    def _page(self, index: str, where: str, values: tuple[int | None, ...], order: str, size: int) -> list[Row]:
+    def _page(self, index: str, where: str, values: tuple[int | None, ...], order: str, size: int) -> list[HistoryRow]:
         statement = f"{_COLUMNS} FROM event AS e {index} {_JOINS} WHERE {where} ORDER BY e.id {order} LIMIT {size}"
         return [_row(values) for values in self._connection.execute(statement, values)]
 
@@ -241,7 +241,7 @@ class SqliteReader:
             raise of_sqlite(error, self.path) from None
 
 
-def _row(values: tuple[object, ...]) -> Row:
+def _row(values: tuple[object, ...]) -> HistoryRow:
     """A row as it lies in the table; what has been made nonsense of gives a row that verifies as edited."""
     match values:
         case (
@@ -253,9 +253,9 @@ def _row(values: tuple[object, ...]) -> Row:
             except ValueError:
                 body = b""
             level = SEVERITIES[severity].value
-            return Row(place, boot, realtime, monotonic, kind, level, module, body, prev_hash, own_hash)
+            return HistoryRow(place, boot, realtime, monotonic, kind, level, module, body, prev_hash, own_hash)
         case (int(place), *_):
-            return Row(place, "", 0, 0, "", "", None, b"", NO_HASH, NO_HASH)
+            return HistoryRow(place, "", 0, 0, "", "", None, b"", NO_HASH, NO_HASH)
         case _:
             raise AssertionError("the first column is the integer primary key")
 
@@ -264,7 +264,7 @@ def _clamped(number: int) -> int:
     return min(max(number, _LEAST), _MOST)
 
 
-def _before(rows: list[Row]) -> Link:
+def _before(rows: list[HistoryRow]) -> Link:
     return Link(rows[0].id - 1, rows[0].prev_hash) if rows else Link(0, NO_HASH)
 
 

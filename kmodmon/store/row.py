@@ -8,17 +8,17 @@ boot, times, type, severity, module, actor, evidence, fields and `prev_hash`. An
 import hashlib
 from typing import NamedTuple
 
-from kmodmon.model.codec import ShapeError, actor_from_json, canonical_json, fields_from_json, parse_json
-from kmodmon.model.codec import texts_from_json as texts
-from kmodmon.model.event import Event, EventType, Severity, StoredEvent
-from kmodmon.model.units import Instant, Usec
+from kmodmon.events.codec import ShapeError, actor_from_json, canonical_json, fields_from_json, parse_json
+from kmodmon.events.codec import texts_from_json as texts
+from kmodmon.events.event import Event, EventType, Severity, StoredEvent
 from kmodmon.store.body import body_of, split
+from kmodmon.types.units import Instant, Usec
 
 NO_HASH = bytes(32)  # what the first event ever has as prev_hash
 _LARGEST = 2**63 - 1  # SQLite's integer
 
 
-class Row(NamedTuple):
+class HistoryRow(NamedTuple):
     """One event with its place; `body` is unpacked. A tuple, because a million of them are verified in one go."""
 
     id: int
@@ -33,7 +33,7 @@ class Row(NamedTuple):
     hash: bytes
 
 
-def digest(row: Row, as_id: int | None = None) -> bytes:
+def digest(row: HistoryRow, as_id: int | None = None) -> bytes:
     """The hash that the row should have (or would have had with the id `as_id`); raises ValueError on a broken body."""
     actor, evidence, fields = split(row.body)
     text = (
@@ -55,14 +55,14 @@ def digest(row: Row, as_id: int | None = None) -> bytes:
     return hashlib.sha256(text).digest()
 
 
-def chained(event: Event, row_id: int, boot_id: str, prev_hash: bytes) -> Row:
+def chained(event: Event, row_id: int, boot_id: str, prev_hash: bytes) -> HistoryRow:
     """Give an event its place; raises ShapeError for one that cannot be stored."""
     at = event.at
     if not (0 <= at.realtime_usec <= _LARGEST and 0 <= at.monotonic_usec <= _LARGEST):
         raise ShapeError("at", "a time after 1970 that fits 63 bits")
     if event.module is not None and not event.module.isprintable():
         raise ShapeError("module", "a safe text")  # a lone surrogate could not even be bound to a column
-    row = Row(
+    row = HistoryRow(
         id=row_id,
         boot_id=boot_id,
         realtime_usec=at.realtime_usec,
@@ -77,17 +77,17 @@ def chained(event: Event, row_id: int, boot_id: str, prev_hash: bytes) -> Row:
     return row._replace(hash=digest(row))
 
 
-def stored(row: Row, event: Event) -> StoredEvent:
+def stored(row: HistoryRow, event: Event) -> StoredEvent:
     """The public form of an event that has just got its place."""
     return StoredEvent(id=row.id, boot_id=row.boot_id, event=event, prev_hash=row.prev_hash.hex(), hash=row.hash.hex())
 
 
-def read_back(row: Row) -> StoredEvent:
+def read_back(row: HistoryRow) -> StoredEvent:
     """The public form of a row; raises ShapeError when it holds what this version cannot read."""
     return stored(row, _event(row))
 
 
-def _event(row: Row) -> Event:
+def _event(row: HistoryRow) -> Event:
     where = f"event {row.id}"
     try:
         actor, evidence, fields = split(row.body)

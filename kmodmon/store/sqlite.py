@@ -7,16 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from kmodmon.model.codec import ShapeError, canonical_json
-from kmodmon.model.event import Event, StoredEvent
-from kmodmon.model.units import JsonObject, Usec
+from kmodmon.events.codec import ShapeError, canonical_json
+from kmodmon.events.event import Event, StoredEvent
 from kmodmon.store.body import pack
 from kmodmon.store.chain import GENESIS, Link
 from kmodmon.store.database import FILE, identity_of, open_writer, take_lock
 from kmodmon.store.error import Refused, StoreError, Trouble
-from kmodmon.store.query import Pruned, Retention
+from kmodmon.store.interface import Pruned, RetentionLimits
 from kmodmon.store.reader import SEVERITIES, SqliteReader
-from kmodmon.store.row import Row, chained, stored
+from kmodmon.store.row import HistoryRow, chained, stored
+from kmodmon.types.units import JsonObject, Usec
 
 STEP_ROWS = 1000  # retention removes so many at once, and lets the next batch in between
 STEP_PAGES = 256  # and gives back so many pages
@@ -57,7 +57,7 @@ class SqliteHistory(SqliteReader):
         documents = self._documents(checkpoints or {})
         if not events and not documents:
             return ()
-        rows: tuple[Row, ...] = ()
+        rows: tuple[HistoryRow, ...] = ()
         with self._troubles():
             try:
                 with self._transaction():
@@ -72,7 +72,7 @@ class SqliteHistory(SqliteReader):
         self._written.update({section: _digest(text) for section, text in documents.items()})
         return tuple(stored(row, event) for row, event in zip(rows, events, strict=True))
 
-    def prune(self, retention: Retention, now: Usec | None) -> Pruned:
+    def prune(self, retention: RetentionLimits, now: Usec | None) -> Pruned:
         """Remove at most a thousand of the oldest events, in one short transaction; the newest event always stays."""
         with self._troubles():
             doomed = self._doomed(retention, now)
@@ -107,8 +107,8 @@ class SqliteHistory(SqliteReader):
                 documents[section] = text
         return documents
 
-    def _chain(self, events: Iterable[Event], head: Link) -> tuple[Row, ...]:
-        rows: list[Row] = []
+    def _chain(self, events: Iterable[Event], head: Link) -> tuple[HistoryRow, ...]:
+        rows: list[HistoryRow] = []
         for index, event in enumerate(events):
             try:
                 row = chained(event, head.id + 1, self.boot_id, head.hash)
@@ -118,7 +118,7 @@ class SqliteHistory(SqliteReader):
             head = Link(row.id, row.hash)
         return tuple(rows)
 
-    def _insert(self, rows: Sequence[Row]) -> dict[tuple[str, str], int]:
+    def _insert(self, rows: Sequence[HistoryRow]) -> dict[tuple[str, str], int]:
         """Write rows and head; gives the numbers of names that hold once the transaction does."""
         numbers: dict[tuple[str, str], int] = {}
 
@@ -162,7 +162,7 @@ class SqliteHistory(SqliteReader):
             [(section, self.boot_id, text) for section, text in documents.items()],
         )
 
-    def _has(self, rows: Sequence[Row]) -> bool:
+    def _has(self, rows: Sequence[HistoryRow]) -> bool:
         # A COMMIT whose error came after the commit: without this look the batch would be written twice.
         try:
             head = self._link("head")
@@ -175,7 +175,7 @@ class SqliteHistory(SqliteReader):
             self._numbers.clear()
         self._numbers.update(numbers)
 
-    def _doomed(self, retention: Retention, now: Usec | None) -> Link | None:
+    def _doomed(self, retention: RetentionLimits, now: Usec | None) -> Link | None:
         """The newest of the events that this step removes; None: none is too old, and they are not too many."""
         head, anchor = self._must("head"), self._must("anchor")
         count = min(head.id - anchor.id - 1, STEP_ROWS)
@@ -186,7 +186,7 @@ class SqliteHistory(SqliteReader):
         last = min(last, len(oldest))
         return Link(oldest[last - 1][0], oldest[last - 1][2]) if last else None
 
-    def _too_old(self, oldest: Sequence[tuple[int, int, bytes]], retention: Retention, now: Usec | None) -> int:
+    def _too_old(self, oldest: Sequence[tuple[int, int, bytes]], retention: RetentionLimits, now: Usec | None) -> int:
         """How many of the oldest rows are past their age, up to the first that is not.
 
         A row dated in the future was dated by a clock that was wrong; it must not protect all that follow. But if the
@@ -202,7 +202,7 @@ class SqliteHistory(SqliteReader):
                 return place
         return len(oldest)
 
-    def _too_many(self, retention: Retention, events: int) -> int:
+    def _too_many(self, retention: RetentionLimits, events: int) -> int:
         if retention.size_bytes is None or events == 0:
             return 0
         pages = self._number("PRAGMA page_count") - self._number("PRAGMA freelist_count")

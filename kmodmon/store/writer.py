@@ -16,23 +16,23 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
-from kmodmon.clock import Clock
-from kmodmon.model.event import Event, EventType, Severity, StoredEvent
-from kmodmon.model.units import JsonObject
-from kmodmon.store.backlog import Backlog, Batch
+from kmodmon.events.event import Event, EventType, Severity, StoredEvent
+from kmodmon.store.backend import Backend, Quarantined
 from kmodmon.store.chain import GENESIS, Link
+from kmodmon.store.clock_guard import WallClockGuard
 from kmodmon.store.error import Refused, StoreError, Trouble
+from kmodmon.store.event_queue import EventBatch, EventQueue
+from kmodmon.store.interface import HistoryReader, HistoryStore, Pruned, RetentionLimits
 from kmodmon.store.options import CallSoon, WriterOptions, WriterStats
 from kmodmon.store.outage import Outage
-from kmodmon.store.place import Aside, Place
-from kmodmon.store.query import History, HistoryReader, Pruned, Retention
-from kmodmon.store.steady import SteadyClock
+from kmodmon.system.clock import Clock
+from kmodmon.types.units import JsonObject
 
 log = logging.getLogger(__name__)
 
 _KEEPS_OPEN = frozenset({Trouble.FULL, Trouble.LOCKED, Trouble.REFUSED})
 _DEFAULTS = WriterOptions()
-_TIDY = Batch()  # no batch: nothing to write, time for retention
+_TIDY = EventBatch()  # no batch: nothing to write, time for retention
 
 
 def _ignore(what: object) -> None:
@@ -44,7 +44,7 @@ class HistoryWriter:
 
     def __init__(
         self,
-        place: Place,
+        place: Backend,
         clock: Clock,
         *,
         call_soon: CallSoon,
@@ -60,21 +60,21 @@ class HistoryWriter:
         self._on_stored = on_stored
         self._on_lost = on_lost
         self._wake = threading.Condition()  # guards the next block
-        self._backlog = Backlog(events=options.queue_events, weight=options.queue_weight, batch=options.batch)
+        self._backlog = EventQueue(events=options.queue_events, weight=options.queue_weight, batch=options.batch)
         self._checkpoints_wait_since: float | None = None
         self._closing = False
         self._stats = WriterStats()
         # What follows belongs to the thread alone.
-        self._history: History | None = None
+        self._history: HistoryStore | None = None
         self._unread: tuple[str, Collection[str]] | None = None  # what `start` wanted and could not read
         self._head: Link = GENESIS
-        self._aside: Aside | None = None
+        self._aside: Quarantined | None = None
         self._known: dict[str, JsonObject] = {}  # every checkpoint, for a file that must be started anew
         self._known_is_written = True
         self._notices: list[Event] = []
         self._outage = Outage()
         self._last_chance_failed = False
-        self._steady = SteadyClock(clock.now())
+        self._steady = WallClockGuard(clock.now())
         self._wrote_at = -math.inf
         self._tidied_at = time.monotonic()
         self._since_tidied = 0
@@ -114,7 +114,7 @@ class HistoryWriter:
             self._wake.notify()
         self._count_lost(lost)
 
-    def retain(self, retention: Retention) -> None:
+    def retain(self, retention: RetentionLimits) -> None:
         """Keep more or less than before, from the next round of retention on."""
         self.options = replace(self.options, retention=retention)
 
@@ -158,7 +158,7 @@ class HistoryWriter:
                 self._failed(StoreError(Trouble.BROKEN, None, repr(error)))
         self._give_up()
 
-    def _next(self) -> Batch | None:
+    def _next(self) -> EventBatch | None:
         """Wait for work; None: the end."""
         with self._wake:
             while True:
@@ -186,7 +186,7 @@ class HistoryWriter:
         since = self._checkpoints_wait_since or 0.0
         return max(since + self.options.checkpoint_delay, self._outage.retry_at)
 
-    def _write(self, batch: Batch) -> None:
+    def _write(self, batch: EventBatch) -> None:
         """Write one batch; raises StoreError."""
         history = self._opened()
         lost = self._stats.lost
@@ -220,7 +220,7 @@ class HistoryWriter:
         except Exception:  # they are on the disk: whoever cannot be told does not make that undone
             log.exception("events were stored, and it could not be told")
 
-    def _opened(self) -> History:
+    def _opened(self) -> HistoryStore:
         """The history, opened if need be; one that is damaged is moved aside first. Raises StoreError."""
         if self._history is not None:
             return self._history
@@ -229,7 +229,7 @@ class HistoryWriter:
         except StoreError as error:
             if error.trouble is not Trouble.CORRUPT:
                 raise
-            self._set_aside(error)
+            self._quarantine(error)
             self._history = self.place.open(self._head)
         self._known_is_written = False
         if self._unread is not None:
@@ -246,7 +246,7 @@ class HistoryWriter:
         if error.trouble not in _KEEPS_OPEN:
             self._leave()
         if error.trouble is Trouble.CORRUPT:
-            self._set_aside_if_possible(error)
+            self._quarantine_if_possible(error)
         with self._wake:
             if not self._backlog.empty:
                 self._backlog.failed()
@@ -256,14 +256,14 @@ class HistoryWriter:
         if self._outage.failed(error, self._clock.now(), self.options):
             log.error("%s; up to %d events wait in memory", error, self.options.queue_events)
 
-    def _set_aside_if_possible(self, error: StoreError) -> None:
+    def _quarantine_if_possible(self, error: StoreError) -> None:
         try:
-            self._set_aside(error)
+            self._quarantine(error)
         except StoreError as again:
             log.error("the damaged history could not be moved aside: %s", again)
 
-    def _set_aside(self, error: StoreError) -> None:
-        self._aside = self.place.set_aside(self._clock.now().realtime_usec)
+    def _quarantine(self, error: StoreError) -> None:
+        self._aside = self.place.quarantine(self._clock.now().realtime_usec)
         if self._aside.head.id > self._head.id:
             self._head = self._aside.head
         self._outage.why = error.why

@@ -1,12 +1,12 @@
 """Where a module came from, as API and `kmodmon modules --json` give it: file, signature, package, file there now."""
 
-from kmodmon.model.module_file import ModuleFile
-from kmodmon.model.state import State
-from kmodmon.model.trust import Card, record_of
-from kmodmon.model.units import JsonObject
+from kmodmon.state.state import State
+from kmodmon.state.trust import Provenance, record_of
+from kmodmon.subjects.module_file import ModuleFile
+from kmodmon.types.units import JsonObject
 
 
-def provenance_view(known: Card) -> JsonObject:
+def provenance_view(known: Provenance) -> JsonObject:
     """What holds for the loaded module; null for what is not known of it."""
     file = known.file
     package = None if file is None or file.package is None else file.package.to_json()
@@ -21,7 +21,7 @@ def provenance_view(known: Card) -> JsonObject:
     }
 
 
-def file_view(state: State, known: Card, name: str) -> JsonObject:
+def file_view(state: State, known: Provenance, name: str) -> JsonObject:
     """All that was read of the loaded module's file, and of the one that lies there now if that is another one."""
     module = state.inventory.modules[name]
     record = record_of(state, module)

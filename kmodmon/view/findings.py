@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from kmodmon.model.baseline import Drift
-from kmodmon.model.event import Severity
-from kmodmon.model.findings import Finding
-from kmodmon.model.rules import Refusal
-from kmodmon.model.state import State
-from kmodmon.model.units import JsonObject
+from kmodmon.events.event import Severity
+from kmodmon.state.state import State
+from kmodmon.subjects.baseline import Drift
+from kmodmon.subjects.findings import Finding
+from kmodmon.subjects.rules import FileRefusal
+from kmodmon.types.units import JsonObject
 
 
 def findings_view(state: State) -> JsonObject:
@@ -90,7 +90,7 @@ def drift_view(drift: Drift) -> JsonObject:
     }
 
 
-def _refusal(refusal: Refusal | None) -> JsonObject | None:
+def _refusal(refusal: FileRefusal | None) -> JsonObject | None:
     if refusal is None:
         return None
     return {

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from kmodmon.model.hidden import Confidence, Finding
-from kmodmon.model.inventory import Inventory
-from kmodmon.model.state import State
-from kmodmon.model.units import JsonObject
+from kmodmon.lifecycle.inventory import Inventory
+from kmodmon.state.state import State
+from kmodmon.subjects.hidden import Confidence, HiddenModule
+from kmodmon.types.units import JsonObject
 from kmodmon.view.modules import loaded_view
 
 
@@ -15,7 +15,7 @@ def hidden_view(state: State) -> Sequence[JsonObject]:
     return [_finding(state.inventory, one) for one in found]
 
 
-def _finding(inventory: Inventory, finding: Finding) -> JsonObject:
+def _finding(inventory: Inventory, finding: HiddenModule) -> JsonObject:
     return {
         "name": finding.module,
         "missing_from": list(finding.missing_from),

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from kmodmon.model.inventory import Inventory, Module
-from kmodmon.model.state import State
-from kmodmon.model.trust import card
-from kmodmon.model.units import JsonObject
+from kmodmon.lifecycle.inventory import Inventory, Module
+from kmodmon.state.state import State
+from kmodmon.state.trust import provenance_of
+from kmodmon.types.units import JsonObject
 from kmodmon.view.files import file_view, provenance_view
 
 
@@ -27,14 +27,14 @@ def module_view(state: State, module: Module) -> JsonObject:
         "version": module.attributes.version,
         "srcversion": module.attributes.srcversion,
         "build_id": module.attributes.build_id,
-        **provenance_view(card(state, module)),
+        **provenance_view(provenance_of(state, module)),
         **loaded_view(state.inventory, module.name),
     }
 
 
 def module_detail(state: State, module: Module) -> JsonObject:
     """One module with all that was read of its file."""
-    return {**module_view(state, module), **file_view(state, card(state, module), module.name)}
+    return {**module_view(state, module), **file_view(state, provenance_of(state, module), module.name)}
 
 
 def loaded_view(inventory: Inventory, name: str) -> JsonObject:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from kmodmon.model.parameters import Parameter
-from kmodmon.model.state import State
-from kmodmon.model.units import JsonObject
+from kmodmon.state.state import State
+from kmodmon.subjects.parameters import Parameter
+from kmodmon.types.units import JsonObject
 
 
 def parameters_view(state: State, module: str | None = None) -> Sequence[JsonObject]:

@@ -1,7 +1,7 @@
 """The trust posture as API and `kmodmon status` give it; null for what cannot be told."""
 
-from kmodmon.model.posture import Posture
-from kmodmon.model.units import JsonObject
+from kmodmon.subjects.posture import Posture
+from kmodmon.types.units import JsonObject
 
 
 def posture_view(posture: Posture) -> JsonObject:

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from kmodmon.model.source import SourceState
-from kmodmon.model.units import JsonObject
+from kmodmon.subjects.source import SourceState
+from kmodmon.types.units import JsonObject
 
 
 def sources_view(sources: Mapping[str, SourceState]) -> Sequence[JsonObject]:

@@ -1,11 +1,11 @@
 """One screen: taint in words with causes, posture, counts by trust, what cannot be seen. API and `kmodmon status`."""
 
 from kmodmon import __version__
-from kmodmon.model.inventory import Signature
-from kmodmon.model.kernel import Kernel
-from kmodmon.model.state import State
-from kmodmon.model.trust import trust
-from kmodmon.model.units import JsonObject
+from kmodmon.lifecycle.inventory import SignatureStatus
+from kmodmon.state.state import State
+from kmodmon.state.trust import trust
+from kmodmon.subjects.kernel import Kernel
+from kmodmon.types.units import JsonObject
 from kmodmon.view.findings import baseline_view, finding_view, policy_view, severities_view, standing
 from kmodmon.view.posture import posture_view
 from kmodmon.view.taint import taint_view
@@ -14,7 +14,7 @@ from kmodmon.view.taint import taint_view
 def status_view(state: State) -> JsonObject:
     """The host at one look."""
     inventory = state.inventory
-    trusted = dict.fromkeys((verdict.value for verdict in Signature), 0)
+    trusted = dict.fromkeys((verdict.value for verdict in SignatureStatus), 0)
     for module in inventory.modules.values():
         trusted[trust(state, module).value] += 1
     return {

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kmodmon.kernel.taint import FLAGS, Flag, decode, letters
-from kmodmon.model.units import JsonObject
+from kmodmon.types.units import JsonObject
 
 if TYPE_CHECKING:  # a number is explained by a table: `kmodmon taint VALUE` needs no state
-    from kmodmon.model.inventory import Inventory
-    from kmodmon.model.state import State
-    from kmodmon.model.taint import TaintEntry, TaintState
+    from kmodmon.lifecycle.inventory import Inventory
+    from kmodmon.state.state import State
+    from kmodmon.subjects.taint import TaintEntry, TaintState
 
 
 def taint_view(state: "State") -> JsonObject:

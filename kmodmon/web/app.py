@@ -10,12 +10,12 @@ from dataclasses import replace
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
-from kmodmon.clock import Clock
-from kmodmon.kernel.error import KmodmonError
-from kmodmon.web.auth import Gate, Verdict
+from kmodmon.system.clock import Clock
+from kmodmon.types.error import KmodmonError
+from kmodmon.web.auth import AuthVerdict, Gate
 from kmodmon.web.message import BadRequest, Request, Response, Route, Routes, json_response, text_response
-from kmodmon.web.stats import Tally
-from kmodmon.web.watch import Watch
+from kmodmon.web.stats import HttpFaults
+from kmodmon.web.web_config_reload import Watch
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
@@ -38,7 +38,7 @@ _DEFAULT = {name.encode(): value.encode() for name, value in DEFAULT_HEADERS}
 class App:
     """Answers requests from a routing table."""
 
-    def __init__(self, routes: Sequence[Route], watch: Watch, tally: Tally, clock: Clock) -> None:
+    def __init__(self, routes: Sequence[Route], watch: Watch, tally: HttpFaults, clock: Clock) -> None:
         self._routes = Routes(tuple(routes))
         self._watch = watch
         self._tally = tally
@@ -78,13 +78,13 @@ class App:
     async def _refuse(self, request: Request) -> Response | None:
         authorization = request.header("authorization")
         match await self._gate.judge(authorization, self._watch.current().config.users):
-            case Verdict.ALLOWED:
+            case AuthVerdict.ALLOWED:
                 return None
-            case Verdict.REFUSED:
+            case AuthVerdict.REFUSED:
                 self._tally.auth_failures += bool(authorization)
                 challenge = (("www-authenticate", 'Basic realm="kmodmon", charset="UTF-8"'),)
                 return _error(request, 401, "user and password are needed", challenge)
-            case Verdict.BUSY:
+            case AuthVerdict.BUSY:
                 return _error(request, 503, "too many passwords to check", (("retry-after", "5"),))
 
     async def _route(self, request: Request) -> Response:

@@ -23,7 +23,7 @@ WAITING = 64
 REMEMBERED = 256
 
 
-class Verdict(Enum):
+class AuthVerdict(Enum):
     """What is said to a client."""
 
     ALLOWED = "allowed"
@@ -31,7 +31,7 @@ class Verdict(Enum):
     BUSY = "busy"
 
 
-class Verdicts:
+class AuthCache:
     """A bounded memory of verdicts; the least recently used one goes first."""
 
     def __init__(self, size: int) -> None:
@@ -81,31 +81,31 @@ class Gate:
 
     def __init__(self) -> None:
         self._secret = os.urandom(32)
-        self._allowed = Verdicts(REMEMBERED)
-        self._refused = Verdicts(REMEMBERED)
+        self._allowed = AuthCache(REMEMBERED)
+        self._refused = AuthCache(REMEMBERED)
         self._one_at_a_time = asyncio.Lock()
         self._waiting = 0
         self._thread: ThreadPoolExecutor | None = None
 
-    async def judge(self, authorization: str, users: Mapping[str, str]) -> Verdict:
+    async def judge(self, authorization: str, users: Mapping[str, str]) -> AuthVerdict:
         """Whether a request with this Authorization header may pass; with no users at all everybody may."""
         if not users:
-            return Verdict.ALLOWED
+            return AuthVerdict.ALLOWED
         given = credentials(authorization)
         if given is None:
-            return Verdict.REFUSED
+            return AuthVerdict.REFUSED
         user, password = given
         hashed = users.get(user) or max(users.values(), key=_cost)
         key = self._key(user, hashed, password)
         if key in self._allowed:
-            return Verdict.ALLOWED
+            return AuthVerdict.ALLOWED
         if key in self._refused:
-            return Verdict.REFUSED
+            return AuthVerdict.REFUSED
         if self._waiting >= WAITING:
-            return Verdict.BUSY
+            return AuthVerdict.BUSY
         return await self._check(key, password, hashed.encode(), known=user in users)
 
-    async def _check(self, key: bytes, password: bytes, hashed: bytes, *, known: bool) -> Verdict:
+    async def _check(self, key: bytes, password: bytes, hashed: bytes, *, known: bool) -> AuthVerdict:
         self._waiting += 1
         try:
             async with self._one_at_a_time:
@@ -117,7 +117,7 @@ class Gate:
         finally:
             self._waiting -= 1
         (self._allowed if right else self._refused).add(key)
-        return Verdict.ALLOWED if right else Verdict.REFUSED
+        return AuthVerdict.ALLOWED if right else AuthVerdict.REFUSED
 
     def _worker(self) -> ThreadPoolExecutor:
         if self._thread is None:

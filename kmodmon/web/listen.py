@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import MutableMapping, Sequence
 
-from kmodmon.kernel.error import ConfigError, KmodmonError
+from kmodmon.types.error import ConfigError, KmodmonError
 
 BACKLOG = 256
 RECEIVE_BUFFER = 16384

@@ -3,7 +3,7 @@
 Only GET and HEAD reach a handler, and never a body. A handler is a function of one :class:`Request`, plain or
 ``async``; an ``async`` one is cancelled when its client goes away, so work it shares with others goes behind
 ``asyncio.shield``. Names in paths and queries are arbitrary bytes; they are decoded once, by
-:func:`kmodmon.kernel.text.safe_text`, into the text that the model uses.
+:func:`kmodmon.types.text.safe_text`, into the text that the model uses.
 """
 
 import json
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import parse_qsl, unquote_to_bytes
 
-from kmodmon.kernel.error import KmodmonError
-from kmodmon.kernel.text import safe_text
-from kmodmon.model.units import JsonValue
+from kmodmon.types.error import KmodmonError
+from kmodmon.types.text import safe_text
+from kmodmon.types.units import JsonValue
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"

@@ -15,7 +15,7 @@ MAX_ITEMS = 32
 _VERSIONS = ("1.0.0", "0.0.1")
 
 
-class Format(Enum):
+class AcceptedFormat(Enum):
     """An exposition format, named by what its Content-Type says."""
 
     TEXT = CONTENT_TYPE_PLAIN_0_0_4
@@ -25,7 +25,7 @@ class Format(Enum):
     @property
     def openmetrics(self) -> bool:
         """Whether the body must be OpenMetrics; both versions have the same body."""
-        return self is not Format.TEXT
+        return self is not AcceptedFormat.TEXT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +62,9 @@ def _weight(text: str) -> float:
     return q if q <= 1 else 0.0
 
 
-def choose_format(accept: str) -> Format:
+def choose_format(accept: str) -> AcceptedFormat:
     """The format with the highest q in `accept`; among equals the one named exactly, then the one named first."""
-    best, best_rank = Format.TEXT, (0.0, 0)
+    best, best_rank = AcceptedFormat.TEXT, (0.0, 0)
     for item in _items(accept):
         offered = _offer(item)
         if offered is None:
@@ -75,22 +75,22 @@ def choose_format(accept: str) -> Format:
     return best
 
 
-def _offer(item: _Item) -> tuple[Format, int] | None:
+def _offer(item: _Item) -> tuple[AcceptedFormat, int] | None:
     """What we have for one element, and how exactly it was named: 2 a type, 1 a wildcard; None: nothing."""
     version = item.parameters.get("version", "")
     match item.value:
         case "application/openmetrics-text":
             match version:
                 case "" | "1.0.0":
-                    return Format.OPENMETRICS_1_0_0, 2
+                    return AcceptedFormat.OPENMETRICS_1_0_0, 2
                 case "0.0.1":
-                    return Format.OPENMETRICS_0_0_1, 2
+                    return AcceptedFormat.OPENMETRICS_0_0_1, 2
                 case _:
                     return None
         case "text/plain":
-            return (Format.TEXT, 2) if version in ("", "0.0.4") else None
+            return (AcceptedFormat.TEXT, 2) if version in ("", "0.0.4") else None
         case "text/*" | "*/*":
-            return Format.TEXT, 1
+            return AcceptedFormat.TEXT, 1
         case _:
             return None
 

@@ -26,7 +26,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from kmodmon.web.stats import Limits, Tally
+from kmodmon.web.stats import HttpFaults, HttpLimits
 from kmodmon.web.tls import san_allowed
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ class BoundedProtocol(H11Protocol):
         config: Config,
         server_state: ServerState,
         *,
-        limits: Limits,
-        tally: Tally,
+        limits: HttpLimits,
+        tally: HttpFaults,
         peer: str,
         gone: Callable[["BoundedProtocol"], None],
     ) -> None:

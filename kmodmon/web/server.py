@@ -19,13 +19,13 @@ from pathlib import Path
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from kmodmon.clock import Clock, SystemClock
+from kmodmon.system.clock import Clock, SystemClock
 from kmodmon.web.app import App
 from kmodmon.web.listen import display, open_listeners
 from kmodmon.web.message import Route
 from kmodmon.web.protocol import BoundedProtocol
-from kmodmon.web.stats import Limits, Tally, WebStats
-from kmodmon.web.watch import Watch
+from kmodmon.web.stats import HttpFaults, HttpLimits, WebStats
+from kmodmon.web.web_config_reload import Watch
 
 log = logging.getLogger(__name__)
 
@@ -43,15 +43,15 @@ class WebServer:
         *,
         routes: Sequence[Route],
         listen: Sequence[str],
-        limits: Limits | None = None,
+        limits: HttpLimits | None = None,
         web_config: Path | None = None,
         clock: Clock | None = None,
     ) -> None:
         """Read `web_config`; raises ConfigError. Nothing is opened before :meth:`start`."""
-        self._limits = limits or Limits()
+        self._limits = limits or HttpLimits()
         self._listen = tuple(listen)
         clock = clock or SystemClock()
-        self._tally = Tally()
+        self._tally = HttpFaults()
         self._watch = Watch(web_config, clock, self._renew)
         self._app = App(routes, self._watch, self._tally, clock)
         self._config = _uvicorn_config(self._app, self._limits)
@@ -73,7 +73,7 @@ class WebServer:
         """The counters now."""
         return self._tally.snapshot(config_errors=self._watch.errors, config_ok=self._watch.ok)
 
-    def bear(self, limits: Limits) -> None:
+    def set_limits(self, limits: HttpLimits) -> None:
         """Take over other limits; a connection keeps those that it was made under."""
         self._limits = limits
 
@@ -148,7 +148,7 @@ class WebServer:
         protocol = BoundedProtocol(
             self._config, self._state, limits=self._limits, tally=self._tally, peer=peer, gone=self._forget
         )
-        greeting = asyncio.get_running_loop().create_task(self._greet(protocol, sock))
+        greeting = asyncio.get_running_loop().create_task(self._handshake(protocol, sock))
         greeting.add_done_callback(self._greetings.discard)
         greeting.add_done_callback(lambda _: None if protocol.handed_over else sock.close())
         self._greetings.add(greeting)
@@ -161,7 +161,7 @@ class WebServer:
         waiting = (protocol for protocol in self._open if protocol.stalled)
         return max(waiting, key=lambda protocol: (crowd[protocol.peer], -protocol.since), default=None)
 
-    async def _greet(self, protocol: BoundedProtocol, sock: socket.socket) -> None:
+    async def _handshake(self, protocol: BoundedProtocol, sock: socket.socket) -> None:
         """Hand the connection to its protocol, after a TLS handshake if TLS is in force at this moment."""
         in_force = self._watch.current()
         protocol.allowed_sans = in_force.tls.client_allowed_sans if in_force.tls is not None else ()
@@ -199,7 +199,7 @@ class WebServer:
                 protocol.finish()
 
 
-def _uvicorn_config(app: App, limits: Limits) -> Config:
+def _uvicorn_config(app: App, limits: HttpLimits) -> Config:
     config = Config(
         app,
         http=BoundedProtocol,

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
-from kmodmon.metrics.exposition import Exposition, Format
-from kmodmon.model.event import EventType, StoredEvent
-from kmodmon.model.query import EventQuery
-from kmodmon.model.state import State
+from kmodmon.events.event import EventType, StoredEvent
+from kmodmon.events.query import EventQuery
+from kmodmon.metrics.exposition import Exposition, ExpositionFormat
+from kmodmon.state.state import State
 from kmodmon.view.findings import findings_view
 from kmodmon.view.modules import module_detail, modules_view
 from kmodmon.view.parameters import parameters_view
@@ -77,7 +77,7 @@ class Site:
         """The exposition, in the format and encoding that the scraper asks for."""
         await self._host.refresh()
         choice = choose_format(request.header("accept"))
-        form = Format.OPENMETRICS if choice.openmetrics else Format.TEXT
+        form = ExpositionFormat.OPENMETRICS if choice.openmetrics else ExpositionFormat.TEXT
         if gzip_wanted(request.header("accept-encoding")):
             body = self._exposition.gzipped(self._host.state, form)
             headers: tuple[tuple[str, str], ...] = (("Content-Encoding", "gzip"), ("Vary", "Accept, Accept-Encoding"))

@@ -9,7 +9,7 @@ KINDS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class HttpLimits:
     """How much a client may cost. The defaults suit a scraper, a browser and a probe; seconds are wall time."""
 
     connections: int = 64
@@ -48,7 +48,7 @@ class WebStats:
     config_ok: bool
 
 
-class Tally:
+class HttpFaults:
     """The counters while they count; one per server, touched on the loop only."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from kmodmon.kernel.error import ConfigError
+from kmodmon.types.error import ConfigError
 
 VERSIONS: Mapping[str, ssl.TLSVersion] = MappingProxyType(
     {

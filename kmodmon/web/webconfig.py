@@ -2,7 +2,7 @@
 
 YAML; every unknown field is an error, relative paths start at the file's directory. What Python's TLS cannot do is
 refused if a person would rely on it (client certificates that nobody verifies) and noted if not (HTTP/2, several
-curves in order of preference). :mod:`kmodmon.web.watch` reads it again when it changes.
+curves in order of preference). :mod:`kmodmon.web.web_config_reload` reads it again when it changes.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from kmodmon.web.section import Section, read_yaml
+from kmodmon.config.yaml_section import YamlSection, read_yaml
 from kmodmon.web.tls import CIPHERS, CURVES, VERSIONS, TlsSettings
 
 CLIENT_AUTH = ("NoClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert")
@@ -66,7 +66,7 @@ def read_web_config(file: Path) -> WebConfig:
     )
 
 
-def _tls(section: Section) -> TlsSettings | None:
+def _tls(section: YamlSection) -> TlsSettings | None:
     section.only(*TlsSettings.__dataclass_fields__)
     settings = TlsSettings(
         cert_file=section.path("cert_file"),
@@ -92,7 +92,7 @@ def _tls(section: Section) -> TlsSettings | None:
     return settings
 
 
-def _client_auth(section: Section) -> str:
+def _client_auth(section: YamlSection) -> str:
     value = section.text("client_auth_type") or "NoClientCert"
     if value in _UNVERIFIED:
         hint = "RequireAndVerifyClientCert with client_ca_file is the one that protects"
@@ -100,7 +100,7 @@ def _client_auth(section: Section) -> str:
     return section.text("client_auth_type", "NoClientCert", CLIENT_AUTH) or value
 
 
-def _consistent(tls: TlsSettings, section: Section) -> None:
+def _consistent(tls: TlsSettings, section: YamlSection) -> None:
     for text, path in (("cert", "cert_file"), ("key", "key_file"), ("client_ca", "client_ca_file")):
         if section.text(text) and section.text(path):
             raise section.error(text, f"and {path} are both there", "keep one of them")
@@ -118,7 +118,7 @@ def _consistent(tls: TlsSettings, section: Section) -> None:
         raise section.error("client_allowed_sans", "needs client_auth_type: RequireAndVerifyClientCert")
 
 
-def _users(section: Section) -> Mapping[str, str]:
+def _users(section: YamlSection) -> Mapping[str, str]:
     users = {name: section.text(name) for name in section.values}
     for name, hashed in users.items():
         if not _BCRYPT.fullmatch(hashed):
@@ -128,14 +128,14 @@ def _users(section: Section) -> Mapping[str, str]:
     return MappingProxyType(users)
 
 
-def _need_bcrypt(section: Section) -> None:
+def _need_bcrypt(section: YamlSection) -> None:
     try:
         import bcrypt  # noqa: F401 - only installations with users pay for it, and they learn here if it is missing
     except ImportError as error:
         raise section.error("", f"needs the bcrypt package: {error}") from error
 
 
-def _headers(section: Section) -> tuple[tuple[str, str], ...]:
+def _headers(section: YamlSection) -> tuple[tuple[str, str], ...]:
     section.only(*_HEADERS)
     headers = tuple((name, section.text(name)) for name in section.values)
     for name, value in headers:
@@ -146,7 +146,7 @@ def _headers(section: Section) -> tuple[tuple[str, str], ...]:
     return headers
 
 
-def _rate_limit(section: Section) -> RateLimit | None:
+def _rate_limit(section: YamlSection) -> RateLimit | None:
     section.only("interval", "burst")
     interval = _seconds(section, "interval")
     burst = section.values.get("burst", 0)
@@ -159,7 +159,7 @@ def _rate_limit(section: Section) -> RateLimit | None:
     return RateLimit(interval=interval, burst=burst)
 
 
-def _seconds(section: Section, key: str) -> float:
+def _seconds(section: YamlSection, key: str) -> float:
     """A duration as Go writes it (``1m30s``) in seconds; raises ConfigError."""
     value = section.values.get(key)
     if value in (None, 0, "0"):

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kmodmon.alerts.alert import Alert
-from kmodmon.alerts.rules import annotations
+from grafana.src.alerts.alert import Alert
+from grafana.src.alerts.rule_file import annotations
 from tests.tools import tool
 
 INTERVAL = "15s"

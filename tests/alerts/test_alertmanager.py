@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kmodmon.alerts import ALERTS
-from tests.generate import ROOT
+from grafana.src.alerts import ALERTS
+from grafana.src.generate import ROOT
 from tests.servers import Server, alertmanager, until
 from tests.tools import tool
 

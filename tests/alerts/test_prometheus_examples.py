@@ -6,8 +6,8 @@ import subprocess
 import pytest
 import yaml
 
-from kmodmon.alerts import GROUPS
-from tests.generate import ROOT
+from grafana.src.alerts import GROUPS
+from grafana.src.generate import ROOT
 from tests.tools import tool
 
 ROOM = ROOT / "grafana/prometheus"

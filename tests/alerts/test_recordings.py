@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from kmodmon.alerts import GROUPS
-from kmodmon.alerts.fleet import FLEET_HOSTS
-from kmodmon.alerts.promql import remembered
-from kmodmon.alerts.rules import rule_file
+from grafana.src.alerts import GROUPS
+from grafana.src.alerts.fleet import FLEET_HOSTS
+from grafana.src.alerts.promql import remembered
+from grafana.src.alerts.rule_file import rule_file
 from tests.alerts.case import INTERVAL, always, promtool, since
 from tests.alerts.cases.fleet import fleet
 

@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from kmodmon.alerts import ALERTS, FLEET_GROUPS, GROUPS, HOST_GROUPS, memory
-from kmodmon.alerts.alert import Alert, Group
-from kmodmon.alerts.posture import BPF, ORDERED
-from kmodmon.alerts.reports import panics, signatures
-from kmodmon.alerts.rules import rule_file
+from grafana.src.alerts import ALERTS, FLEET_GROUPS, GROUPS, HOST_GROUPS, recordings
+from grafana.src.alerts.alert import Alert, Group
+from grafana.src.alerts.posture import BPF, ORDERED
+from grafana.src.alerts.reports import panics, signatures
+from grafana.src.alerts.rule_file import rule_file
+from grafana.src.generate import ROOT
 from kmodmon.cli import VERBS
 from kmodmon.cli.frame import parser_of
+from kmodmon.events.report import ReportClass
 from kmodmon.kernel.sysctl import HARDENING
 from kmodmon.kernel.taint_vendor import every_flag
-from kmodmon.model.report import ReportClass
-from kmodmon.signatures.table import SIGNATURES
+from kmodmon.reports.signatures.table import SIGNATURES
 from tests.alerts.case import promtool, rule_tests
 from tests.alerts.cases import CASES
-from tests.generate import ROOT
 from tests.promql import problems
 
 BYRULE_FILES = ("kmodmon.rules.yml", "kmodmon.fleet.rules.yml")
@@ -35,7 +35,7 @@ RULE_FILES = ("kmodmon.rules.yml", "kmodmon.fleet.rules.yml")
 def test_alerts_when_tried_then_each_fires_stays_silent_and_clears(group: Group, tmp_path: Path) -> None:
     # Each alert alone with the recordings it may need: promtool evaluates every rule of a file at every step.
     for alert in group.alerts:
-        alone = Group(name=group.name, alerts=(alert,), recordings=(*group.recordings, *memory.GROUP.recordings))
+        alone = Group(name=group.name, alerts=(alert,), recordings=(*group.recordings, *recordings.GROUP.recordings))
         (tmp_path / f"{alert.name}.rules").write_text(rule_file((alone,), "rules.yml", "On trial."))
         tests = [test for case in CASES if case.alert == alert.name for test in rule_tests(case, alert)]
         document = {"rule_files": [f"{alert.name}.rules"], "evaluation_interval": "15s", "tests": tests}
@@ -98,7 +98,7 @@ def test_runbook_when_it_names_a_command_of_ours_then_the_command_line_takes_it(
 
 
 def test_reports_when_sorted_into_alerts_then_each_has_exactly_one() -> None:
-    sayings = {signature.name for signature in SIGNATURES if signature.klass.is_saying}
+    sayings = {signature.name for signature in SIGNATURES if signature.report_class.is_saying}
     expected = Counter({signature.name: 1 for signature in SIGNATURES if signature.name not in sayings})
     found: Counter[str] = Counter()
     for alert in ALERTS:

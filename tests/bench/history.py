@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from kmodmon.model.event import Event
+from kmodmon.events.event import Event
 from kmodmon.store.sqlite import SqliteHistory
 from tests.bench.ratio import Ratio, paired
 from tests.store.bench import BATCH, HOUR, REPOSITORY, spread

@@ -19,20 +19,20 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from kmodmon.clock import SystemClock
-from kmodmon.engine import Engine
-from kmodmon.model.event import Event
-from kmodmon.model.log import NO_LOG, Hearing, LogAccount
-from kmodmon.model.state import State
-from kmodmon.model.units import JsonObject
+from kmodmon.config.settings import Settings
+from kmodmon.events.event import Event
 from kmodmon.pipeline import Rules
-from kmodmon.root import Root
-from kmodmon.settings import Settings
-from kmodmon.signatures.hear import hear
-from kmodmon.signatures.prefilter import speaks
-from kmodmon.signatures.table import SIGNATURES
+from kmodmon.reports.live_log import process_records
+from kmodmon.reports.prefilter import speaks
+from kmodmon.reports.signatures.table import SIGNATURES
+from kmodmon.runtime.engine import Engine
 from kmodmon.sources import kmsg
-from kmodmon.sources.source import Surroundings
+from kmodmon.sources.source import SourceContext
+from kmodmon.state.state import State
+from kmodmon.subjects.log import NO_LOG, LogAccount, LogMemory
+from kmodmon.system.clock import SystemClock
+from kmodmon.system.root import Root
+from kmodmon.types.units import JsonObject
 from tests.bench.ratio import Ratio, compiled, paired
 from tests.kmsg_maker import boots
 from tests.tools import ToolError, tool
@@ -81,14 +81,14 @@ def drained(texts: Sequence[bytes]) -> float:
     fcntl.fcntl(into, fcntl.F_SETPIPE_SZ, 1 << 20)
     reader = kmsg.KmsgReader(out)
     account: LogAccount = NO_LOG
-    hearing: Hearing | None = None
+    hearing: LogMemory | None = None
     clock, spent = SystemClock(), 0
     for first in range(0, FILL * ROUNDS, FILL):
         for seq in range(first, first + FILL):
             text = texts[seq % len(texts)]
             os.write(into, b"%b,%d,%d,-%b\n" % (text[:1], seq, seq, text[1:]))
         start = time.thread_time_ns()
-        said = hear(account, hearing, reader.batch(kmsg.BATCH), clock.now())
+        said = process_records(account, hearing, reader.batch(kmsg.BATCH), clock.now())
         account, hearing = said.account, said.hearing
         spent += time.thread_time_ns() - start
     os.close(out)
@@ -119,7 +119,7 @@ def followed(base: Path) -> float:
 async def _followed(base: Path) -> tuple[int, int, float]:
     clock = SystemClock()
     engine = Engine(
-        around=Surroundings(root=Root(dev=os.fsencode(base)), settings=Settings(), clock=clock),
+        context=SourceContext(root=Root(dev=os.fsencode(base)), settings=Settings(), clock=clock),
         state=State(boot_id="bench", started=clock.now()),
         sink=_Nowhere(),
         rules=Rules(),

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from kmodmon.clock import SystemClock
-from kmodmon.host import look_once, rules_of
-from kmodmon.model.observation import Seen
+from kmodmon.config.settings import Settings
 from kmodmon.pipeline import step
-from kmodmon.root import Root
-from kmodmon.settings import Settings
+from kmodmon.runtime.one_shot import look_once, rules_of
 from kmodmon.sources.modules import ModulesReader
-from kmodmon.sources.source import Surroundings
+from kmodmon.sources.source import SourceContext
+from kmodmon.state.observation import Seen
+from kmodmon.system.clock import SystemClock
+from kmodmon.system.root import Root
 from tests.bench.ratio import Ratio, compiled, own_cpu_usec, paired
 from tests.synthetic import make_host
 
@@ -54,7 +54,7 @@ def run() -> Iterator[Ratio]:
 def poller(root: Root) -> Callable[[], None]:
     """What the daemon does at a poll."""
     clock, settings = SystemClock(), Settings()
-    state = look_once(Surroundings(root=root, settings=settings, clock=clock))
+    state = look_once(SourceContext(root=root, settings=settings, clock=clock))
     read, rules = ModulesReader(root), rules_of(settings)
 
     def poll() -> None:

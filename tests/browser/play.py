@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from kmodmon.model.units import JsonValue
+from kmodmon.types.units import JsonValue
 from tests.browser.tools import chromium, node, npm_packages
 
 SCENES = Path(__file__).parent / "scenes"

@@ -4,34 +4,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
+from kmodmon.events.event import Actor, Event, EventType, Process, Severity
 from kmodmon.kernel.cmdline import CommandLineFacts
 from kmodmon.kernel.efivar import SecureBoot
 from kmodmon.kernel.lockdown import Lockdown
 from kmodmon.kernel.parameter import ParameterKind, ParameterValue
-from kmodmon.model.event import Actor, Event, EventType, Process, Severity
-from kmodmon.model.files import ModuleFilesRead
-from kmodmon.model.inventory import Module, ModuleAttributes, Signature
-from kmodmon.model.kernel import Kernel
-from kmodmon.model.module_file import ModuleFile, Origin, Package, SignatureFacts
-from kmodmon.model.observation import (
-    CountersRead,
-    KernelRead,
-    LockdownRead,
-    LogRead,
-    Observation,
-    ParametersRead,
-    SecureBootRead,
-    SwitchesRead,
-    Tick,
-)
-from kmodmon.model.own import Own
-from kmodmon.model.parameters import Parameter, ParameterTable
-from kmodmon.model.posture import Switches
-from kmodmon.model.rules import RulesFileRead
-from kmodmon.model.source import SourceState
-from kmodmon.model.state import State
-from kmodmon.model.units import Usec
-from kmodmon.model.witness import TraceEntry, TraceHeard, TraceKind
+from kmodmon.lifecycle.inventory import Module, ModuleAttributes, SignatureStatus
+from kmodmon.lifecycle.signals import TraceEntry, TraceKind, TraceRead
+from kmodmon.state.observation import Observation, Tick
+from kmodmon.state.state import State
+from kmodmon.subjects.files import ModuleFilesRead
+from kmodmon.subjects.kernel import Kernel, KernelRead
+from kmodmon.subjects.log import LogRead
+from kmodmon.subjects.module_file import ModuleFile, Package, SignatureFacts, TreeOrigin
+from kmodmon.subjects.parameters import Parameter, ParametersRead, ParameterTable
+from kmodmon.subjects.posture import CountersRead, LockdownRead, SecureBootRead, Switches, SwitchesRead
+from kmodmon.subjects.rules import RulesFileRead
+from kmodmon.subjects.self_stats import SelfStats
+from kmodmon.subjects.source import SourceState
+from kmodmon.types.units import Usec
 from tests.states import BOOT, Story
 
 DAY = 86400.0
@@ -166,16 +157,16 @@ def _file(module: Module) -> ModuleFile:
     """What the examiner finds of a module's file."""
     if module.name == "net_shim":
         return ModuleFile(name=module.name)
-    origin, signer, package = Origin.KERNEL, "Debian Secure Boot Signer 2025 - linux", None
+    origin, signer, package = TreeOrigin.KERNEL, "Debian Secure Boot Signer 2025 - linux", None
     if module.name.startswith("nvidia"):
-        origin, signer = Origin.DKMS, "DKMS module signing key"
+        origin, signer = TreeOrigin.DKMS, "DKMS module signing key"
         package = Package(manager="dkms", name="nvidia-current", version="580.95.05")
     return ModuleFile(
         name=module.name,
         path=f"/lib/modules/{RELEASE}/{module.name}.ko.xz",
         origin=origin,
         srcversion=module.attributes.srcversion,
-        signature=SignatureFacts(verdict=Signature.VALID, reason="verified", signer=signer),
+        signature=SignatureFacts(verdict=SignatureStatus.VALID, reason="verified", signer=signer),
         package=package,
     )
 
@@ -225,7 +216,7 @@ class Server(Story):
         self._examined()
         for name in ("modules", "taint", "posture", "lockdown", "counters"):
             self.state = self._read_now(name)
-        own = Own(history_events=len(self.events), history_bytes=98304, history_healthy=True)
+        own = SelfStats(history_events=len(self.events), history_bytes=98304, history_healthy=True)
         self.state = replace(self.state, own=own)
         return self
 
@@ -257,7 +248,7 @@ class Server(Story):
         )
         self.see("secure_boot", SecureBootRead(state=SecureBoot.DISABLED))
         self.see("counters", CountersRead(counters=MappingProxyType({"oops_count": 0, "warn_count": 0})))
-        self.see("trace", TraceHeard(began=True))
+        self.see("trace", TraceRead(began=True))
         self.see("kmsg", LogRead(records=(), end=True))
         self._parameters("Y")
         self._examined()
@@ -301,7 +292,7 @@ class Server(Story):
                           taint=module.taint, actor=who)  # fmt: skip
         done = TraceEntry(kind=TraceKind.INIT, monotonic_usec=Usec(at + 1200), tid=who.process.pid, ret=0)
         self.clock.advance(0.002)
-        self.see("trace", TraceHeard(entries=(load, done)))
+        self.see("trace", TraceRead(entries=(load, done)))
         self.listed.insert(0, module)
         self.modules(*self.listed, after=0.01)
         self._ticks(3)
@@ -310,7 +301,7 @@ class Server(Story):
         self.clock.advance(after)
         at = Usec(self.clock.monotonic_usec)
         free = TraceEntry(kind=TraceKind.FREE, monotonic_usec=at, tid=who.process.pid, module=name, actor=who)
-        self.see("trace", TraceHeard(entries=(free,)))
+        self.see("trace", TraceRead(entries=(free,)))
         self.listed = [module for module in self.listed if module.name != name]
         self.modules(*self.listed, after=0.01)
         self._ticks(3)

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
+from kmodmon.events.event import Event, StoredEvent
+from kmodmon.events.query import EventQuery
 from kmodmon.metrics import METRICS
 from kmodmon.metrics.exposition import Exposition
-from kmodmon.model.event import Event, StoredEvent
-from kmodmon.model.query import EventQuery
-from kmodmon.model.state import State
+from kmodmon.state.state import State
 from kmodmon.store.memory import MemoryHistory
 from kmodmon.web.message import Route
 from kmodmon.web.site import Site

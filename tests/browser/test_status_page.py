@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from kmodmon.kernel.text import safe_text
-from kmodmon.model.event import Event, EventType, Severity
-from kmodmon.model.findings import Finding, Findings
-from kmodmon.model.own import Own
-from kmodmon.model.posture import UNREAD_POSTURE
-from kmodmon.model.rules import Check
-from kmodmon.model.source import SourceState
-from kmodmon.model.state import State
-from kmodmon.model.units import JsonValue
+from kmodmon.events.event import Event, EventType, Severity
+from kmodmon.state.state import State
+from kmodmon.subjects.findings import Finding, Findings
+from kmodmon.subjects.posture import UNREAD_POSTURE
+from kmodmon.subjects.rules import Check
+from kmodmon.subjects.self_stats import SelfStats
+from kmodmon.subjects.source import SourceState
+from kmodmon.types.text import safe_text
+from kmodmon.types.units import JsonValue
 from tests.browser.daemon import daemon
 from tests.browser.play import play
 from tests.browser.showcase import Server
@@ -164,7 +164,7 @@ def in_trouble() -> ShownHost:
         posture=UNREAD_POSTURE,
         findings=Findings(current={one.id: one for one in found}, judged=True),
         sources={**server.state.sources, **sources},
-        own=Own(history_lost=3, config_ok=False),
+        own=SelfStats(history_lost=3, config_ok=False),
     )
     return ShownHost(state, events)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from kmodmon.__main__ import main
-from kmodmon.packaged import packaged
 from kmodmon.sources.followed import FOLLOWED
-from kmodmon.sources.polled import POLLED
+from kmodmon.sources.registry import POLLED
 from kmodmon.sources.source import EventSource, PollSource
+from kmodmon.system.packaged import packaged
 
 TREE = Path(__file__).parent.parent / "trees/debian13-6.12-x86_64"
 SOURCES: tuple[PollSource | EventSource, ...] = (*POLLED, *FOLLOWED)
@@ -44,6 +44,6 @@ def test_doctor_when_something_fails_then_exits_1_with_the_remedy(
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
 def test_grant_when_it_names_a_packaged_file_then_there_is_one(source: PollSource | EventSource) -> None:
-    grant = source.grant
+    remedy = source.remedy
     shipped = {path.name.removesuffix(".example") for path in packaged("systemd").rglob("*")}
-    assert grant and set(re.findall(r"[\w-]+\.conf\b", grant)) <= shipped
+    assert remedy and set(re.findall(r"[\w-]+\.conf\b", remedy)) <= shipped

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kmodmon.__main__ import main
-from kmodmon.model.event import EventType
+from kmodmon.events.event import EventType
 from kmodmon.store.database import FILE
 from kmodmon.store.sqlite import SqliteHistory
 from tests.store.making import BOOT, SECOND, START, event, filled

@@ -7,7 +7,7 @@ import pytest
 
 from kmodmon.__main__ import main
 
-CASES = Path(__file__).parent.parent / "signatures" / "cases"
+CASES = Path(__file__).parent.parent / "reports" / "cases"
 
 
 class _Stdin:

@@ -9,11 +9,11 @@ import pytest
 
 from kmodmon.__main__ import main
 from kmodmon.cli.export import _write
-from kmodmon.config import load
-from kmodmon.packaged import packaged
+from kmodmon.config.load import load
+from kmodmon.config.settings import Settings
 from kmodmon.policy.document import parse_policy
 from kmodmon.policy.shipped import RULES
-from kmodmon.settings import Settings
+from kmodmon.system.packaged import packaged
 
 
 def test_config_when_exported_is_a_file_that_changes_nothing(

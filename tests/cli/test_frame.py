@@ -15,7 +15,7 @@ import kmodmon.cli.export
 from kmodmon import __version__
 from kmodmon.__main__ import main
 from kmodmon.cli import NOT_VERBS, VERBS, Verb, VerbModule, frame, options
-from kmodmon.kernel.error import ConfigError, KmodmonError
+from kmodmon.types.error import ConfigError, KmodmonError
 
 CLI = Path(kmodmon.cli.__file__).parent
 
@@ -184,7 +184,7 @@ def test_pipe_when_the_reader_is_gone_ends_quietly_like_any_tool() -> None:
 def test_short_command_imports_neither_settings_nor_anything_heavy() -> None:
     code = (
         "import sys; from kmodmon.__main__ import main; main(['--version']);"
-        "print(sorted({'asyncio', 'json', 'tomllib', 'sqlite3', 'ssl', 'socket', 'kmodmon.settings', 'psutil',"
+        "print(sorted({'asyncio', 'json', 'tomllib', 'sqlite3', 'ssl', 'socket', 'kmodmon.config.settings', 'psutil',"
         "'prometheus_client', 'pyroute2', 'subprocess', 'shutil', 'tempfile'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

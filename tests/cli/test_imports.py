@@ -14,18 +14,25 @@ with contextlib.redirect_stdout(io.StringIO()):
     main(sys.argv[1:])
 print(*sys.modules)
 """
-FOLLOWING = ("asyncio", "watchdog", "psutil", "kmodmon.engine", "kmodmon.signatures.table", "prometheus_client")
+FOLLOWING = (
+    "asyncio",
+    "watchdog",
+    "psutil",
+    "kmodmon.runtime.engine",
+    "kmodmon.reports.signatures.table",
+    "prometheus_client",
+)
 HOST = ("--root", str(TREE), "--history.directory", "/nonexistent")
 
 
 @pytest.mark.parametrize(
     ("words", "needless"),
     [
-        (("--version",), ("kmodmon.settings", "kmodmon.model.state", "json")),
-        (("taint", "12288"), ("kmodmon.model.state", "kmodmon.root", "sqlite3", "json")),
+        (("--version",), ("kmodmon.config.settings", "kmodmon.state.state", "json")),
+        (("taint", "12288"), ("kmodmon.state.state", "kmodmon.system.root", "sqlite3", "json")),
         (("taint", *HOST), FOLLOWING),
         (("modules", *HOST), FOLLOWING[1:]),
-        (("explain", "virtio", *HOST), ("asyncio", "watchdog", "psutil", "kmodmon.engine")),
+        (("explain", "virtio", *HOST), ("asyncio", "watchdog", "psutil", "kmodmon.runtime.engine")),
     ],
 )
 def test_command_when_run_then_it_imports_no_more_than_it_uses(

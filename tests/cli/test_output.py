@@ -21,7 +21,7 @@ from kmodmon.cli.output import (
     human_span,
     local_time,
 )
-from kmodmon.kernel.text import printable
+from kmodmon.types.text import printable
 
 COLUMNS = (Column(title="MODULE", least=6), Column(title="SIZE", right=True), Column(title="USED BY", least=4))
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import yaml
 
-from kmodmon.model.units import JsonObject, JsonValue
-from tests.generate import ROOT
+from grafana.src.generate import ROOT
+from kmodmon.types.units import JsonObject, JsonValue
 from tests.promql import selectors
 
 ROOM = ROOT / "grafana/dashboards"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from kmodmon.dashboards import DASHBOARDS
-from kmodmon.dashboards.dashboard import COLUMNS, TAG
-from kmodmon.model.units import JsonObject
+from grafana.src.dashboards import DASHBOARDS
+from grafana.src.dashboards.dashboard import COLUMNS, TAG
+from kmodmon.types.units import JsonObject
 from tests.dashboards.lint import ROOM, Finding, exceptions, findings, load, member, objects, panels, queries, variables
 from tests.promql import problems
 
@@ -128,11 +128,11 @@ def _organized(panel: JsonObject) -> JsonObject:
 
 
 def test_daemon_when_imported_then_it_carries_neither_alerts_nor_dashboards() -> None:
-    script = "import sys, kmodmon.daemon, kmodmon.cli.run; print(*sys.modules)"
+    script = "import sys, kmodmon.runtime.daemon, kmodmon.cli.run; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     loaded = done.stdout.split()
-    assert "kmodmon.engine" in loaded
-    assert not [name for name in loaded if name.startswith(("kmodmon.alerts", "kmodmon.dashboards"))]
+    assert "kmodmon.runtime.engine" in loaded
+    assert not [name for name in loaded if name.startswith(("grafana.src.alerts", "grafana.src.dashboards"))]
 
 
 def test_provisioning_when_exported_then_it_lies_beside_the_dashboards() -> None:

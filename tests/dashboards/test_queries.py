@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from kmodmon.alerts.fleet import FLEET_HOSTS
+from grafana.src.alerts.fleet import FLEET_HOSTS
+from grafana.src.generate import ROOT
 from kmodmon.metrics import METRICS
-from kmodmon.model.units import JsonObject
+from kmodmon.types.units import JsonObject
 from tests.dashboards.lint import ROOM, load, member, objects, panels, queries, variables
-from tests.generate import ROOT
 from tests.promql import filled
 from tests.scenario import STAMPS, STATES, Fleet, counters, serving
 from tests.servers import Server, prometheus, until

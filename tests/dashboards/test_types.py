@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kmodmon.model.units import JsonObject
+from kmodmon.types.units import JsonObject
 from tests.dashboards.lint import ROOM, load, member, panels
 from tests.tools import cache
 

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 from backports import zstd
 
+from kmodmon.events.codec import ShapeError
 from kmodmon.examiner.certificates import Held, KernelFacts, Trust, TrustRequest, gather_trust
 from kmodmon.examiner.kernel_image import find_image, read_kernel_image
 from kmodmon.examiner.tree import FileError, HostTree
-from kmodmon.kernel.efi_signature_list import SHA256, X509, X509_SHA256
-from kmodmon.kernel.x509 import parse_certificate
-from kmodmon.model.codec import ShapeError
-from kmodmon.model.module_file import Keyring
+from kmodmon.modfile.efi_signature_list import SHA256, X509, X509_SHA256
+from kmodmon.modfile.x509 import parse_certificate
+from kmodmon.subjects.module_file import Keyring
 from tests.elf_maker import Ko, Part, link
-from tests.kernel.test_lz4 import frame as lz4_frame
+from tests.modfile.test_lz4 import frame as lz4_frame
 from tests.module_files import certificate
 
 RSA, EC, OTHER = (certificate(f"crc7-6.1-{arch}.ko") for arch in ("amd64", "i386", "s390x"))

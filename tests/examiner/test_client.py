@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from kmodmon.events.codec import ShapeError
 from kmodmon.examiner.answer import answer
 from kmodmon.examiner.client import Examiner
 from kmodmon.examiner.protocol import (
     Closing,
+    ExamineRequest,
     ExaminerError,
-    Request,
     Same,
     WantedModule,
     encode,
@@ -23,9 +24,8 @@ from kmodmon.examiner.protocol import (
     parse_answer,
     parse_request,
 )
-from kmodmon.model.codec import ShapeError
-from kmodmon.model.inventory import ModuleAttributes, Signature
-from kmodmon.model.module_file import ModuleFile, OnDisk, Origin, Package, Stamp, compare
+from kmodmon.lifecycle.inventory import ModuleAttributes, SignatureStatus
+from kmodmon.subjects.module_file import ModuleFile, OnDisk, Package, Stamp, TreeOrigin, compare
 from tests.elf_maker import Ko, make, other
 from tests.module_files import certificate, image
 
@@ -47,8 +47,8 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def request(root: Path, *names: str) -> Request:
-    return Request(
+def request(root: Path, *names: str) -> ExamineRequest:
+    return ExamineRequest(
         release=RELEASE,
         rootfs=str(root),
         sysfs=str(root / "sys"),
@@ -57,17 +57,17 @@ def request(root: Path, *names: str) -> Request:
     )
 
 
-def files(asked: Request) -> dict[str, ModuleFile]:
+def files(asked: ExamineRequest) -> dict[str, ModuleFile]:
     return {one.name: one for one in answer(asked) if isinstance(one, ModuleFile)}
 
 
 def test_answer_when_modules_are_asked_for_then_file_verdict_and_package(root: Path) -> None:
     found = files(request(root, "crc7", "mine", "nosuch"))
-    assert found["crc7"].signature.verdict is Signature.VALID
-    assert found["crc7"].origin is Origin.KERNEL
+    assert found["crc7"].signature.verdict is SignatureStatus.VALID
+    assert found["crc7"].origin is TreeOrigin.KERNEL
     assert found["crc7"].package == Package(manager="dpkg", name="linux-image")
-    assert found["mine"].signature.verdict is Signature.UNSIGNED and found["mine"].package is None
-    assert found["nosuch"].path is None and found["nosuch"].origin is Origin.MISSING
+    assert found["mine"].signature.verdict is SignatureStatus.UNSIGNED and found["mine"].package is None
+    assert found["nosuch"].path is None and found["nosuch"].origin is TreeOrigin.MISSING
     closing = list(answer(request(root)))[-1]
     assert isinstance(closing, Closing)
     assert closing.problems == (f"no image of kernel {RELEASE} in /boot or its module tree",)
@@ -89,7 +89,7 @@ def test_answer_when_a_file_is_named_then_it_is_examined_wherever_it_is(root: Pa
     (root / "tmp").mkdir()
     (root / "tmp/mine.ko").write_bytes(make(Ko(name="its_own_name")))
     found = files(replace(request(root), files=("/tmp/mine.ko", "/tmp/none.ko")))
-    assert found["its_own_name"].origin is Origin.OUTSIDE
+    assert found["its_own_name"].origin is TreeOrigin.OUTSIDE
     assert found["none"].problem == "/tmp/none.ko: No such file or directory"
 
 
@@ -130,7 +130,7 @@ def test_examine_when_asked_twice_then_unchanged_files_are_not_read_again(root: 
         assert third.files["mine"].build_id == "01" * 20
         (root / "keys/kernel.der").unlink()
         fourth = await examiner.examine(wanted)
-        assert fourth.files["crc7"].signature.verdict is Signature.SIGNED
+        assert fourth.files["crc7"].signature.verdict is SignatureStatus.SIGNED
         loaded_anew = await examiner.examine([WantedModule(name="mine", build_id="02" * 20)])
         assert loaded_anew.files["mine"] is not fourth.files["mine"]
 

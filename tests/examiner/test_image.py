@@ -14,7 +14,7 @@ from backports import zstd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kmodmon.examiner.image import Limits, open_image
+from kmodmon.examiner.image import ImageLimits, open_image
 from kmodmon.examiner.tree import FileError, HostTree
 
 Packer = Callable[[bytes], bytes]
@@ -47,7 +47,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> HostTree:
 
 @pytest.mark.parametrize("form", PACKERS)
 def test_read_when_large_then_any_part_is_as_in_the_file(tree: HostTree, form: str) -> None:
-    with open_image(tree, f"/large.{form}", Limits()) as image:
+    with open_image(tree, f"/large.{form}", ImageLimits()) as image:
         assert image.size == len(LARGE)
         assert image.compression == (None if form == "plain" else form)
         for offset in (0, 5, 3 * MIB, 7 * MIB + 1, len(LARGE) - 100):
@@ -58,22 +58,22 @@ def test_read_when_large_then_any_part_is_as_in_the_file(tree: HostTree, form: s
 
 @pytest.mark.parametrize("form", PACKERS)
 def test_chunks_when_large_then_the_whole_file(tree: HostTree, form: str) -> None:
-    with open_image(tree, f"/large.{form}", Limits()) as image:
+    with open_image(tree, f"/large.{form}", ImageLimits()) as image:
         assert zlib.crc32(b"".join(image.chunks())) == zlib.crc32(LARGE)
         assert all(len(chunk) <= MIB for chunk in image.chunks())
 
 
 @pytest.mark.parametrize("form", PACKERS)
 def test_read_when_small_or_empty_then_as_in_the_file(tree: HostTree, form: str) -> None:
-    with open_image(tree, f"/small.{form}", Limits()) as image:
+    with open_image(tree, f"/small.{form}", ImageLimits()) as image:
         assert (image.size, image.read(0, 100), b"".join(image.chunks())) == (10, b"small file", b"small file")
-    with open_image(tree, f"/empty.{form}", Limits()) as image:
+    with open_image(tree, f"/empty.{form}", ImageLimits()) as image:
         assert (image.size, image.read(0, 1), b"".join(image.chunks())) == (0, b"", b"")
 
 
 def test_prefetch_when_many_parts_are_wanted_then_one_pass_serves_them(tree: HostTree) -> None:
     parts = [(2 * MIB + at * 1000, 500) for at in range(100)]
-    with open_image(tree, "/large.zstd", Limits()) as image:
+    with open_image(tree, "/large.zstd", ImageLimits()) as image:
         image.prefetch(parts)
         assert all(image.read(*part) == LARGE[part[0] : part[0] + part[1]] for part in parts)
         with pytest.raises(FileError, match="held in memory"):
@@ -81,7 +81,7 @@ def test_prefetch_when_many_parts_are_wanted_then_one_pass_serves_them(tree: Hos
 
 
 def test_read_when_every_part_needs_another_pass_then_it_ends(tree: HostTree) -> None:
-    with open_image(tree, "/large.zstd", Limits()) as image, pytest.raises(FileError, match="more than 8 times"):
+    with open_image(tree, "/large.zstd", ImageLimits()) as image, pytest.raises(FileError, match="more than 8 times"):
         for at in range(20):
             image.read(2 * MIB + at * 1000, 500)
 
@@ -95,13 +95,13 @@ def test_open_when_cut_off_broken_or_continued_then_file_error(tmp_path: Path, f
     for why, raw in cases.items():
         (tmp_path / "file").write_bytes(raw)
         with pytest.raises(FileError, match=f"{why}|broken"):
-            open_image(HostTree(tmp_path), "/file", Limits())
+            open_image(HostTree(tmp_path), "/file", ImageLimits())
 
 
 def test_open_when_larger_than_allowed_then_file_error(tree: HostTree) -> None:
     for form in PACKERS:
         with pytest.raises(FileError, match="bytes"):
-            open_image(tree, f"/large.{form}", Limits(max_bytes=MIB))
+            open_image(tree, f"/large.{form}", ImageLimits(max_bytes=MIB))
 
 
 def test_open_when_the_window_is_too_large_then_file_error(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_open_when_the_window_is_too_large_then_file_error(tmp_path: Path) -> No
     (tmp_path / "zstd").write_bytes(stream.compress(b"x" * 100) + stream.flush())
     for form in ("xz", "zstd"):
         with pytest.raises(FileError, match=f"broken {form} data"):
-            open_image(HostTree(tmp_path), f"/{form}", Limits())
+            open_image(HostTree(tmp_path), f"/{form}", ImageLimits())
 
 
 BOMB_PROBE = """
@@ -161,7 +161,7 @@ def test_open_when_it_is_no_regular_file_then_file_error(tmp_path: Path) -> None
     (tmp_path / "device").symlink_to("../../../../../../../dev/zero")
     for name in ("fifo", "directory", "loop", "missing", "device", "nul\0name"):
         with pytest.raises(FileError):
-            open_image(HostTree(tmp_path), f"/{name}", Limits())
+            open_image(HostTree(tmp_path), f"/{name}", ImageLimits())
 
 
 def test_real_when_links_are_absolute_then_they_stay_inside_the_host(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_open_when_compressed_data_is_damaged_then_a_value_or_file_error(
     root = tmp_path_factory.getbasetemp()
     (root / "damaged").write_bytes(raw)
     try:
-        with open_image(HostTree(root), "/damaged", Limits()) as image:
+        with open_image(HostTree(root), "/damaged", ImageLimits()) as image:
             image.read(0, image.size)
     except FileError:
         return

@@ -14,13 +14,13 @@ from kmodmon.examiner.tree import FileError, HostTree
 from kmodmon.kernel.cmdline import CommandLineFacts
 from kmodmon.kernel.kconfig import Kconfig
 from kmodmon.kernel.modules import ModuleState
-from kmodmon.model.inventory import Inventory, Module
-from kmodmon.model.kernel import Kernel
-from kmodmon.model.posture import Posture, Switches
-from kmodmon.model.state import State
-from kmodmon.model.units import EPOCH
-from kmodmon.preflight import Verdict, preflight
-from kmodmon.root import Root
+from kmodmon.lifecycle.inventory import Inventory, Module
+from kmodmon.preflight import LoadVerdict, preflight
+from kmodmon.state.state import State
+from kmodmon.subjects.kernel import Kernel
+from kmodmon.subjects.posture import Posture, Switches
+from kmodmon.system.root import Root
+from kmodmon.types.units import EPOCH
 from tests.elf_maker import VERMAGIC, Ko, Part, Sym, make, other
 from tests.examiner.test_certificates import KERNELS, RELEASE, kernel_elf
 from tests.signing import Signer, make_signer
@@ -70,7 +70,7 @@ class Host:
             posture=Posture(switches=self.switches, lsm=("capability",)),
         )  # fmt: skip
 
-    def verdict(self, raw: bytes, release: str | None = None) -> Verdict:
+    def verdict(self, raw: bytes, release: str | None = None) -> LoadVerdict:
         """What preflight says of a file with these bytes."""
         (self.root / "asked.ko").write_bytes(raw)
         request = PreflightRequest(files=(str(self.root / "asked.ko"),), release=release)

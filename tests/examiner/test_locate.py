@@ -13,8 +13,8 @@ from kmodmon.examiner.locate import module_tree
 from kmodmon.examiner.package import find_owners
 from kmodmon.examiner.rpm_header import parse_rpm_header
 from kmodmon.examiner.tree import FileError, HostTree
-from kmodmon.kernel.error import ParseError
-from kmodmon.model.module_file import Origin, Package
+from kmodmon.subjects.module_file import Package, TreeOrigin
+from kmodmon.types.error import ParseError
 
 RELEASE = "6.1.0-9-amd64"
 TREE = f"/lib/modules/{RELEASE}"
@@ -65,14 +65,14 @@ def test_candidates_when_there_is_no_modules_dep_then_the_tree(root: Path) -> No
 def test_origin_when_a_path_then_its_part_of_the_tree(root: Path) -> None:
     tree = module_tree(HostTree(root), RELEASE)
     places = {
-        f"{TREE}/kernel/a.ko": Origin.KERNEL,
-        f"{TREE}/updates/a.ko": Origin.UPDATES,
-        f"{TREE}/updates/dkms/a.ko": Origin.DKMS,
-        f"{TREE}/extra/x/a.ko": Origin.EXTRA,
-        f"{TREE}/weak-updates/a.ko": Origin.WEAK_UPDATES,
-        f"{TREE}/mine/a.ko": Origin.OTHER,
-        "/tmp/a.ko": Origin.OUTSIDE,
-        f"{TREE}-evil/kernel/a.ko": Origin.OUTSIDE,
+        f"{TREE}/kernel/a.ko": TreeOrigin.KERNEL,
+        f"{TREE}/updates/a.ko": TreeOrigin.UPDATES,
+        f"{TREE}/updates/dkms/a.ko": TreeOrigin.DKMS,
+        f"{TREE}/extra/x/a.ko": TreeOrigin.EXTRA,
+        f"{TREE}/weak-updates/a.ko": TreeOrigin.WEAK_UPDATES,
+        f"{TREE}/mine/a.ko": TreeOrigin.OTHER,
+        "/tmp/a.ko": TreeOrigin.OUTSIDE,
+        f"{TREE}-evil/kernel/a.ko": TreeOrigin.OUTSIDE,
     }
     assert {path: tree.origin(path) for path in places} == places
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmodmon.kernel.builtin import parse_builtin
-from kmodmon.kernel.error import ParseError
+from kmodmon.types.error import ParseError
 
 
 def test_parse_builtin_when_recorded_then_kernel_names() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmodmon.kernel.crossview import filter_function_modules, kallsyms_modules, kprobe_modules
-from kmodmon.kernel.text import safe_text
+from kmodmon.types.text import safe_text
 
 KALLSYMS = b"""\
 ffffffff81000000 T startup_64

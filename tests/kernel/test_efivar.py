@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmodmon.kernel.efivar import EfiVariable, SecureBoot, parse_efivar, secure_boot
-from kmodmon.kernel.error import ParseError
+from kmodmon.types.error import ParseError
 
 ON, OFF = (parse_efivar(b"\x06\0\0\0" + data) for data in (b"\1", b"\0"))
 NON_VOLATILE_ON = parse_efivar(b"\x07\0\0\0\1")

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.identity import (
     parse_boot_id,
     parse_boot_time,
     parse_version,
 )
+from kmodmon.types.error import ParseError
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.kconfig import parse_kconfig
+from kmodmon.types.error import ParseError
 
 DEBIAN = b"""\
 #

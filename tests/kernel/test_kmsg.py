@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.kmsg import KmsgRecord, parse_prefix, parse_record, render_record
-from kmodmon.kernel.text import safe_text
+from kmodmon.types.error import ParseError
+from kmodmon.types.text import safe_text
 
 RECORDED = [
     b"4,444,33973663,-;hello_unsigned: loading out-of-tree module taints kernel.\n",

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.livepatch import Livepatch, PatchState, parse_livepatch
+from kmodmon.types.error import ParseError
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.lockdown import parse_lockdown, parse_lsm
+from kmodmon.types.error import ParseError
 
 
 @pytest.mark.parametrize(

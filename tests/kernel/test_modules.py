@@ -15,7 +15,7 @@ from kmodmon.kernel.modules import (
     parse_modules,
     render_line,
 )
-from kmodmon.kernel.text import raw_bytes, safe_text
+from kmodmon.types.text import raw_bytes, safe_text
 
 RECORDED = b"""\
 stack_b 16384 0 - Live 0xffffffffc05c3000 (OE)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.pstore import MAX_TEXT, RecordName, assemble, parse_name, parse_part
+from kmodmon.types.error import ParseError
 
 EFI_TIME = 1_763_903_956
 

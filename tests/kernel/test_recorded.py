@@ -15,9 +15,9 @@ from kmodmon.kernel.lockdown import parse_lockdown, parse_lsm
 from kmodmon.kernel.modules import parse_modules, render_line
 from kmodmon.kernel.sysmodule import parse_build_id
 from kmodmon.kernel.taint import letters, parse_tainted
-from kmodmon.kernel.text import safe_text
 from kmodmon.kernel.trace import parse_trace, parse_trace_clock
 from kmodmon.kernel.vmallocinfo import area_of, parse_module_areas
+from kmodmon.types.text import safe_text
 
 RECORDED = Path(__file__).parent / "recorded"
 KERNELS = ("6.1.0-56-cloud-amd64", "7.2.13+deb14-cloud-amd64")

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.sysctl import (
     COUNTERS,
     HARDENING,
@@ -15,6 +14,7 @@ from kmodmon.kernel.sysctl import (
     parse_switch,
     parse_words,
 )
+from kmodmon.types.error import ParseError
 
 
 def test_tables_when_read_then_names_are_unique_and_files_are_named() -> None:

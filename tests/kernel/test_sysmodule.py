@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.sysmodule import (
     module_name,
     parse_build_id,
@@ -15,7 +14,8 @@ from kmodmon.kernel.sysmodule import (
     parse_version,
     sysfs_name,
 )
-from kmodmon.kernel.text import safe_text
+from kmodmon.types.error import ParseError
+from kmodmon.types.text import safe_text
 
 BUILD_ID = bytes(range(1, 21))
 

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.taint import (
     FLAGS,
     Tier,
@@ -15,6 +14,7 @@ from kmodmon.kernel.taint import (
     parse_tainted_text,
     render_tainted_text,
 )
+from kmodmon.types.error import ParseError
 
 KNOWN = st.integers(min_value=0, max_value=(1 << 20) - 1)
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.kernel.error import ParseError
 from kmodmon.kernel.task_status import TaskStatus, parse_task_status
-from kmodmon.kernel.text import safe_text
+from kmodmon.types.error import ParseError
+from kmodmon.types.text import safe_text
 
 RECORDED = b"""\
 Name:\tinsmod

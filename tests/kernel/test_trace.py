@@ -4,8 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.kernel.error import ParseError
-from kmodmon.kernel.text import safe_text
 from kmodmon.kernel.trace import (
     TraceChunk,
     TraceEvent,
@@ -13,6 +11,8 @@ from kmodmon.kernel.trace import (
     parse_trace_clock,
     split_stream,
 )
+from kmodmon.types.error import ParseError
+from kmodmon.types.text import safe_text
 
 RECORDED = b"""\
           insmod-94      [001] .....     6.495862: module_load: kmt OE

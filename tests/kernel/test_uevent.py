@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.kernel.error import ParseError
-from kmodmon.kernel.text import safe_text
 from kmodmon.kernel.uevent import is_about_modules, parse_uevent
+from kmodmon.types.error import ParseError
+from kmodmon.types.text import safe_text
 
 ADD = b"add@/module/dummy\0ACTION=add\0DEVPATH=/module/dummy\0SUBSYSTEM=module\0SEQNUM=1072\0"
 SYNTHETIC = b"add@/module/NAME\0ACTION=add\0DEVPATH=/module/NAME\0SUBSYSTEM=module\0SYNTH_UUID=0\0SEQNUM=574\0"

@@ -9,11 +9,11 @@ from prometheus_client.core import Metric as Family
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from kmodmon.kernel.text import safe_text
 from kmodmon.metrics import METRICS
-from kmodmon.metrics.exposition import Exposition, Format, family, render_families
-from kmodmon.metrics.metric import Kind, Metric, Sample
-from kmodmon.model.state import State
+from kmodmon.metrics.exposition import Exposition, ExpositionFormat, family, render_families
+from kmodmon.metrics.metric import Metric, MetricType, Sample
+from kmodmon.state.state import State
+from kmodmon.types.text import safe_text
 from tests.states import Story, module
 
 HOSTILE = (b'a"b', b"two words", b"line\nfeed", b"\xff", b"<script>", b"back\\slash", b"{}", "smörgås".encode())
@@ -26,13 +26,15 @@ def host(*names: str) -> State:
     return story.state
 
 
-PARSERS: Mapping[Format, Callable[[str], Iterable[Family]]] = {
-    Format.TEXT: parse_text,
-    Format.OPENMETRICS: parse_openmetrics,
+PARSERS: Mapping[ExpositionFormat, Callable[[str], Iterable[Family]]] = {
+    ExpositionFormat.TEXT: parse_text,
+    ExpositionFormat.OPENMETRICS: parse_openmetrics,
 }
 
 
-def samples_of(text: str, form: Format = Format.TEXT) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+def samples_of(
+    text: str, form: ExpositionFormat = ExpositionFormat.TEXT
+) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     families: Iterable[Family] = PARSERS[form](text)
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value for one in families for sample in one.samples
@@ -42,13 +44,13 @@ def samples_of(text: str, form: Format = Format.TEXT) -> dict[tuple[str, tuple[t
 def test_body_when_rendered_in_blocks_then_it_equals_the_library() -> None:
     state = host("dummy", "vfat")
     families = [family(metric, samples) for metric in METRICS if (samples := tuple(metric.samples(state)))]
-    for form in Format:
-        end = b"# EOF\n" if form is Format.OPENMETRICS else b""
+    for form in ExpositionFormat:
+        end = b"# EOF\n" if form is ExpositionFormat.OPENMETRICS else b""
         assert Exposition(METRICS).body(state, form) == render_families(families, form) + end
 
 
-@pytest.mark.parametrize("form", list(Format))
-def test_gzip_when_unpacked_then_it_is_the_body(form: Format) -> None:
+@pytest.mark.parametrize("form", list(ExpositionFormat))
+def test_gzip_when_unpacked_then_it_is_the_body(form: ExpositionFormat) -> None:
     exposition = Exposition(METRICS)
     state = host("dummy")
     for _ in range(2):
@@ -59,13 +61,13 @@ def test_families_when_nothing_changed_then_none_is_rendered_again() -> None:
     exposition = Exposition(METRICS)
     story = Story()
     story.modules(module("dummy"))
-    exposition.body(story.state, Format.TEXT)
+    exposition.body(story.state, ExpositionFormat.TEXT)
     before = exposition.rendered
     story.taint(0)
-    exposition.body(story.state, Format.TEXT)
+    exposition.body(story.state, ExpositionFormat.TEXT)
     first = exposition.rendered
     story.modules(module("dummy"), after=5)
-    exposition.body(story.state, Format.TEXT)
+    exposition.body(story.state, ExpositionFormat.TEXT)
     assert before >= len(METRICS)
     # only what says when a source was read, and what the taint source brought
     assert first - before <= 8
@@ -76,14 +78,14 @@ def test_names_when_hostile_then_both_parsers_give_them_back() -> None:
     names = [safe_text(raw) for raw in HOSTILE]
     state = host(*names)
     exposition = Exposition(METRICS)
-    for form in Format:
+    for form in ExpositionFormat:
         found = samples_of(exposition.body(state, form).decode(), form)
         for name in names:
             assert found["kmodmon_module_size_bytes", (("module", name),)] == 16384
 
 
 def test_contract_when_an_unsigned_module_is_loaded_then_its_series_say_so() -> None:
-    found = samples_of(Exposition(METRICS).body(host("hello"), Format.TEXT).decode())
+    found = samples_of(Exposition(METRICS).body(host("hello"), ExpositionFormat.TEXT).decode())
     assert found["kmodmon_kernel_tainted", ()] == 12288
     assert found["kmodmon_kernel_taint", (("flag", "out_of_tree_module"), ("letter", "O"))] == 1
     assert found["kmodmon_kernel_taint", (("flag", "unsigned_module"), ("letter", "E"))] == 1
@@ -99,8 +101,8 @@ def test_family_when_it_fails_then_the_others_appear_and_it_is_counted(caplog: p
 
     bad = Metric(name="kmodmon_bad", help="x", interface="none", of=(), samples=broken)
     exposition = Exposition((bad, *METRICS))
-    body = exposition.body(host(), Format.TEXT)
-    exposition.body(host(), Format.TEXT)
+    body = exposition.body(host(), ExpositionFormat.TEXT)
+    exposition.body(host(), ExpositionFormat.TEXT)
     assert b"kmodmon_module_support 1.0" in body
     assert exposition.failures == 2
     assert sum("kmodmon_bad" in record.message for record in caplog.records) == 1
@@ -109,7 +111,7 @@ def test_family_when_it_fails_then_the_others_appear_and_it_is_counted(caplog: p
 def test_extra_families_when_given_then_they_are_rendered_at_each_scrape() -> None:
     exposition = Exposition(METRICS, lambda: [GaugeMetricFamily("now", "Now.", value=time.time())])
     state = host()
-    assert exposition.body(state, Format.TEXT) != exposition.body(state, Format.TEXT)
+    assert exposition.body(state, ExpositionFormat.TEXT) != exposition.body(state, ExpositionFormat.TEXT)
 
 
 def test_declarations_when_read_then_names_types_and_units_follow_the_conventions() -> None:
@@ -117,7 +119,7 @@ def test_declarations_when_read_then_names_types_and_units_follow_the_convention
     assert len(names) == len(set(names))
     for metric in METRICS:
         assert metric.name.startswith("kmodmon_"), metric.name
-        assert metric.name.endswith("_total") == (metric.kind is Kind.COUNTER), metric.name
+        assert metric.name.endswith("_total") == (metric.kind is MetricType.COUNTER), metric.name
         assert metric.help.endswith("."), metric.name
         assert "type" not in metric.labels or metric.name == "kmodmon_events_total", metric.name
         assert not {"instance", "job"} & set(metric.labels), metric.name

@@ -4,19 +4,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
+from kmodmon.events.event import Event, EventType
 from kmodmon.kernel.kconfig import Kconfig
-from kmodmon.model.event import Event, EventType
-from kmodmon.model.files import ModuleFilesRead
-from kmodmon.model.findings import Finding
-from kmodmon.model.inventory import Module, Signature
-from kmodmon.model.kernel import Kernel
-from kmodmon.model.module_file import ModuleFile, Origin, Package, SignatureFacts, Stamp
-from kmodmon.model.observation import KernelRead, Seen
-from kmodmon.model.outcome import Absent
-from kmodmon.model.rules import RulesFileRead
-from kmodmon.model.state import State
+from kmodmon.lifecycle.inventory import Module, SignatureStatus
 from kmodmon.pipeline import Rules, step
-from kmodmon.policy.standing import Wanted
+from kmodmon.policy.evaluate import PolicySettings
+from kmodmon.state.observation import Seen
+from kmodmon.state.state import State
+from kmodmon.subjects.files import ModuleFilesRead
+from kmodmon.subjects.findings import Finding
+from kmodmon.subjects.kernel import Kernel, KernelRead
+from kmodmon.subjects.module_file import ModuleFile, Package, SignatureFacts, Stamp, TreeOrigin
+from kmodmon.subjects.rules import RulesFileRead
+from kmodmon.types.outcome import Absent
 from tests.states import Story, field, module
 
 RELEASE = "6.1.0-18-amd64"
@@ -32,7 +32,7 @@ class Host(Story):
         state: State | None = None, boot_time: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__(state)
-        self.rules = Rules(wanted=Wanted(expected=tuple(expected)))
+        self.rules = Rules(wanted=PolicySettings(expected=tuple(expected)))
         self.loaded: dict[str, Module] = {}
         kernel = Kernel(release=RELEASE, version="#1", machine="x86_64", config=config, boot_time=boot_time)
         self.see("kernel", KernelRead(kernel=kernel))
@@ -83,22 +83,29 @@ class Host(Story):
 
 
 def file(
-    name: str, verdict: Signature = Signature.VALID, origin: Origin = Origin.KERNEL, *, signer: str | None = "Debian",
-    srcversion: str = "ABC", package: str | None = None, sha256: str = "00", changed: int = 1,
-) -> ModuleFile:  # fmt: skip
+    name: str,
+    verdict: SignatureStatus = SignatureStatus.VALID,
+    origin: TreeOrigin = TreeOrigin.KERNEL,
+    *,
+    signer: str | None = "Debian",
+    srcversion: str = "ABC",
+    package: str | None = None,
+    sha256: str = "00",
+    changed: int = 1,
+) -> ModuleFile:
     path = f"/lib/modules/{RELEASE}/{origin}/{name}.ko"
     return ModuleFile(
         name=name, path=path, origin=origin, srcversion=srcversion, license="GPL", sha256=sha256,
         stamp=Stamp(device=1, inode=2, size=3, mtime_nsec=4, ctime_nsec=changed),
         signature=SignatureFacts(
-            verdict=verdict, reason="", signer=None if verdict is Signature.UNSIGNED else signer,
+            verdict=verdict, reason="", signer=None if verdict is SignatureStatus.UNSIGNED else signer,
         ),
         package=None if package is None else Package(manager="dpkg", name=package),
     )  # fmt: skip
 
 
 def missing_file(name: str) -> ModuleFile:
-    return ModuleFile(name=name, origin=Origin.MISSING, problem="no file of this name")
+    return ModuleFile(name=name, origin=TreeOrigin.MISSING, problem="no file of this name")
 
 
 def violated(events: Iterable[Event]) -> list[str]:
@@ -108,7 +115,7 @@ def violated(events: Iterable[Event]) -> list[str]:
 
 def fresh_run(host: Host) -> State:
     """The state of a run that starts anew in the same boot, with what the checkpoints keep."""
-    from kmodmon.model.checkpoint import CHECKPOINTS
+    from kmodmon.state.checkpoint import CHECKPOINTS
 
     state = State(boot_id=host.state.boot_id, started=host.clock.now(), resumed=True)
     for checkpoint in CHECKPOINTS:

@@ -8,16 +8,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmodmon.cli.baseline import accept
-from kmodmon.kernel.error import ConfigError
 from kmodmon.kernel.parameter import ParameterKind, ParameterValue
-from kmodmon.model.baseline import DriftKind, Meta, SignedModule
-from kmodmon.model.inventory import Signature
-from kmodmon.model.module_file import Origin
-from kmodmon.model.observation import ParametersRead, SwitchesRead, TaintRead, Tick
-from kmodmon.model.parameters import Parameter, ParameterTable
-from kmodmon.model.posture import Switches
-from kmodmon.policy.baseline_document import Accepted, Document, HostPart, Part, baseline_toml, parse_baseline
+from kmodmon.lifecycle.inventory import SignatureStatus
+from kmodmon.policy.baseline_document import (
+    Accepted,
+    BaselineDocument,
+    BaselinePart,
+    HostPart,
+    baseline_toml,
+    parse_baseline,
+)
 from kmodmon.policy.drift import drift, learnt
+from kmodmon.state.observation import Tick
+from kmodmon.subjects.baseline import DriftKind, Meta, SignedModule
+from kmodmon.subjects.module_file import TreeOrigin
+from kmodmon.subjects.parameters import Parameter, ParametersRead, ParameterTable
+from kmodmon.subjects.posture import Switches, SwitchesRead
+from kmodmon.subjects.taint import TaintRead
+from kmodmon.types.error import ConfigError
 from tests.policy.scene import RELEASE, Host, file, fresh_run
 from tests.states import field, types
 
@@ -80,7 +88,7 @@ _MODULES = st.builds(
     SignedModule, srcversion=_MAYBE, build_id=_MAYBE, signer=_MAYBE, origin=_MAYBE, optional=st.booleans()
 )
 _PARTS = st.builds(
-    Part,
+    BaselinePart,
     kernel=_MAYBE,
     modules=st.dictionaries(_NAMES, st.none() | _MODULES, max_size=3),
     parameters=st.dictionaries(_TEXTS, _TEXTS, max_size=3),
@@ -92,9 +100,9 @@ _METAS = st.builds(Meta, reason=_TEXTS, author=_TEXTS, date=_TEXTS, host=_TEXTS,
 
 @given(_PARTS, st.lists(_PARTS, max_size=2), st.lists(_TEXTS, max_size=3), _METAS)
 def test_baseline_when_written_and_read_then_is_the_same(
-    base: Part, parts: list[Part], changes: list[str], meta: Meta
+    base: BaselinePart, parts: list[BaselinePart], changes: list[str], meta: Meta
 ) -> None:
-    document = Document(
+    document = BaselineDocument(
         meta=meta,
         base=base,
         hosts=tuple(HostPart(match=("a*", "b"), part=part) for part in parts),
@@ -103,8 +111,8 @@ def test_baseline_when_written_and_read_then_is_the_same(
     assert parse_baseline(baseline_toml(document).encode(), "b") == document
 
 
-def learned(host: Host) -> Document:
-    return Document(base=learnt(host.state))
+def learned(host: Host) -> BaselineDocument:
+    return BaselineDocument(base=learnt(host.state))
 
 
 def values(**numbers: int) -> Mapping[str, Parameter]:
@@ -139,7 +147,9 @@ def test_host_when_it_differs_in_everything_then_each_difference_is_one_of_its_k
     host.read_baseline(baseline_toml(learned(host)))
     host.unload("xfs")
     host.load("evil", taint="OE")
-    host.examine({"ext4": file("ext4", signer="Somebody"), "evil": file("evil", Signature.UNSIGNED, Origin.OUTSIDE)})
+    host.examine(
+        {"ext4": file("ext4", signer="Somebody"), "evil": file("evil", SignatureStatus.UNSIGNED, TreeOrigin.OUTSIDE)}
+    )
     host.see("posture", SwitchesRead(switches=Switches(settings={"kptr_restrict": 0}, modules_disabled=False)))
     host.see("taint", TaintRead(value=1 << 12 | 1 << 13))
     table = {"kvm_intel": values(nested=1)}

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.kernel.error import ConfigError
-from kmodmon.model.event import Severity
-from kmodmon.model.rules import Action, Check, Match, Policy, Rule
+from kmodmon.config.toml_table import line_of
+from kmodmon.events.event import Severity
 from kmodmon.policy.condition import CONDITIONS
 from kmodmon.policy.document import parse_policy, policy_toml
 from kmodmon.policy.shipped import POLICY, RULES
-from kmodmon.policy.toml import line_of
+from kmodmon.subjects.rules import Action, Check, Policy, Rule, RuleMatch
+from kmodmon.types.error import ConfigError
 
 FILE = "/etc/kmodmon/policy.toml"
 FULL = b"""
@@ -53,7 +53,7 @@ def test_policy_when_read_then_rules_come_in_order_and_the_shipped_ones_after_th
     policy = parse_policy(FULL, FILE)
     assert policy.own == 3 and policy.path == FILE
     first, second, third = policy.rules[:3]
-    assert first.match == Match(
+    assert first.match == RuleMatch(
         module=("nvidia", "nvidia_*"), signer=("Example*",), origin=("dkms", "updates"), taint=("P", "O"),
         without_taint=("F",),
     )  # fmt: skip
@@ -133,7 +133,7 @@ _GLOBS = [condition.key for condition in CONDITIONS if condition.words is None a
 def test_rules_when_of_any_text_then_written_and_read_are_the_same(
     conditions: list[tuple[str, list[str]]], reason: str
 ) -> None:
-    match = Match(**{key: tuple(values) for key, values in conditions})
+    match = RuleMatch(**{key: tuple(values) for key, values in conditions})
     rule = Rule(name="any", action=Action.DENY, match=match, reason=reason)
     policy = parse_policy(policy_toml(Policy(rules=(rule,))).encode(), FILE)
     assert replace(policy.rules[0], line=None) == rule

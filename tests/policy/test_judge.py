@@ -2,19 +2,20 @@
 
 import pytest
 
+from kmodmon.events.event import Actor, EventType, Process, Severity
 from kmodmon.kernel.modprobe_d import parse_modprobe_file
 from kmodmon.kernel.parameter import ParameterKind, ParameterValue
-from kmodmon.model.event import Actor, EventType, Process, Severity
-from kmodmon.model.inventory import Signature
-from kmodmon.model.modprobe import Placed, modprobe_config
-from kmodmon.model.module_file import OnDisk, Origin
-from kmodmon.model.observation import ModprobeRead, ParametersRead, SwitchesRead, TaintRead, Tick
-from kmodmon.model.parameters import Parameter, ParameterTable
-from kmodmon.model.posture import Switches
-from kmodmon.model.trust import card, trust
-from kmodmon.model.units import Usec
-from kmodmon.model.witness import TraceEntry, TraceHeard, TraceKind
+from kmodmon.lifecycle.inventory import SignatureStatus
+from kmodmon.lifecycle.signals import TraceEntry, TraceKind, TraceRead
 from kmodmon.policy.shipped import RULES
+from kmodmon.state.observation import Tick
+from kmodmon.state.trust import provenance_of, trust
+from kmodmon.subjects.modprobe import ModprobeRead, Placed, modprobe_config
+from kmodmon.subjects.module_file import OnDisk, TreeOrigin
+from kmodmon.subjects.parameters import Parameter, ParametersRead, ParameterTable
+from kmodmon.subjects.posture import Switches, SwitchesRead
+from kmodmon.subjects.taint import TaintRead
+from kmodmon.types.units import Usec
 from tests.policy.scene import NOT_SIGNING, Host, file, fresh_run, missing_file, violated
 from tests.states import types
 
@@ -41,17 +42,17 @@ def test_clean_host_when_judged_then_nothing_is_found() -> None:
 @pytest.mark.parametrize(
     ("taint", "verdict", "origin", "expected"),
     [
-        ("OE", Signature.UNSIGNED, Origin.UPDATES, "unsigned-module"),
-        ("FOE", Signature.UNSIGNED, Origin.EXTRA, "forced-module"),
-        ("OE", Signature.INVALID, Origin.UPDATES, "invalid-signature"),
-        ("O", Signature.VALID, Origin.DKMS, "out-of-tree-module"),
-        ("O", Signature.VALID, Origin.OUTSIDE, "module-from-elsewhere"),
-        ("P", Signature.VALID, Origin.UPDATES, "proprietary-module"),
-        ("", Signature.INVALID, Origin.KERNEL, "file-tampered"),
+        ("OE", SignatureStatus.UNSIGNED, TreeOrigin.UPDATES, "unsigned-module"),
+        ("FOE", SignatureStatus.UNSIGNED, TreeOrigin.EXTRA, "forced-module"),
+        ("OE", SignatureStatus.INVALID, TreeOrigin.UPDATES, "invalid-signature"),
+        ("O", SignatureStatus.VALID, TreeOrigin.DKMS, "out-of-tree-module"),
+        ("O", SignatureStatus.VALID, TreeOrigin.OUTSIDE, "module-from-elsewhere"),
+        ("P", SignatureStatus.VALID, TreeOrigin.UPDATES, "proprietary-module"),
+        ("", SignatureStatus.INVALID, TreeOrigin.KERNEL, "file-tampered"),
     ],
 )
 def test_bad_module_when_examined_then_exactly_one_finding_by_the_gravest_rule(
-    taint: str, verdict: Signature, origin: Origin, expected: str
+    taint: str, verdict: SignatureStatus, origin: TreeOrigin, expected: str
 ) -> None:
     host = Host()
     host.load("bad", taint=taint)
@@ -64,20 +65,20 @@ def test_finding_when_file_facts_are_to_come_then_waits_for_them_and_may_never_c
     host = Host(ALLOW_NVIDIA)
     host.load("nvidia", taint="OE")
     assert host.found == set() and host.state.findings.waits
-    host.examine({"nvidia": file("nvidia", Signature.SIGNED, Origin.DKMS, signer="Example Corp")})
+    host.examine({"nvidia": file("nvidia", SignatureStatus.SIGNED, TreeOrigin.DKMS, signer="Example Corp")})
     assert host.found == set() and violated(host.events) == []
 
 
 def test_finding_when_the_list_is_read_before_the_trace_then_waits_for_who_loaded_the_module() -> None:
     host = Host()
-    host.see("trace", TraceHeard(began=True))
+    host.see("trace", TraceRead(began=True))
     host.see("clock", Tick(), after=300)
     host.load("mine", taint="OE")
     assert "mine" in host.state.lifecycle.comings and host.found == set() and host.state.findings.waits
     at = Usec(host.clock.monotonic_usec - 10_000)
     actor = Actor(process=Process(pid=7, comm="python3", cmdline=("python3", "load.py")))
     entry = TraceEntry(kind=TraceKind.LOAD, monotonic_usec=at, tid=7, module="mine", taint="OE", actor=actor)
-    host.see("trace", TraceHeard(entries=(entry,)))
+    host.see("trace", TraceRead(entries=(entry,)))
     host.load(after=0.1)
     host.examine({"mine": missing_file("mine")})
     assert violated(host.events) == ["module-from-memory/mine"]
@@ -116,7 +117,7 @@ def test_module_when_gone_before_its_file_was_examined_then_is_judged_by_what_is
 def test_module_when_judged_before_it_goes_then_is_told_once() -> None:
     host = Host()
     host.load("bad", taint="OE")
-    host.examine({"bad": file("bad", Signature.UNSIGNED, Origin.UPDATES)})
+    host.examine({"bad": file("bad", SignatureStatus.UNSIGNED, TreeOrigin.UPDATES)})
     host.unload("bad")
     host.see("clock", Tick(), after=5)
     assert violated(host.events) == ["unsigned-module/bad"]
@@ -160,16 +161,16 @@ def test_taint_when_a_loaded_module_carries_it_then_it_is_the_modules() -> None:
 
 def test_taint_when_its_module_is_traced_and_not_listed_yet_then_it_waits_for_the_list() -> None:
     host = Host()
-    host.see("trace", TraceHeard(began=True))
+    host.see("trace", TraceRead(began=True))
     host.see("taint", TaintRead(value=0))
     at = host.clock.monotonic_usec
     entry = TraceEntry(kind=TraceKind.LOAD, monotonic_usec=Usec(at), tid=7, module="mine", taint="OE")
     host.see("taint", TaintRead(value=1 << 12 | 1 << 13), after=0.1)
-    host.see("trace", TraceHeard(entries=(entry,)))
+    host.see("trace", TraceRead(entries=(entry,)))
     assert host.state.taint.ledger[13].cause == "module:mine" and host.found == set()
     host.load("mine", taint="OE", after=0.2)
     host.see("clock", Tick(), after=5)
-    host.examine({"mine": file("mine", Signature.UNSIGNED, Origin.UPDATES)})
+    host.examine({"mine": file("mine", SignatureStatus.UNSIGNED, TreeOrigin.UPDATES)})
     assert host.found == {"unsigned-module/mine"}
     assert violated(host.events) == ["unsigned-module/mine"]
 
@@ -177,16 +178,16 @@ def test_taint_when_its_module_is_traced_and_not_listed_yet_then_it_waits_for_th
 def test_restart_when_findings_were_told_then_they_are_not_told_again() -> None:
     host = Host()
     host.load("bad", taint="OE")
-    host.examine({"bad": file("bad", Signature.UNSIGNED, Origin.UPDATES)})
+    host.examine({"bad": file("bad", SignatureStatus.UNSIGNED, TreeOrigin.UPDATES)})
     since = host.findings["unsigned-module/bad"].since
     again = Host(state=fresh_run(host))
     again.loaded = dict(host.loaded)
     again.load()
-    again.examine({"bad": file("bad", Signature.UNSIGNED, Origin.UPDATES)})
+    again.examine({"bad": file("bad", SignatureStatus.UNSIGNED, TreeOrigin.UPDATES)})
     assert again.found == {"unsigned-module/bad"} and violated(again.events) == []
     assert again.findings["unsigned-module/bad"].since == since
     again.load("worse", taint="OE")
-    again.examine({name: file(name, Signature.UNSIGNED, Origin.UPDATES) for name in ("bad", "worse")})
+    again.examine({name: file(name, SignatureStatus.UNSIGNED, TreeOrigin.UPDATES) for name in ("bad", "worse")})
     assert violated(again.events) == ["unsigned-module/worse"]
 
 
@@ -270,12 +271,17 @@ def test_expected_modules_when_the_system_boots_then_are_waited_for() -> None:
 def test_kernel_without_signatures_when_its_own_modules_are_unsigned_then_is_silent() -> None:
     host = Host(config=NOT_SIGNING)
     host.load("ext4")
-    assert trust(host.state, host.loaded["ext4"]) is Signature.UNKNOWN
-    host.examine({"ext4": file("ext4", Signature.UNSIGNED)})
-    assert trust(host.state, host.loaded["ext4"]) is Signature.UNSIGNED
+    assert trust(host.state, host.loaded["ext4"]) is SignatureStatus.UNKNOWN
+    host.examine({"ext4": file("ext4", SignatureStatus.UNSIGNED)})
+    assert trust(host.state, host.loaded["ext4"]) is SignatureStatus.UNSIGNED
     assert host.found == set()
     host.load("mine", taint="O")
-    host.examine({"ext4": file("ext4", Signature.UNSIGNED), "mine": file("mine", Signature.UNSIGNED, Origin.EXTRA)})
+    host.examine(
+        {
+            "ext4": file("ext4", SignatureStatus.UNSIGNED),
+            "mine": file("mine", SignatureStatus.UNSIGNED, TreeOrigin.EXTRA),
+        }
+    )
     assert host.found == {"unsigned-module/mine"}
 
 
@@ -284,10 +290,10 @@ def test_file_when_replaced_after_the_load_then_found_and_the_loaded_ones_facts_
     host.load("ext4")
     host.examine({"ext4": file("ext4")})
     late = host.clock.now().realtime_usec * 1000 + 10**9
-    events = host.examine({"ext4": file("ext4", Signature.UNSIGNED, srcversion="NEW", sha256="11", changed=late)})
+    events = host.examine({"ext4": file("ext4", SignatureStatus.UNSIGNED, srcversion="NEW", sha256="11", changed=late)})
     assert types(events) == ["FileChanged", "PolicyViolated"]
     assert host.found == {"differs-from-disk/ext4"}
-    known = card(host.state, host.loaded["ext4"])
+    known = provenance_of(host.state, host.loaded["ext4"])
     assert (known.signer, known.on_disk, known.differs) == ("Debian", OnDisk.REPLACED, True)
     host.examine({"ext4": file("ext4")})
     assert host.found == set()
@@ -311,7 +317,7 @@ def test_events_when_a_finding_appears_then_it_says_what_and_why() -> None:
     host.load("bad", taint="OE")
     (event,) = (
         event
-        for event in host.examine({"bad": file("bad", Signature.UNSIGNED, Origin.UPDATES)})
+        for event in host.examine({"bad": file("bad", SignatureStatus.UNSIGNED, TreeOrigin.UPDATES)})
         if event.type is EventType.POLICY_VIOLATED
     )
     assert (event.module, event.severity, event.fields["rule"]) == ("bad", Severity.ERROR, "unsigned-module")

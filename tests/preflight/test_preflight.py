@@ -6,9 +6,10 @@ from types import MappingProxyType
 
 import pytest
 
-from kmodmon.kernel.loader_elf import NEWEST, LoaderRules
-from kmodmon.model.inventory import Signature
-from kmodmon.model.loading import (
+from kmodmon.lifecycle.inventory import SignatureStatus
+from kmodmon.modfile.loader_elf import NEWEST, LoaderRules
+from kmodmon.preflight import LoadVerdict, ObstacleKind, preflight, render_verdict
+from kmodmon.preflight.facts import (
     BuildChoices,
     Candidate,
     KnownSymbol,
@@ -19,14 +20,13 @@ from kmodmon.model.loading import (
     Symbols,
     Undefined,
 )
-from kmodmon.model.module_file import Keyring, ModuleFile, SignatureFacts, Stamp
-from kmodmon.preflight import Kind, Verdict, preflight, render_verdict
 from kmodmon.preflight.symbols import given_to
+from kmodmon.subjects.module_file import Keyring, ModuleFile, SignatureFacts, Stamp
 
 MAGIC = "6.12.1 SMP preempt mod_unload modversions "
 STAMP = Stamp(device=1, inode=1, size=1, mtime_nsec=0, ctime_nsec=0)
-UNSIGNED = SignatureFacts(verdict=Signature.UNSIGNED, reason="no signature appended", errno="ENODATA")
-VALID = SignatureFacts(verdict=Signature.VALID, reason="verified", keyring=Keyring.BUILTIN)
+UNSIGNED = SignatureFacts(verdict=SignatureStatus.UNSIGNED, reason="no signature appended", errno="ENODATA")
+VALID = SignatureFacts(verdict=SignatureStatus.VALID, reason="verified", keyring=Keyring.BUILTIN)
 CRCS = MappingProxyType({"module_layout": 1, "printk": 2, "gpl_thing": 3, "spaced": 4, "theirs": 5})
 FACTS = LoadingFacts(
     name="demo", loader_name="demo", vermagic=MAGIC, license="GPL", gpl_compatible=True, flags=frozenset({"intree"}),
@@ -67,7 +67,7 @@ def judge(
     *,
     sig_enforce: bool | None = None,
     locked_down: bool | None = None,
-) -> Verdict:
+) -> LoadVerdict:
     """The verdict on one file; enforcement and lockdown as the host has them, or as given."""
     posture = host.posture
     if sig_enforce is not None:
@@ -79,7 +79,7 @@ def judge(
     return verdict
 
 
-def kinds(verdict: Verdict) -> list[Kind]:
+def kinds(verdict: LoadVerdict) -> list[ObstacleKind]:
     return [one.kind for one in verdict.obstacles]
 
 
@@ -110,13 +110,13 @@ def test_preflight_when_not_verified_then_it_depends_on_enforcement(errno: str, 
     assert locked.errno == "EPERM"
     assert locked.log == ("Lockdown: insmod: unsigned module loading is restricted; see man kernel_lockdown.7",)
     both = judge(signature=signature, locked_down=True, sig_enforce=True)
-    assert both.errno == "EKEYREJECTED" and kinds(both) == [Kind.SIGNATURE, Kind.LOCKDOWN]
+    assert both.errno == "EKEYREJECTED" and kinds(both) == [ObstacleKind.SIGNATURE, ObstacleKind.LOCKDOWN]
     unbuilt = replace(HOST, build=replace(HOST.build, module_sig=False))
     assert judge(host=unbuilt, signature=signature, sig_enforce=True).effects.taints == ""
 
 
 def test_preflight_when_the_signature_is_bad_then_refused_even_where_nothing_is_enforced() -> None:
-    bad = SignatureFacts(verdict=Signature.INVALID, reason="changed", errno="EKEYREJECTED")
+    bad = SignatureFacts(verdict=SignatureStatus.INVALID, reason="changed", errno="EKEYREJECTED")
     assert (judge(signature=bad).errno, judge(signature=bad).log) == ("EKEYREJECTED", ())
     odd = replace(bad, errno="EBADMSG", log="module: PKCS#7 signature info has unexpected non-zero params")
     assert (judge(signature=odd).errno, judge(signature=odd).log) == ("EBADMSG", (odd.log,))
@@ -128,7 +128,7 @@ def test_preflight_when_posture_or_key_is_not_known_then_it_cannot_be_told() -> 
     blind = replace(HOST, posture=LoaderPosture())
     assert judge(host=blind, signature=UNSIGNED).loads is None
     assert judge(host=blind).loads is True
-    doubtful = replace(VALID, errno="?", verdict=Signature.UNKNOWN)
+    doubtful = replace(VALID, errno="?", verdict=SignatureStatus.UNKNOWN)
     assert judge(signature=doubtful, sig_enforce=True).loads is None
     assert judge(signature=doubtful).loads is True
     foreign = replace(VALID, keyring=Keyring.MACHINE)
@@ -144,7 +144,7 @@ def test_preflight_when_nobody_may_load_then_eperm_without_a_line() -> None:
         verdict = judge(host=replace(HOST, posture=posture))
         assert (verdict.errno, verdict.log, verdict.message) == ("EPERM", (), "Operation not permitted")
     neither = replace(HOST, posture=replace(OPEN, capable=False, modules_disabled=True))
-    assert kinds(judge(host=neither)) == [Kind.CAPABILITY, Kind.MODULES_DISABLED]
+    assert kinds(judge(host=neither)) == [ObstacleKind.CAPABILITY, ObstacleKind.MODULES_DISABLED]
 
 
 def test_preflight_when_the_elf_is_refused_then_nothing_after_it_is_judged() -> None:
@@ -159,7 +159,7 @@ def test_preflight_when_the_elf_is_refused_then_nothing_after_it_is_judged() -> 
 def test_preflight_when_the_file_is_missing_then_that() -> None:
     missing = ModuleFile(name="demo", path="/tmp/none.ko", problem="/tmp/none.ko: No such file or directory")
     (verdict,) = preflight([Candidate(file=missing, facts=LoadingFacts())], HOST)
-    assert (verdict.loads, kinds(verdict)) == (False, [Kind.FILE])
+    assert (verdict.loads, kinds(verdict)) == (False, [ObstacleKind.FILE])
 
 
 def test_preflight_when_blacklisted_then_eperm_by_the_exact_name() -> None:
@@ -191,7 +191,7 @@ def test_preflight_when_it_has_no_version_information_then_forced_or_refused() -
     assert (forced.loads, forced.effects.taints) == (True, "F")
     assert "module_layout: kernel tainted." in forced.effects.notes[0]
     strict = replace(HOST, build=replace(HOST.build, force_load=False))
-    assert kinds(judge(bare, strict)) == [Kind.MODVERSIONS, Kind.VERMAGIC, Kind.MODVERSIONS]
+    assert kinds(judge(bare, strict)) == [ObstacleKind.MODVERSIONS, ObstacleKind.VERMAGIC, ObstacleKind.MODVERSIONS]
     assert (judge(bare, strict).errno, judge(bare, strict).log) == ("ENOEXEC", ())
 
 
@@ -226,7 +226,7 @@ def test_preflight_when_a_symbol_is_unknown_then_enoent_and_who_has_it() -> None
 
 def test_preflight_when_symbols_fail_in_several_ways_then_the_last_ones_errno() -> None:
     both = judge(wanting("nowhere", "spaced"))
-    assert both.errno == "EINVAL" and kinds(both) == [Kind.SYMBOL, Kind.NAMESPACE]
+    assert both.errno == "EINVAL" and kinds(both) == [ObstacleKind.SYMBOL, ObstacleKind.NAMESPACE]
     assert both.log == (
         "demo: Unknown symbol nowhere (err -2)",
         "demo: module uses symbol (spaced) from namespace NS, but does not import it.",
@@ -263,7 +263,7 @@ PROPRIETARY = replace(FACTS, license="Proprietary", gpl_compatible=False)
 
 def test_preflight_when_proprietary_then_gpl_only_symbols_do_not_exist_for_it() -> None:
     verdict = judge(replace(PROPRIETARY, undefined=wanting("printk", "gpl_thing").undefined))
-    assert (verdict.errno, kinds(verdict)) == ("ENOENT", [Kind.GPL_ONLY])
+    assert (verdict.errno, kinds(verdict)) == ("ENOENT", [ObstacleKind.GPL_ONLY])
     assert verdict.log == ("demo: Unknown symbol gpl_thing (err -2)",)
     fine = judge(PROPRIETARY)
     assert (fine.loads, fine.effects.taints) == (True, "P")
@@ -316,9 +316,17 @@ def test_preflight_when_everything_is_wrong_then_all_of_it_in_the_kernels_order(
     host = replace(HOST, build=replace(HOST.build, livepatch=False), posture=posture)
     verdict = judge(wrong, host, UNSIGNED, sig_enforce=True, locked_down=True)
     assert kinds(verdict) == [
-        Kind.MODULES_DISABLED, Kind.SIGNATURE, Kind.LOCKDOWN, Kind.BLACKLIST, Kind.MODVERSIONS, Kind.VERMAGIC,
-        Kind.LIVEPATCH, Kind.WRITE_EXEC, Kind.ALREADY_LOADED, Kind.SYMBOL,
-    ]  # fmt: skip
+        ObstacleKind.MODULES_DISABLED,
+        ObstacleKind.SIGNATURE,
+        ObstacleKind.LOCKDOWN,
+        ObstacleKind.BLACKLIST,
+        ObstacleKind.MODVERSIONS,
+        ObstacleKind.VERMAGIC,
+        ObstacleKind.LIVEPATCH,
+        ObstacleKind.WRITE_EXEC,
+        ObstacleKind.ALREADY_LOADED,
+        ObstacleKind.SYMBOL,
+    ]
     assert verdict.errno == "EPERM"
 
 
@@ -347,7 +355,7 @@ def test_preflight_when_little_is_known_then_it_says_so() -> None:
     blind = LoaderHost(release="6.12.1", posture=OPEN)
     verdict = judge(host=blind)
     assert verdict.loads is None
-    assert kinds(verdict) == [Kind.VERMAGIC, Kind.SYMBOL]
+    assert kinds(verdict) == [ObstacleKind.VERMAGIC, ObstacleKind.SYMBOL]
     assert any("could not be read" in note for note in verdict.effects.notes)
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from kmodmon.clock import FakeClock
-from kmodmon.root import Root
-from kmodmon.settings import Settings, assembled
+from kmodmon.config.settings import Settings, assembled
 from kmodmon.sources.actor import Actors
+from kmodmon.system.clock import FakeClock
+from kmodmon.system.root import Root
 
 BOOTED = 1_700_000_000 - 100  # FakeClock: 100 s since boot
 HERTZ = os.sysconf("SC_CLK_TCK")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from kmodmon.model.crossview import CrossViewRead, Pass, View
-from kmodmon.model.outcome import Absent, Outcome, Read
-from kmodmon.root import Root
 from kmodmon.sources.crossview import CrossViewReader
+from kmodmon.subjects.crossview import CrossViewRead, Pass, View
+from kmodmon.system.root import Root
+from kmodmon.types.outcome import Absent, Outcome, Read
 
 
 class Host:

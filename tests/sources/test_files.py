@@ -10,22 +10,22 @@ from pathlib import Path
 import psutil
 import pytest
 
-from kmodmon.clock import FakeClock
-from kmodmon.host import Glance, Memory, look_once
-from kmodmon.model.checkpoint import CHECKPOINTS
-from kmodmon.model.files import ModuleFilesRead, Provenance
-from kmodmon.model.inventory import Signature
-from kmodmon.model.module_file import OnDisk, Origin
-from kmodmon.model.outcome import Absent, Read
-from kmodmon.model.source import NOT_READ_YET
-from kmodmon.model.state import State
-from kmodmon.model.trust import card
-from kmodmon.root import Root
-from kmodmon.settings import Certificates, Files, Policy, Settings
-from kmodmon.sources.examined import FilesReader
+from kmodmon.config.settings import CertificateSettings, FilesSettings, PolicyFileSettings, Settings
+from kmodmon.config.values import Seconds
+from kmodmon.lifecycle.inventory import SignatureStatus
+from kmodmon.runtime.one_shot import DaemonMemory, Scope, look_once
 from kmodmon.sources.files import recalled
-from kmodmon.sources.source import AwaitedReader, Surroundings
-from kmodmon.values import Seconds
+from kmodmon.sources.files_reader import FilesReader
+from kmodmon.sources.source import AwaitedReader, SourceContext
+from kmodmon.state.checkpoint import CHECKPOINTS
+from kmodmon.state.state import State
+from kmodmon.state.trust import provenance_of
+from kmodmon.subjects.files import ModuleFilesRead, Origin
+from kmodmon.subjects.module_file import OnDisk, TreeOrigin
+from kmodmon.subjects.source import NOT_READ_YET
+from kmodmon.system.clock import FakeClock
+from kmodmon.system.root import Root
+from kmodmon.types.outcome import Absent, Read
 from tests.elf_maker import Ko, make, other
 from tests.module_files import certificate, image
 
@@ -58,34 +58,34 @@ def load(host: Path, **modules: str) -> None:
         (host / "sys/module" / name).mkdir(parents=True, exist_ok=True)
 
 
-def surroundings(host: Path, hints: Mapping[str, str] | None = None, *, enabled: bool = True) -> Surroundings:
+def surroundings(host: Path, hints: Mapping[str, str] | None = None, *, enabled: bool = True) -> SourceContext:
     base = str(host).encode()
-    return Surroundings(
+    return SourceContext(
         root=Root(
             procfs=base + b"/proc", sysfs=base + b"/sys", rootfs=base, modules=base + b"/lib/modules",
             efivars=base + b"/efi", securityfs=base + b"/sec", tracefs=base + b"/trace", debugfs=base + b"/debug",
             kallsyms=base + b"/proc/kallsyms",
         ),
         settings=Settings(
-            files=Files(settle=Seconds(0.1), enabled=enabled),
-            certificates=Certificates(directory=Path("/keys"), revoked=Path("/none")),
-            policy=Policy(file=host / "policy.toml"),
+            files=FilesSettings(settle=Seconds(0.1), enabled=enabled),
+            certificates=CertificateSettings(directory=Path("/keys"), revoked=Path("/none")),
+            policy=PolicyFileSettings(file=host / "policy.toml"),
         ),
         clock=FakeClock(),
         module_paths=lambda: hints or {},
     )  # fmt: skip
 
 
-def examined(around: Surroundings) -> ModuleFilesRead:
-    outcome = FilesReader(around)().outcome
+def examined(context: SourceContext) -> ModuleFilesRead:
+    outcome = FilesReader(context)().outcome
     assert isinstance(outcome, Read) and isinstance(outcome.value, ModuleFilesRead)
     return outcome.value
 
 
 def test_files_when_examined_then_verdict_origin_and_what_is_installed(host: Path) -> None:
     seen = examined(surroundings(host))
-    assert seen.files["crc7"].signature.verdict is Signature.VALID
-    assert seen.files["mine"].signature.verdict is Signature.UNSIGNED
+    assert seen.files["crc7"].signature.verdict is SignatureStatus.VALID
+    assert seen.files["mine"].signature.verdict is SignatureStatus.UNSIGNED
     assert (seen.releases, seen.newer) == ((RELEASE, "6.1.0-60-amd64"), ("6.1.0-60-amd64",))
     assert seen.instances["crc7"] == (host / "sys/module/crc7").stat().st_ino
 
@@ -95,7 +95,7 @@ def test_files_when_a_loader_named_one_then_it_is_examined_too(host: Path) -> No
     (host / "opt").mkdir()
     (host / "opt/away.ko").write_bytes(make(Ko(name="away")))
     seen = examined(surroundings(host, {"away": "/opt/away.ko", "gone": "/opt/gone.ko", "crc7": "/opt/other.txt"}))
-    assert (seen.files["away"].path, seen.files["away"].origin) == ("/opt/away.ko", Origin.OUTSIDE)
+    assert (seen.files["away"].path, seen.files["away"].origin) == ("/opt/away.ko", TreeOrigin.OUTSIDE)
     assert seen.files["gone"].path is None and seen.hinted["gone"] == "/opt/gone.ko"
     assert "crc7" not in seen.hinted
 
@@ -127,11 +127,11 @@ def test_entries_when_everybody_may_write_them_then_found_for_out_of_tree_module
 
 
 def test_files_when_switched_off_or_without_a_tree_then_absent(host: Path) -> None:
-    around = surroundings(host)
-    off = replace(around, settings=replace(around.settings, files=Files(enabled=False)))
+    context = surroundings(host)
+    off = replace(context, settings=replace(context.settings, files=FilesSettings(enabled=False)))
     assert FilesReader(off)().outcome == Absent("switched off by files.enabled")
     (host / "proc/sys/kernel/osrelease").write_text("7.0\n")
-    assert isinstance(FilesReader(around)().outcome, Absent)
+    assert isinstance(FilesReader(context)().outcome, Absent)
 
 
 def test_reader_when_cancelled_then_its_process_ends(host: Path) -> None:
@@ -152,86 +152,88 @@ def test_reader_when_cancelled_then_its_process_ends(host: Path) -> None:
 
 
 def test_command_when_the_daemon_examined_everything_then_believes_it_until_a_file_changes(host: Path) -> None:
-    around = surroundings(host)
-    state = look_once(around)
-    known = recalled(around.root, state.files, state.inventory)
+    context = surroundings(host)
+    state = look_once(context)
+    known = recalled(context.root, state.files, state.inventory)
     assert known.files.keys() == {"crc7", "mine"}
     (host / "lib/modules" / RELEASE / "kernel/lib/mine.ko").write_bytes(make(Ko(name="mine", build_id=b"\xbb" * 20)))
-    assert recalled(around.root, state.files, state.inventory).files.keys() == {"crc7"}
-    assert not recalled(around.root, replace(state.files, records={}), state.inventory).files
+    assert recalled(context.root, state.files, state.inventory).files.keys() == {"crc7"}
+    assert not recalled(context.root, replace(state.files, records={}), state.inventory).files
 
 
 def test_command_when_a_module_file_is_a_link_then_what_it_leads_to_counts(host: Path) -> None:
     tree = host / "lib/modules" / RELEASE
     (tree / "kernel/lib/mine.ko").rename(tree / "mine.ko")
     (tree / "kernel/lib/mine.ko").symlink_to("../../mine.ko")
-    around = surroundings(host)
-    state = look_once(around)
-    assert recalled(around.root, state.files, state.inventory).files.keys() == {"crc7", "mine"}
+    context = surroundings(host)
+    state = look_once(context)
+    assert recalled(context.root, state.files, state.inventory).files.keys() == {"crc7", "mine"}
     (tree / "mine.ko").write_bytes(make(Ko(name="mine", build_id=b"\xbb" * 20)))
-    assert recalled(around.root, state.files, state.inventory).files.keys() == {"crc7"}
+    assert recalled(context.root, state.files, state.inventory).files.keys() == {"crc7"}
 
 
-def remembered(state: State, *, attended: bool) -> Memory:
-    return Memory(saved={one.section: one.save(state) for one in CHECKPOINTS}, attended=attended)
+def remembered(state: State, *, daemon_running: bool) -> DaemonMemory:
+    return DaemonMemory(saved={one.section: one.save(state) for one in CHECKPOINTS}, daemon_running=daemon_running)
 
 
 def test_command_when_a_daemon_is_at_work_then_examines_only_what_may_be_found_and_the_rest_is_pending(
     host: Path,
 ) -> None:
     before = look_once(surroundings(host))
-    state = look_once(surroundings(host), remembered(before, attended=True))
+    state = look_once(surroundings(host), remembered(before, daemon_running=True))
     assert state.files.records.keys() == before.files.records.keys()
     assert {name: one.up for name, one in state.sources.items()} == {n: one.up for n, one in before.sources.items()}
     load(host, crc7="", mine="OE", late="", worse="OE")
     said: list[str] = []
-    state = look_once(surroundings(host), remembered(before, attended=True), Glance(say=said.append))
+    state = look_once(surroundings(host), remembered(before, daemon_running=True), Scope(say=said.append))
     assert [sentence.partition(":")[0] for sentence in said] == ["the daemon has yet to examine the files of 1 modules"]
     assert state.files.records.keys() == {"crc7", "mine", "worse"} and state.files.expected
     assert {one.module for one in state.findings.current.values()} == {"mine", "worse"}
 
 
-@pytest.mark.parametrize(("attended", "glance"), [(False, Glance()), (True, Glance(thorough=True))])
+@pytest.mark.parametrize(("daemon_running", "glance"), [(False, Scope()), (True, Scope(thorough=True))])
 def test_command_when_the_daemon_has_gone_or_nothing_may_be_pending_then_examines_what_was_not(
-    host: Path, attended: bool, glance: Glance
+    host: Path, daemon_running: bool, glance: Scope
 ) -> None:
     before = look_once(surroundings(host))
     load(host, crc7="", mine="OE", late="")
-    state = look_once(surroundings(host), remembered(before, attended=attended), glance)
+    state = look_once(surroundings(host), remembered(before, daemon_running=daemon_running), glance)
     assert state.files.records.keys() == {"crc7", "mine", "late"}
     assert "late" in {one.module for one in state.findings.current.values()}
 
 
 def test_command_when_the_daemon_has_examined_nothing_yet_then_only_what_is_tainted_is_examined(host: Path) -> None:
-    before = look_once(surroundings(host), glance=Glance(only=("modules",)))
-    state = look_once(surroundings(host), remembered(before, attended=True))
+    before = look_once(surroundings(host), glance=Scope(only=("modules",)))
+    state = look_once(surroundings(host), remembered(before, daemon_running=True))
     assert (state.sources["files"].why, state.sources["crossview"].why) == (NOT_READ_YET, NOT_READ_YET)
     assert state.files.records.keys() == {"mine"} and set(state.findings.current) == {"unsigned-module/mine"}
 
 
 def test_command_when_the_daemon_cannot_examine_then_says_what_the_daemon_says(host: Path) -> None:
     before = look_once(surroundings(host, enabled=False))
-    state = look_once(surroundings(host), remembered(before, attended=True))
+    state = look_once(surroundings(host), remembered(before, daemon_running=True))
     assert state.sources["files"].why == "switched off by files.enabled" and not state.files.records
 
 
 def test_command_when_many_files_are_to_be_examined_then_says_so_first(host: Path) -> None:
     load(host, **{f"m{number}": "" for number in range(9)})
     said: list[str] = []
-    look_once(surroundings(host), glance=Glance(say=said.append))
+    look_once(surroundings(host), glance=Scope(say=said.append))
     assert [sentence.partition(";")[0] for sentence in said] == ["examining the files of 9 modules"]
 
 
 def test_host_when_looked_at_once_then_findings_are_there(host: Path) -> None:
     state = look_once(surroundings(host))
-    known = card(state, state.inventory.modules["crc7"])
-    assert (known.signature, known.origin, known.on_disk) == (Signature.VALID, Provenance.KERNEL, OnDisk.UNKNOWN)
+    known = provenance_of(state, state.inventory.modules["crc7"])
+    assert (known.signature, known.origin, known.on_disk) == (SignatureStatus.VALID, Origin.KERNEL, OnDisk.UNKNOWN)
     assert set(state.findings.current) == {"unsigned-module/mine"}
-    without = look_once(surroundings(host), glance=Glance(only=("modules",)))
+    without = look_once(surroundings(host), glance=Scope(only=("modules",)))
     assert without.sources["files"].last_read is None and without.files.records == {}
 
 
 def test_daemon_when_imported_then_no_library_of_the_examiner_comes_with_it() -> None:
-    code = "import sys, kmodmon.daemon; print([m for m in ('cryptography', 'backports.zstd') if m in sys.modules])"
+    code = (
+        "import sys, kmodmon.runtime.daemon; print([m for m in ('cryptography', 'backports.zstd') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

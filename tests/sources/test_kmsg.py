@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kmodmon.clock import FakeClock
-from kmodmon.model.observation import LogRead
-from kmodmon.model.outcome import Absent, Outcome, Read
-from kmodmon.root import Root
-from kmodmon.settings import Settings
+from kmodmon.config.settings import Settings
 from kmodmon.sources import kmsg
 from kmodmon.sources.kmsg import BATCH, KmsgReader, run
-from kmodmon.sources.source import Look, Surroundings
+from kmodmon.sources.source import Reading, SourceContext
+from kmodmon.subjects.log import LogRead
+from kmodmon.system.clock import FakeClock
+from kmodmon.system.root import Root
+from kmodmon.types.outcome import Absent, Outcome, Read
 from tests.kmsg_maker import records
 
 
@@ -157,7 +157,7 @@ class Looks:
         self.outcomes: list[Outcome[object]] = []
         self._news = asyncio.Event()
 
-    def __call__(self, look: Look) -> None:
+    def __call__(self, look: Reading) -> None:
         self.outcomes.append(look.outcome)
         self._news.set()
 
@@ -173,8 +173,8 @@ class Looks:
                 await self._news.wait()
 
 
-def surroundings(dev: Path) -> Surroundings:
-    return Surroundings(root=Root(dev=os.fsencode(dev)), settings=Settings(), clock=FakeClock())
+def surroundings(dev: Path) -> SourceContext:
+    return SourceContext(root=Root(dev=os.fsencode(dev)), settings=Settings(), clock=FakeClock())
 
 
 def fifo(dev: Path) -> int:
@@ -252,9 +252,9 @@ def test_run_when_the_writer_goes_away_then_it_raises_after_the_last_record(tmp_
 def test_run_when_what_takes_the_records_breaks_then_it_is_raised_and_not_swallowed(tmp_path: Path) -> None:
     async def follow() -> None:
         pipe = fifo(tmp_path)
-        seen: list[Look] = []
+        seen: list[Reading] = []
 
-        def emit(look: Look) -> None:
+        def emit(look: Reading) -> None:
             seen.append(look)
             if len(seen) > 1:
                 raise ZeroDivisionError
@@ -272,9 +272,11 @@ def test_run_when_what_takes_the_records_breaks_then_it_is_raised_and_not_swallo
 def first_outcome(dev: Path, settings_: Settings | None = None) -> Outcome[object]:
     async def follow() -> Outcome[object]:
         looks = Looks()
-        around = surroundings(dev)
-        around = around if settings_ is None else Surroundings(root=around.root, settings=settings_, clock=around.clock)
-        task = asyncio.create_task(run(around, looks))
+        context = surroundings(dev)
+        context = (
+            context if settings_ is None else SourceContext(root=context.root, settings=settings_, clock=context.clock)
+        )
+        task = asyncio.create_task(run(context, looks))
         await looks.until(lambda seen: bool(seen.outcomes))
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -309,6 +311,6 @@ def test_run_when_switched_off_then_it_is_absent(tmp_path: Path) -> None:
 
 def test_run_when_it_may_not_be_read_then_it_raises(tmp_path: Path) -> None:
     root = Root(dev=os.fsencode(tmp_path)).failing({os.fsencode(tmp_path / "kmsg"): errno.EPERM})
-    around = Surroundings(root=root, settings=Settings(), clock=FakeClock())
+    context = SourceContext(root=root, settings=Settings(), clock=FakeClock())
     with pytest.raises(OSError, match="not permitted"):
-        asyncio.run(run(around, Looks()))
+        asyncio.run(run(context, Looks()))

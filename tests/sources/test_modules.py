@@ -5,11 +5,11 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kmodmon.model.observation import ModulesRead
-from kmodmon.model.outcome import Absent, Failed, Outcome, Read
-from kmodmon.root import Root
+from kmodmon.lifecycle.signals import ModulesRead
 from kmodmon.sources.modules import ModulesReader
-from kmodmon.sources.source import Look
+from kmodmon.sources.source import Reading
+from kmodmon.system.root import Root
+from kmodmon.types.outcome import Absent, Failed, Outcome, Read
 
 
 def line(name: str, taint: str = "") -> bytes:
@@ -37,14 +37,14 @@ def rooted(tmp_path: Path, passes: list[bytes], sysfs: tuple[str, ...] = ()) -> 
     return root
 
 
-def names(look: Look) -> set[str]:
+def names(look: Reading) -> set[str]:
     assert isinstance(look.outcome, Read)
     seen = look.outcome.value
     assert isinstance(seen, ModulesRead)
     return set(seen.modules)
 
 
-def observation(look: Look) -> ModulesRead:
+def observation(look: Reading) -> ModulesRead:
     assert isinstance(look.outcome, Read)
     assert isinstance(look.outcome.value, ModulesRead)
     return look.outcome.value

@@ -5,17 +5,16 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from kmodmon.model.observation import ParametersRead
-from kmodmon.model.outcome import Absent, Read
-from kmodmon.model.parameters import Parameter, parameters_changed
-from kmodmon.root import Root
-from kmodmon.settings import Parameters
+from kmodmon.config.settings import ParameterSettings
+from kmodmon.config.values import Seconds
 from kmodmon.sources.deadline import MAX_STUCK, DeadlineReader
 from kmodmon.sources.parameters import ParametersReader
-from kmodmon.values import Seconds
+from kmodmon.subjects.parameters import Parameter, ParametersRead, parameters_changed
+from kmodmon.system.root import Root
+from kmodmon.types.outcome import Absent, Read
 from tests.states import Story
 
-QUICK = replace(Parameters(), read_timeout=Seconds(0.2))
+QUICK = replace(ParameterSettings(), read_timeout=Seconds(0.2))
 
 
 class Host:

@@ -6,11 +6,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kmodmon.kernel.efivar import SecureBoot
-from kmodmon.model.observation import CountersRead, LivepatchesRead, LockdownRead, SecureBootRead, SwitchesRead
-from kmodmon.model.outcome import Absent, Failed, Read
-from kmodmon.root import Root
 from kmodmon.sources.posture import read_counters, read_livepatches, read_lockdown, read_secure_boot, read_switches
-from kmodmon.sources.source import Look
+from kmodmon.sources.source import Reading
+from kmodmon.subjects.posture import CountersRead, LivepatchesRead, LockdownRead, SecureBootRead, SwitchesRead
+from kmodmon.system.root import Root
+from kmodmon.types.outcome import Absent, Failed, Read
 from tests.states import Story, types
 
 SECURE = "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
@@ -28,7 +28,7 @@ def tree(tmp_path: Path, **files: str | bytes) -> Root:
     )
 
 
-def value(look: Look) -> object:
+def value(look: Reading) -> object:
     assert isinstance(look.outcome, Read), look.outcome
     return look.outcome.value
 

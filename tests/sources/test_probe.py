@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from kmodmon.model.outcome import Absent, Failed, Read
-from kmodmon.root import Root
 from kmodmon.sources.followed import FOLLOWED
 from kmodmon.sources.probe import PROBES
+from kmodmon.system.root import Root
+from kmodmon.types.outcome import Absent, Failed, Read
 
 
 def test_probes_when_listed_then_every_followed_source_has_one() -> None:

@@ -3,16 +3,16 @@
 import os
 from pathlib import Path
 
-from kmodmon.clock import FakeClock
-from kmodmon.model.event import EventType
-from kmodmon.model.observation import PstoreRead
-from kmodmon.model.outcome import Absent, Read
-from kmodmon.root import Root
-from kmodmon.settings import Settings
+from kmodmon.config.settings import Settings
+from kmodmon.events.event import EventType
 from kmodmon.sources.pstore import MONTH_USEC, PstoreReader
-from kmodmon.sources.source import Look, Surroundings
+from kmodmon.sources.source import Reading, SourceContext
+from kmodmon.subjects.log import PstoreRead
+from kmodmon.system.clock import FakeClock
+from kmodmon.system.root import Root
+from kmodmon.types.outcome import Absent, Read
 from tests.kmsg_maker import WARNING
-from tests.signatures.test_hear import OOPS
+from tests.reports.test_live_log import OOPS
 from tests.states import Story
 
 HOUR = 3600 * 1_000_000
@@ -41,8 +41,8 @@ class Host:
             directory.mkdir(parents=True)
         (base / "proc/uptime").write_text(f"{UPTIME}.25 900.00\n")
         root = Root(procfs=_b(base / "proc"), pstore=_b(self.pstore), rootfs=_b(base / "root"))
-        self.around = Surroundings(root=root, settings=Settings(), clock=self.clock)
-        self.reader = PstoreReader(self.around)
+        self.context = SourceContext(root=root, settings=Settings(), clock=self.clock)
+        self.reader = PstoreReader(self.context)
         self.story = Story()
 
     def put(self, directory: Path, name: str, data: bytes, ago_usec: int = HOUR) -> Path:
@@ -58,7 +58,7 @@ class Host:
         assert isinstance(look.outcome, Read) and isinstance(look.outcome.value, PstoreRead)
         return look.outcome.value
 
-    def look(self) -> Look:
+    def look(self) -> Reading:
         return self.reader()
 
     def told(self) -> list[tuple[object, ...]]:
@@ -84,7 +84,7 @@ def test_pstore_when_the_last_boot_panicked_then_it_is_told_once(tmp_path: Path)
     (host.pstore / "dmesg-ramoops-0").unlink()
     host.put(host.archive / "1700000000", "dmesg-ramoops-0", PANIC_DUMP, ago_usec=0)
     host.put(host.archive / "1700000000", "dmesg.txt", PANIC_DUMP, ago_usec=0)
-    host.reader = PstoreReader(host.around)
+    host.reader = PstoreReader(host.context)
     assert host.told() == []
 
 
@@ -93,7 +93,7 @@ def test_pstore_when_a_report_was_told_while_the_machine_was_up_then_it_is_no_ne
     text = b"Panic#1 Part1\n" + lines(WARNING, begin=50) + lines(WARNING, begin=60) + lines(PANIC)
     host.put(host.pstore, "dmesg-ramoops-0", text)
     told = host.told()
-    assert [klass for klass, *_ in told] == ["oops", "warning"]
+    assert [report_class for report_class, *_ in told] == ["oops", "warning"]
     fresh = Host(tmp_path / "again")
     fresh.put(fresh.pstore, "dmesg-ramoops-0", text)
     # The warning, and what repeated it, were told in the boot that died.
@@ -170,7 +170,7 @@ def test_pstore_when_files_are_no_records_or_unreadable_then_that_is_counted(tmp
     look = host.look()
     assert look.unreadable == 1
     assert len(host.told()) == 0  # the look before took it
-    host.reader = PstoreReader(host.around)
+    host.reader = PstoreReader(host.context)
     assert len(host.told()) == 1
 
 

@@ -2,18 +2,17 @@
 
 from pathlib import Path
 
-from kmodmon.clock import FakeClock
+from kmodmon.config.settings import PolicyFileSettings, Settings
 from kmodmon.kernel.cmdline import CommandLineFacts
 from kmodmon.kernel.modprobe_d import DIRECTORIES, effective_files
-from kmodmon.model.modprobe import refusals
-from kmodmon.model.observation import ModprobeRead
-from kmodmon.model.outcome import Absent, Failed, Read
-from kmodmon.model.rules import RulesFileRead
-from kmodmon.root import Root
-from kmodmon.settings import Policy, Settings
 from kmodmon.sources.modprobe import ModprobeReader
 from kmodmon.sources.rules import SOURCES, RulesFileReader
-from kmodmon.sources.source import Surroundings
+from kmodmon.sources.source import SourceContext
+from kmodmon.subjects.modprobe import ModprobeRead, refusals
+from kmodmon.subjects.rules import RulesFileRead
+from kmodmon.system.clock import FakeClock
+from kmodmon.system.root import Root
+from kmodmon.types.outcome import Absent, Failed, Read
 
 
 def put(root: Path, path: str, text: str) -> None:
@@ -24,12 +23,12 @@ def put(root: Path, path: str, text: str) -> None:
 def test_policy_file_when_it_changes_then_its_bytes_and_the_same_object_while_it_does_not(tmp_path: Path) -> None:
     file = tmp_path / "policy.toml"
     put(tmp_path, "proc/sys/kernel/hostname", "web-1\n")
-    around = Surroundings(
+    context = SourceContext(
         root=Root(procfs=str(tmp_path / "proc").encode()),
-        settings=Settings(policy=Policy(file=file)),
+        settings=Settings(policy=PolicyFileSettings(file=file)),
         clock=FakeClock(),
     )
-    read = next(source for source in SOURCES if source.name == "policy").make(around)
+    read = next(source for source in SOURCES if source.name == "policy").make(context)
     assert read().outcome == Read(RulesFileRead(what="policy", path=str(file), raw=None, host="web-1"))
     file.write_text("x = 1")
     first, second = read().outcome, read().outcome

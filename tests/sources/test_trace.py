@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from kmodmon.clock import SystemClock
-from kmodmon.model.event import Actor, Process
-from kmodmon.model.outcome import Absent, Read
-from kmodmon.model.witness import TraceHeard, TraceKind
-from kmodmon.root import Root
-from kmodmon.settings import Settings, assembled
-from kmodmon.sources.source import Look, Surroundings
+from kmodmon.config.settings import Settings, assembled
+from kmodmon.events.event import Actor, Process
+from kmodmon.lifecycle.signals import TraceKind, TraceRead
+from kmodmon.sources.source import Reading, SourceContext
 from kmodmon.sources.trace import run_trace
+from kmodmon.system.clock import SystemClock
+from kmodmon.system.root import Root
+from kmodmon.types.outcome import Absent, Read
 
 LOAD = b"          insmod-999999  [001] ..... %5d.000100: module_load: hello_unsigned OE\n"
 INIT = b"          insmod-999999  [001] ..... %5d.000200: initcall_finish: func=hello_init+0x0/0x1000 [hello] ret=-5\n"
@@ -58,17 +58,17 @@ class Heard:
     """What the source handed on."""
 
     def __init__(self) -> None:
-        self.looks: list[Look] = []
+        self.looks: list[Reading] = []
         self._more = asyncio.Event()
 
-    def __call__(self, look: Look) -> None:
+    def __call__(self, look: Reading) -> None:
         self.looks.append(look)
         self._more.set()
 
     @property
-    def heard(self) -> list[TraceHeard]:
+    def heard(self) -> list[TraceRead]:
         outcomes = [look.outcome for look in self.looks]
-        return [each.value for each in outcomes if isinstance(each, Read) and isinstance(each.value, TraceHeard)]
+        return [each.value for each in outcomes if isinstance(each, Read) and isinstance(each.value, TraceRead)]
 
     @property
     def kinds(self) -> list[TraceKind]:
@@ -86,16 +86,16 @@ def tracefs(tmp_path: Path) -> Tracefs:
     return Tracefs(tmp_path)
 
 
-def around(tracefs: Tracefs, settings: Settings | None = None) -> Surroundings:
+def context(tracefs: Tracefs, settings: Settings | None = None) -> SourceContext:
     place = str(tracefs.place).encode()
     root = Root(tracefs=place, debugfs=place + b"/none", procfs=place + b"/none")
-    return Surroundings(root=root, settings=settings or Settings(), clock=SystemClock())
+    return SourceContext(root=root, settings=settings or Settings(), clock=SystemClock())
 
 
 @asynccontextmanager
-async def following(tracefs: Tracefs, where: Surroundings | None = None) -> AsyncIterator[Heard]:
+async def following(tracefs: Tracefs, where: SourceContext | None = None) -> AsyncIterator[Heard]:
     heard = Heard()
-    task = asyncio.create_task(run_trace(where or around(tracefs), heard))
+    task = asyncio.create_task(run_trace(where or context(tracefs), heard))
     try:
         yield heard
     finally:
@@ -246,7 +246,7 @@ def test_trace_when_requests_come_in_floods_then_few_tasks_are_looked_up(tracefs
     (tracefs.place / "proc/2/status").write_text("Name:\tkthreadd\nTgid:\t2\nPid:\t2\nPPid:\t0\nUid:\t0\t0\t0\t0\n")
 
     async def scenario() -> None:
-        where = around(tracefs)
+        where = context(tracefs)
         where = replace(where, root=replace(where.root, procfs=str(tracefs.place / "proc").encode()))
         async with following(tracefs, where) as heard:
             await heard.until(lambda: began(heard))
@@ -260,13 +260,13 @@ def test_trace_when_requests_come_in_floods_then_few_tasks_are_looked_up(tracefs
 
 @pytest.mark.parametrize("off", ["setting", "recorded", "nothing there"])
 def test_trace_when_it_cannot_be_then_absent_and_why(tracefs: Tracefs, off: str) -> None:
-    where = around(tracefs, assembled({"trace.enabled": off != "setting"}))
+    where = context(tracefs, assembled({"trace.enabled": off != "setting"}))
     if off == "recorded":
         where = replace(where, root=where.root.failing({}))
     if off == "nothing there":
         where = replace(where, root=replace(where.root, tracefs=b"/nowhere"))
 
-    async def scenario() -> Look:
+    async def scenario() -> Reading:
         async with following(tracefs, where) as heard:
             await heard.until(lambda: bool(heard.looks))
             return heard.looks[0]

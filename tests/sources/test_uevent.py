@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from kmodmon.clock import FakeClock
-from kmodmon.model.outcome import Absent, Read
-from kmodmon.model.witness import Uevent, UeventsHeard
-from kmodmon.root import Root
-from kmodmon.settings import Settings, assembled
-from kmodmon.sources.source import Look, Surroundings
-from kmodmon.sources.uevent import Hearer, Take, received, run_uevent
+from kmodmon.config.settings import Settings, assembled
+from kmodmon.lifecycle.signals import ModuleUevent, UeventsRead
+from kmodmon.sources.source import Reading, SourceContext
+from kmodmon.sources.uevent import Take, UeventReader, received, run_uevent
+from kmodmon.system.clock import FakeClock
+from kmodmon.system.root import Root
+from kmodmon.types.outcome import Absent, Read
 
 KERNEL = (0, 1)
 
@@ -22,10 +22,10 @@ def datagram(action: str, name: str, seqnum: int, extra: str = "", subsystem: st
     return f"{action}@{path}\0{keys}".encode()
 
 
-def heard(*datagrams: tuple[bytes, object]) -> list[Look]:
-    async def scenario() -> list[Look]:
-        looks: list[Look] = []
-        hearer = Hearer(looks.append)
+def heard(*datagrams: tuple[bytes, object]) -> list[Reading]:
+    async def scenario() -> list[Reading]:
+        looks: list[Reading] = []
+        hearer = UeventReader(looks.append)
         hearer.opened(lost=0)
         for one in datagrams:
             hearer.take([one])
@@ -34,24 +34,24 @@ def heard(*datagrams: tuple[bytes, object]) -> list[Look]:
     return asyncio.run(scenario())
 
 
-def events(looks: list[Look]) -> list[Uevent]:
+def events(looks: list[Reading]) -> list[ModuleUevent]:
     outcomes = [look.outcome for look in looks]
     return [
         event
         for each in outcomes
-        if isinstance(each, Read) and isinstance(each.value, UeventsHeard)
+        if isinstance(each, Read) and isinstance(each.value, UeventsRead)
         for event in each.value.events
     ]
 
 
-def missed(look: Look) -> int:
-    assert isinstance(look.outcome, Read) and isinstance(look.outcome.value, UeventsHeard)
+def missed(look: Reading) -> int:
+    assert isinstance(look.outcome, Read) and isinstance(look.outcome.value, UeventsRead)
     return look.outcome.value.missed
 
 
 def test_hearer_when_the_kernel_says_add_and_remove_then_both() -> None:
     found = events(heard((datagram("add", "dummy", 7), KERNEL), (datagram("remove", "dummy", 8), KERNEL)))
-    assert found == [Uevent(action="add", module="dummy"), Uevent(action="remove", module="dummy")]
+    assert found == [ModuleUevent(action="add", module="dummy"), ModuleUevent(action="remove", module="dummy")]
 
 
 @pytest.mark.parametrize("sender", [(4242, 1), (0, 2), (4242, 0)])
@@ -100,9 +100,9 @@ def test_hearer_when_it_is_no_uevent_then_unreadable_and_going_on() -> None:
 
 
 def test_hearer_when_a_burst_comes_at_once_then_one_look_with_all_of_it() -> None:
-    async def scenario() -> list[Look]:
-        looks: list[Look] = []
-        Hearer(looks.append).take([(datagram("add", f"m{number}", number), KERNEL) for number in range(50)])
+    async def scenario() -> list[Reading]:
+        looks: list[Reading] = []
+        UeventReader(looks.append).take([(datagram("add", f"m{number}", number), KERNEL) for number in range(50)])
         return looks
 
     (look,) = asyncio.run(scenario())
@@ -126,16 +126,16 @@ def test_received_when_a_burst_waits_then_all_of_it_and_an_overflow_as_such() ->
     assert list(received(Queue(b"a", then=OSError(105, "ENOBUFS")))) == [(b"a", KERNEL), (b"", None)]
 
 
-def around(settings: Settings | None = None, root: Root | None = None) -> Surroundings:
-    return Surroundings(root=root or Root(), settings=settings or Settings(), clock=FakeClock())
+def context(settings: Settings | None = None, root: Root | None = None) -> SourceContext:
+    return SourceContext(root=root or Root(), settings=settings or Settings(), clock=FakeClock())
 
 
-def run(where: Surroundings, opened: Callable[[Take], Awaitable[Callable[[], None]]], wanted: int) -> list[Look]:
-    async def scenario() -> list[Look]:
-        looks: list[Look] = []
+def run(where: SourceContext, opened: Callable[[Take], Awaitable[Callable[[], None]]], wanted: int) -> list[Reading]:
+    async def scenario() -> list[Reading]:
+        looks: list[Reading] = []
         enough = asyncio.Event()
 
-        def emit(look: Look) -> None:
+        def emit(look: Reading) -> None:
             looks.append(look)
             if len(looks) >= wanted:
                 enough.set()
@@ -158,7 +158,7 @@ def test_run_when_the_socket_overflows_then_opened_anew_and_one_loss() -> None:
             loop.call_soon(take, [(b"", None)])  # ENOBUFS
         return lambda: closed.append(1)
 
-    looks = run(around(), opened, wanted=2)
+    looks = run(context(), opened, wanted=2)
     assert [look.lost for look in looks] == [0, 1] and len(closed) == 2
     assert all(isinstance(look.outcome, Read) for look in looks)
 
@@ -169,5 +169,5 @@ def test_run_when_it_cannot_be_then_absent(off: str) -> None:
         raise AssertionError("must not be opened")
 
     root = Root().failing({}) if off == "recorded" else Root()
-    where = around(assembled({"uevent.enabled": off != "setting"}), root)
+    where = context(assembled({"uevent.enabled": off != "setting"}), root)
     assert isinstance(run(where, opened, wanted=1)[0].outcome, Absent)

@@ -6,15 +6,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from kmodmon.clock import FakeClock
-from kmodmon.model.outcome import Absent, Read
-from kmodmon.model.touched import FilesTouched, Touched
-from kmodmon.root import Root
-from kmodmon.settings import Baseline, Certificates, Files, Policy, Settings
+from kmodmon.config.settings import BaselineSettings, CertificateSettings, FilesSettings, PolicyFileSettings, Settings
+from kmodmon.config.values import Seconds
 from kmodmon.sources import watch
-from kmodmon.sources.source import Look, Surroundings
-from kmodmon.values import Seconds
-from kmodmon.watching import DirectoryWatch, Watched
+from kmodmon.sources.source import Reading, SourceContext
+from kmodmon.subjects.file_changes import FileChangesRead, TreeChanges
+from kmodmon.system.clock import FakeClock
+from kmodmon.system.file_watch import DirectoryWatch, Watched
+from kmodmon.system.root import Root
+from kmodmon.types.outcome import Absent, Read
 
 RELEASE = "6.1.0-56-amd64"
 PATIENCE = 20
@@ -24,14 +24,14 @@ PATIENCE = 20
 class Heard:
     """What the source emitted."""
 
-    looks: list[Look] = field(default_factory=list)
+    looks: list[Reading] = field(default_factory=list)
     came: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def emit(self, look: Look) -> None:
+    def emit(self, look: Reading) -> None:
         self.looks.append(look)
         self.came.set()
 
-    async def until(self, count: int) -> Look:
+    async def until(self, count: int) -> Reading:
         async with asyncio.timeout(PATIENCE):
             while len(self.looks) < count:
                 self.came.clear()
@@ -39,15 +39,15 @@ class Heard:
         return self.looks[count - 1]
 
 
-def surroundings(host: Path) -> Surroundings:
+def surroundings(host: Path) -> SourceContext:
     base = str(host).encode()
-    return Surroundings(
+    return SourceContext(
         root=Root(procfs=base + b"/proc", rootfs=base, modules=base + b"/lib/modules"),
         settings=Settings(
-            files=Files(settle=Seconds(0.3)),
-            policy=Policy(file=host / "etc/kmodmon/policy.toml"),
-            baseline=Baseline(file=host / "etc/kmodmon/baseline.toml"),
-            certificates=Certificates(directory=host / "keys", revoked=host / "revoked"),
+            files=FilesSettings(settle=Seconds(0.3)),
+            policy=PolicyFileSettings(file=host / "etc/kmodmon/policy.toml"),
+            baseline=BaselineSettings(file=host / "etc/kmodmon/baseline.toml"),
+            certificates=CertificateSettings(directory=host / "keys", revoked=host / "revoked"),
         ),
         clock=FakeClock(),
     )
@@ -61,9 +61,9 @@ def make_host(host: Path) -> Path:
 
 
 @asynccontextmanager
-async def following(around: Surroundings) -> AsyncIterator[Heard]:
+async def following(context: SourceContext) -> AsyncIterator[Heard]:
     heard = Heard()
-    task = asyncio.create_task(watch.follow(around, heard.emit))
+    task = asyncio.create_task(watch.follow(context, heard.emit))
     try:
         first = await heard.until(1)
         assert first.quiet or first.wakes == ("policy", "baseline", "modprobe")
@@ -73,8 +73,8 @@ async def following(around: Surroundings) -> AsyncIterator[Heard]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-def trees(look: Look) -> dict[str, Touched]:
-    assert isinstance(look.outcome, Read) and isinstance(look.outcome.value, FilesTouched)
+def trees(look: Reading) -> dict[str, TreeChanges]:
+    assert isinstance(look.outcome, Read) and isinstance(look.outcome.value, FileChangesRead)
     return {tree.tree: tree for tree in look.outcome.value.trees}
 
 
@@ -130,8 +130,8 @@ def test_modprobe_d_when_it_changes_then_it_is_read_again(tmp_path: Path) -> Non
 
 def test_recorded_machine_when_followed_then_absent(tmp_path: Path) -> None:
     async def story() -> None:
-        around = surroundings(make_host(tmp_path))
-        async with following(replace(around, root=around.root.failing({}))) as heard:
+        context = surroundings(make_host(tmp_path))
+        async with following(replace(context, root=context.root.failing({}))) as heard:
             assert isinstance(heard.looks[0].outcome, Absent)
 
     asyncio.run(story())

@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from kmodmon.model.event import Event
-from kmodmon.model.units import Instant, Usec
+from kmodmon.events.event import Event
 from kmodmon.store import open_reader
 from kmodmon.store.database import FILE
 from kmodmon.store.row import chained
 from kmodmon.store.sqlite import SqliteHistory
+from kmodmon.types.units import Instant, Usec
 from tests.store.making import BOOT, SECOND, START, typical
 
 MONTH = 30 * 86_400 * SECOND

@@ -15,20 +15,20 @@ import sys
 import time
 from pathlib import Path
 
-from kmodmon.clock import SystemClock
-from kmodmon.model.event import StoredEvent
+from kmodmon.events.event import StoredEvent
 from kmodmon.store import open_reader
+from kmodmon.store.backend import DiskBackend
 from kmodmon.store.options import WriterOptions
-from kmodmon.store.place import OnDisk
 from kmodmon.store.sqlite import SqliteHistory
 from kmodmon.store.writer import HistoryWriter
+from kmodmon.system.clock import SystemClock
 from tests.store.making import BOOT, typical
 
 
 def write_bursts(directory: Path, acknowledge: int, seed: int) -> None:
     """Never returns."""
     dice = random.Random(seed)
-    place = OnDisk(directory=directory, boot_id=BOOT)
+    place = DiskBackend(directory=directory, boot_id=BOOT)
 
     def stored(events: tuple[StoredEvent, ...]) -> None:
         os.write(acknowledge, b"".join(b"%d %b\n" % (event.id, event.hash.encode()) for event in events))

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from kmodmon.model.event import Actor, Event, EventType, Process, Severity
-from kmodmon.model.units import Instant, Usec
+from kmodmon.events.event import Actor, Event, EventType, Process, Severity
 from kmodmon.store.sqlite import SqliteHistory
+from kmodmon.types.units import Instant, Usec
 
 BOOT = "7d9a2f7e-1111-4222-8333-444455556666"
 START = 1_700_000_000_000_000

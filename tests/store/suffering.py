@@ -13,7 +13,7 @@ import os, sys
 from pathlib import Path
 from kmodmon.store import *
 from kmodmon.store.options import *
-from kmodmon.store.place import *
+from kmodmon.store.backend import *
 from kmodmon.store.writer import *
 from kmodmon.store.sqlite import SqliteHistory
 from tests.store.making import *

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.model.codec import ShapeError
-from kmodmon.model.event import Event
+from kmodmon.events.codec import ShapeError
+from kmodmon.events.event import Event
 from kmodmon.store.body import DICTIONARIES, MAX_BODY_BYTES, body_of, pack, split, unpack
-from tests.model.event_strategies import EVENTS
+from tests.events.event_strategies import EVENTS
 from tests.store.making import event, typical
 
 # Histories on disks were written with these: never change one, add another.

@@ -5,21 +5,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmodmon.store.chain import GENESIS, Link, Problem, ProblemKind, Verifier
-from kmodmon.store.row import Row, chained, digest
+from kmodmon.store.row import HistoryRow, chained, digest
 from tests.store.making import BOOT, event
 
 COUNT = 12
 
 
-def chain_of(count: int, after: Link = GENESIS) -> list[Row]:
-    rows: list[Row] = []
+def chain_of(count: int, after: Link = GENESIS) -> list[HistoryRow]:
+    rows: list[HistoryRow] = []
     for number in range(1, count + 1):
         rows.append(chained(event(number), after.id + 1, BOOT, after.hash))
         after = Link(rows[-1].id, rows[-1].hash)
     return rows
 
 
-def link(row: Row) -> Link:
+def link(row: HistoryRow) -> Link:
     return Link(row.id, row.hash)
 
 
@@ -28,7 +28,7 @@ HEAD = link(ROWS[-1])
 PLACES = st.integers(0, COUNT - 1)
 
 
-def problems(rows: Sequence[Row], anchor: Link = GENESIS, head: Link | None = HEAD) -> list[Problem]:
+def problems(rows: Sequence[HistoryRow], anchor: Link = GENESIS, head: Link | None = HEAD) -> list[Problem]:
     verifier = Verifier(anchor)
     found = [problem for row in sorted(rows, key=lambda row: row.id) for problem in verifier.row(row)]
     return [*found, *verifier.end(head)]

@@ -1,9 +1,9 @@
 import pytest
 
-from kmodmon.model.query import EventQuery
+from kmodmon.events.query import EventQuery
 from kmodmon.store.error import Refused
+from kmodmon.store.interface import Pruned, RetentionLimits
 from kmodmon.store.memory import MemoryHistory
-from kmodmon.store.query import Pruned, Retention
 from tests.store.making import BOOT, START, event
 
 
@@ -52,5 +52,5 @@ def test_last_is_the_newest_of_this_boot() -> None:
 def test_memory_needs_no_retention() -> None:
     memory = MemoryHistory(BOOT, 3)
     memory.append([event(1)])
-    assert memory.prune(Retention(age_usec=0, size_bytes=0), None) is Pruned.DONE
+    assert memory.prune(RetentionLimits(age_usec=0, size_bytes=0), None) is Pruned.DONE
     assert memory.summary().events == 1

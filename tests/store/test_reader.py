@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.model.event import Event, EventType
-from kmodmon.model.query import EventQuery
+from kmodmon.events.event import Event, EventType
+from kmodmon.events.query import EventQuery
 from kmodmon.store.database import FILE
 from kmodmon.store.error import StoreError, Trouble
 from kmodmon.store.memory import MemoryHistory

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.model.codec import ShapeError, canonical_json
-from kmodmon.model.event import Event, EventType
-from kmodmon.model.units import Instant, Usec
-from kmodmon.store.row import NO_HASH, Row, chained, digest, read_back
-from tests.model.event_strategies import EVENTS, TEXT
+from kmodmon.events.codec import ShapeError, canonical_json
+from kmodmon.events.event import Event, EventType
+from kmodmon.store.row import NO_HASH, HistoryRow, chained, digest, read_back
+from kmodmon.types.units import Instant, Usec
+from tests.events.event_strategies import EVENTS, TEXT
 from tests.store.making import event
 
 ROOMY = EVENTS.filter(lambda any_event: any_event.module is None or any_event.module.isprintable())
@@ -31,7 +31,7 @@ def test_hash_is_that_of_the_public_json_without_hash(
 )
 def test_hash_covers_every_column(any_event: Event, column: str) -> None:
     row = chained(any_event, 7, "boot", NO_HASH)
-    other: dict[str, Row] = {
+    other: dict[str, HistoryRow] = {
         "id": row._replace(id=8),
         "boot_id": row._replace(boot_id="boot2"),
         "realtime_usec": row._replace(realtime_usec=row.realtime_usec + 1),

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from kmodmon.model.event import EventType, Severity
-from kmodmon.model.units import Usec
+from kmodmon.events.event import EventType, Severity
 from kmodmon.store.chain import Link, ProblemKind
 from kmodmon.store.database import FILE
 from kmodmon.store.error import Refused, StoreError, Trouble
-from kmodmon.store.query import Pruned, Retention
+from kmodmon.store.interface import Pruned, RetentionLimits
 from kmodmon.store.reader import SEVERITIES, SqliteReader
 from kmodmon.store.schema import APPLICATION_ID, MIGRATIONS
 from kmodmon.store.sqlite import STEP_ROWS, SqliteHistory
+from kmodmon.types.units import Usec
 from tests.store.making import BOOT, SECOND, START, event, filled
 
 DAY = 86_400 * SECOND
@@ -25,7 +25,7 @@ def raw(directory: Path) -> sqlite3.Connection:
     return sqlite3.connect(directory / FILE, isolation_level=None)
 
 
-def prune_all(history: SqliteHistory, retention: Retention, now: int | None) -> int:
+def prune_all(history: SqliteHistory, retention: RetentionLimits, now: int | None) -> int:
     steps = 0
     while history.prune(retention, None if now is None else Usec(now)) is Pruned.MORE:
         steps += 1
@@ -270,7 +270,7 @@ def test_stranger_in_the_place_of_the_next_event_is_damage(tmp_path: Path) -> No
 
 def test_retention_by_age_removes_the_oldest_in_steps_and_keeps_the_chain(tmp_path: Path) -> None:
     history = filled(tmp_path, 3 * STEP_ROWS)
-    steps = prune_all(history, Retention(age_usec=100 * SECOND), START + 3 * STEP_ROWS * SECOND)
+    steps = prune_all(history, RetentionLimits(age_usec=100 * SECOND), START + 3 * STEP_ROWS * SECOND)
     left = [stored.id for stored in history.events()]
     assert left == list(range(3 * STEP_ROWS - 100, 3 * STEP_ROWS + 1))
     assert steps == 3
@@ -284,7 +284,7 @@ def test_retention_by_age_removes_the_oldest_in_steps_and_keeps_the_chain(tmp_pa
 def test_retention_by_size_keeps_the_file_small_and_the_newest_events(tmp_path: Path) -> None:
     history = filled(tmp_path, 10_000)
     limit = 1 << 20
-    prune_all(history, Retention(size_bytes=limit), None)
+    prune_all(history, RetentionLimits(size_bytes=limit), None)
     history.append([event(10_001)])
     assert list(history.verify()) == []
     newest = [stored.id for stored in history.events()]
@@ -296,7 +296,7 @@ def test_retention_by_size_keeps_the_file_small_and_the_newest_events(tmp_path: 
 
 def test_retention_never_removes_the_newest_event(tmp_path: Path) -> None:
     history = filled(tmp_path, 5)
-    prune_all(history, Retention(age_usec=1, size_bytes=1), START + 10 * DAY)
+    prune_all(history, RetentionLimits(age_usec=1, size_bytes=1), START + 10 * DAY)
     assert [stored.id for stored in history.events()] == [5]
     assert list(history.verify()) == []
     history.close()
@@ -304,7 +304,7 @@ def test_retention_never_removes_the_newest_event(tmp_path: Path) -> None:
 
 def test_retention_without_a_trusted_clock_removes_nothing_by_age(tmp_path: Path) -> None:
     history = filled(tmp_path, 5)
-    assert prune_all(history, Retention(age_usec=1), None) == 0
+    assert prune_all(history, RetentionLimits(age_usec=1), None) == 0
     history.close()
 
 
@@ -330,7 +330,7 @@ def test_wrong_clocks_never_cost_events_that_are_not_old(
     tmp_path: Path, times: tuple[int, ...], left: list[int]
 ) -> None:
     history = at_times(*times)(tmp_path)
-    prune_all(history, Retention(age_usec=10 * DAY), START + 100 * DAY)
+    prune_all(history, RetentionLimits(age_usec=10 * DAY), START + 100 * DAY)
     assert [stored.id for stored in history.events()] == left
     history.close()
 
@@ -339,7 +339,7 @@ def test_names_of_modules_go_with_their_last_event(tmp_path: Path) -> None:
     history = SqliteHistory(tmp_path, BOOT)
     history.append([event(number, module=f"m{number}") for number in range(1, 11)])
     history.append([event(11, module="m1"), event(12, module="m12")])
-    prune_all(history, Retention(age_usec=2 * SECOND), START + 12 * SECOND)
+    prune_all(history, RetentionLimits(age_usec=2 * SECOND), START + 12 * SECOND)
     with raw(tmp_path) as other:
         names = {name for (name,) in other.execute("SELECT text FROM module")}
     other.close()

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from kmodmon.clock import FakeClock
-from kmodmon.model.event import EventType, Severity
-from kmodmon.model.query import EventQuery
-from kmodmon.model.units import JsonObject
+from kmodmon.events.event import EventType, Severity
+from kmodmon.events.query import EventQuery
+from kmodmon.store.backend import KEPT_ASIDE, MemoryBackend
 from kmodmon.store.database import FILE
 from kmodmon.store.error import StoreError, Trouble
-from kmodmon.store.place import KEPT_ASIDE, InMemory
-from kmodmon.store.query import Retention
+from kmodmon.store.interface import RetentionLimits
 from kmodmon.store.reader import SqliteReader
 from kmodmon.store.sqlite import SqliteHistory
 from kmodmon.store.writer import HistoryWriter
+from kmodmon.system.clock import FakeClock
+from kmodmon.types.units import JsonObject
 from tests.store.making import BOOT, SECOND, START, event, filled
 from tests.store.watching import BRISK, PATIENCE, Faulty, Watched, on_disk, until
 
@@ -324,7 +324,7 @@ def test_newer_history_is_never_touched_and_events_are_lost_in_the_end(tmp_path:
 
 
 def test_retention_runs_while_events_come(tmp_path: Path) -> None:
-    options = replace(BRISK, retention=Retention(size_bytes=1 << 20), tidy_after=500)
+    options = replace(BRISK, retention=RetentionLimits(size_bytes=1 << 20), tidy_after=500)
     watched = Watched(on_disk(tmp_path), options)
     for start in range(1, 12_000, 400):
         watched.put(*(event(number) for number in range(start, start + 400)))
@@ -339,7 +339,7 @@ def test_changed_retention_is_in_force_at_the_next_round(tmp_path: Path) -> None
     watched = Watched(on_disk(tmp_path), replace(BRISK, tidy_after=1))
     watched.put(*(event(number) for number in range(1, 51)))
     watched.acknowledged(50)
-    watched.writer.retain(Retention(size_bytes=1))
+    watched.writer.retain(RetentionLimits(size_bytes=1))
     watched.put(event(51))
     until(lambda: watched.writer.stats.events == 1)
     watched.close()
@@ -347,7 +347,7 @@ def test_changed_retention_is_in_force_at_the_next_round(tmp_path: Path) -> None
 
 
 def test_age_waits_until_the_clock_was_steady_for_an_hour(tmp_path: Path) -> None:
-    watched = Watched(on_disk(tmp_path), replace(BRISK, retention=Retention(age_usec=SECOND), tidy_after=1))
+    watched = Watched(on_disk(tmp_path), replace(BRISK, retention=RetentionLimits(age_usec=SECOND), tidy_after=1))
     watched.clock.realtime_usec = START + 10**15  # all is old, if that is true
     for number in range(1, 6):
         watched.put(event(number))
@@ -364,7 +364,7 @@ def test_age_waits_until_the_clock_was_steady_for_an_hour(tmp_path: Path) -> Non
 
 
 def test_without_a_directory_all_is_the_same_but_for_the_disk() -> None:
-    watched = Watched(InMemory(boot_id=BOOT, capacity=3))
+    watched = Watched(MemoryBackend(boot_id=BOOT, capacity=3))
     watched.put(*(event(number) for number in range(1, 6)), cursor={"seq": 5})
     assert [stored.id for stored in watched.acknowledged(5)] == [1, 2, 3, 4, 5]
     reader = watched.writer.reader()

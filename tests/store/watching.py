@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kmodmon.clock import FakeClock
-from kmodmon.model.event import Event, StoredEvent
-from kmodmon.model.units import JsonObject, Usec
+from kmodmon.events.event import Event, StoredEvent
+from kmodmon.store.backend import Backend, DiskBackend, Quarantined
 from kmodmon.store.chain import Link
 from kmodmon.store.error import StoreError
+from kmodmon.store.interface import HistoryReader, HistoryStore
 from kmodmon.store.memory import MemoryHistory
 from kmodmon.store.options import WriterOptions
-from kmodmon.store.place import Aside, OnDisk, Place
-from kmodmon.store.query import History, HistoryReader
 from kmodmon.store.writer import HistoryWriter
+from kmodmon.system.clock import FakeClock
+from kmodmon.types.units import JsonObject, Usec
 from tests.store.making import BOOT
 
 PATIENCE = 20.0
@@ -34,7 +34,7 @@ def until(condition: Callable[[], bool]) -> None:
 class Watched:
     """A writer, and what it told."""
 
-    place: Place
+    place: Backend
     options: WriterOptions = BRISK
     clock: FakeClock = field(default_factory=FakeClock)
     stored: list[StoredEvent] = field(default_factory=list)
@@ -67,9 +67,9 @@ class Watched:
         assert self.writer.close(PATIENCE)
 
 
-def on_disk(directory: Path) -> OnDisk:
+def on_disk(directory: Path) -> DiskBackend:
     """A state directory that does not wait for locks."""
-    return OnDisk(directory=directory, boot_id=BOOT, busy_seconds=0.01)
+    return DiskBackend(directory=directory, boot_id=BOOT, busy_seconds=0.01)
 
 
 @dataclass(slots=True)
@@ -86,7 +86,7 @@ class Faulty:
     opened: int = 0
     set_aside_count: int = 0
 
-    def open(self, after: Link) -> History:
+    def open(self, after: Link) -> HistoryStore:
         """Fail as told, or give the one history."""
         self.opened += 1
         if self.at_open:
@@ -97,10 +97,10 @@ class Faulty:
         """The one history."""
         return self.history
 
-    def set_aside(self, now: Usec) -> Aside:
+    def quarantine(self, now: Usec) -> Quarantined:
         """Nothing to move."""
         self.set_aside_count += 1
-        return Aside(path=Path("/aside"), head=Link(0, bytes(32)), events=None)
+        return Quarantined(path=Path("/aside"), head=Link(0, bytes(32)), events=None)
 
 
 class _Failing(MemoryHistory):

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from kmodmon.model.units import JsonObject, JsonValue
+from grafana.src.generate import ROOT
+from kmodmon.types.units import JsonObject, JsonValue
 from tests.dashboards.lint import ROOM, load, member, objects, panels, queries
-from tests.generate import ROOT
 from tests.promql import filled
 from tests.servers import Server, alertmanager, prometheus, until
 from tests.vm import kernels

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from kmodmon.kernel.text import safe_text
+from kmodmon.types.text import safe_text
 from tests.tools import tool
 from tests.vm import kernels
 from tests.vm.conftest import Boot

@@ -54,8 +54,8 @@ def causes(client: Client) -> dict[object, object]:
     return {_fields(row)["letter"]: _fields(row)["cause"] for row in events(client, "TaintAdded")}
 
 
-def until_reported(client: Client, module: str | None, klass: str, timeout: float = 30) -> None:
-    client.until(lambda series: (klass, module) in reports(client), f"{klass} of {module}", timeout)
+def until_reported(client: Client, module: str | None, report_class: str, timeout: float = 30) -> None:
+    client.until(lambda series: (report_class, module) in reports(client), f"{report_class} of {module}", timeout)
 
 
 # Each report once, with its module
@@ -66,7 +66,7 @@ class Step:
     """A command in the guest, and the class and module of the report that it is to give."""
 
     script: str
-    klass: str
+    report_class: str
     module: str
 
 
@@ -99,12 +99,12 @@ def test_log_when_modules_break_then_each_is_told_once_with_its_module_and_cause
     assert before.get("kmodmon_kernel_reports_total", signature="warning") == 0
     for step in STEPS:
         client.guest.shell(step.script)
-        until_reported(client, step.module, step.klass)
+        until_reported(client, step.module, step.report_class)
     for module in ("stack_a", *(file for file, _, _ in REFUSALS)):
         client.guest.insmod(module, check=False)
     client.until(lambda _: len(events(client, "ModuleLoadFailed")) >= len(REFUSALS), "refusals")
     told = Counter(reports(client))
-    assert {step: told[step.klass, step.module] for step in STEPS} == dict.fromkeys(STEPS, 1), told
+    assert {step: told[step.report_class, step.module] for step in STEPS} == dict.fromkeys(STEPS, 1), told
     assert [(_fields(row)["reason"], row["module"]) for row in events(client, "ModuleLoadFailed")] == [
         (reason, module) for _, reason, module in REFUSALS
     ]
@@ -333,7 +333,7 @@ PANICS: Mapping[str, tuple[str, Sequence[object]]] = {
 def test_log_when_the_last_boot_panicked_then_pstore_tells_it_once(
     kind: str, bookworm: Kernel, boot: Boot, kmodmon: Product, tmp_path: Path
 ) -> None:
-    script, (klass, module) = PANICS[kind]
+    script, (report_class, module) = PANICS[kind]
     options = (f"memmap={RAMOOPS_SIZE:#x}${RAMOOPS_AT:#x}", "panic=0")
     dying = boot(bookworm, *options, fresh=True)
     dying.shell(RAMOOPS)
@@ -356,7 +356,7 @@ def test_log_when_the_last_boot_panicked_then_pstore_tells_it_once(
     client = start(guest, kmodmon)
     (row,) = client.rows("/api/v1/reports")
     fields = _fields(row)
-    assert (fields["class"], row["module"], fields["panic"]) == (klass, module, True)
+    assert (fields["class"], row["module"], fields["panic"]) == (report_class, module, True)
     assert (fields["previous_boot"], fields["dump"], fields["dump_reason"]) == (True, "dmesg-ramoops", "Panic")
     series = client.scrape()
     assert (

@@ -20,13 +20,13 @@ from kmodmon.kernel.cmdline import cmdline_facts, parse_cmdline
 from kmodmon.kernel.kconfig import parse_kconfig
 from kmodmon.kernel.lockdown import parse_lockdown
 from kmodmon.kernel.modules import parse_modules
-from kmodmon.model.inventory import Inventory, Module
-from kmodmon.model.kernel import Kernel as RunningKernel
-from kmodmon.model.posture import Posture, Switches
-from kmodmon.model.state import State
-from kmodmon.model.units import EPOCH
-from kmodmon.preflight import Verdict, preflight, render_verdict
-from kmodmon.root import Root
+from kmodmon.lifecycle.inventory import Inventory, Module
+from kmodmon.preflight import LoadVerdict, preflight, render_verdict
+from kmodmon.state.state import State
+from kmodmon.subjects.kernel import Kernel as RunningKernel
+from kmodmon.subjects.posture import Posture, Switches
+from kmodmon.system.root import Root
+from kmodmon.types.units import EPOCH
 from tests.tools import locked
 from tests.vm import lab
 from tests.vm.conftest import Boot
@@ -170,7 +170,7 @@ class Mirror:
         inventory = Inventory(support=True, modules=loaded)
         return State(boot_id="boot", started=EPOCH, kernel=kernel, posture=posture, inventory=inventory)
 
-    def verdicts(self, cases: list[Case]) -> dict[str, Verdict]:
+    def verdicts(self, cases: list[Case]) -> dict[str, LoadVerdict]:
         """Preflight of each file by itself, by its path in the guest."""
         base = str(self.root).encode()
         root = Root(procfs=base + b"/proc", sysfs=base + b"/sys", rootfs=base, modules=base + b"/lib/modules",
@@ -274,7 +274,7 @@ def test_preflight_when_the_kernel_is_asked_then_it_answers_the_same(
         assert {one.errno for one in truth.values()} == answers
 
 
-def _difference(verdict: Verdict, truth: Truth) -> str:
+def _difference(verdict: LoadVerdict, truth: Truth) -> str:
     """ "" when the verdict is what happened."""
     lines, taint = verdict.log, verdict.effects.taints
     if lines and lines[0].startswith("Lockdown:") and not truth.lines:

@@ -14,16 +14,16 @@ import pytest
 
 from kmodmon.examiner.certificates import Trust, TrustRequest, gather_trust
 from kmodmon.examiner.examine import examine_file
-from kmodmon.examiner.image import Limits, open_image
+from kmodmon.examiner.image import ImageLimits, open_image
 from kmodmon.examiner.kernel_image import find_image, read_kernel_image
 from kmodmon.examiner.tree import HostTree
-from kmodmon.kernel.elf import parse_elf, section_bytes
-from kmodmon.kernel.modinfo import SECTION_LIMIT, parse_modinfo
-from kmodmon.kernel.module_signature import TAIL_BYTES, parse_trailer
-from kmodmon.kernel.pkcs7 import parse_signed_data
-from kmodmon.kernel.symvers import parse_symvers
-from kmodmon.kernel.text import raw_bytes
-from kmodmon.model.inventory import Signature
+from kmodmon.lifecycle.inventory import SignatureStatus
+from kmodmon.modfile.elf import parse_elf, section_bytes
+from kmodmon.modfile.modinfo import SECTION_LIMIT, parse_modinfo
+from kmodmon.modfile.module_signature import TAIL_BYTES, parse_trailer
+from kmodmon.modfile.pkcs7 import parse_signed_data
+from kmodmon.modfile.symvers import parse_symvers
+from kmodmon.types.text import raw_bytes
 from tests.tools import locked, tool, unpack
 from tests.vm.lab import build, directory, stamp
 from tests.vm.suites import Suite
@@ -91,7 +91,7 @@ def modinfo(paths: list[str]) -> list[list[tuple[bytes, bytes]]]:
 
 def ours(stock: Stock, path: str) -> list[tuple[bytes, bytes]]:
     """The same, as read here."""
-    with open_image(stock.host, path, Limits()) as image:
+    with open_image(stock.host, path, ImageLimits()) as image:
         elf = parse_elf(image.read, image.size)
         section = elf.find(b".modinfo")
         assert section is not None
@@ -112,7 +112,7 @@ def test_modinfo_when_every_stock_module_then_no_difference(stock: Stock) -> Non
 
 def test_examine_when_every_stock_module_then_valid(stock: Stock) -> None:
     verdicts = {path: examine_file(stock.host, path, trust=stock.trust) for path in stock.paths}
-    assert [path for path, file in verdicts.items() if file.signature.verdict is not Signature.VALID] == []
+    assert [path for path, file in verdicts.items() if file.signature.verdict is not SignatureStatus.VALID] == []
     assert [path for path, file in verdicts.items() if file.problem is not None] == []
     assert {file.vermagic for file in verdicts.values()} == {stock.trust.kernel and stock.trust.kernel.vermagic}
 

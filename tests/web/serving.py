@@ -12,10 +12,10 @@ from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 
-from kmodmon.clock import Clock, SystemClock
+from kmodmon.system.clock import Clock, SystemClock
 from kmodmon.web.message import Request, Response, Route, json_response, text_response
 from kmodmon.web.server import WebServer
-from kmodmon.web.stats import Limits, WebStats
+from kmodmon.web.stats import HttpLimits, WebStats
 
 PATIENCE = 20.0
 BIG = tuple(bytes([65 + index % 26]) * 50_000 for index in range(60))
@@ -86,7 +86,7 @@ class Served:
         *,
         routes: Sequence[Route] = ROUTES,
         listen: Sequence[str] = ("127.0.0.1:0",),
-        limits: Limits | None = None,
+        limits: HttpLimits | None = None,
         web_config: Path | None = None,
         clock: Clock | None = None,
     ) -> None:

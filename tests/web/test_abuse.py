@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from kmodmon.web.stats import Limits
+from kmodmon.web.stats import HttpLimits
 from tests.web.certificates import Authority
 from tests.web.serving import BIG, Served, dropped, read_all, says, wait_until
 
-QUICK = Limits(connections=32, head_seconds=1.0, answer_seconds=1.0, idle_seconds=1.0, stop_seconds=1.0)
+QUICK = HttpLimits(connections=32, head_seconds=1.0, answer_seconds=1.0, idle_seconds=1.0, stop_seconds=1.0)
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 GET_BIG = b"GET /big HTTP/1.1\r\nHost: h\r\n\r\n"
 
@@ -103,14 +103,14 @@ def test_reader_when_it_does_not_read_is_dropped_and_costs_little() -> None:
 
 
 def test_reader_when_it_reads_slowly_but_steadily_gets_everything() -> None:
-    with Served(limits=Limits(answer_seconds=30)) as served, served.connect(receive_buffer=4096) as sock:
+    with Served(limits=HttpLimits(answer_seconds=30)) as served, served.connect(receive_buffer=4096) as sock:
         sock.sendall(GET_BIG.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
         whole = read_all(sock)
         assert whole.partition(b"\r\n\r\n")[2] == b"".join(BIG)
 
 
 def test_full_house_when_all_are_answered_just_now_refuses_the_new_one() -> None:
-    limits = Limits(connections=4, answer_seconds=5.0)
+    limits = HttpLimits(connections=4, answer_seconds=5.0)
     with Served(limits=limits) as served, crowd(served, 4, b"GET /stuck HTTP/1.1\r\nHost: h\r\n\r\n") as clients:
         wait_until(lambda: served.stats.requests == 4, "all four in their handler")
         assert served.send(GET) == b""
@@ -119,7 +119,7 @@ def test_full_house_when_all_are_answered_just_now_refuses_the_new_one() -> None
 
 
 def test_house_full_of_stalled_readers_when_a_scraper_comes_makes_room() -> None:
-    limits = Limits(connections=8, answer_seconds=60.0)
+    limits = HttpLimits(connections=8, answer_seconds=60.0)
     with Served(limits=limits) as served, crowd(served, 8, GET_BIG * 20, receive_buffer=4096) as clients:
         wait_until(lambda: served.stats.requests >= 8, "all of them asked")
         wait_until(lambda: served_now(served), "the scraper is served, once they are known to stall")
@@ -127,7 +127,7 @@ def test_house_full_of_stalled_readers_when_a_scraper_comes_makes_room() -> None
 
 
 def test_flood_from_one_address_does_not_cost_another_its_connection() -> None:
-    limits = Limits(connections=8, head_seconds=60.0)
+    limits = HttpLimits(connections=8, head_seconds=60.0)
     with Served(limits=limits) as served, served.connect() as scraper:
         scraper.sendall(GET)
         assert says(scraper, b"hello")
@@ -149,7 +149,7 @@ def test_half_closed_client_when_it_has_asked_gets_its_answer() -> None:
 
 
 def test_half_closed_clients_when_they_never_ask_are_gone_at_once() -> None:
-    with Served(limits=Limits(head_seconds=60.0)) as served, crowd(served, 50, b"GET / HT") as clients:
+    with Served(limits=HttpLimits(head_seconds=60.0)) as served, crowd(served, 50, b"GET / HT") as clients:
         for client in clients:
             client.shutdown(socket.SHUT_WR)
         all_dropped(served, clients)
@@ -170,7 +170,7 @@ def test_pipelined_requests_are_all_answered_in_order() -> None:
 
 
 def test_pipelined_head_when_it_is_half_and_stays_so_is_dropped_by_the_head_deadline() -> None:
-    limits = Limits(head_seconds=0.5, idle_seconds=600.0)
+    limits = HttpLimits(head_seconds=0.5, idle_seconds=600.0)
     with Served(limits=limits) as served, served.connect() as sock:
         sock.sendall(GET + b"GET / HT")
         assert b"hello" in read_all(sock)
@@ -257,7 +257,7 @@ def test_resets_by_the_hundred_leave_nothing_behind() -> None:
 
 
 def test_descriptors_when_they_run_out_are_waited_for_and_said_once() -> None:
-    with Served(limits=Limits(head_seconds=60.0)) as served, ExitStack() as stack:
+    with Served(limits=HttpLimits(head_seconds=60.0)) as served, ExitStack() as stack:
         with served.connect() as waiting:
             wait_until(lambda: served.stats.open_connections == 1, "one is in")
             late = socket.socket()
@@ -275,7 +275,7 @@ def test_descriptors_when_they_run_out_are_waited_for_and_said_once() -> None:
 
 def test_silent_tls_clients_when_they_are_many_are_bounded_dropped_and_counted(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
-    limits = Limits(connections=32, head_seconds=2.0, idle_seconds=1.0)
+    limits = HttpLimits(connections=32, head_seconds=2.0, idle_seconds=1.0)
     with Served(limits=limits, web_config=authority.web_config()) as served:
         before = _resident()
         with crowd(served, 300, b"") as clients:
@@ -363,7 +363,7 @@ def test_tls_client_when_it_pipelines_and_half_closes_fills_no_log(tmp_path: Pat
 
 def test_server_when_it_stops_amid_abuse_stops_within_its_time(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
-    served = Served(limits=Limits(stop_seconds=0.5), web_config=authority.web_config())
+    served = Served(limits=HttpLimits(stop_seconds=0.5), web_config=authority.web_config())
     with served, crowd(served, 20, b"") as clients, served.connect() as raw:
         with authority.client().wrap_socket(raw, server_hostname="localhost") as tls:
             tls.sendall(b"GET /stuck HTTP/1.1\r\nHost: h\r\n\r\n")

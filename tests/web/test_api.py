@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from kmodmon.kernel.error import KmodmonError
+from kmodmon.events.event import EventType
 from kmodmon.metrics.exposition import Exposition
-from kmodmon.model.event import EventType
+from kmodmon.types.error import KmodmonError
 from kmodmon.web.message import BadRequest, Request, Response, Route, json_response
 from kmodmon.web.site import MAX_EVENTS, Site, event_query
-from tests.test_reload import Running, run
+from tests.runtime.test_reload import Running, run
 from tests.web.serving import Served
 
 

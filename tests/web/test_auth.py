@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kmodmon.web import auth
-from kmodmon.web.auth import Gate, Verdict, Verdicts, credentials, matches
+from kmodmon.web.auth import AuthCache, AuthVerdict, Gate, credentials, matches
 
 
 def hashed(password: bytes, prefix: bytes = b"2b") -> str:
@@ -39,24 +39,24 @@ def with_gate(test: Callable[[Gate], Awaitable[None]]) -> None:
 @pytest.mark.parametrize(
     ("authorization", "verdict"),
     [
-        (basic("alice", b"wonderland"), Verdict.ALLOWED),
-        (basic("bob", b"builder"), Verdict.ALLOWED),
-        (basic("long", b"x" * 100), Verdict.ALLOWED),
-        (basic("long", b"x" * 71), Verdict.REFUSED),
-        (basic("alice", b"builder"), Verdict.REFUSED),
-        (basic("alice", b""), Verdict.REFUSED),
-        (basic("mallory", b"wonderland"), Verdict.REFUSED),
-        (basic("", b"wonderland"), Verdict.REFUSED),
-        (basic("alice", b"won\0derland"), Verdict.REFUSED),
-        (basic("alice", b"w" * 5000), Verdict.REFUSED),
-        (basic("alice", b"wonderland").replace("Basic", "bAsIc"), Verdict.ALLOWED),
-        (basic("alice", b"wonderland").replace("Basic", "Bearer"), Verdict.REFUSED),
-        ("Basic !!!", Verdict.REFUSED),
-        ("Basic", Verdict.REFUSED),
-        ("", Verdict.REFUSED),
+        (basic("alice", b"wonderland"), AuthVerdict.ALLOWED),
+        (basic("bob", b"builder"), AuthVerdict.ALLOWED),
+        (basic("long", b"x" * 100), AuthVerdict.ALLOWED),
+        (basic("long", b"x" * 71), AuthVerdict.REFUSED),
+        (basic("alice", b"builder"), AuthVerdict.REFUSED),
+        (basic("alice", b""), AuthVerdict.REFUSED),
+        (basic("mallory", b"wonderland"), AuthVerdict.REFUSED),
+        (basic("", b"wonderland"), AuthVerdict.REFUSED),
+        (basic("alice", b"won\0derland"), AuthVerdict.REFUSED),
+        (basic("alice", b"w" * 5000), AuthVerdict.REFUSED),
+        (basic("alice", b"wonderland").replace("Basic", "bAsIc"), AuthVerdict.ALLOWED),
+        (basic("alice", b"wonderland").replace("Basic", "Bearer"), AuthVerdict.REFUSED),
+        ("Basic !!!", AuthVerdict.REFUSED),
+        ("Basic", AuthVerdict.REFUSED),
+        ("", AuthVerdict.REFUSED),
     ],
 )
-def test_judge_when_these_credentials_come_says_that(authorization: str, verdict: Verdict) -> None:
+def test_judge_when_these_credentials_come_says_that(authorization: str, verdict: AuthVerdict) -> None:
     async def test(gate: Gate) -> None:
         for _ in range(2):  # computed, then remembered
             assert await gate.judge(authorization, USERS) is verdict
@@ -66,7 +66,7 @@ def test_judge_when_these_credentials_come_says_that(authorization: str, verdict
 
 def test_judge_without_users_lets_everybody_pass() -> None:
     async def test(gate: Gate) -> None:
-        assert await gate.judge("", {}) is Verdict.ALLOWED
+        assert await gate.judge("", {}) is AuthVerdict.ALLOWED
 
     with_gate(test)
 
@@ -88,8 +88,8 @@ def test_judge_when_the_user_is_unknown_computes_as_much_as_for_a_known_one(comp
     costly = {"alice": hashed(b"a"), "admin": bcrypt.hashpw(b"b", bcrypt.gensalt(5)).decode()}
 
     async def test(gate: Gate) -> None:
-        assert await gate.judge(basic("mallory", b"b"), costly) is Verdict.REFUSED
-        assert await gate.judge(basic("admin", b"x"), costly) is Verdict.REFUSED
+        assert await gate.judge(basic("mallory", b"b"), costly) is AuthVerdict.REFUSED
+        assert await gate.judge(basic("admin", b"x"), costly) is AuthVerdict.REFUSED
 
     with_gate(test)
     assert computed == [costly["admin"].encode()] * 2
@@ -106,10 +106,10 @@ def test_judge_when_a_verdict_is_known_computes_nothing(computed: list[bytes]) -
 
 def test_judge_when_a_hash_changes_forgets_the_old_password(computed: list[bytes]) -> None:
     async def test(gate: Gate) -> None:
-        assert await gate.judge(basic("alice", b"wonderland"), USERS) is Verdict.ALLOWED
+        assert await gate.judge(basic("alice", b"wonderland"), USERS) is AuthVerdict.ALLOWED
         changed = {"alice": hashed(b"new")}
-        assert await gate.judge(basic("alice", b"wonderland"), changed) is Verdict.REFUSED
-        assert await gate.judge(basic("alice", b"new"), changed) is Verdict.ALLOWED
+        assert await gate.judge(basic("alice", b"wonderland"), changed) is AuthVerdict.REFUSED
+        assert await gate.judge(basic("alice", b"new"), changed) is AuthVerdict.ALLOWED
 
     with_gate(test)
     assert len(computed) == 3
@@ -118,14 +118,14 @@ def test_judge_when_a_hash_changes_forgets_the_old_password(computed: list[bytes
 def test_judge_when_too_many_wait_says_busy_but_lets_known_ones_pass() -> None:
     async def test(gate: Gate) -> None:
         known = basic("alice", b"wonderland")
-        assert await gate.judge(known, USERS) is Verdict.ALLOWED
+        assert await gate.judge(known, USERS) is AuthVerdict.ALLOWED
         guesses = [asyncio.create_task(gate.judge(basic("alice", b"%d" % n), USERS)) for n in range(auth.WAITING + 5)]
         await asyncio.sleep(0)
-        assert await gate.judge(known, USERS) is Verdict.ALLOWED
+        assert await gate.judge(known, USERS) is AuthVerdict.ALLOWED
         verdicts = await asyncio.gather(*guesses)
-        assert verdicts.count(Verdict.BUSY) == 5
-        assert verdicts.count(Verdict.REFUSED) == auth.WAITING
-        assert await gate.judge(basic("bob", b"builder"), USERS) is Verdict.ALLOWED
+        assert verdicts.count(AuthVerdict.BUSY) == 5
+        assert verdicts.count(AuthVerdict.REFUSED) == auth.WAITING
+        assert await gate.judge(basic("bob", b"builder"), USERS) is AuthVerdict.ALLOWED
 
     with_gate(test)
 
@@ -141,18 +141,18 @@ def test_judge_when_a_waiting_client_leaves_makes_its_place_free() -> None:
             for guess in guesses:
                 guess.cancel()
             await asyncio.gather(*guesses, return_exceptions=True)
-        assert await gate.judge(basic("alice", b"wonderland"), USERS) is Verdict.ALLOWED
+        assert await gate.judge(basic("alice", b"wonderland"), USERS) is AuthVerdict.ALLOWED
 
     with_gate(test)
 
 
 def test_judge_when_many_guess_remembers_the_right_one(computed: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(gate: Gate) -> None:
-        assert await gate.judge(basic("alice", b"wonderland"), USERS) is Verdict.ALLOWED
+        assert await gate.judge(basic("alice", b"wonderland"), USERS) is AuthVerdict.ALLOWED
         for number in range(20):
             await gate.judge(basic("alice", b"%d" % number), USERS)
         before = len(computed)
-        assert await gate.judge(basic("alice", b"wonderland"), USERS) is Verdict.ALLOWED
+        assert await gate.judge(basic("alice", b"wonderland"), USERS) is AuthVerdict.ALLOWED
         assert len(computed) == before
 
     monkeypatch.setattr(auth, "REMEMBERED", 4)
@@ -160,7 +160,7 @@ def test_judge_when_many_guess_remembers_the_right_one(computed: list[bytes], mo
 
 
 def test_verdicts_when_full_forget_the_least_recently_used() -> None:
-    verdicts = Verdicts(3)
+    verdicts = AuthCache(3)
     for key in (b"a", b"b", b"c"):
         verdicts.add(key)
     assert b"a" in verdicts

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kmodmon.kernel.error import ConfigError
+from kmodmon.types.error import ConfigError
 from kmodmon.web.listen import ListenError, display, open_listeners, parse_address
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kmodmon.kernel.text import raw_bytes, safe_text
+from kmodmon.types.text import raw_bytes, safe_text
 from kmodmon.web.message import (
     MAX_ARGUMENTS,
     BadRequest,

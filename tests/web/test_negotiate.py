@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, gzip_accepted
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST
 
-from kmodmon.web.negotiate import Format, choose_format, gzip_wanted
+from kmodmon.web.negotiate import AcceptedFormat, choose_format, gzip_wanted
 
 PROMETHEUS_2_42 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
@@ -27,38 +27,38 @@ PROTOBUF_FIRST = (
 @pytest.mark.parametrize(
     ("accept", "expected"),
     [
-        ("", Format.TEXT),
-        (PROMETHEUS_2_42, Format.OPENMETRICS_1_0_0),
-        (PROMETHEUS_3, Format.OPENMETRICS_1_0_0),
-        (BROWSER, Format.TEXT),
-        (PROTOBUF_FIRST, Format.TEXT),
-        ("*/*", Format.TEXT),
-        ("text/*", Format.TEXT),
-        ("application/openmetrics-text", Format.OPENMETRICS_1_0_0),
+        ("", AcceptedFormat.TEXT),
+        (PROMETHEUS_2_42, AcceptedFormat.OPENMETRICS_1_0_0),
+        (PROMETHEUS_3, AcceptedFormat.OPENMETRICS_1_0_0),
+        (BROWSER, AcceptedFormat.TEXT),
+        (PROTOBUF_FIRST, AcceptedFormat.TEXT),
+        ("*/*", AcceptedFormat.TEXT),
+        ("text/*", AcceptedFormat.TEXT),
+        ("application/openmetrics-text", AcceptedFormat.OPENMETRICS_1_0_0),
         (
             "application/openmetrics-text; version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
-            Format.OPENMETRICS_0_0_1,
+            AcceptedFormat.OPENMETRICS_0_0_1,
         ),
         (
             "application/openmetrics-text;version=0.0.1;q=0.9, application/openmetrics-text;version=1.0.0",
-            Format.OPENMETRICS_1_0_0,
+            AcceptedFormat.OPENMETRICS_1_0_0,
         ),
-        ("application/openmetrics-text;q=0.4,text/plain;q=0.6", Format.TEXT),
-        ("application/openmetrics-text;q=0", Format.TEXT),
-        ("application/openmetrics-text;q=0,*/*", Format.TEXT),
-        ("text/plain;q=0,application/openmetrics-text;q=0.001", Format.OPENMETRICS_1_0_0),
-        ("*/*, application/openmetrics-text", Format.OPENMETRICS_1_0_0),
-        ('APPLICATION/OpenMetrics-Text ; Version="1.0.0" ; Q=1', Format.OPENMETRICS_1_0_0),
-        ("application/openmetrics-text;version=2.0.0,text/plain;q=0.1", Format.TEXT),
-        ("application/openmetrics-text;version=1\r\nx: y", Format.TEXT),
-        ("application/openmetrics-text;q=nan", Format.TEXT),
-        ("application/openmetrics-text;q=1e1", Format.TEXT),
-        ("application/openmetrics-text;q=-1", Format.TEXT),
-        ("application/openmetrics-text;q=1.5", Format.TEXT),
-        (",;,;q=,", Format.TEXT),
+        ("application/openmetrics-text;q=0.4,text/plain;q=0.6", AcceptedFormat.TEXT),
+        ("application/openmetrics-text;q=0", AcceptedFormat.TEXT),
+        ("application/openmetrics-text;q=0,*/*", AcceptedFormat.TEXT),
+        ("text/plain;q=0,application/openmetrics-text;q=0.001", AcceptedFormat.OPENMETRICS_1_0_0),
+        ("*/*, application/openmetrics-text", AcceptedFormat.OPENMETRICS_1_0_0),
+        ('APPLICATION/OpenMetrics-Text ; Version="1.0.0" ; Q=1', AcceptedFormat.OPENMETRICS_1_0_0),
+        ("application/openmetrics-text;version=2.0.0,text/plain;q=0.1", AcceptedFormat.TEXT),
+        ("application/openmetrics-text;version=1\r\nx: y", AcceptedFormat.TEXT),
+        ("application/openmetrics-text;q=nan", AcceptedFormat.TEXT),
+        ("application/openmetrics-text;q=1e1", AcceptedFormat.TEXT),
+        ("application/openmetrics-text;q=-1", AcceptedFormat.TEXT),
+        ("application/openmetrics-text;q=1.5", AcceptedFormat.TEXT),
+        (",;,;q=,", AcceptedFormat.TEXT),
     ],
 )
-def test_choose_format_when_accept_is_this_gives_that(accept: str, expected: Format) -> None:
+def test_choose_format_when_accept_is_this_gives_that(accept: str, expected: AcceptedFormat) -> None:
     assert choose_format(accept) is expected
 
 
@@ -70,9 +70,9 @@ def test_choose_format_when_weights_do_not_matter_agrees_with_the_client_library
 
 
 def test_formats_have_the_client_librarys_content_types() -> None:
-    assert Format.TEXT.value == CONTENT_TYPE_PLAIN_0_0_4
-    assert Format.OPENMETRICS_1_0_0.value == CONTENT_TYPE_LATEST
-    assert [form.openmetrics for form in Format] == [False, True, True]
+    assert AcceptedFormat.TEXT.value == CONTENT_TYPE_PLAIN_0_0_4
+    assert AcceptedFormat.OPENMETRICS_1_0_0.value == CONTENT_TYPE_LATEST
+    assert [form.openmetrics for form in AcceptedFormat] == [False, True, True]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_gzip_wanted_without_weights_agrees_with_the_client_library(codings: lis
 @settings(deadline=None)
 @given(st.text(alphabet=st.sampled_from('aegipqtxz/*;=,. "01.\t-\u00ff'), max_size=200) | st.text(max_size=100))
 def test_negotiation_survives_any_header(header: str) -> None:
-    assert choose_format(header) in Format
+    assert choose_format(header) in AcceptedFormat
     assert gzip_wanted(header) in (True, False)
 
 
@@ -134,7 +134,7 @@ def test_choose_format_when_both_are_named_takes_the_heavier_one(
     elif openmetrics > 0:
         assert chosen.openmetrics != swapped, "equal weights: the one named first"
     else:
-        assert chosen is Format.TEXT
+        assert chosen is AcceptedFormat.TEXT
 
 
 @settings(deadline=None)
@@ -145,4 +145,4 @@ def test_gzip_wanted_when_identity_is_named_too_takes_the_heavier_one(gzip: int,
 
 
 def test_headers_with_very_many_elements_are_read_to_a_bound() -> None:
-    assert choose_format("x/y," * 100_000 + "application/openmetrics-text") is Format.TEXT
+    assert choose_format("x/y," * 100_000 + "application/openmetrics-text") is AcceptedFormat.TEXT

@@ -11,20 +11,20 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kmodmon.kernel.error import KmodmonError
-from kmodmon.kernel.text import safe_text
-from kmodmon.model.event import Event, EventType, Severity, StoredEvent
-from kmodmon.model.findings import Finding, Findings
-from kmodmon.model.query import EventQuery
-from kmodmon.model.rules import Check
-from kmodmon.model.source import SourceState
-from kmodmon.model.state import State
-from kmodmon.model.units import Instant, Usec
+from kmodmon.events.event import Event, EventType, Severity, StoredEvent
+from kmodmon.events.query import EventQuery
+from kmodmon.state.state import State
+from kmodmon.subjects.findings import Finding, Findings
+from kmodmon.subjects.rules import Check
+from kmodmon.subjects.source import SourceState
+from kmodmon.types.error import KmodmonError
+from kmodmon.types.text import safe_text
+from kmodmon.types.units import Instant, Usec
 from kmodmon.web.message import decode_tail
 from kmodmon.web.page.asset import packaged_asset
 from kmodmon.web.page.document import StatusPage
 from kmodmon.web.page.html import Markup, binary_size, disclosure, element, escaped, moment, span
-from kmodmon.web.page.look import Look
+from kmodmon.web.page.look import PageData
 from kmodmon.web.page.modules import MOST_ROWS, ModuleRows
 from kmodmon.web.page.serve import POLICY
 from tests.browser.showcase import Server
@@ -81,7 +81,7 @@ def page() -> StatusPage:
     return StatusPage(packaged_asset("status.css"), packaged_asset("status.js"))
 
 
-def rendered(look: Look) -> bytes:
+def rendered(look: PageData) -> bytes:
     return b"".join(page().render(look).blocks)
 
 
@@ -91,17 +91,17 @@ def stored(*events: Event) -> tuple[StoredEvent, ...]:
 
 
 @pytest.fixture(scope="module")
-def showcase() -> Look:
+def showcase() -> PageData:
     server = Server().days()
     events = stored(*server.events)
     reports = tuple(one for one in events if one.event.type is EventType.KERNEL_REPORT)
-    return Look(state=server.state, events=events, reports=reports)
+    return PageData(state=server.state, events=events, reports=reports)
 
 
 # What it shows
 
 
-def test_page_when_much_has_happened_then_every_part_of_it_is_there_without_scripts(showcase: Look) -> None:
+def test_page_when_much_has_happened_then_every_part_of_it_is_there_without_scripts(showcase: PageData) -> None:
     said = Reader(rendered(showcase)).text
     for words in (
         "6.12.57+deb13-amd64",
@@ -129,7 +129,7 @@ def test_page_when_much_has_happened_then_every_part_of_it_is_there_without_scri
 
 def test_page_when_nothing_was_read_then_it_says_what_is_not_known() -> None:
     state = replace(BLANK, sources={"taint": SourceState(name="taint", why="/proc/sys/kernel/tainted: no such file")})
-    said = Reader(rendered(Look(state=state))).text
+    said = Reader(rendered(PageData(state=state))).text
     assert "Taint unknown The kernel's taint cannot be read: /proc/sys/kernel/tainted: no such file." in said
     assert said.count("cannot be told") == 5
     assert "The list could not be read." in said
@@ -141,7 +141,7 @@ def test_page_when_the_kernel_is_clean_then_it_says_so() -> None:
     story.modules(module("ext4"))
     story.taint(0)
     state = replace(story.state, findings=Findings(judged=True))
-    said = Reader(rendered(Look(state=state))).text
+    said = Reader(rendered(PageData(state=state))).text
     assert "Not tainted No taint flag has been set since this kernel was booted." in said
     assert "The policy finds nothing wrong." in said and "Nothing has happened yet." in said
     assert "1 module, newest first." in said
@@ -149,10 +149,10 @@ def test_page_when_the_kernel_is_clean_then_it_says_so() -> None:
 
 def test_page_when_there_are_no_loadable_modules_then_it_says_so() -> None:
     state = replace(BLANK, inventory=replace(BLANK.inventory, support=False))
-    assert "This kernel was built without loadable modules." in Reader(rendered(Look(state=state))).text
+    assert "This kernel was built without loadable modules." in Reader(rendered(PageData(state=state))).text
 
 
-def test_page_when_the_history_is_in_trouble_then_the_rest_is_shown(showcase: Look) -> None:
+def test_page_when_the_history_is_in_trouble_then_the_rest_is_shown(showcase: PageData) -> None:
     look = replace(showcase, events=(), reports=(), trouble="history.db: disk I/O error")
     said = Reader(rendered(look)).text
     assert "The history cannot be read: history.db: disk I/O error" in said and "Tainted, 2 findings" in said
@@ -164,7 +164,7 @@ def test_page_when_a_finding_is_a_dry_run_then_it_is_shown_and_not_counted() -> 
         dry_run=True,
     )  # fmt: skip
     state = replace(BLANK, findings=Findings(current={finding.id: finding}, judged=True))
-    said = Reader(rendered(Look(state=state))).text
+    said = Reader(rendered(PageData(state=state))).text
     assert "m dry run Why." in said and "Do x -y ." in said
     assert "1 finding" not in said
 
@@ -172,7 +172,7 @@ def test_page_when_a_finding_is_a_dry_run_then_it_is_shown_and_not_counted() -> 
 def test_page_when_a_finding_is_critical_and_nothing_taints_then_the_verdict_is_not_good() -> None:
     finding = Finding(rule="hidden", check=Check.HIDDEN, severity=Severity.CRITICAL, subject="evil")
     state = replace(BLANK, findings=Findings(current={finding.id: finding}, judged=True))
-    look = Look(state=replace(state, taint=replace(state.taint, value=0)))
+    look = PageData(state=replace(state, taint=replace(state.taint, value=0)))
     assert "Not tainted, 1 finding" in Reader(rendered(look)).text
     assert b'class="verdict critical"' in rendered(look)
 
@@ -184,7 +184,7 @@ def test_page_when_a_source_fails_then_the_table_says_why_and_what_was_lost() ->
         "c": SourceState(name="c", present=True, up=True, why="", lost=1200, unreadable=3),
         "d": SourceState(name="d", why="not built"),
     }
-    said = Reader(rendered(Look(state=replace(BLANK, sources=sources)))).text
+    said = Reader(rendered(PageData(state=replace(BLANK, sources=sources)))).text
     assert "up a Source State" in said
     assert "b failing EIO" in said and "c up 1,200 lost; 3 unreadable" in said and "d absent not built" in said
 
@@ -212,7 +212,7 @@ def test_page_when_names_and_log_lines_are_hostile_then_they_are_text() -> None:
     sources = {name: SourceState(name=name, why=name) for name in names}
     state = replace(story.state, findings=findings, sources=sources)
     all_stored = stored(*events)
-    body = rendered(Look(state=state, events=all_stored, reports=all_stored, trouble=""))
+    body = rendered(PageData(state=state, events=all_stored, reports=all_stored, trouble=""))
     read = Reader(body)
     assert [name for name, _ in read.elements if name == "script"] == ["script"]
     assert not any(name.startswith("on") or name == "style" for _, found in read.elements for name in found)
@@ -287,7 +287,7 @@ def rows_of(read: Reader) -> list[str | None]:
 
 
 def test_page_when_there_are_thousands_of_modules_then_a_bounded_part_with_all_suspicious_ones() -> None:
-    body = rendered(Look(state=many(5000)))
+    body = rendered(PageData(state=many(5000)))
     read = Reader(body)
     rows = rows_of(read)
     assert len(rows) == MOST_ROWS and set(rows) >= {f"m{place:05}" for place in range(4993, 5000)}
@@ -302,7 +302,7 @@ def test_page_when_events_findings_and_evidence_are_many_then_it_stays_bounded()
     events = stored(*(Event(type=EventType.KERNEL_REPORT, at=NOW, evidence=lines) for _ in range(100)))
     found = [Finding(rule="r", check=Check.MODULE, severity=Severity.ERROR, subject=f"m{n}") for n in range(5000)]
     findings = Findings(current={one.id: one for one in found}, judged=True)
-    body = rendered(Look(state=replace(BLANK, findings=findings), events=events, reports=events[:20]))
+    body = rendered(PageData(state=replace(BLANK, findings=findings), events=events, reports=events[:20]))
     read = Reader(body)
     assert "80 earlier events" in read.text and "and 4,960 more findings" in read.text
     assert len(body) < 800_000
@@ -311,7 +311,7 @@ def test_page_when_events_findings_and_evidence_are_many_then_it_stays_bounded()
 # Kept and served
 
 
-def test_render_when_nothing_changed_then_the_same_bytes_and_tag(showcase: Look) -> None:
+def test_render_when_nothing_changed_then_the_same_bytes_and_tag(showcase: PageData) -> None:
     kept = page()
     first = kept.render(showcase)
     again = kept.render(replace(showcase, state=replace(showcase.state, counts={})))
@@ -319,7 +319,7 @@ def test_render_when_nothing_changed_then_the_same_bytes_and_tag(showcase: Look)
     assert all(one is other for one, other in zip(first.blocks, again.blocks, strict=True))
 
 
-def test_render_when_only_time_passed_then_the_same_tag_and_a_later_time(showcase: Look) -> None:
+def test_render_when_only_time_passed_then_the_same_tag_and_a_later_time(showcase: PageData) -> None:
     kept = page()
     first = kept.render(showcase)
     taint = showcase.state.sources["taint"]
@@ -336,16 +336,16 @@ def test_render_when_only_time_passed_then_the_same_tag_and_a_later_time(showcas
 def test_rows_when_one_module_changes_then_the_others_are_kept() -> None:
     state = many(50)
     rows = ModuleRows()
-    before = rows.render(Look(state=state))
+    before = rows.render(PageData(state=state))
     changed = replace(state.inventory.modules["m00007"], refcnt=77)
     listed = {**state.inventory.modules, "m00007": changed}
     now = replace(state, inventory=replace(state.inventory, modules=listed))
-    after = rows.render(Look(state=now)).split("\n")
-    assert after == ModuleRows().render(Look(state=now)).split("\n")
+    after = rows.render(PageData(state=now)).split("\n")
+    assert after == ModuleRows().render(PageData(state=now)).split("\n")
     assert [one for one, other in zip(after, before.split("\n"), strict=True) if one != other] == [after[7]]
 
 
-def changes(look: Look) -> Iterable[State]:
+def changes(look: PageData) -> Iterable[State]:
     state = look.state
     less = dict(list(state.inventory.modules.items())[1:])
     yield replace(state, inventory=replace(state.inventory, modules=less))
@@ -358,7 +358,7 @@ def changes(look: Look) -> Iterable[State]:
     yield replace(state, sources={**state.sources, "kmsg": SourceState(name="kmsg", why="gone")})
 
 
-def test_render_when_any_shown_part_changes_then_another_tag_and_what_a_fresh_page_gives(showcase: Look) -> None:
+def test_render_when_any_shown_part_changes_then_another_tag_and_what_a_fresh_page_gives(showcase: PageData) -> None:
     kept = page()
     tags = {kept.render(showcase).tag}
     for state in changes(showcase):
@@ -371,7 +371,7 @@ def test_render_when_any_shown_part_changes_then_another_tag_and_what_a_fresh_pa
     assert len(tags) == 11
 
 
-def test_page_when_served_then_its_headers_protect_and_its_parts_are_found(showcase: Look) -> None:
+def test_page_when_served_then_its_headers_protect_and_its_parts_are_found(showcase: PageData) -> None:
     server = Server().days()
     with Served(routes=ShownHost(server.state, server.events).routes()) as served:
         answer = served.get("/")

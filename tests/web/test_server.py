@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from kmodmon.clock import FakeClock
+from kmodmon.system.clock import FakeClock
 from kmodmon.web.app import DEFAULT_HEADERS, pieces
 from kmodmon.web.listen import ListenError
 from kmodmon.web.server import WebServer
-from kmodmon.web.stats import Limits
+from kmodmon.web.stats import HttpLimits
 from tests.web.certificates import Authority
 from tests.web.serving import BIG, Served, read_all, says, wait_until
 
@@ -167,7 +167,7 @@ def test_prefix_route_when_the_name_is_any_bytes_gives_it_to_the_handler() -> No
 
 
 def test_connection_is_kept_between_requests_and_ends_when_idle_too_long() -> None:
-    with Served(limits=Limits(idle_seconds=0.3, head_seconds=60)) as served, served.connect() as sock:
+    with Served(limits=HttpLimits(idle_seconds=0.3, head_seconds=60)) as served, served.connect() as sock:
         for _ in range(3):
             sock.sendall(GET)
             assert says(sock, b"hello")
@@ -187,7 +187,7 @@ def test_stop_lets_a_request_in_flight_end_and_takes_no_new_one() -> None:
 
 
 def test_stop_when_a_handler_never_ends_drops_it_in_time() -> None:
-    with Served(limits=Limits(stop_seconds=0.2)) as served, served.connect() as sock:
+    with Served(limits=HttpLimits(stop_seconds=0.2)) as served, served.connect() as sock:
         sock.sendall(b"GET /stuck HTTP/1.1\r\nHost: h\r\n\r\n")
         wait_until(lambda: served.stats.requests == 1, "it is in its handler")
         served.stop()
@@ -195,7 +195,7 @@ def test_stop_when_a_handler_never_ends_drops_it_in_time() -> None:
 
 
 def test_handler_when_its_client_leaves_is_cancelled() -> None:
-    with Served(limits=Limits(answer_seconds=0.2)) as served, served.connect() as sock:
+    with Served(limits=HttpLimits(answer_seconds=0.2)) as served, served.connect() as sock:
         sock.sendall(b"GET /stuck HTTP/1.1\r\nHost: h\r\n\r\n")
         assert read_all(sock) == b""
         assert served.stats.timeouts == 1

@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from kmodmon.kernel.error import ConfigError
+from kmodmon.types.error import ConfigError
 from kmodmon.web.tls import CIPHERS, CURVES, READ_BYTES, TlsSettings, make_context, san_allowed
 from kmodmon.web.webconfig import read_web_config
 from tests.web.certificates import Authority

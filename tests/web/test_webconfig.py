@@ -7,8 +7,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kmodmon.kernel.error import ConfigError
-from kmodmon.web import section
+from kmodmon.config import yaml_section as section
+from kmodmon.types.error import ConfigError
 from kmodmon.web.webconfig import RateLimit, WebConfig, read_web_config
 
 HASH = "$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"

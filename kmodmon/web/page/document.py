@@ -11,20 +11,20 @@ from typing import TypeAlias
 from urllib.parse import quote
 
 from kmodmon import __version__
-from kmodmon.model.event import StoredEvent
-from kmodmon.model.trust import kernel_verifies
+from kmodmon.events.event import StoredEvent
+from kmodmon.state.trust import kernel_verifies
 from kmodmon.web.page import findings, history, modules, posture, summary, taint
 from kmodmon.web.page.asset import Asset
 from kmodmon.web.page.html import Markup, element, joined
-from kmodmon.web.page.look import Look
+from kmodmon.web.page.look import PageData
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
     """A piece of the page that lives: `parts` is all of the look that `render` shows."""
 
-    parts: Callable[[Look], object]
-    render: Callable[[Look], Markup]
+    parts: Callable[[PageData], object]
+    render: Callable[[PageData], Markup]
     tagged: bool = True  # a change of it makes the page another one
 
 
@@ -50,7 +50,7 @@ class StatusPage:
         self._pieces = pieces(style, script)
         self._kept: dict[int, _Kept] = {}
 
-    def render(self, look: Look) -> Rendered:
+    def render(self, look: PageData) -> Rendered:
         """The page for `look`."""
         blocks: list[bytes] = []
         digest = hashlib.blake2b(digest_size=12)
@@ -64,7 +64,7 @@ class StatusPage:
                 digest.update(kept.digest)
         return Rendered(blocks=tuple(blocks), tag=f'W/"{digest.hexdigest()}"')
 
-    def _rendered(self, place: int, block: Block, look: Look) -> _Kept:
+    def _rendered(self, place: int, block: Block, look: PageData) -> _Kept:
         parts = block.parts(look)
         kept = self._kept.get(place)
         if kept is None or kept.parts != parts:
@@ -171,7 +171,7 @@ _ICON = (
 )
 
 
-def _title(look: Look) -> Markup:
+def _title(look: PageData) -> Markup:
     icon = "data:image/svg+xml," + quote(_ICON.format(_ICON_TONES[look.tone]), safe=" =:/'")
     return joined((element("title", summary.title(look)), element("link", rel="icon", href=icon)))
 
@@ -226,28 +226,28 @@ def _footer() -> Markup:
 _TAINT_DOCUMENT = "https://docs.kernel.org/admin-guide/tainted-kernels.html"
 
 
-def _verdict_parts(look: Look) -> object:
+def _verdict_parts(look: PageData) -> object:
     return (look.state.taint.value, look.state.sources.get("taint"), look.violations)
 
 
-def _posture_parts(look: Look) -> object:
+def _posture_parts(look: PageData) -> object:
     told = tuple((source.name, source.why) for source in look.state.sources.values())
     return (look.state.posture, look.state.inventory.modules, look.state.inventory.support, _trusted(look), told)
 
 
-def _taint_parts(look: Look) -> object:
+def _taint_parts(look: PageData) -> object:
     return (look.state.taint.value, look.state.taint.ledger, look.state.inventory.modules)
 
 
-def _history_parts(look: Look, events: Sequence[StoredEvent]) -> object:
+def _history_parts(look: PageData, events: Sequence[StoredEvent]) -> object:
     return (look.trouble, tuple(stored.hash for stored in events))
 
 
-def _rows_parts(look: Look) -> object:
+def _rows_parts(look: PageData) -> object:
     return (look.state.inventory.modules, look.state.inventory.loaded, look.state.inventory.support, _trusted(look))
 
 
-def _trusted(look: Look) -> object:
+def _trusted(look: PageData) -> object:
     return (look.state.files.records, kernel_verifies(look.state))
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from urllib.parse import quote
 
-from kmodmon.model.findings import Finding
+from kmodmon.subjects.findings import Finding
 from kmodmon.web.page.html import (
     NOTHING,
     Markup,
@@ -17,12 +17,12 @@ from kmodmon.web.page.html import (
     moment,
     pill,
 )
-from kmodmon.web.page.look import SEVERITY_TONES, Look
+from kmodmon.web.page.look import SEVERITY_TONES, PageData
 
 MOST_FINDINGS = 40
 
 
-def findings(look: Look) -> Markup:
+def findings(look: PageData) -> Markup:
     """The whole section."""
     found = tuple(look.state.findings.current.values())
     if not look.state.findings.judged:
@@ -69,7 +69,7 @@ def _module(finding: Finding) -> Markup:
     return NOTHING if finding.module is None or finding.module == finding.subject else code(finding.module)
 
 
-def words(look: Look) -> Markup:
+def words(look: PageData) -> Markup:
     """How many findings there are, for the verdict; nothing for none."""
     if not look.violations:
         return NOTHING

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from kmodmon.model.describe import describe, describe_actor
-from kmodmon.model.event import Event, StoredEvent
-from kmodmon.model.own import Own
-from kmodmon.model.source import SourceState
-from kmodmon.model.units import JsonValue
+from kmodmon.events.event import Event, StoredEvent
+from kmodmon.events.sentence import actor_words, sentence_of
+from kmodmon.subjects.self_stats import SelfStats
+from kmodmon.subjects.source import SourceState
+from kmodmon.types.units import JsonValue
 from kmodmon.web.page.html import (
     NOTHING,
     Markup,
@@ -21,7 +21,7 @@ from kmodmon.web.page.html import (
     moment,
     pill,
 )
-from kmodmon.web.page.look import SEVERITY_TONES, Look
+from kmodmon.web.page.look import SEVERITY_TONES, PageData
 
 MOST_EVENTS = 100
 OPEN_EVENTS = 20
@@ -29,7 +29,7 @@ MOST_REPORTS = 20
 MOST_FRAMES = 24
 
 
-def timeline(look: Look) -> Markup:
+def timeline(look: PageData) -> Markup:
     """Events, newest first: the newest in sight, older ones behind a summary."""
     if look.trouble:
         return element("p", f"The history cannot be read: {look.trouble}", class_="empty warn")
@@ -43,7 +43,7 @@ def timeline(look: Look) -> Markup:
     return joined((shown, element("details", summary, element("ol", *map(_event, older), class_="events"), id="older")))
 
 
-def last_id(look: Look) -> int:
+def last_id(look: PageData) -> int:
     """Number of the newest event on the page."""
     return look.events[0].id if look.events else 0
 
@@ -54,14 +54,14 @@ def _event(stored: StoredEvent) -> Markup:
         "li",
         moment(event.at.realtime_usec),
         pill(event.severity.value, SEVERITY_TONES[event.severity]),
-        element("p", describe(event), class_="say"),
+        element("p", sentence_of(event), class_="say"),
         disclosure("Evidence", event.evidence, f"evidence-e{stored.id}"),
         id=f"e{stored.id}",
         class_=SEVERITY_TONES[event.severity],
     )
 
 
-def reports(look: Look) -> Markup:
+def reports(look: PageData) -> Markup:
     """What the kernel said about itself, newest first."""
     if look.trouble:
         return element("p", "The history cannot be read.", class_="empty warn")
@@ -78,7 +78,7 @@ def _report(stored: StoredEvent) -> Markup:
         "li",
         element(
             "header",
-            element("h3", _word(said.get("title")) or describe(event), id=place),
+            element("h3", _word(said.get("title")) or sentence_of(event), id=place),
             pill(event.severity.value, SEVERITY_TONES[event.severity]),
         ),
         element("p", moment(event.at.realtime_usec), " ", code(_word(said.get("signature"))), class_="when"),
@@ -98,7 +98,7 @@ def _where(event: Event, said: Mapping[str, JsonValue]) -> tuple[tuple[str, Mark
         ("Function", code(function) if function else NOTHING),
         ("Task", code(who) if who else NOTHING),
         ("CPU", escaped(str(cpu)) if isinstance(cpu, int) else NOTHING),
-        ("By", NOTHING if event.actor is None else code(describe_actor(event.actor))),
+        ("By", NOTHING if event.actor is None else code(actor_words(event.actor))),
         ("Panic", element("strong", "the machine ended here") if said.get("panic") is True else NOTHING),
     )
 
@@ -113,7 +113,7 @@ def _word(value: JsonValue) -> str:
     return value if isinstance(value, str) else ""
 
 
-def sources(look: Look) -> Markup:
+def sources(look: PageData) -> Markup:
     """What can be seen on this host: a row for each source that has something to say, a word for the others."""
     known = look.state.sources.values()
     quiet = [source for source in known if source.up and not source.lost and not source.unreadable]
@@ -144,7 +144,7 @@ def _source(source: SourceState) -> Markup:
     )
 
 
-def _own(own: Own) -> Markup:
+def _own(own: SelfStats) -> Markup:
     lost = own.history_lost + own.journal_lost
     return facts(
         (

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
+from kmodmon.events.event import Severity, StoredEvent
 from kmodmon.kernel.taint import Flag, Tier, decode
-from kmodmon.model.event import Severity, StoredEvent
-from kmodmon.model.state import State
+from kmodmon.state.state import State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class PageData:
     """The state, and the newest of the history, newest first; `trouble` says why that cannot be read."""
 
     state: State

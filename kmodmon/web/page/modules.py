@@ -5,50 +5,50 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from kmodmon.events.sentence import actor_words
 from kmodmon.kernel.modules import ModuleState
 from kmodmon.kernel.taint import FLAGS, Flag, parse_letters
-from kmodmon.kernel.text import raw_bytes
-from kmodmon.model.describe import describe_actor
-from kmodmon.model.files import Provenance
-from kmodmon.model.inventory import Loaded, Module, Signature
-from kmodmon.model.state import State
-from kmodmon.model.trust import Card, card, kernel_verifies, record_of, trust
+from kmodmon.lifecycle.inventory import Loaded, Module, SignatureStatus
+from kmodmon.state.state import State
+from kmodmon.state.trust import Provenance, kernel_verifies, provenance_of, record_of, trust
+from kmodmon.subjects.files import Origin
+from kmodmon.types.text import raw_bytes
 from kmodmon.web.page.html import NOTHING, Markup, binary_size, code, counted, element, escaped, joined, moment, pill
-from kmodmon.web.page.look import Look
+from kmodmon.web.page.look import PageData
 
 MOST_ROWS = 500
 MOST_HOLDERS = 8
-_BAD = (Signature.UNSIGNED, Signature.INVALID)
+_BAD = (SignatureStatus.UNSIGNED, SignatureStatus.INVALID)
 _SIGNATURE_TONES = {
-    Signature.VALID: "good",
-    Signature.SIGNED: "plain",
-    Signature.UNSIGNED: "bad",
-    Signature.INVALID: "bad",
-    Signature.UNKNOWN: "unknown",
+    SignatureStatus.VALID: "good",
+    SignatureStatus.SIGNED: "plain",
+    SignatureStatus.UNSIGNED: "bad",
+    SignatureStatus.INVALID: "bad",
+    SignatureStatus.UNKNOWN: "unknown",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ModuleRow:
     """One module with all that its cells show."""
 
     module: Module
-    card: Card
+    provenance_of: Provenance
     loaded: Loaded | None
     flags: tuple[Flag, ...] = FLAGS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
+class ModuleColumn:
     """One column: its cell, and the key it is sorted by where the text of the cell would sort wrongly."""
 
     title: str
-    cell: Callable[[Row], Markup]
-    key: Callable[[Row], int] | None = None
+    cell: Callable[[ModuleRow], Markup]
+    key: Callable[[ModuleRow], int] | None = None
     numeric: bool = False
 
 
-def _name(row: Row) -> Markup:
+def _name(row: ModuleRow) -> Markup:
     module = row.module
     address = f"api/v1/modules/{quote(raw_bytes(module.name), safe='')}"
     parts = [element("a", code(module.name), href=address)]
@@ -61,14 +61,14 @@ def _name(row: Row) -> Markup:
     return joined(parts, " ")
 
 
-def _holders(row: Row) -> Markup:
+def _holders(row: ModuleRow) -> Markup:
     holders = row.module.holders
     shown = joined((code(name) for name in holders[:MOST_HOLDERS]), ", ")
     rest = len(holders) - MOST_HOLDERS
     return joined((shown, f" and {rest:,} more")) if rest > 0 else shown
 
 
-def _taint(row: Row) -> Markup:
+def _taint(row: ModuleRow) -> Markup:
     if not row.module.taint:
         return NOTHING
     read = parse_letters(row.module.taint, row.flags)
@@ -77,26 +77,26 @@ def _taint(row: Row) -> Markup:
     return element("abbr", row.module.taint, title=", ".join(words), class_="k")
 
 
-def _signature(row: Row) -> Markup:
-    verdict = row.card.signature
+def _signature(row: ModuleRow) -> Markup:
+    verdict = row.provenance_of.signature
     shown = pill(verdict.value, _SIGNATURE_TONES[verdict])
-    signer = row.card.signer
+    signer = row.provenance_of.signer
     return joined((shown, element("small", signer, title=signer)), " ") if signer else shown
 
 
-def _origin(row: Row) -> Markup:
-    origin = row.card.origin
-    if origin is Provenance.UNKNOWN:
+def _origin(row: ModuleRow) -> Markup:
+    origin = row.provenance_of.origin
+    if origin is Origin.UNKNOWN:
         return NOTHING
-    parts = [pill(origin.value, "bad") if origin is Provenance.MEMORY else escaped(origin.value)]
-    if row.card.differs:
+    parts = [pill(origin.value, "bad") if origin is Origin.MEMORY else escaped(origin.value)]
+    if row.provenance_of.differs:
         parts.append(pill("differs from its file", "warn"))
-    if row.card.file is not None and row.card.file.package is not None:
-        parts.append(element("small", row.card.file.package.name))
+    if row.provenance_of.file is not None and row.provenance_of.file.package is not None:
+        parts.append(element("small", row.provenance_of.file.package.name))
     return joined(parts, " ")
 
 
-def _loaded(row: Row) -> Markup:
+def _loaded(row: ModuleRow) -> Markup:
     if row.loaded is None:
         return NOTHING
     if row.loaded.at is not None:
@@ -104,33 +104,33 @@ def _loaded(row: Row) -> Markup:
     return escaped("while kmodmon was down" if row.loaded.while_down else "before kmodmon")
 
 
-def _actor(row: Row) -> Markup:
-    return NOTHING if row.loaded is None or row.loaded.actor is None else code(describe_actor(row.loaded.actor))
+def _actor(row: ModuleRow) -> Markup:
+    return NOTHING if row.loaded is None or row.loaded.actor is None else code(actor_words(row.loaded.actor))
 
 
-def _references(row: Row) -> Markup:
+def _references(row: ModuleRow) -> Markup:
     return NOTHING if row.module.refcnt is None else escaped(str(row.module.refcnt))
 
 
-COLUMNS: tuple[Column, ...] = (
-    Column(title="Module", cell=_name),
-    Column(
+COLUMNS: tuple[ModuleColumn, ...] = (
+    ModuleColumn(title="Module", cell=_name),
+    ModuleColumn(
         title="Size",
         cell=lambda row: escaped(binary_size(row.module.size)),
         key=lambda row: row.module.size,
         numeric=True,
     ),
-    Column(title="Refs", cell=_references, numeric=True),
-    Column(title="Used by", cell=_holders),
-    Column(title="Taint", cell=_taint),
-    Column(title="Signature", cell=_signature),
-    Column(title="Origin", cell=_origin),
-    Column(
+    ModuleColumn(title="Refs", cell=_references, numeric=True),
+    ModuleColumn(title="Used by", cell=_holders),
+    ModuleColumn(title="Taint", cell=_taint),
+    ModuleColumn(title="Signature", cell=_signature),
+    ModuleColumn(title="Origin", cell=_origin),
+    ModuleColumn(
         title="Loaded",
         cell=_loaded,
         key=lambda row: 0 if row.loaded is None or row.loaded.at is None else row.loaded.at.realtime_usec,
     ),
-    Column(title="By", cell=_actor),
+    ModuleColumn(title="By", cell=_actor),
 )
 
 
@@ -164,7 +164,7 @@ def head() -> Markup:
     return element("thead", element("tr", *cells))
 
 
-def count(look: Look) -> Markup:
+def count(look: PageData) -> Markup:
     """How many there are, and how many of them the table shows."""
     loaded = len(look.state.inventory.modules)
     if loaded <= MOST_ROWS:
@@ -186,7 +186,7 @@ class ModuleRows:
     def __init__(self) -> None:
         self._kept: dict[str, tuple[tuple[object, ...], Markup]] = {}
 
-    def render(self, look: Look) -> Markup:
+    def render(self, look: PageData) -> Markup:
         """The body of the table."""
         state = look.state
         modules = shown_modules(state)
@@ -203,16 +203,18 @@ class ModuleRows:
         kept = self._kept.get(module.name)
         if kept is not None and all(map(operator.is_, kept[0], made_of)):
             return kept
-        row = Row(module=module, card=card(state, module), loaded=loaded, flags=state.taint.flags)
+        row = ModuleRow(
+            module=module, provenance_of=provenance_of(state, module), loaded=loaded, flags=state.taint.flags
+        )
         return made_of, row_markup(row)
 
 
-def row_markup(row: Row) -> Markup:
+def row_markup(row: ModuleRow) -> Markup:
     """One row of the table."""
     first, *others = COLUMNS
     cells = [element("th", first.cell(row), scope="row")]
     for column in others:
         key = None if column.key is None else column.key(row)
         cells.append(element("td", column.cell(row), data_key=key, class_="n" if column.numeric else None))
-    suspicious = bool(row.module.taint) or row.card.signature in _BAD
+    suspicious = bool(row.module.taint) or row.provenance_of.signature in _BAD
     return element("tr", *cells, data_name=row.module.name, class_="sus" if suspicious else None)

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from kmodmon.kernel.efivar import SecureBoot
 from kmodmon.kernel.sysctl import COUNTERS, HARDENING
-from kmodmon.model.inventory import Signature
-from kmodmon.model.state import State
-from kmodmon.model.trust import trust
+from kmodmon.lifecycle.inventory import SignatureStatus
+from kmodmon.state.state import State
+from kmodmon.state.trust import trust
 from kmodmon.web.page.html import NOTHING, Markup, code, counted, element, escaped, joined, listing
-from kmodmon.web.page.look import Look
+from kmodmon.web.page.look import PageData
 
 _BOOT_WORDS = {
     SecureBoot.ENABLED: ("enabled", "good", "The firmware starts only what a key in it vouches for."),
@@ -24,7 +24,7 @@ _LOCKDOWN_WORDS = {
 }
 
 
-def posture(look: Look) -> Markup:
+def posture(look: PageData) -> Markup:
     """The whole section."""
     state = look.state
     tiles = element(
@@ -55,10 +55,10 @@ def _modules(state: State) -> Iterator[Markup]:
         return _untold(state, "Modules", "modules")
     if not inventory.support:
         return _tile("Modules", "none", "good", "This kernel was built without loadable modules.")
-    verdicts = dict.fromkeys(Signature, 0)
+    verdicts = dict.fromkeys(SignatureStatus, 0)
     for module in inventory.modules.values():
         verdicts[trust(state, module)] += 1
-    bad = (Signature.UNSIGNED, Signature.INVALID)
+    bad = (SignatureStatus.UNSIGNED, SignatureStatus.INVALID)
     said = [
         element("strong" if verdict in bad else "span", f"{count:,} {verdict.value}")
         for verdict, count in verdicts.items()

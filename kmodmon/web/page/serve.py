@@ -5,16 +5,16 @@ import zlib
 from collections.abc import Sequence
 from typing import Protocol
 
-from kmodmon.kernel.error import KmodmonError
-from kmodmon.model.event import EventType, StoredEvent
-from kmodmon.model.query import EventQuery
-from kmodmon.model.state import State
+from kmodmon.events.event import EventType, StoredEvent
+from kmodmon.events.query import EventQuery
+from kmodmon.state.state import State
+from kmodmon.types.error import KmodmonError
 from kmodmon.web.message import Request, Response, Route
 from kmodmon.web.negotiate import gzip_wanted
 from kmodmon.web.page.asset import Asset, holds, packaged_asset
 from kmodmon.web.page.document import StatusPage
 from kmodmon.web.page.history import MOST_EVENTS, MOST_REPORTS
-from kmodmon.web.page.look import Look
+from kmodmon.web.page.look import PageData
 
 HTML = "text/html; charset=utf-8"
 POLICY = (
@@ -71,13 +71,13 @@ class PageSite:
             return Response(content_type=HTML, body=_zipped(rendered.blocks), headers=headers)
         return Response(content_type=HTML, body=rendered.blocks, headers=headers)
 
-    async def _look(self) -> Look:
+    async def _look(self) -> PageData:
         # A history that cannot be read must not hide the state of the kernel.
         try:
             events, reports = await asyncio.gather(self._shown.events(_EVENTS), self._shown.events(_REPORTS))
         except KmodmonError as error:
-            return Look(state=self._shown.state, trouble=str(error))
-        return Look(state=self._shown.state, events=tuple(events), reports=tuple(reports))
+            return PageData(state=self._shown.state, trouble=str(error))
+        return PageData(state=self._shown.state, events=tuple(events), reports=tuple(reports))
 
 
 def _route(asset: Asset) -> Route:

@@ -1,19 +1,19 @@
 """The head of the page: which kernel this is, and in one sentence whether it can be trusted."""
 
 from kmodmon.kernel.taint import letters
-from kmodmon.model.source import NOT_READ_YET
+from kmodmon.subjects.source import NOT_READ_YET
 from kmodmon.web.page import findings
 from kmodmon.web.page.html import NOTHING, Markup, code, counted, element, escaped, facts, joined, moment, span
-from kmodmon.web.page.look import Look
+from kmodmon.web.page.look import PageData
 
 
-def title(look: Look) -> str:
+def title(look: PageData) -> str:
     """The title of the page: what a row of tabs should tell."""
     kernel = look.state.kernel
     return " · ".join((headline(look), kernel.release if kernel is not None else "unknown kernel", "kmodmon"))
 
 
-def headline(look: Look) -> str:
+def headline(look: PageData) -> str:
     """The verdict in three words."""
     value = look.state.taint.value
     word = "Taint unknown" if value is None else "Tainted" if value else "Not tainted"
@@ -21,7 +21,7 @@ def headline(look: Look) -> str:
     return f"{word}, {counted(found, 'finding')}" if found else word
 
 
-def identity(look: Look) -> Markup:
+def identity(look: PageData) -> Markup:
     """Which kernel, since when."""
     kernel = look.state.kernel
     if kernel is None:
@@ -41,14 +41,14 @@ def identity(look: Look) -> Markup:
     )
 
 
-def as_of(look: Look) -> Markup:
+def as_of(look: PageData) -> Markup:
     """When the page was true."""
     if look.as_of is None:
         return element("p", "Nothing has been read yet.", id="asof")
     return element("p", "As of ", moment(look.as_of), id="asof")
 
 
-def verdict(look: Look) -> Markup:
+def verdict(look: PageData) -> Markup:
     """The banner."""
     return element(
         "div",
@@ -59,12 +59,12 @@ def verdict(look: Look) -> Markup:
     )
 
 
-def _badge(look: Look) -> str:
+def _badge(look: PageData) -> str:
     value = look.state.taint.value
     return "?" if value is None else letters(value, look.state.taint.flags) or "✓"
 
 
-def _sentence(look: Look) -> Markup:
+def _sentence(look: PageData) -> Markup:
     taint = look.state.taint
     if taint.value is None:
         source = look.state.sources.get("taint")

@@ -1,9 +1,9 @@
 """The taint ledger: every flag in words, since when, by what, by whom, and what to do about it."""
 
+from kmodmon.events.sentence import actor_words
 from kmodmon.kernel.taint import Flag
-from kmodmon.model.describe import describe_actor
-from kmodmon.model.inventory import Inventory
-from kmodmon.model.taint import BEFORE_START, UNEXPLAINED, TaintEntry
+from kmodmon.lifecycle.inventory import Inventory
+from kmodmon.subjects.taint import BEFORE_START, UNEXPLAINED, TaintEntry
 from kmodmon.view.taint import carriers
 from kmodmon.web.page.html import (
     NOTHING,
@@ -18,12 +18,12 @@ from kmodmon.web.page.html import (
     moment,
     pill,
 )
-from kmodmon.web.page.look import TIER_TONES, Look
+from kmodmon.web.page.look import TIER_TONES, PageData
 
 MOST_CARRIERS = 24
 
 
-def ledger(look: Look) -> Markup:
+def ledger(look: PageData) -> Markup:
     """A card for each flag that is set."""
     taint, inventory = look.state.taint, look.state.inventory
     if taint.value is None:
@@ -62,7 +62,7 @@ def _history(entry: TaintEntry | None) -> tuple[tuple[str, Markup], ...]:
     return (
         ("Since", escaped("before kmodmon first looked") if entry.since is None else moment(entry.since.realtime_usec)),
         ("Cause", _cause(entry)),
-        ("By", NOTHING if entry.actor is None else code(describe_actor(entry.actor))),
+        ("By", NOTHING if entry.actor is None else code(actor_words(entry.actor))),
     )
 
 

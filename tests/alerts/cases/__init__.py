@@ -1,4 +1,4 @@
-"""The trials of all alerts, one file a theme, as in kmodmon/alerts."""
+"""The trials of all alerts, one file a theme, as in grafana/src/alerts."""
 
 from tests.alerts.case import Case
 from tests.alerts.cases import fleet, hidden, log, modules, own, parameters, policy, posture, provenance, reports, taint

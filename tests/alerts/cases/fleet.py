@@ -1,4 +1,4 @@
-from kmodmon.alerts.fleet import FLEET_HOSTS, RARE_HOSTS
+from grafana.src.alerts.fleet import FLEET_HOSTS, RARE_HOSTS
 from tests.alerts.case import Case, Input, always, steps
 
 

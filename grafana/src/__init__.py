@@ -1,0 +1,1 @@
+"""Generators of the rules, the dashboards and the reference documents; not part of the installed package."""

@@ -1,0 +1,34 @@
+"""Layer 2: what wakes a human. One theme a file; every file of this room is listed here, and nowhere else."""
+
+from grafana.src.alerts import (
+    fleet,
+    hidden,
+    log,
+    modules,
+    parameters,
+    policy,
+    posture,
+    provenance,
+    recordings,
+    reports,
+    self_monitoring,
+    taint,
+)
+from grafana.src.alerts.alert import Alert, Group
+
+HOST_GROUPS: tuple[Group, ...] = (
+    modules.GROUP,
+    hidden.GROUP,
+    provenance.GROUP,
+    policy.GROUP,
+    taint.GROUP,
+    posture.GROUP,
+    parameters.GROUP,
+    reports.GROUP,
+    log.GROUP,
+    self_monitoring.GROUP,
+    recordings.GROUP,
+)
+FLEET_GROUPS: tuple[Group, ...] = (fleet.GROUP,)
+GROUPS = (*HOST_GROUPS, *FLEET_GROUPS)
+ALERTS: tuple[Alert, ...] = tuple(alert for group in GROUPS for alert in group.alerts)

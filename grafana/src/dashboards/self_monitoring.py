@@ -1,0 +1,223 @@
+"""kmodmon itself: whether it sees what it should, what it lost, and what it costs."""
+
+from grafana.src.dashboards.dashboard import OWN, Dashboard, PanelRow
+from grafana.src.dashboards.panel import (
+    BAD,
+    CALM,
+    GOOD,
+    NONE_IS_VITAL,
+    QUIET,
+    FieldStyle,
+    Query,
+    Shape,
+    TableColumn,
+    bars,
+    graph,
+    stat,
+    table,
+    timeline,
+)
+from grafana.src.dashboards.queries import grown, of
+
+_SUMMARY = PanelRow(
+    title="At a glance",
+    panels=(
+        stat(
+            "Answering",
+            "Daemons that answered the last scrape.",
+            f"count({of('up')} == 1) or vector(0)",
+            FieldStyle(steps=((None, BAD), (1, GOOD))),
+        ),
+        stat(
+            "Sources failing",
+            "Interfaces that are there and cannot be read.",
+            f"count({of('kmodmon_source_up')} == 0) or vector(0)",
+            FieldStyle(steps=NONE_IS_VITAL),
+        ),
+        stat(
+            "Histories failing",
+            "Daemons that cannot write their history.",
+            f"count({of('kmodmon_history_up')} == 0) or vector(0)",
+            FieldStyle(steps=NONE_IS_VITAL),
+        ),
+        stat(
+            "Settings refused",
+            "Daemons whose settings file has an error; the earlier settings are in force.",
+            f"count({of('kmodmon_config_last_reload_successful')} == 0) or vector(0)",
+            FieldStyle(steps=NONE_IS_VITAL),
+        ),
+        stat(
+            "Largest memory",
+            "Resident memory of the largest daemon.",
+            f"max({of('process_resident_memory_bytes')})",
+            FieldStyle(unit="bytes", steps=CALM),
+        ),
+        stat(
+            "Busiest",
+            "Share of one processor that the busiest daemon takes.",
+            f"max(rate({of('process_cpu_seconds_total')}[$__rate_interval]))",
+            FieldStyle(unit="percentunit", steps=CALM),
+        ),
+        stat(
+            "Slowest scrape",
+            "Time that the slowest scrape takes.",
+            f"max({of('scrape_duration_seconds')})",
+            FieldStyle(unit="s", steps=CALM),
+        ),
+        stat(
+            "Most series",
+            "Series of the host that has most.",
+            f"max({of('scrape_samples_scraped')})",
+            FieldStyle(steps=CALM),
+        ),
+    ),
+)
+_SOURCES = PanelRow(
+    title="Sources",
+    panels=(
+        timeline(
+            "Sources over time",
+            "Whether each interface could be read. One that the kernel does not offer is not shown.",
+            Query(expr=f"min by (source) ({of('kmodmon_source_up')})", legend="{{source}}"),
+            FieldStyle(mappings={"0": ("failing", BAD), "1": ("read", GOOD)}, no_value="Nothing is read"),
+            width=12,
+            height=10,
+        ),
+        table(
+            "Sources now",
+            "Each interface: whether it is there, whether it can be read, and what in it could not. `kmodmon doctor` "
+            "says what to change.",
+            (
+                Query(expr=f"max by (instance, source) ({of('kmodmon_source_present')})", table=True),
+                Query(expr=f"max by (instance, source) ({of('kmodmon_source_up')})", table=True),
+                Query(expr=f"max by (instance, source) ({of('kmodmon_source_unreadable')})", table=True),
+                Query(
+                    expr=f"time() - max by (instance, source) ({of('kmodmon_source_last_read_timestamp_seconds')})",
+                    table=True,
+                ),
+            ),
+            (
+                TableColumn(source="instance", title="Host"),
+                TableColumn(source="source", title="Source"),
+                TableColumn(
+                    source="Value #A", title="There", look=FieldStyle(mappings={"0": ("no", QUIET), "1": ("yes", GOOD)})
+                ),
+                TableColumn(
+                    source="Value #B",
+                    title="Read",
+                    look=FieldStyle(mappings={"0": ("failing", BAD), "1": ("yes", GOOD)}),
+                ),
+                TableColumn(source="Value #C", title="Unreadable"),
+                TableColumn(source="Value #D", title="Last read", look=FieldStyle(unit="s")),
+            ),
+            Shape(
+                no_value="No daemon answers",
+                width=12,
+                height=10,
+                sort="Source",
+            ),
+        ),
+        graph(
+            "Lost",
+            "Records, datagrams and trace events that the kernel dropped before they were read, and events that the "
+            "history or the journal did not take. All should be 0.",
+            (
+                Query(expr=f"sum by (source) ({grown('kmodmon_source_lost_total')})", legend="{{source}}"),
+                Query(expr=f"sum({grown('kmodmon_history_lost_total')})", legend="history"),
+                Query(expr=f"sum({grown('kmodmon_journal_lost_total')})", legend="journal"),
+            ),
+            FieldStyle(no_value="No daemon answers"),
+            bars=True,
+        ),
+        graph(
+            "Events",
+            "What happened, by type.",
+            (Query(expr=f"sum by (type) ({grown('kmodmon_events_total')}) > 0", legend="{{type}}"),),
+            FieldStyle(no_value="Nothing happened"),
+            bars=True,
+        ),
+    ),
+)
+_COST = PanelRow(
+    title="Cost",
+    panels=(
+        graph(
+            "Memory",
+            "Resident memory of each daemon.",
+            (Query(expr=of("process_resident_memory_bytes"), legend="{{instance}}"),),
+            FieldStyle(unit="bytes", no_value="No daemon answers"),
+            width=8,
+        ),
+        graph(
+            "Processor",
+            "Share of one processor that each daemon takes.",
+            (Query(expr=f"rate({of('process_cpu_seconds_total')}[$__rate_interval])", legend="{{instance}}"),),
+            FieldStyle(unit="percentunit", no_value="No daemon answers"),
+            width=8,
+        ),
+        graph(
+            "Open files",
+            "File descriptors of each daemon.",
+            (Query(expr=of("process_open_fds"), legend="{{instance}}"),),
+            FieldStyle(no_value="No daemon answers"),
+            width=8,
+        ),
+        graph(
+            "Series",
+            "Series that each scrape gives: what a host costs Prometheus.",
+            (Query(expr=of("scrape_samples_scraped"), legend="{{instance}}"),),
+            FieldStyle(no_value="No daemon answers"),
+            width=8,
+        ),
+        graph(
+            "Scrape time",
+            "How long each scrape takes, reading included.",
+            (Query(expr=of("scrape_duration_seconds"), legend="{{instance}}"),),
+            FieldStyle(unit="s", no_value="No daemon answers"),
+            width=8,
+        ),
+        graph(
+            "History",
+            "Size of each history on disk.",
+            (Query(expr=of("kmodmon_history_size_bytes"), legend="{{instance}}"),),
+            FieldStyle(unit="bytes", no_value="No daemon answers"),
+            width=8,
+        ),
+    ),
+)
+_HTTP = PanelRow(
+    title="HTTP and versions",
+    panels=(
+        graph(
+            "Requests",
+            "Requests answered, and those that were refused, too slow, too many, unauthorised, malformed or failed.",
+            (
+                Query(expr=f"sum({grown('kmodmon_http_requests_total')})", legend="answered"),
+                Query(expr=f"sum({grown('kmodmon_http_rejected_total')})", legend="no room"),
+                Query(expr=f"sum({grown('kmodmon_http_timeouts_total')})", legend="too slow"),
+                Query(expr=f"sum({grown('kmodmon_http_auth_failures_total')})", legend="unauthorised"),
+                Query(expr=f"sum({grown('kmodmon_http_rate_limited_total')})", legend="too many"),
+                Query(expr=f"sum({grown('kmodmon_http_bad_requests_total')})", legend="not HTTP"),
+                Query(expr=f"sum({grown('kmodmon_http_handshake_failures_total')})", legend="no TLS"),
+                Query(expr=f"sum({grown('kmodmon_http_accept_errors_total')})", legend="no descriptor"),
+                Query(expr=f"sum({grown('kmodmon_http_handler_errors_total')})", legend="failed"),
+            ),
+            FieldStyle(no_value="No daemon answers"),
+            bars=True,
+            width=16,
+        ),
+        bars(
+            "Versions",
+            "How many hosts run each version of kmodmon.",
+            Query(expr=f"count by (version) ({of('kmodmon_build_info')})", legend="{{version}}"),
+            FieldStyle(no_value="No daemon answers"),
+        ),
+    ),
+)
+
+DASHBOARD = Dashboard(
+    uid=OWN,
+    title="kmodmon / Itself",
+    description="Whether kmodmon sees what it should, what it lost, and what it costs.",
+    rows=(_SUMMARY, _SOURCES, _COST, _HTTP),
+)

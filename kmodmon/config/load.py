@@ -1,0 +1,195 @@
+"""Settings from a TOML file and flags: flag before file before default; whatever is wrong is refused, never guessed.
+
+A refusal is a :class:`ConfigError` with file, line, key, reason and hint. The file that is read when none is named
+(/etc/kmodmon/kmodmon.toml, or under systemd's $CONFIGURATION_DIRECTORY) may be missing; one that is named may not.
+
+tomllib keeps no line numbers, so the line of a wrong key is looked up in the text afterwards; where that fails (a key
+inside an inline table, a text over several lines) the error has no line, and everything else is the same.
+"""
+
+import argparse
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from kmodmon.config.settings import CONFIGURATION, SETTINGS, Setting, Settings, assembled, names_root
+from kmodmon.config.values import toml
+from kmodmon.types.error import ConfigError
+from kmodmon.types.text import safe_text
+
+FILE_NAME = "kmodmon.toml"
+MAX_FILE_BYTES = 1 << 20
+COMMAND_LINE = "command line"
+NO_FLAGS: Mapping[str, object] = MappingProxyType({})
+
+_BY_KEY: Mapping[str, Setting] = {row.key: row for row in SETTINGS}
+_TABLE = re.compile(r"\s*\[\s*([^\[\]#]+?)\s*\]")
+_ENTRY = re.compile(r"""\s*([A-Za-z0-9_."' -]+?)\s*=""")
+
+
+def default_file(environ: Mapping[str, str] = os.environ) -> Path:
+    """Give the file that is read when none is named; it need not exist."""
+    return Path(environ.get("CONFIGURATION_DIRECTORY", "").partition(":")[0] or CONFIGURATION, FILE_NAME)
+
+
+def load(
+    file: Path | None, flags: Mapping[str, object] = NO_FLAGS, environ: Mapping[str, str] = os.environ
+) -> Settings:
+    """Give the settings of `file` (None: the default file, if it exists) under `flags`, which :func:`flags_of` gives.
+
+    Raises ConfigError.
+    """
+    written = _written(file, environ)
+    given = {key: _from_flag(_BY_KEY[key], raw) for key, raw in flags.items()}
+    return assembled({**_from_environ(environ), **written, **given})
+
+
+def _from_environ(environ: Mapping[str, str]) -> Mapping[str, object]:
+    # systemd writes several directories of one kind with colons between them: the first is meant
+    named = {row.key: environ.get(row.environ, "").partition(":")[0] for row in SETTINGS if row.environ}
+    return {key: _from_flag(_BY_KEY[key], raw, f"${_BY_KEY[key].environ}") for key, raw in named.items() if raw}
+
+
+def _written(file: Path | None, environ: Mapping[str, str]) -> Mapping[str, object]:
+    path = file or default_file(environ)
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        if file is None:
+            return NO_FLAGS
+        raise ConfigError(str(path), "", "there is no such file", "`kmodmon export config DIR` writes one") from None
+    except OSError as error:
+        raise ConfigError(str(path), "", f"cannot be read: {error.strerror}") from error
+    if len(raw) > MAX_FILE_BYTES:
+        raise ConfigError(str(path), "", f"is larger than {MAX_FILE_BYTES} bytes", "is it a settings file?")
+    return parse_file(raw, str(path))
+
+
+def parse_file(raw: bytes, name: str) -> Mapping[str, object]:
+    """Give the checked values by key of a TOML file's bytes; `name` is for errors. Raises ConfigError."""
+    import tomllib  # 13 ms and 1.6 MiB: only where there is a file
+
+    try:
+        text = raw.decode("utf-8")
+        tree = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ConfigError(name, "", "is not UTF-8 text", line=line) from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(name, "", f"is not TOML: {error}") from None
+    values: dict[str, object] = {}
+    for key, value in _leaves(tree):
+        row = _BY_KEY.get(key)
+        if row is None:
+            shown = safe_text(key.encode())
+            raise ConfigError(name, shown, "there is no such setting", _nearest(key), line=line_of(text, key))
+        values[key] = _from_file(row, value, name, text)
+    return values
+
+
+def _leaves(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    # an empty table that is no section would otherwise pass unseen
+    for name, value in table.items():
+        key = prefix + name
+        if isinstance(value, dict) and key not in _BY_KEY and (value or _is_section(key)):
+            yield from _leaves(value, key + ".")
+        else:
+            yield key, value
+
+
+def _is_section(key: str) -> bool:
+    return any(row.key.startswith(key + ".") for row in SETTINGS)
+
+
+def _from_file(row: Setting, raw: object, name: str, text: str) -> object:
+    try:
+        value = row.kind.read(raw)
+        if isinstance(value, Path) and not value.is_absolute() and not (row.section == "path" and names_root(value)):
+            raise ValueError(f'"{value}" is not an absolute path')
+    except ValueError as error:
+        raise ConfigError(name, row.key, str(error), row.kind.hint, line=line_of(text, row.key)) from None
+    return value
+
+
+def _from_flag(row: Setting, raw: object, said_by: str = "") -> object:
+    try:
+        return row.kind.read_flag(raw)
+    except ValueError as error:
+        place = "environment" if said_by else COMMAND_LINE
+        raise ConfigError(place, said_by or row.flags[0], str(error), row.kind.hint) from None
+
+
+def _nearest(key: str) -> str:
+    from difflib import get_close_matches  # only where something is wrong
+
+    near = get_close_matches(key, _BY_KEY, n=1, cutoff=0.6)
+    last = key.rpartition(".")[2]
+    near = near or [known for known in _BY_KEY if known.rpartition(".")[2] == last][:1]
+    return f"did you mean {near[0]}?" if near else "`kmodmon export config DIR` writes a file with all of them"
+
+
+def line_of(text: str, key: str) -> int | None:
+    """Give the line, from 1, where `key` (dotted) is set in a TOML `text`; None: not found."""
+    table = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if found := _TABLE.match(line):
+            table = _plain(found[1]) + "."
+            if table == key + ".":
+                return number
+        elif (found := _ENTRY.match(line)) and table + _plain(found[1]) == key:
+            return number
+    return None
+
+
+def _plain(dotted: str) -> str:
+    return ".".join(part.strip().strip("\"'") for part in dotted.split("."))
+
+
+def add_flags(parser: argparse.ArgumentParser, sections: Iterable[str] | None = None, *, hidden: bool = False) -> None:
+    """Add the flags of these sections (None: of all) to `parser`, and `--root` with the paths'.
+
+    `hidden`: one line stands for a section's flags in --help. What is given, :func:`flags_of` tells.
+    """
+    wanted = {row.section for row in SETTINGS} if sections is None else set(sections)
+    groups: dict[str, argparse._ArgumentGroup] = {}
+    for row in SETTINGS:
+        if row.section not in wanted:
+            continue
+        if row.section not in groups:
+            groups[row.section] = _add_group(parser, row.section, hidden)
+        _add_flag(groups[row.section], row, hidden)
+
+
+def _add_group(parser: argparse.ArgumentParser, section: str, hidden: bool) -> "argparse._ArgumentGroup":
+    purpose = getattr(Settings(), section).__doc__ or ""
+    if hidden:
+        purpose = f"Flags --{section}.*, as in `kmodmon run --help`: {purpose}"
+    group = parser.add_argument_group(section, purpose.replace("%", "%%"))
+    if section == "path":
+        group.add_argument("--root", type=Path, metavar="DIR", help="A recorded or mounted host: DIR/proc, DIR/sys, …")
+    return group
+
+
+def _add_flag(group: "argparse._ArgumentGroup", row: Setting, hidden: bool) -> None:
+    shown = toml(row.default).strip('"') or "none"
+    help = argparse.SUPPRESS if hidden else f"{row.help} Default: {shown}.".replace("%", "%%")
+    names, dest, absent = row.flags, row.key, argparse.SUPPRESS
+    if isinstance(row.default, bool):
+        group.add_argument(*names, dest=dest, action=argparse.BooleanOptionalAction, default=absent, help=help)
+    else:
+        action = "append" if row.kind.many else "store"
+        group.add_argument(*names, dest=dest, action=action, metavar=row.kind.metavar, default=absent, help=help)
+
+
+def flags_of(args: argparse.Namespace) -> Mapping[str, object]:
+    """Give what was set on the command line, by key, unchecked; `--root` stands behind a path's own flag."""
+    given: dict[str, object] = vars(args)
+    flags: dict[str, object] = {}
+    if root := given.get("root"):
+        base = Path(str(root))
+        flags = {f"path.{name}": str(base / name.removesuffix("fs")) for name in ("procfs", "sysfs", "dev")}
+        flags["path.rootfs"] = str(base)
+    return flags | {key: value for key, value in given.items() if key in _BY_KEY}

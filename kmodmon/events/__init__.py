@@ -1,0 +1,1 @@
+"""What happened: the event, its kinds, its sentence, its JSON, and the counters and timestamps it moves. Pure."""

@@ -1,0 +1,195 @@
+"""What the kernel said about itself, assembled from the lines it said it in (the public contract, section 6)."""
+
+import enum
+from dataclasses import dataclass
+
+from kmodmon.events.event import Severity
+from kmodmon.kernel.taint import Letters
+from kmodmon.types.units import JsonObject
+
+
+class ReportClass(enum.StrEnum):
+    """The closed list of classes; the values are public."""
+
+    OOPS = "oops"
+    BUG = "bug"
+    WARNING = "warning"
+    PANIC = "panic"
+    STACK_OVERFLOW = "stack_overflow"
+    CORRUPTION = "corruption"
+    REFCOUNT = "refcount"
+    SOFT_LOCKUP = "soft_lockup"
+    HARD_LOCKUP = "hard_lockup"
+    RCU_STALL = "rcu_stall"
+    HUNG_TASK = "hung_task"
+    WORKQUEUE_STALL = "workqueue_stall"
+    LOCKDEP = "lockdep"
+    ATOMIC_SLEEP = "atomic_sleep"
+    KASAN = "kasan"
+    KFENCE = "kfence"
+    KMSAN = "kmsan"
+    KCSAN = "kcsan"
+    UBSAN = "ubsan"
+    LEAK = "leak"
+    OOM = "oom"
+    PAGE_ALLOCATION = "page_allocation"
+    NETDEV_REFCOUNT = "netdev_refcount"
+    MACHINE_CHECK = "machine_check"
+    IO_ERROR = "io_error"
+    FILESYSTEM = "filesystem"
+    NMI = "nmi"
+    MODULE_TAINT = "module_taint"
+    MODULE_LOAD_FAILURE = "module_load_failure"
+    LOCKDOWN_DENIAL = "lockdown_denial"
+    OTHER = "other"
+
+    @property
+    def is_saying(self) -> bool:
+        """Whether it is an event of its own and no report of a failure: listed only on request."""
+        return self in _SAYINGS
+
+
+_SAYINGS = frozenset({ReportClass.MODULE_TAINT, ReportClass.MODULE_LOAD_FAILURE, ReportClass.LOCKDOWN_DENIAL})
+
+
+class LoadFailure(enum.StrEnum):
+    """Why the kernel refused a module, as far as its own words go; the values are public (metric label `reason`)."""
+
+    UNSIGNED = "unsigned"
+    KEY_UNAVAILABLE = "key_unavailable"
+    KEY_REJECTED = "key_rejected"
+    UNSUPPORTED_CRYPTO = "unsupported_crypto"
+    BAD_SIGNATURE = "bad_signature"
+    HASH_REVOKED = "hash_revoked"
+    LOCKDOWN = "lockdown"
+    LSM = "lsm"
+    BLACKLISTED = "blacklisted"
+    UNKNOWN_SYMBOL = "unknown_symbol"
+    GPL_ONLY_SYMBOL = "gpl_only_symbol"
+    SYMBOL_VERSION = "symbol_version"
+    VERSION_MAGIC = "version_magic"
+    NAMESPACE = "namespace"
+    DUPLICATE_SYMBOL = "duplicate_symbol"
+    ALREADY_LOADED = "already_loaded"
+    BAD_FORMAT = "bad_format"
+    BAD_PARAMETER = "bad_parameter"
+    DECOMPRESSION = "decompression"
+    NO_MEMORY = "no_memory"
+    INIT = "init"
+    LIVEPATCH = "livepatch"
+    REQUEST_MODULE = "request_module"
+    TIMEOUT = "timeout"
+
+
+class FaultReason(enum.StrEnum):
+    """Which sign a module is blamed on, strongest first."""
+
+    BANNER = "banner"  # the report's first line names one of its functions
+    INSTRUCTION = "instruction"  # the instruction pointer was inside it
+    BELOW_DETECTOR = "below_detector"  # the first frame below the code that found the damage
+    TAINTING_FRAME = "tainting_frame"  # the first frame of an out-of-tree or otherwise tainting module
+    NAMED = "named"  # the line itself names the module
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One entry of a call trace; `reliable` is False where the unwinder only found the address on the stack."""
+
+    function: str
+    offset: int | None = None
+    size: int | None = None
+    module: str | None = None
+    reliable: bool = True
+
+    def __str__(self) -> str:
+        return self.function if self.module is None else f"{self.function} [{self.module}]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkedModule:
+    """One module of `Modules linked in:`, with its taint letters and `+`/`-` while coming or going."""
+
+    name: str
+    flags: str = ""
+
+    @property
+    def tainting(self) -> bool:
+        """Whether it is out-of-tree, unsigned, proprietary, forced or staging."""
+        return not _SUSPECT.isdisjoint(self.flags)
+
+
+_SUSPECT = frozenset("POEFCX")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelReport:
+    """One report; None is what the lines did not say. All texts are safe texts."""
+
+    report_class: ReportClass
+    signature: str
+    title: str  # without addresses, numbers of processes and times: the same for the same bug
+    severity: Severity
+    fingerprint: str
+    first_line: int
+    last_line: int
+    cpu: int | None = None
+    pid: int | None = None
+    comm: str | None = None
+    arch: str | None = None
+    release: str | None = None
+    taint: Letters | None = None  # None: not said; no flags: `Not tainted`
+    function: str | None = None
+    offset: int | None = None
+    module: str | None = None
+    module_reason: FaultReason | None = None
+    frames: tuple[Frame, ...] = ()
+    linked: tuple[LinkedModule, ...] = ()
+    last_unloaded: str | None = None
+    panic: bool = False
+    reason: LoadFailure | None = None  # only of a refused module
+    symbol: str | None = None  # only of a refused module: the symbol, parameter or file it failed for
+    printk_usec: int | None = None
+    lines: int = 1
+    evidence: tuple[str, ...] = ()
+
+    @property
+    def taint_letters(self) -> str | None:
+        """The letters set, ascending by bit, unknown ones last; empty for `Not tainted`; None: not said."""
+        if self.taint is None:
+            return None
+        return "".join(flag.letter for flag in self.taint.flags) + self.taint.unknown
+
+    def to_json(self) -> JsonObject:
+        """The public short form of `kmodmon explain --log --json`."""
+        return {
+            "class": self.report_class.value,
+            "signature": self.signature,
+            "title": self.title,
+            "severity": self.severity.value,
+            "module": self.module,
+            "function": self.function,
+            "taint": self.taint_letters,
+            "panic": self.panic,
+            "fingerprint": self.fingerprint,
+            "first_line": self.first_line,
+            "last_line": self.last_line,
+        }
+
+    def fields(self) -> JsonObject:
+        """Everything, for a KernelReport event and /api/v1/reports."""
+        return {
+            **self.to_json(),
+            "module_reason": None if self.module_reason is None else self.module_reason.value,
+            "cpu": self.cpu,
+            "pid": self.pid,
+            "comm": self.comm,
+            "arch": self.arch,
+            "release": self.release,
+            "offset": self.offset,
+            "frames": [str(frame) if frame.reliable else f"? {frame}" for frame in self.frames],
+            "linked": {module.name: module.flags for module in self.linked},
+            "last_unloaded": self.last_unloaded,
+            "reason": None if self.reason is None else self.reason.value,
+            "symbol": self.symbol,
+            "lines": self.lines,
+        }

@@ -1,1 +1,0 @@
-"""Layer 1: what kmodmon knows. Frozen dataclasses and pure functions between them; imports layer 0 only."""

@@ -1,0 +1,35 @@
+"""X.501 names as they appear in signatures and certificates: the common name in them, by which people know a signer."""
+
+from kmodmon.modfile import der
+from kmodmon.types.text import safe_text
+
+_COMMON_NAME = "2.5.4.3"
+_ORGANIZATION = "2.5.4.10"
+_EMAIL = "1.2.840.113549.1.9.1"
+_NAME_LIMIT = 1024
+
+
+def attributes(raw: bytes) -> tuple[tuple[str, str], ...]:
+    """(OID, value as safe text) of every attribute of a DER Name that is text; raises ParseError."""
+    found = []
+    for group in der.children(raw, der.expect(raw, 0, None, der.SEQUENCE)):
+        for pair in der.children(raw, group):
+            kind = der.read_tlv(raw, pair.body, pair.end)
+            value = der.text(raw, der.read_tlv(raw, kind.end, pair.end))
+            if value is not None:
+                found.append((der.oid(raw, kind), safe_text(value.encode()[:_NAME_LIMIT])))
+    return tuple(found)
+
+
+def common_name(raw: bytes) -> str | None:
+    """The first common name of a DER Name, as modinfo's `signer:`; None without one. Raises ParseError."""
+    return _first(raw, _COMMON_NAME)
+
+
+def display_name(raw: bytes) -> str | None:
+    """Common name, else organisation, else mail address; None when there is none of them. Raises ParseError."""
+    return _first(raw, _COMMON_NAME) or _first(raw, _ORGANIZATION) or _first(raw, _EMAIL)
+
+
+def _first(raw: bytes, wanted: str) -> str | None:
+    return next((value for kind, value in attributes(raw) if kind == wanted), None)

@@ -1,0 +1,104 @@
+"""Functions in the lines of a report: call trace entries and instruction pointers of every architecture.
+
+Kernel files: lib/vsprintf.c (%pS, %pB), arch/*/kernel/{dumpstack,stacktrace,traps,process}.c. A frame is a symbol with
+offset and size, `func+0x12/0x34 [mod]`, behind up to three bracketed addresses. Facts:
+
+- x86 writes `? ` before, powerpc `(unreliable)` behind an address that was only found on the stack. arm64 (since
+  6.13) writes source marks such as `(P)` behind a frame; they are no module.
+- Kernels with CONFIG_STACKTRACE_BUILD_ID write `[mod 40-hex-digits]`. 2.6 x86-64 wrote `:mod:func+0x12/0x34`.
+- 32-bit arm writes `(callee) from [<address>] (caller+0x12/0x34)`: the caller is what the entry adds.
+- Decoded traces put `file.c:123` behind the symbol, or the file in place of the offset: `func (file.c:123) mod`.
+"""
+
+import re
+
+from kmodmon.events.report import Frame
+
+_SYM = r"(?P<function>\.?[A-Za-z_$][\w.$:<>]*|\.[A-Za-z_][\w.$]*)"
+_AT = r"\+(?P<offset>0x[0-9a-f]+)/(?P<size>0x[0-9a-f]+)"
+_MOD = r"(?:\s+\[(?P<module>[\w-]+)(?: [0-9a-f]{8,})?\])?"
+_ADDRESS = r"(?:\(?\[?[\[<]+(?:0x)?[0-9a-f]{4,16}>?\]+\)?:?\s*|\[\s*\d*\]\s+){0,3}"
+
+_FRAME = re.compile(
+    rf"\s*(?:\[\s*<?\([^)]*\)>?\]\s*)?(?:#\d+:?\s+)?{_ADDRESS}(?P<weak>\? "
+    rf")?\(?\s*(?::(?P<oldmodule>[\w-]+):)?{_SYM}{_AT}{_MOD}"
+)
+_ARM = re.compile(
+    rf"\s*(?:\[<[0-9a-f]+>\]\s+)?\(?[\w.$+/]+(?: \[[\w-]+\])?\)? from (?:\[<[0-9a-f]+>\] )?\(?{_SYM}{_AT}{_MOD}"
+)
+_ARM_FIRST = re.compile(rf"\s*(?:\[<[0-9a-f]+>\]\s+)?\(?{_SYM}(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?{_MOD}\)? from ")
+_DECODED = re.compile(
+    rf"\s*(?P<weak>\? )?{_SYM} \((?:[\w.+~-]*/)*[\w.+-]+\.(?:c|h|S|rs):\d+(?: \(discriminator \d+\))?[^)]*\)"
+    r"(?: (?P<module>[\w-]+))?\s*$"
+)
+_INLINE = re.compile(r"\s*(?P<function>[A-Za-z_][\w.$]*) (?:\S+\.(?:c|h|S|rs):\d+ )?\[inline\]")
+
+_POINTER = re.compile(
+    r"\s*(?:(?:E?IP|PC|pc|ip) is at |[RE]?IP: ?|RIP  |caller is |[Pp][Cc]\s*:\s*|epc\s*:\s*|s?epc\s*:\s*|"
+    r"ERA\s*:\s*|era\s*:\s*|NIP \s*|Krnl PSW\s*:\s*|TPC: <|PC: <?|IAOQ\[0\]: |IIR: |"
+    r"\[ERET \]: |ECR |kernel pc |elr\s*:\s*|EIP; |>>EIP; )(?P<rest>.*)"
+)
+_POINTED = re.compile(
+    r"(?:(?:00)?(?P<segment>[0-9a-f]{2,4}):)?(?:\s*\[?<?(?:0x)?[0-9a-f]{6,16}>?\]?:?\s*){0,3}(?:[0-9a-f]{8,"
+    rf"16}}\s+)?\(?<?(?::(?P<oldmodule>[\w-]+):)?{_SYM}{_AT}{_MOD}"
+)
+_USER_SEGMENTS = frozenset({"33", "0033", "23", "0023", "2b", "73", "0073", "1b"})
+
+
+def parse_frame(text: str) -> Frame | None:
+    """Give the call trace entry that `text` is; None when it is none."""
+    found = _FRAME.match(text) or _ARM.match(text)
+    if found is not None:
+        return _frame(found, text)
+    found = _DECODED.match(text)
+    return None if found is None else _frame(found, text)
+
+
+def first_of_arm(text: str) -> Frame | None:
+    """Give the callee of an arm entry `(callee) from (caller)`; only the first entry's callee is news."""
+    found = _ARM_FIRST.match(text)
+    return None if found is None else Frame(function=_clean(found["function"]), module=found["module"])
+
+
+def parse_inline(text: str) -> str | None:
+    """Give the function of an `[inline]` entry of a decoded trace."""
+    found = _INLINE.match(text)
+    return None if found is None else found["function"]
+
+
+def _frame(found: re.Match[str], text: str) -> Frame:
+    groups = found.groupdict()
+    offset, size = groups.get("offset"), groups.get("size")
+    return Frame(
+        function=_clean(found["function"]),
+        offset=None if offset is None else int(offset, 16),
+        size=None if size is None else int(size, 16),
+        module=groups.get("module") or groups.get("oldmodule"),
+        reliable=not groups.get("weak") and "(unreliable)" not in text[found.end() :],
+    )
+
+
+def _clean(function: str) -> str:
+    return function.lstrip(".")  # powerpc ELFv1 marks code with a leading dot
+
+
+def parse_pointer(text: str) -> "Pointer | None":
+    """Give what an instruction pointer line says; None when `text` is no such line."""
+    found = _POINTER.match(text)
+    if found is None:
+        return None
+    rest = found["rest"]
+    pointed = _POINTED.match(rest)
+    segment = rest[:5].split(":", 1)[0].strip() if ":" in rest[:5] else None
+    user = segment in _USER_SEGMENTS
+    return Pointer(frame=None if pointed is None or user else _frame(pointed, rest), user=user)
+
+
+class Pointer:
+    """Where the processor stood: `frame` is None for an address without a symbol, `user` for user space."""
+
+    __slots__ = ("frame", "user")
+
+    def __init__(self, *, frame: Frame | None, user: bool) -> None:
+        self.frame = frame
+        self.user = user

@@ -1,0 +1,53 @@
+"""Lockdown: what the kernel refused because it is locked down.
+
+Kernel file: security/lockdown/lockdown.c. The name in the line is the acting process's, not a module's.
+"""
+
+from kmodmon.events.event import Severity
+from kmodmon.events.report import LoadFailure, ReportClass
+from kmodmon.reports.signatures.signature import LogSignature, MatchStage
+
+SIGNATURES: tuple[LogSignature, ...] = (
+    LogSignature(
+        name="lockdown_module",
+        report_class=ReportClass.LOCKDOWN_DENIAL,
+        severity=Severity.WARNING,
+        stage=MatchStage.SAYING,
+        title="unsigned module refused by lockdown",
+        contains=("is restricted; see",),
+        pattern=r"Lockdown: (?:(?P<comm>.{0,16}?): )?(?P<symbol>(?:unsigned module loading|"
+        r"Loading of unsigned module)) "
+        r"is restricted; see (?:man kernel_lockdown|https?://)",
+        help="The kernel is locked down and takes only signed modules. The line names the process, not the module.",
+        advice="Sign the module with an enrolled key, or turn lockdown (Secure Boot) off.",
+        origin="security/lockdown/lockdown.c lockdown_is_locked_down()",
+        reason=LoadFailure.LOCKDOWN,
+        wording="4.18 Ubuntu `Loading of unsigned module`",
+    ),
+    LogSignature(
+        name="lockdown_denial",
+        report_class=ReportClass.LOCKDOWN_DENIAL,
+        severity=Severity.NOTICE,
+        stage=MatchStage.SAYING,
+        title="lockdown: {symbol}",
+        contains=("is restricted; see",),
+        pattern=r"Lockdown: (?:(?P<comm>.{0,16}?): )?(?P<symbol>.{1,80}?) is restricted; see "
+        r"(?:man kernel_lockdown|https?://)",
+        help="The kernel is locked down and refused an operation that could change or read kernel memory.",
+        advice="Expected with Secure Boot; find the program if it is not.",
+        origin="security/lockdown/lockdown.c lockdown_is_locked_down()",
+        wording="since 5.4; earlier in distributions' kernels",
+    ),
+    LogSignature(
+        name="lockdown_suppressed",
+        report_class=ReportClass.LOCKDOWN_DENIAL,
+        severity=Severity.NOTICE,
+        stage=MatchStage.SAYING,
+        title="lockdown denials suppressed",
+        contains=("lockdown_is_locked_down: ",),
+        pattern=r"lockdown_is_locked_down: (?P<symbol>\d+) callbacks suppressed",
+        help="More lockdown denials happened than were printed.",
+        advice="Find the program that repeats them.",
+        origin="security/lockdown/lockdown.c",
+    ),
+)

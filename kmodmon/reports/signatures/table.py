@@ -1,0 +1,130 @@
+"""Every signature, in the order in which they are tried, and the search through them.
+
+A line is looked at by its words: runs of letters, digits left out. Each literal of each signature is filed under its
+longest word, so that a line meets only the signatures that share a word with it, and a line without any such word is
+nobody's. The words of a line do not depend on its digits; the prefilter rests on that.
+"""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from kmodmon.reports.signatures import (
+    driver,
+    filesystem,
+    hardware,
+    loader,
+    lockdep,
+    lockdown,
+    lockup,
+    memory,
+    oops,
+    panic,
+    sanitizer,
+    storage,
+    warning,
+)
+from kmodmon.reports.signatures.signature import LogSignature, SignatureMatch
+
+# The specific before the general: a WARN raised by lib/refcount.c is a refcount report, `[#1]` alone the last resort.
+THEMES = (
+    sanitizer,
+    lockdep,
+    lockup,
+    memory,
+    hardware,
+    storage,
+    filesystem,
+    panic,
+    oops,
+    warning,
+    driver,
+    lockdown,
+    loader,
+)
+
+SIGNATURES: tuple[LogSignature, ...] = tuple(signature for theme in THEMES for signature in theme.SIGNATURES)
+
+_WORDS = str.maketrans(
+    {chr(code): "" if chr(code).isdigit() else " " for code in range(128) if not chr(code).isalpha()}
+)
+
+
+def words(text: str) -> set[str]:
+    """Give the words of a line: what is left when digits are deleted and punctuation parts."""
+    return set(text.translate(_WORDS).split())
+
+
+# Words of every boot: filed under only where a literal has no other.
+_COMMON_WORDS = """
+at add allocating architecture atomic bus by bytes card check command context data detected dev device disabled
+driver error event failed filesystem for found freed from fs handler has hash in inconsistent integrity interrupt
+irqs is kernel key list lock mapper memory mode module modprobe modules node not o of off offset on only or page
+percpu pointer process protection read received register registered ring rcu size space stack state status support
+supported symbol system table task the timeout to trusted unit user using verification version with x O ACPI CPU
+Dentry EXT Interrupt Kernel Machine Memory Module NMI PCI Platform Quota SLUB
+"""
+_COMMON = frozenset(_COMMON_WORDS.split())
+
+
+def _key(literal: str) -> str | None:
+    # `nable to handle` stands for `Unable` and `unable`: its first word is none.
+    cut = literal[:1].islower()
+    found = literal.translate(_WORDS).split()
+    trusted = found[1:] if cut and len(found) > 1 else found
+    return max(trusted, key=lambda word: (word not in _COMMON, len(word), word)) if trusted else None
+
+
+def _filed(keyed: Iterable[tuple[str | None, int]]) -> Mapping[str, tuple[int, ...]]:
+    drawers: dict[str, list[int]] = {}
+    for key, index in keyed:
+        if key is not None and index not in drawers.setdefault(key, []):
+            drawers[key].append(index)
+    return MappingProxyType({key: tuple(indices) for key, indices in drawers.items()})
+
+
+_LITERALS = tuple((literal, index) for index, signature in enumerate(SIGNATURES) for literal in signature.contains)
+BY_WORD: Mapping[str, tuple[int, ...]] = _filed((_key(literal), index) for literal, index in _LITERALS)
+# Literals without a letter, such as `[#`, have no word to be filed under.
+BY_MARK: Mapping[str, tuple[int, ...]] = MappingProxyType(
+    {
+        mark: tuple(index for literal, index in _LITERALS if literal == mark)
+        for mark in {literal for literal, _ in _LITERALS if _key(literal) is None}
+    }
+)
+_KEYS = frozenset(BY_WORD)
+_KEYED = tuple(tuple((literal, _key(literal)) for literal in signature.contains) for signature in SIGNATURES)
+
+# `COMM[PID]: segfault at` and `traps: COMM[PID] ...` are the kernel's words on user space, and the name is the user's.
+_USER_FAULT = (
+    "]: segfault at ",
+    "] trap ",
+    "] general protection ip:",
+    "]: unhandled ",
+    "] general protection fault ip:",
+)
+
+
+def match(text: str) -> SignatureMatch | None:
+    """Give the first signature that knows `text`; None for all the rest of what a kernel says."""
+    said = words(text) & _KEYS
+    candidates = {index for word in said for index in BY_WORD[word]}
+    for mark, indices in BY_MARK.items():
+        if mark in text:
+            candidates.update(indices)
+    return _first(text, said, sorted(candidates)) if candidates else None
+
+
+def match_naive(text: str) -> SignatureMatch | None:
+    """Try every signature in turn: what :func:`match` must agree with."""
+    return _first(text, words(text), range(len(SIGNATURES)))
+
+
+def _first(text: str, said: set[str], candidates: Iterable[int]) -> SignatureMatch | None:
+    for index in candidates:
+        signature = SIGNATURES[index]
+        if any(literal in text and (key is None or key in said) for literal, key in _KEYED[index]):
+            found = signature.compiled.match(text)
+            if found is not None:
+                about_user = any(phrase in text for phrase in _USER_FAULT)
+                return None if about_user else SignatureMatch(signature, found.groupdict())
+    return None

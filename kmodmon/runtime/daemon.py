@@ -1,0 +1,327 @@
+"""`kmodmon run`: the objects are built here, wired, run until SIGTERM, and taken down in order.
+
+Signals set events, the loop acts. Settings are read again on SIGHUP and when their file changes; a bad new file leaves
+the running settings in force and says so (log, metric, event). systemd's watchdog is fed only after completed cycles.
+"""
+
+import asyncio
+import gc
+import logging
+import signal
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from kmodmon.config.settings import Settings
+from kmodmon.events.event import Event, EventType, Severity, StoredEvent
+from kmodmon.events.query import EventQuery
+from kmodmon.metrics import METRICS
+from kmodmon.metrics.exposition import Exposition
+from kmodmon.runtime.engine import Engine
+from kmodmon.runtime.one_shot import boot_id, fresh_state, rules_of
+from kmodmon.sources.followed import FOLLOWED
+from kmodmon.sources.registry import POLLED
+from kmodmon.sources.source import SourceContext
+from kmodmon.state.checkpoint import LASTING
+from kmodmon.state.state import State
+from kmodmon.store.backend import Backend, DiskBackend, MemoryBackend
+from kmodmon.store.interface import RetentionLimits
+from kmodmon.store.options import WriterOptions
+from kmodmon.store.writer import HistoryWriter
+from kmodmon.subjects.files import load_paths
+from kmodmon.subjects.self_stats import SelfStats
+from kmodmon.system.clock import Clock
+from kmodmon.system.file_watch import watch_file
+from kmodmon.system.journal import Journal, log_sink
+from kmodmon.system.root import Root
+from kmodmon.system.sd_notify import Notifier
+from kmodmon.types.error import ConfigError, KmodmonError
+from kmodmon.web.server import WebServer
+from kmodmon.web.site import Site
+from kmodmon.web.stats import HttpLimits
+
+log = logging.getLogger(__name__)
+
+# Looking for garbage stops every thread, also the one that must see a task before it exits: short looks, and often.
+_GARBAGE_AFTER = 1_000  # objects
+_SOURCES = (*(source.name for source in POLLED), *(source.name for source in FOLLOWED))
+STALL = 60.0  # seconds without a completed cycle after which the loop counts as stuck
+CLOSE_HISTORY = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line gave: how settings are made (again), from which file, and the host they name."""
+
+    load: Callable[[], Settings]
+    root_of: Callable[[Settings], Root]
+    config_file: Path
+
+
+class Daemon:
+    """One running daemon; it is also what the site sees of it."""
+
+    def __init__(self, options: Options, settings: Settings, clock: Clock, notifier: Notifier) -> None:
+        self._options = options
+        self._settings = settings
+        self._clock = clock
+        self._notifier = notifier
+        self._root = options.root_of(settings)
+        self._boot_id = boot_id(self._root)
+        self._journal = Journal(log_sink())
+        self._exposition = Exposition(METRICS, _process_families)
+        self._ready = False
+        self._stop = asyncio.Event()
+        self._config_ok = True
+        self._config_loaded = clock.now().seconds
+        self._cycled = clock.now().monotonic_usec
+        self._cycles = 0
+        self._history = self._make_history()
+        self._engine = self._make_engine()
+        self._history.on_recalled = self._engine.recall
+        self._server = self._make_server()
+
+    @property
+    def state(self) -> State:
+        """The current state."""
+        return self._engine.state
+
+    @property
+    def ready(self) -> bool:
+        """Whether the first full read is published."""
+        return self._ready
+
+    @property
+    def cycling(self) -> bool:
+        """Whether the loop completed a look lately."""
+        return self._clock.now().monotonic_usec - self._cycled < STALL * 1e6
+
+    @property
+    def addresses(self) -> Sequence[str]:
+        """What is listened on."""
+        return self._server.addresses
+
+    async def refresh(self) -> None:
+        """Read the cheap sources that are older than a second; they are quick, so the scrape simply waits."""
+        self._engine.refresh()
+        self._engine.note_self_stats(self._own())
+
+    async def events(self, query: EventQuery) -> Sequence[StoredEvent]:
+        """Events of the history, read in a worker thread with a connection of its own."""
+        return await asyncio.get_running_loop().run_in_executor(None, self._events, query)
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT; raises KmodmonError when it cannot start."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        remembered = self._history.start(self._boot_id, LASTING)
+        self._engine.state = fresh_state(self._boot_id, self._clock, _SOURCES, remembered)
+        await self._server.start()
+        self._say(EventType.STARTED)
+        await self._engine.start()
+        self._ready = True
+        gc.collect()
+        gc.freeze()  # what start-up made stays; the collector need not look at it again
+        gc.set_threshold(_GARBAGE_AFTER)
+        log.info("kmodmon serves on %s", ", ".join(self._server.addresses))
+        self._notifier.ready()
+        tasks = [self._task(self._feed_watchdog()), self._task(watch_file(self._options.config_file, self.reload))]
+        await self._stop.wait()
+        self._notifier.stopping()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._shut_down()
+
+    def stop(self) -> None:
+        """Ask the daemon to end."""
+        self._stop.set()
+
+    def reload(self) -> None:
+        """Read the settings again; a bad file changes nothing and is said."""
+        self._notifier.reloading()
+        try:
+            self._reload()
+        except KmodmonError as error:
+            self._config_ok = False
+            log.error("settings were not taken over, the earlier ones stay in force: %s", error)
+            self._emit(Event(type=EventType.CONFIG_REFUSED, at=self._clock.now(), severity=Severity.ERROR,
+                             evidence=(str(error),), fields={"file": str(self._options.config_file)}))  # fmt: skip
+        finally:
+            self._notifier.ready()
+
+    def _reload(self) -> None:
+        wanted = self._options.load()
+        self._config_ok = True
+        self._config_loaded = self._clock.now().seconds
+        for change in self._settings.differences(wanted):
+            late = " when kmodmon is started anew" if change.setting.restart else ""
+            log.info("setting %s changes from %s to %s%s", change.setting.key, change.old, change.new, late)
+        self._settings = self._settings.reloaded(wanted)
+        logging.getLogger("kmodmon").setLevel(_level(self._settings))
+        self._history.retain(_retention(self._settings))
+        self._server.set_limits(_limits(self._settings))
+        context = replace(self._engine.context, settings=self._settings)
+        self._engine.reconfigured(context, rules_of(self._settings))
+
+    async def _shut_down(self) -> None:
+        await self._server.stop()
+        await self._engine.stop()
+        self._say(EventType.STOPPED)
+        closed = await asyncio.get_running_loop().run_in_executor(None, self._history.close, CLOSE_HISTORY)
+        if not closed:
+            log.error("the history could not be closed within %g s; what waited for it is lost", CLOSE_HISTORY)
+
+    async def _feed_watchdog(self) -> None:
+        period = self._notifier.watchdog_seconds
+        while True:
+            await asyncio.sleep(period / 2 if period else STALL / 2)
+            if self._engine.cycles != self._cycles:
+                self._cycles = self._engine.cycles
+                self._cycled = self._clock.now().monotonic_usec
+                self._notifier.watchdog()
+
+    def _events(self, query: EventQuery) -> Sequence[StoredEvent]:
+        reader = self._history.reader()
+        try:
+            return tuple(reader.events(query))
+        finally:
+            reader.close()
+
+    def _say(self, kind: EventType) -> None:
+        self._emit(Event(type=kind, at=self._clock.now(), severity=Severity.NOTICE))
+
+    def _emit(self, event: Event) -> None:
+        self._engine.happened((event,))
+
+    def _stored(self, events: tuple[StoredEvent, ...]) -> None:
+        # In the history's thread.
+        if self._settings.journal.events:
+            for event in events:
+                self._journal.log_event(event)
+
+    def _unstored(self, events: tuple[Event, ...]) -> None:
+        # What the history had to give up still goes to the journal: nothing happens unseen because a disk is full.
+        if self._settings.journal.events:
+            for event in events:
+                self._journal.log_event(event)
+
+    def _own(self) -> SelfStats:
+        history, web = self._history.stats, self._server.stats
+        return SelfStats(
+            history_events=history.events,
+            history_bytes=history.bytes,
+            history_write_errors=history.write_errors,
+            history_lost=history.lost,
+            history_healthy=history.healthy,
+            http_requests=web.requests,
+            http_rejected=web.rejected,
+            http_timeouts=web.timeouts,
+            http_auth_failures=web.auth_failures,
+            http_bad_requests=web.bad_requests,
+            http_handshake_failures=web.handshake_failures,
+            http_rate_limited=web.rate_limited,
+            http_accept_errors=web.accept_errors,
+            http_handler_errors=web.handler_errors,
+            render_failures=self._exposition.failures,
+            journal_lost=self._journal.lost,
+            config_ok=self._config_ok and web.config_ok,
+            config_loaded=self._config_loaded,
+        )
+
+    def _make_history(self) -> HistoryWriter:
+        settings = self._settings.history
+        place: Backend = MemoryBackend(boot_id=self._boot_id)
+        if settings.enabled:
+            place = DiskBackend(directory=settings.directory, boot_id=self._boot_id)
+        return HistoryWriter(
+            place,
+            self._clock,
+            call_soon=asyncio.get_running_loop().call_soon_threadsafe,
+            on_stored=self._stored,
+            on_lost=self._unstored,
+            options=WriterOptions(retention=_retention(self._settings), queue_events=settings.queue),
+        )
+
+    def _make_engine(self) -> Engine:
+        return Engine(
+            context=SourceContext(
+                root=self._root,
+                settings=self._settings,
+                clock=self._clock,
+                module_paths=lambda: load_paths(self.state.inventory),
+            ),
+            state=State(boot_id=self._boot_id, started=self._clock.now()),
+            sink=self._history,
+            rules=rules_of(self._settings),
+            polled_sources=POLLED,
+            event_sources=FOLLOWED,
+        )
+
+    def _make_server(self) -> WebServer:
+        web = self._settings.web
+        return WebServer(
+            routes=Site(self, self._exposition).routes(),
+            listen=[str(address) for address in web.listen],
+            limits=_limits(self._settings),
+            web_config=web.config_file,
+            clock=self._clock,
+        )
+
+    @staticmethod
+    def _task(work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
+        task = asyncio.create_task(work)
+        task.add_done_callback(_say_if_broken)
+        return task
+
+
+def _say_if_broken(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("%s ended and does not come back before a restart", task.get_coro(), exc_info=error)
+
+
+def _process_families() -> Iterable[Family]:
+    return (*_PROCESS.collect(), *_PLATFORM.collect())
+
+
+_PROCESS = ProcessCollector(registry=None)
+_PLATFORM = PlatformCollector(registry=None)
+
+
+def _retention(settings: Settings) -> RetentionLimits:
+    history = settings.history
+    return RetentionLimits(age_usec=int(history.max_age * 1e6) or None, size_bytes=int(history.max_bytes) or None)
+
+
+def _limits(settings: Settings) -> HttpLimits:
+    web = settings.web
+    return HttpLimits(
+        connections=web.max_connections,
+        head_seconds=web.header_timeout,
+        answer_seconds=web.write_timeout,
+        idle_seconds=web.idle_timeout,
+    )
+
+
+def _level(settings: Settings) -> int:
+    return {"debug": 10, "info": 20, "notice": 25, "warning": 30, "error": 40}[settings.log.level.value]
+
+
+def run_daemon(options: Options, clock: Clock, notifier: Notifier) -> None:
+    """Build and run a daemon on a loop of its own; raises KmodmonError when it cannot start, ConfigError included."""
+    settings = options.load()
+    logging.getLogger("kmodmon").setLevel(_level(settings))
+
+    async def main() -> None:
+        await Daemon(options, settings, clock, notifier).run()
+
+    asyncio.run(main())
+
+
+__all__ = ["ConfigError", "Daemon", "Options", "run_daemon"]

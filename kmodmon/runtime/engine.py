@@ -1,0 +1,342 @@
+"""The one thread that owns the state: it reads the sources, steps the pipeline and hands on what happened.
+
+Everything runs on one asyncio loop. Poll sources have a timer each; a wake-up from an event source is debounced, so
+eighty modules at boot are one read; a threaded source runs in a worker of its own and never overlaps itself. Sinks take
+what a step gives: events go to the history with the parts of the state to be remembered, in one transaction.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from kmodmon.events.counters import count_events
+from kmodmon.events.event import Event, EventType
+from kmodmon.pipeline import Rules, step
+from kmodmon.sources.source import AwaitedReader, EventSource, PollSource, Reading, SourceContext, SourceReader
+from kmodmon.state.checkpoint import CHECKPOINTS
+from kmodmon.state.observation import Seen, Tick
+from kmodmon.state.state import State
+from kmodmon.subjects.self_stats import SelfStats
+from kmodmon.system.clock import Clock
+from kmodmon.types.outcome import Failed, Read
+from kmodmon.types.text import printable
+from kmodmon.types.units import Instant, JsonObject
+
+log = logging.getLogger(__name__)
+
+DEBOUNCE = 0.05
+FRESH = 1.0  # a scrape does not refresh what is younger, in seconds
+TICK = 1.0
+IDLE_TICK = 15.0
+RETRY_FIRST, RETRY_LAST = 0.5, 60.0
+
+
+class EventSink(Protocol):
+    """Where events go. `submit` never blocks and never raises."""
+
+    def submit(self, events: Sequence[Event], checkpoints: Mapping[str, JsonObject]) -> None:
+        """Take events, and the parts of the state that are to be remembered with them."""
+        ...
+
+
+@dataclass(slots=True)
+class _Polled:
+    """One poll source at work."""
+
+    source: PollSource
+    read: SourceReader
+    timer: asyncio.TimerHandle | None = None
+    wake: asyncio.TimerHandle | None = None
+    running: asyncio.Task[None] | None = None
+    pool: ThreadPoolExecutor | None = None
+    last: Instant | None = None
+    rests_until: float = 0.0  # on the loop's clock
+    again: bool = False  # woken while it was being read
+    outdated: bool = False  # made from settings that changed while it was being read
+
+
+@dataclass(slots=True)
+class Engine:
+    """Owns the state. `state` is immutable: whoever took it may keep it."""
+
+    context: SourceContext
+    state: State
+    sink: EventSink
+    rules: Rules
+    polled_sources: Sequence[PollSource]
+    event_sources: Sequence[EventSource]
+    on_step: Callable[[State, Sequence[Event]], None] = lambda state, events: None
+    cycles: int = 0  # completed looks: the watchdog is fed only while this moves
+    _polled: dict[str, _Polled] = field(default_factory=dict)
+    _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _saved: dict[str, object] = field(default_factory=dict)
+    _tick: asyncio.TimerHandle | None = None
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that everything here goes by."""
+        return self.context.clock
+
+    async def start(self) -> None:
+        """Read every source once, in order, then follow and poll them."""
+        for source in self.polled_sources:
+            self._polled[source.name] = _Polled(source=source, read=source.make(self.context))
+        for name, polled in self._polled.items():
+            if not polled.source.threaded:
+                self.look(name)
+        for event_source in self.event_sources:
+            self._tasks[event_source.name] = asyncio.create_task(self._follow(event_source), name=event_source.name)
+        for name, polled in self._polled.items():
+            if polled.source.threaded:
+                self._start_thread(name)
+            self._arm(polled)
+        self._schedule_tick()
+
+    async def stop(self) -> None:
+        """Stop looking. Worker threads that hang are left to the end of the process."""
+        if self._tick is not None:
+            self._tick.cancel()
+        running = [*self._tasks.values(), *(p.running for p in self._polled.values() if p.running is not None)]
+        for polled in self._polled.values():
+            for handle in (polled.timer, polled.wake):
+                if handle is not None:
+                    handle.cancel()
+            if polled.pool is not None:
+                polled.pool.shutdown(wait=False, cancel_futures=True)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def reconfigured(self, context: SourceContext, rules: Rules) -> None:
+        """Take over new settings: readers are made and used anew, timers armed anew, and what heeds them is restarted.
+
+        A reader knows what it must not try again (a parameter whose read hangs), so none is made anew for nothing.
+        """
+        before, self.context, self.rules = self.context.settings, context, rules
+        if context.settings == before:
+            return
+        for polled in self._polled.values():
+            self._arm(polled)
+            if polled.source.depends_on(context.settings) != polled.source.depends_on(before):
+                self._remake(polled)
+        for source in self.event_sources:
+            if source.depends_on(context.settings) != source.depends_on(before):
+                self._restart(source)
+
+    def look(self, name: str) -> None:
+        """Read one source now, on this thread."""
+        self._look_here(self._polled[name])
+
+    def wake(self, names: Iterable[str], *, prompt: bool = False) -> None:
+        """Have sources read soon, wake-ups within DEBOUNCE being one; `prompt`: now, if they were not just read."""
+        loop = asyncio.get_running_loop()
+        for polled in filter(None, map(self._polled.get, names)):
+            due = max(loop.time(), polled.rests_until) if prompt else loop.time() + DEBOUNCE
+            if polled.wake is None or polled.wake.when() > due:
+                if polled.wake is not None:
+                    polled.wake.cancel()
+                polled.wake = loop.call_at(due, self._woken, polled)
+
+    def note_self_stats(self, own: SelfStats) -> None:
+        """Take what the edges know of themselves into the state, so that it is shown like everything else."""
+        if own != self.state.own:
+            self.state = replace(self.state, own=own)
+
+    def refresh(self) -> None:
+        """Read the cheap sources that are older than a second: what a scrape asks for."""
+        now = self.clock.now().monotonic_usec
+        for name, polled in self._polled.items():
+            if polled.source.cheap and (polled.last is None or now - polled.last.monotonic_usec > FRESH * 1e6):
+                self.look(name)
+
+    def feed(self, seen: Seen) -> None:
+        """Step the pipeline with one look and hand on what happened."""
+        waited, clues = self.state.waits, self.state.taint.clues
+        try:
+            self.state, events = step(self.state, seen, self.rules)
+        except Exception as error:  # a defect at one observation must not be met again and again: it is left out
+            log.exception("what source %s saw could not be taken in and is left out; please report this", seen.source)
+            if isinstance(seen.outcome, Read):
+                why = printable(f"{seen.source}: a defect of kmodmon: {error!r}")
+                self.feed(replace(seen, outcome=Failed(why), lost=seen.lost + 1))
+            return
+        self.cycles += 1
+        self.sink.submit(events, self._checkpoints())
+        self.on_step(self.state, events)
+        if self.state.waits and not waited:
+            self._schedule_tick()
+        if events:
+            self.wake(name for name in _wakes_of(events) if name != seen.source)
+        if self.state.taint.clues is not clues:
+            self.wake(("taint",))  # the log told of a bit, without an event
+
+    def recall(self, earlier: Mapping[str, JsonObject]) -> None:
+        """Take in what an earlier run of this boot remembered, found only now because the disk came up late."""
+        for checkpoint in CHECKPOINTS:
+            if checkpoint.section in earlier:
+                self.state = checkpoint.join(self.state, earlier[checkpoint.section])
+        self.sink.submit((), self._checkpoints())
+
+    def happened(self, events: tuple[Event, ...]) -> None:
+        """Record what happened to the daemon itself, counted like everything else."""
+        self.state = replace(self.state, counts=count_events(self.state.counts, events))
+        self.sink.submit(events, self._checkpoints())
+        self.on_step(self.state, events)
+
+    def _checkpoints(self) -> Mapping[str, JsonObject]:
+        """The parts of the state that changed since they were last handed to the history."""
+        changed: dict[str, JsonObject] = {}
+        for checkpoint in CHECKPOINTS:
+            part = checkpoint.part(self.state)
+            saved = self._saved.get(checkpoint.section)
+            if saved is not part and saved != part:
+                self._saved[checkpoint.section] = part
+                changed[checkpoint.section] = checkpoint.save(self.state)
+        return changed
+
+    def _look_here(self, polled: _Polled) -> None:
+        at = self.clock.now()  # before: nothing that was read is older
+        self._looked(polled, _guarded(polled.source.name, polled.read), at)
+
+    def _looked(self, polled: _Polled, look: Reading, at: Instant) -> None:
+        polled.last = at
+        polled.rests_until = time.monotonic() + DEBOUNCE
+        self.feed(
+            Seen(source=polled.source.name, at=at, outcome=look.outcome, lost=look.lost, unreadable=look.unreadable)
+        )
+
+    def _arm(self, polled: _Polled) -> None:
+        if polled.timer is not None:
+            polled.timer.cancel()
+            polled.timer = None
+        period = polled.source.every(self.context.settings)
+        if period > 0:
+            polled.timer = asyncio.get_running_loop().call_later(period, self._due, polled)
+
+    def _due(self, polled: _Polled) -> None:
+        self._arm(polled)
+        self._read_now(polled)
+
+    def _woken(self, polled: _Polled) -> None:
+        polled.wake = None
+        self._read_now(polled)
+
+    def _read_now(self, polled: _Polled) -> None:
+        if polled.source.threaded:
+            self._start_thread(polled.source.name)
+        else:
+            self._look_here(polled)
+
+    def _start_thread(self, name: str) -> None:
+        polled = self._polled[name]
+        if polled.running is not None and not polled.running.done():
+            polled.again = True
+            return
+        polled.running = asyncio.create_task(self._in_thread(polled), name=name)
+
+    async def _in_thread(self, polled: _Polled) -> None:
+        if polled.pool is None:
+            polled.pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=polled.source.name)
+        loop = asyncio.get_running_loop()
+        while True:
+            polled.again = False
+            if polled.outdated:
+                polled.outdated = False
+                polled.read = polled.source.make(self.context)
+            if isinstance(polled.read, AwaitedReader):
+                look = await _guarded_wait(polled.source.name, polled.read)
+            else:
+                look = await loop.run_in_executor(polled.pool, _guarded, polled.source.name, polled.read)
+            self._looked(polled, look, self.clock.now())
+            if not polled.again:
+                return
+
+    def _remake(self, polled: _Polled) -> None:
+        if polled.running is not None and not polled.running.done():
+            polled.outdated = polled.again = True
+        else:
+            polled.read = polled.source.make(self.context)
+            self.wake((polled.source.name,))
+
+    def _restart(self, source: EventSource) -> None:
+        old = self._tasks[source.name]
+        old.cancel()
+        self._tasks[source.name] = asyncio.create_task(self._follow(source, after=old), name=source.name)
+
+    async def _follow(self, source: EventSource, after: "asyncio.Task[None] | None" = None) -> None:
+        if after is not None:
+            await asyncio.wait((after,))
+        delay = RETRY_FIRST
+
+        def emit(look: Reading) -> None:
+            nonlocal delay
+            delay = RETRY_FIRST
+            at = self.clock.now()
+            self.feed(Seen(source=source.name, at=at, outcome=look.outcome, lost=look.lost, unreadable=look.unreadable))
+            if not look.quiet:
+                self.wake((*source.wakes, *look.wakes), prompt=source.prompt)
+
+        while True:
+            try:
+                await source.run(self.context, emit)
+                why = Failed(f"{source.name}: the reader ended")
+            except OSError as error:
+                why = Failed(printable(f"{source.name}: {error}"), error.errno)
+            except Exception as error:  # one broken reader must not end the others
+                log.exception("source %s broke and is started again in %.1f s", source.name, delay)
+                why = Failed(printable(f"{source.name}: {error!r}"))
+            self.feed(Seen(source=source.name, at=self.clock.now(), outcome=why))
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, RETRY_LAST)
+
+    def _schedule_tick(self) -> None:
+        """Arm the next tick; one that comes sooner stays, so that a stream of events does not put it off for ever."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + (TICK if self.state.waits else IDLE_TICK)
+        if self._tick is not None and self._tick.when() <= due:
+            return
+        if self._tick is not None:
+            self._tick.cancel()
+        self._tick = loop.call_at(due, self._ticked)
+
+    def _ticked(self) -> None:
+        self._tick = None
+        self.feed(Seen(source="clock", at=self.clock.now(), outcome=Read(Tick())))
+        self._schedule_tick()
+
+
+_TAINTING = frozenset({EventType.KERNEL_REPORT, EventType.MODULE_LOAD_FAILED})
+
+
+_OTHER_FILE = frozenset({EventType.MODULE_LOADED, EventType.MODULE_CHANGED})
+
+
+def _wakes_of(events: Iterable[Event]) -> frozenset[str]:
+    # What a module or a report may have done to the kernel's taint shows only when it is read.
+    names = {"taint"} if any(event.module or event.type in _TAINTING for event in events) else set()
+    if any(event.type is EventType.WITNESS_CONTRADICTED for event in events):
+        names.add("crossview")  # something may hide: compare now
+    return frozenset(names | {"files"} if any(event.type in _OTHER_FILE for event in events) else names)
+
+
+def _guarded(name: str, read: SourceReader) -> Reading:
+    try:
+        return read()
+    except Exception as error:  # noqa: BLE001  # a broken promise of a reader is a failed source, not the daemon's end
+        return _broke(name, error)
+
+
+async def _guarded_wait(name: str, read: AwaitedReader) -> Reading:
+    try:
+        return await read.awaited()
+    except Exception as error:  # noqa: BLE001  # as for _guarded
+        return _broke(name, error)
+
+
+def _broke(name: str, error: Exception) -> Reading:
+    log.error("source %s raised; it counts as failed", name, exc_info=error)
+    return Reading(outcome=Failed(printable(f"{name}: {error!r}")))

@@ -1,0 +1,175 @@
+"""Copying a host's interfaces into a directory, redacted, so that they can be read again with --root.
+
+What is copied is what tells of modules, parameters, taint and posture, as plain files: not module files, firmware
+variables, modprobe.d, the log, or the views that are compared to find hidden modules. What failed is in the manifest
+with its errno, and fails again when the tree is read. Addresses are zeroed, secret parameters blanked, and of the
+command line only what concerns modules is kept; names of modules stay, for they are what it is all about.
+"""
+
+import errno
+import json
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from kmodmon.config.settings import ParameterSettings
+from kmodmon.kernel.kconfig import parse_kconfig
+from kmodmon.kernel.parameter import REDACTED
+from kmodmon.kernel.sysctl import COUNTERS, HARDENING
+from kmodmon.sources.deadline import DeadlineReader
+from kmodmon.sources.parameters import is_hidden
+from kmodmon.system.root import MANIFEST, Root
+from kmodmon.types.error import KmodmonError, ParseError
+from kmodmon.types.outcome import Absent, Failed, Read
+from kmodmon.types.text import safe_text
+
+_KERNEL_FILES = ("tainted", "modules_disabled", "modprobe", "printk_devkmsg", "osrelease", "arch")
+_ATTRIBUTES = (b"initstate", b"coresize", b"initsize", b"refcnt", b"taint", b"srcversion", b"version")
+_KEPT_ARGUMENTS = re.compile(
+    rb"(?:nomodule|lockdown|lsm|module_blacklist|module\.sig_enforce|modprobe\.blacklist|panic_on_taint)(?:=.*)?"
+)
+_OPTION = re.compile(rb"(?:# )?(CONFIG_[A-Za-z0-9_]+)")
+_ADDRESS = re.compile(rb"0x[0-9a-f]{8,16}")
+_BTIME = re.compile(rb"^btime [0-9]+$", re.MULTILINE)
+
+
+_NO_BOOT = b"00000000-0000-0000-0000-000000000000\n"
+Changer: TypeAlias = Callable[[bytes], bytes]
+
+
+def _without_addresses(raw: bytes) -> bytes:
+    return _ADDRESS.sub(lambda found: b"0x" + b"0" * (len(found[0]) - 2), raw)
+
+
+def _known_arguments(raw: bytes) -> bytes:
+    # Values that are none of kmodmon's business (root=UUID=…, tokens of other programs) are left out.
+    return b" ".join(word for word in raw.split() if _KEPT_ARGUMENTS.fullmatch(word)) + b"\n"
+
+
+def _known_options(raw: bytes) -> bytes:
+    # Of some ten thousand options only those that say something about modules and trust.
+    try:
+        kept = parse_kconfig(raw).values
+    except ParseError:
+        return raw
+    return b"".join(
+        line + b"\n" for line in raw.splitlines() if (found := _OPTION.match(line)) and found[1].decode() in kept
+    )
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Copies into `target`; `copied` and `failures` say what came of it."""
+
+    root: Root
+    target: Path
+    settings: ParameterSettings
+    copied: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def record(self) -> None:
+        """Copy everything; raises KmodmonError when the directory is not empty or cannot be written."""
+        try:
+            self.target.mkdir(parents=True, exist_ok=True)
+            if any(self.target.iterdir()):
+                raise KmodmonError(f"{self.target}: is not empty; name a new directory")
+            self._copy_all()
+            manifest = {"format": 1, "failures": dict(sorted(self.failures.items()))}
+            (self.target / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+        except OSError as error:
+            raise KmodmonError(f"{self.target}: cannot be written: {error.strerror}") from error
+
+    def _copy_all(self) -> None:
+        root = self.root
+        self._copy(root.proc(b"modules"), b"proc/modules", _without_addresses)
+        self._copy(root.proc(b"version"), b"proc/version")
+        self._copy(root.proc(b"cmdline"), b"proc/cmdline", _known_arguments)
+        self._copy(root.proc(b"stat"), b"proc/stat", lambda raw: b"\n".join(_BTIME.findall(raw)) + b"\n")
+        self._copy(root.proc(b"sys/kernel/random/boot_id"), b"proc/sys/kernel/random/boot_id", lambda raw: _NO_BOOT)
+        for name in _KERNEL_FILES:
+            self._copy(root.proc(b"sys/kernel", name.encode()), b"proc/sys/kernel/" + name.encode())
+        for setting in (*HARDENING, *COUNTERS):
+            path = "/".join(setting.path).encode()
+            below = root.proc if setting.mount == "procfs" else root.sys
+            self._copy(below(path), (b"proc/" if setting.mount == "procfs" else b"sys/") + path)
+        for file in (b"lockdown", b"lsm"):
+            self._copy(root.securityfs + b"/" + file, b"sys/kernel/security/" + file)
+        self._copy_livepatches()
+        self._copy_modules()
+        self._copy_release()
+
+    def _copy_livepatches(self) -> None:
+        for patch in self._directories(self.root.sys(b"kernel/livepatch"), b"sys/kernel/livepatch"):
+            for name in (b"enabled", b"transition", b"replace", b"stack_order"):
+                below = b"/".join((b"kernel/livepatch", patch, name))
+                self._copy(self.root.sys(below), b"sys/" + below)
+
+    def _copy_modules(self) -> None:
+        parameters: list[bytes] = []
+        for module in self._directories(self.root.sys(b"module"), b"sys/module"):
+            base = b"module/" + module
+            self._make(b"sys/" + base)
+            for name in _ATTRIBUTES:
+                self._copy(self.root.sys(base, name), b"/".join((b"sys", base, name)))
+            note = base + b"/notes/.note.gnu.build-id"
+            self._copy(self.root.sys(note), b"sys/" + note)
+            listed = self.root.names(self.root.sys(base, b"parameters"))
+            if isinstance(listed, Read):
+                parameters += (base + b"/parameters/" + name for name in listed.value)
+        self._copy_parameters(parameters)
+
+    def _copy_parameters(self, parameters: list[bytes]) -> None:
+        reader = DeadlineReader(lambda path: self.root.read(path, limit=1 << 17), self.settings.read_timeout)
+        answers = reader.read_all([(path.split(b"/")[1], self.root.sys(path)) for path in parameters])
+        for path in parameters:
+            match answers.outcomes.get(self.root.sys(path), Failed("not read", errno.ETIMEDOUT)):
+                case Read(raw):
+                    module, _, name = (safe_text(part) for part in path.split(b"/")[-3:])
+                    hidden = is_hidden(self.settings, module, name)
+                    self._write(b"sys/" + path, REDACTED.encode() + b"\n" if hidden else raw)
+                case Failed(_, number):
+                    self._failed(b"sys/" + path, number)
+                case Absent():
+                    continue
+
+    def _copy_release(self) -> None:
+        release = self.root.text(self.root.proc(b"sys/kernel/osrelease"))
+        if release:
+            name = release.encode() + b"/modules.builtin"
+            self._copy(self.root.modules + b"/" + name, b"lib/modules/" + name)
+            config = b"boot/config-" + release.encode()
+            self._copy(self.root.host(config), config, _known_options)
+
+    def _directories(self, path: bytes, to: bytes) -> Iterable[bytes]:
+        match self.root.directories(path):
+            case Read(names):
+                self._make(to)
+                return names
+            case Failed(_, number):
+                self._failed(to, number)
+        return ()
+
+    def _copy(self, path: bytes, to: bytes, change: Changer = bytes) -> None:
+        match self.root.read(path):
+            case Read(raw):
+                self._write(to, change(raw))
+            case Failed(_, number):
+                self._failed(to, number)
+            case Absent():
+                return
+
+    def _failed(self, to: bytes, number: int | None) -> None:
+        self.failures[os.fsdecode(to)] = errno.errorcode.get(number or errno.EIO, "EIO")
+        self._make(os.path.dirname(to))
+
+    def _make(self, to: bytes) -> None:
+        os.makedirs(os.path.join(os.fsencode(self.target), to), exist_ok=True)
+
+    def _write(self, to: bytes, raw: bytes) -> None:
+        self._make(os.path.dirname(to))
+        with open(os.path.join(os.fsencode(self.target), to), "wb") as stream:
+            stream.write(raw)
+        self.copied += 1

@@ -1,0 +1,1 @@
+"""Readers of saved kernel logs (dmesg, journalctl, syslog, console): bytes in, lines out. Pure."""

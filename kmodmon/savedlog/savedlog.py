@@ -1,0 +1,169 @@
+"""A saved kernel log, in any of the formats that people save and send them in, as lines.
+
+Text files are read line by line (`logprefix`); JSON (dmesg --json, journalctl -o json) and the journal's export format
+are found by what they hold. pstore dumps (Documentation/admin-guide/ramoops.rst; records begin with `Oops#1 Part2` or
+`Panic#1 Part1`) hold the newest text in part 1, so parts are put back into the order of time. Mails wrap long lines:
+a line without stamp among stamped ones that would not have fitted behind the one before it is joined to it.
+
+Any bytes give lines; nothing is raised.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kmodmon.savedlog.logjournal import is_export, read_dmesg, read_export, read_json, read_pretty, read_verbose
+from kmodmon.savedlog.logprefix import Prefixed, strip_prefix
+from kmodmon.types.text import safe_text
+
+_PART = re.compile(r"(?:<\d>)?(?P<kind>Oops|Panic|Emergency|Shutdown|Unknown)#(?P<dump>\d+) Part(?P<part>\d+)")
+_SOFT_BREAK = re.compile(rb"^[^\n]{63,74}[^=\n]=\r?$", re.MULTILINE)
+_QUOTED_SIGN = re.compile(rb"=(?:20|3D)")  # may be a hexadecimal number
+_QUOTED_BLANK = b"=C2=A0"
+_QUOTED_BYTE = re.compile(rb"=([0-9A-F]{2})")
+_QUOTED_WIDTH = range(65, 77)
+_OCTAL = re.compile(r"#0(11|12|15)")  # rsyslog's escapes of control bytes
+_WIDTH = range(24, 100)  # where mail programs wrap
+MAX_TEXT = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedLine:
+    """One line; None is what the file does not say."""
+
+    text: str  # safe text
+    number: int  # 1-based line of the file
+    level: int | None = None
+    facility: int | None = None  # 0: said to be the kernel's; None: not said
+    seq: int | None = None
+    printk_usec: int | None = None
+    caller: str | None = None
+    continuation: bool = False
+
+
+def read_saved_log(data: bytes) -> Iterator[SavedLine]:
+    """Give the lines of `data` in the order the kernel wrote them."""
+    readers = (read_dmesg, read_pretty, read_verbose)
+    whole = next((lines for read in readers if (lines := read(data)) is not None), None)
+    if whole is not None:
+        lines = whole
+    elif is_export(data):
+        lines = list(read_export(data))
+    else:
+        text = data.removeprefix(b"\xef\xbb\xbf")
+        if text[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            text = text.decode("utf-16", "replace").encode("utf-8", "replace")
+        lines = _joined(_ordered(_unquoted(text) if _is_quoted(text) else _numbered(text)))
+    for number, line in lines:
+        for part in _parts(line.text):
+            yield _saved(number, line, part)
+
+
+def _numbered(data: bytes) -> list[tuple[int, str]]:
+    lines = data.decode("utf-8", "surrogateescape").split("\n")
+    if lines and not lines[-1]:
+        lines.pop()
+    return [
+        (number, part)
+        for number, line in enumerate(lines, 1)
+        for part in (line.split("\r") if "\r" in line else (line,))
+        if part or "\r" not in line
+    ]
+
+
+def _is_quoted(data: bytes) -> bool:
+    breaks = len(_SOFT_BREAK.findall(data))
+    return breaks > 1 or _QUOTED_BLANK in data or (breaks == 1 and _QUOTED_SIGN.search(data) is not None)
+
+
+def _unquoted(data: bytes) -> list[tuple[int, str]]:
+    # A mail in quoted-printable: lines are broken with a `=` at their end, and bytes written as `=3D`.
+    out: list[tuple[int, bytes]] = []
+    soft = False
+    for number, ended in enumerate(data.removesuffix(b"\n").split(b"\n"), 1):
+        line = ended.rstrip(b"\r")
+        breaks = line.endswith(b"=") and not line.endswith(b"==") and len(line) in _QUOTED_WIDTH
+        body = _QUOTED_BYTE.sub(lambda found: bytes([int(found[1], 16)]), line[:-1] if breaks else line)
+        if soft:
+            out[-1] = out[-1][0], out[-1][1] + body
+        else:
+            out.append((number, body))
+        soft = breaks
+    return [(number, line.decode("utf-8", "surrogateescape")) for number, line in out]
+
+
+def _ordered(lines: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    # pstore: within one dump the parts count backwards in time.
+    heads = [
+        (at, found) for at, (_, line) in enumerate(lines) if "Part" in line and (found := _PART.match(line.strip()))
+    ]
+    if len(heads) < 2:
+        return lines
+    out = lines[: heads[0][0]]
+    ends = [at for at, _ in heads[1:]] + [len(lines)]
+    blocks = [
+        (found["kind"] + found["dump"], int(found["part"][:9]), lines[at:end])
+        for (at, found), end in zip(heads, ends, strict=True)
+    ]
+    seen: list[str] = list(dict.fromkeys(dump for dump, _, _ in blocks))
+    for dump in seen:
+        for _, _, block in sorted((one for one in blocks if one[0] == dump), key=lambda one: -one[1]):
+            out += block
+    return out
+
+
+def _joined(lines: list[tuple[int, str]]) -> list[tuple[int, Prefixed]]:
+    read = [(number, raw, line) for number, raw in lines for line in _understood(raw)]
+    if sum(line.stamped for _, _, line in read) * 2 < len(read):
+        return [(number, line) for number, _, line in read]
+    out: list[tuple[int, Prefixed]] = []
+    width = 0  # of the physical line before, if it may have been wrapped
+    for number, raw, line in read:
+        words = line.text.split(" ", 1)
+        part = not line.stamped and _PART.match(line.text) is not None
+        if out and width and not line.stamped and not part and line.text and width + 1 + len(words[0]) > 72:
+            before = out[-1][1]
+            before.text = f"{before.text.rstrip()} {line.text.strip()}"
+        else:
+            out.append((number, line))
+        width = len(raw.rstrip()) if len(raw.rstrip()) in _WIDTH and (line.stamped or width) else 0
+    return out
+
+
+def _understood(raw: str) -> list[Prefixed]:
+    bare = raw.lstrip().removeprefix("data: ")  # journalctl -o json-sse
+    if bare[:1] in '{"' and ('"' in bare):
+        records = read_json(bare)
+        if records is not None:
+            return records
+    return [strip_prefix(raw)]
+
+
+def _parts(text: str) -> list[str]:
+    if "#0" in text:
+        text = _OCTAL.sub(lambda found: {"11": "        ", "12": "\n", "15": ""}[found[1]], text)
+    if "\\x0a" in text:
+        text = text.replace("\\x0a", "\n").replace("\\x09", "        ")
+    return text.split("\n") if "\n" in text else [text]
+
+
+def _saved(number: int, line: Prefixed, text: str) -> SavedLine:
+    text = text.replace("\t", "        ")
+    safe = text if text.isascii() and text.isprintable() and "\\" not in text else _safe(text)
+    return SavedLine(
+        text=safe[:MAX_TEXT],
+        number=number,
+        level=line.level,
+        facility=line.facility,
+        seq=line.seq,
+        printk_usec=line.usec,
+        caller=line.caller,
+        continuation=line.continuation,
+    )
+
+
+def _safe(text: str) -> str:
+    # The kernel's own escapes (\x5c and so on) came with the file and are already what safe_text() makes.
+    if "\\x" in text and text.isascii() and text.isprintable():
+        return text
+    return safe_text(text.encode("utf-8", "surrogateescape"))

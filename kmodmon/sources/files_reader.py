@@ -1,0 +1,227 @@
+"""The examination of module files: the examiner's process is asked about what is loaded (`files` has the facts).
+
+It is a file of its own because a command that is told by a daemon what the files are needs none of it.
+"""
+
+import asyncio
+import os
+import stat
+import time
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from kmodmon.config.settings import Settings
+from kmodmon.examiner.client import Examination, Examiner
+from kmodmon.examiner.protocol import ExamineRequest, ExaminerError, WantedModule
+from kmodmon.kernel.module_name import name_of_file
+from kmodmon.kernel.release import is_newer
+from kmodmon.kernel.sysmodule import sysfs_name
+from kmodmon.lifecycle.inventory import Module
+from kmodmon.lifecycle.signals import ModulesRead
+from kmodmon.sources.modules import ModulesReader
+from kmodmon.sources.source import Reading, SourceContext
+from kmodmon.subjects.files import ModuleFilesRead
+from kmodmon.subjects.module_file import ModuleFile, same_build
+from kmodmon.system.root import Root
+from kmodmon.types.error import ParseError
+from kmodmon.types.outcome import Absent, Failed, Outcome, Read
+from kmodmon.types.text import raw_bytes, safe_text
+
+_MOST_HINTS = 64
+_MOST_ENTRIES = 2000  # looked at, of one module
+_MOST_WRITABLE = 32  # kept, of one module
+_DEEPEST = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scene:
+    """What is to be examined."""
+
+    release: str
+    modules: Mapping[str, Module]
+    releases: tuple[str, ...]
+    writable: Mapping[str, tuple[str, ...]]
+
+
+class FilesReader:
+    """Examines the files of what is loaded (`only` these modules); the examiner remembers what it said of each file."""
+
+    def __init__(self, context: SourceContext, only: Collection[str] | None = None) -> None:
+        self._root = context.root
+        self._settings = context.settings
+        self._paths = context.module_paths
+        self._only = only
+        self._list = ModulesReader(context.root)
+        self._examiner: Examiner | None = None
+        self._last = float("-inf")
+
+    def __call__(self) -> Reading:
+        """Look once, for a command."""
+        return asyncio.run(self.awaited())
+
+    async def awaited(self) -> Reading:
+        """Look once: absent when switched off or without a module tree, failed when the examiner does not run."""
+        if not self._settings.files.enabled:
+            return Reading(outcome=Absent("switched off by files.enabled"))
+        # Modules often come in dozens: those that come meanwhile are examined together.
+        await asyncio.sleep(max(0.0, self._last + self._settings.files.settle - time.monotonic()))
+        try:
+            scene = await asyncio.to_thread(self._scene)
+            if not isinstance(scene, Read):
+                return Reading(outcome=scene)
+            return await self._examined(scene.value)
+        except ExaminerError as error:
+            return Reading(outcome=Failed(str(error)))
+        finally:
+            self._last = time.monotonic()
+
+    async def _examined(self, scene: _Scene) -> Reading:
+        hinted = self._hints(scene)
+        examiner = self._examiner = self._examiner or Examiner(_places(self._root, self._settings, scene.release))
+        wanted = [
+            WantedModule(name=name, srcversion=one.attributes.srcversion, build_id=one.attributes.build_id)
+            for name, one in scene.modules.items()
+            if self._only is None or name in self._only
+        ]
+        found = await examiner.examine(wanted, dict.fromkeys(hinted.values())) if wanted else Examination()
+        seen = ModuleFilesRead(
+            files=MappingProxyType(dict(_files(scene, found, hinted))),
+            instances=MappingProxyType({name: one.attributes.instance for name, one in scene.modules.items()}),
+            hinted=MappingProxyType(hinted),
+            problems=found.problems,
+            writable=scene.writable,
+            releases=scene.releases,
+            newer=tuple(release for release in scene.releases if is_newer(release, scene.release)),
+        )
+        return Reading(outcome=Read(seen), unreadable=len(found.problems))
+
+    def _hints(self, scene: _Scene) -> dict[str, str]:
+        """Files outside the module tree that somebody loaded a module from."""
+        trees = (f"/lib/modules/{scene.release}/", f"/usr/lib/modules/{scene.release}/")
+        found = {
+            name: path
+            for name, path in self._paths().items()
+            if name in scene.modules and name_of_file(path) is not None and not path.startswith(trees)
+        }
+        return dict(list(found.items())[:_MOST_HINTS])
+
+    def _scene(self) -> Outcome[_Scene]:
+        release = self._root.text(self._root.proc(b"sys", b"kernel", b"osrelease"))
+        if not release or "/" in release or release.startswith("."):
+            return Failed("/proc/sys/kernel/osrelease cannot be read")
+        tree = self._root.modules + b"/" + os.fsencode(release)
+        if not (self._root.exists(tree + b"/modules.dep") or self._root.exists(tree + b"/kernel")):
+            return Absent(f"{os.fsdecode(tree)}: there is no module tree of the running kernel")
+        outcome = self._list().outcome
+        if not isinstance(outcome, Read):
+            return outcome
+        assert isinstance(outcome.value, ModulesRead)
+        modules = outcome.value.modules
+        writable = {name: tuple(self._writable(name)) for name, one in modules.items() if "O" in one.taint}
+        return Read(
+            _Scene(
+                release=release,
+                modules=modules,
+                releases=self._releases(),
+                writable=MappingProxyType({name: paths for name, paths in writable.items() if paths}),
+            )
+        )
+
+    def _releases(self) -> tuple[str, ...]:
+        match self._root.directories(self._root.modules):
+            case Read(names):
+                tables = ((name, b"/".join((self._root.modules, name, b"modules.dep"))) for name in names)
+                return tuple(safe_text(name) for name, table in tables if self._root.exists(table))
+            case _:
+                return ()
+
+    def _writable(self, name: str) -> Iterator[str]:
+        """What everybody may write, as the kernel's interfaces call it; parameters are another source's."""
+        raw = raw_bytes(name)
+        try:
+            own = self._root.sys(b"module", sysfs_name(name))
+        except ParseError:
+            return
+        places = [own, *_drivers(own)]
+        if raw not in (b"", b".", b"..") and b"/" not in raw and not raw.isdigit():  # /proc/1 is a process
+            places += [self._root.proc(raw), self._root.proc(b"driver", raw), self._root.sys(b"kernel", raw)]
+        left = _MOST_WRITABLE
+        for place in places:
+            for path in _world_writable(place):
+                if not path.startswith(own + b"/parameters/"):
+                    yield self._shown(path)
+                    left -= 1
+                    if not left:
+                        return
+
+    def _shown(self, path: bytes) -> str:
+        for mount, name in ((self._root.procfs, "/proc"), (self._root.sysfs, "/sys")):
+            if path.startswith(mount + b"/"):
+                return name + safe_text(path[len(mount) :])
+        return safe_text(path)
+
+
+def _places(root: Root, settings: Settings, release: str) -> ExamineRequest:
+    """Where things are, for the examiner."""
+    return ExamineRequest(
+        release=release,
+        rootfs=os.fsdecode(root.rootfs),
+        sysfs=os.fsdecode(root.sysfs),
+        modules_directory=os.fsdecode(root.modules),
+        efivars=os.fsdecode(root.efivars),
+        certificates=(str(settings.certificates.directory),),
+        revoked=(str(settings.certificates.revoked),),
+        max_bytes=int(settings.files.max_bytes),
+    )
+
+
+def _files(scene: _Scene, found: Examination, hinted: Mapping[str, str]) -> Iterator[tuple[str, ModuleFile]]:
+    """The file of each module: the tree's, unless the one that its loader named is what is loaded."""
+    for name, module in scene.modules.items():
+        file = found.files.get(name)
+        named = found.files.get(hinted.get(name, ""))
+        if named is not None and _is_better(named, file, module):
+            file = replace(named, name=name)
+        if file is not None:
+            yield name, file
+
+
+def _is_better(named: ModuleFile, file: ModuleFile | None, module: Module) -> bool:
+    """Whether the file that a loader named is rather the loaded one's than what the module tree has."""
+    is_named = same_build(module.attributes, named)
+    if named.stamp is None or is_named is False:
+        return False
+    if file is None or file.path is None:
+        return True
+    is_file = same_build(module.attributes, file)
+    return is_file is False or (is_named is True and is_file is None)
+
+
+def _drivers(own: bytes) -> Iterator[bytes]:
+    """Directories of the drivers that the module registered (links in /sys/module/NAME/drivers)."""
+    try:
+        names = os.listdir(own + b"/drivers")
+    except OSError:
+        return
+    for name in names:
+        yield os.path.realpath(own + b"/drivers/" + name)
+
+
+def _world_writable(place: bytes) -> Iterator[bytes]:
+    """Files below a directory (or the file itself) that others may write; links are not followed."""
+    pending = [(place, 0)]
+    looked = 0
+    while pending:
+        path, depth = pending.pop()
+        looked += 1
+        if looked > _MOST_ENTRIES:
+            return
+        try:
+            mode = os.lstat(path).st_mode
+            if stat.S_ISDIR(mode) and depth < _DEEPEST:
+                pending += [(path + b"/" + name, depth + 1) for name in os.listdir(path)]
+        except OSError:
+            continue  # it went, or is not ours to see
+        if mode & stat.S_IWOTH and not stat.S_ISLNK(mode):
+            yield path

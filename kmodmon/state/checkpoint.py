@@ -1,0 +1,142 @@
+"""What the daemon remembers across restarts of itself within one boot: parts of the state, as JSON, and back.
+
+They are written in the transaction of the events they belong to, so that after SIGKILL both are there or neither is.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from kmodmon.events.counters import counts_from_json, counts_to_json
+from kmodmon.events.timestamps import timestamps_from_json, timestamps_joined, timestamps_to_json
+from kmodmon.lifecycle.checkpoint import (
+    builds_from_json,
+    builds_to_json,
+    inventory_from_json,
+    inventory_joined,
+    inventory_to_json,
+    lifecycle_from_json,
+    lifecycle_to_json,
+)
+from kmodmon.state.state import State
+from kmodmon.subjects.baseline import baseline_from_json, baseline_to_json
+from kmodmon.subjects.files_json import files_from_json, files_to_json
+from kmodmon.subjects.findings import findings_from_json, findings_to_json
+from kmodmon.subjects.hidden import hidden_from_json, hidden_to_json
+from kmodmon.subjects.log import account_from_json, account_to_json
+from kmodmon.subjects.posture import facts_from_json
+from kmodmon.subjects.reported import reported_from_json, reported_joined, reported_to_json
+from kmodmon.subjects.source import source_summaries, sources_to_json
+from kmodmon.subjects.taint import taint_from_json, taint_joined, taint_to_json
+from kmodmon.types.units import JsonObject
+
+
+def _of_now(state: State, earlier: JsonObject) -> State:
+    """What is read anew is known as it is now."""
+    return state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """One part of the state: how it is found (`==` tells whether it changed), saved and loaded."""
+
+    section: str
+    part: Callable[[State], object]
+    save: Callable[[State], JsonObject]
+    load: Callable[[State, JsonObject], State]
+    lasting: bool = False  # it outlives the boot
+    join: Callable[[State, JsonObject], State] = _of_now  # with what is recalled late, when the disk comes up late
+
+
+CHECKPOINTS: tuple[Checkpoint, ...] = (
+    Checkpoint(
+        section="inventory",
+        part=lambda state: state.inventory.loaded,
+        save=lambda state: inventory_to_json(state.inventory),
+        load=lambda state, saved: replace(state, inventory=inventory_from_json(saved)),
+        join=lambda state, saved: replace(state, inventory=inventory_joined(state.inventory, saved)),
+    ),
+    Checkpoint(
+        section="lifecycle",
+        part=lambda state: (state.lifecycle.trace_usec, state.lifecycle.hiding),
+        save=lambda state: lifecycle_to_json(state.lifecycle),
+        load=lambda state, saved: replace(state, lifecycle=lifecycle_from_json(state.lifecycle, saved)),
+    ),
+    Checkpoint(
+        section="hidden",
+        part=lambda state: state.hidden.findings,
+        save=lambda state: hidden_to_json(state.hidden),
+        load=lambda state, saved: replace(state, hidden=hidden_from_json(saved)),
+    ),
+    Checkpoint(
+        section="builds",
+        part=lambda state: state.lifecycle.builds,
+        save=lambda state: builds_to_json(state.lifecycle.builds),
+        load=lambda state, saved: replace(state, lifecycle=replace(state.lifecycle, builds=builds_from_json(saved))),
+    ),
+    Checkpoint(
+        section="taint",
+        part=lambda state: (state.taint.value, state.taint.ledger),
+        save=lambda state: taint_to_json(state.taint),
+        load=lambda state, saved: replace(state, taint=taint_from_json(saved)),
+        join=lambda state, saved: replace(state, taint=taint_joined(state.taint, saved)),
+    ),
+    Checkpoint(
+        section="posture",
+        part=lambda state: state.posture.facts,
+        save=lambda state: dict(state.posture.facts),
+        load=lambda state, saved: replace(state, posture=replace(state.posture, facts=facts_from_json(saved))),
+    ),
+    Checkpoint(
+        section="files",
+        part=lambda state: state.files,
+        save=lambda state: files_to_json(state.files),
+        load=lambda state, saved: replace(state, files=files_from_json(saved)),
+    ),
+    Checkpoint(
+        section="findings",
+        part=lambda state: state.findings.current,
+        save=lambda state: findings_to_json(state.findings),
+        load=lambda state, saved: replace(state, findings=findings_from_json(saved)),
+    ),
+    Checkpoint(
+        section="baseline",
+        part=lambda state: state.baseline.drift,
+        save=lambda state: baseline_to_json(state.baseline),
+        load=lambda state, saved: replace(state, baseline=baseline_from_json(saved)),
+    ),
+    Checkpoint(
+        section="log",
+        part=lambda state: state.log,
+        save=lambda state: account_to_json(state.log),
+        load=lambda state, saved: replace(state, log=account_from_json(saved)),
+    ),
+    Checkpoint(
+        section="reports",
+        part=lambda state: state.told,
+        save=lambda state: reported_to_json(state.told),
+        load=lambda state, saved: replace(state, told=reported_from_json(saved)),
+        join=lambda state, saved: replace(state, told=reported_joined(state.told, saved)),
+        lasting=True,
+    ),
+    Checkpoint(
+        section="sources",
+        part=lambda state: source_summaries(state.sources),
+        save=lambda state: sources_to_json(state.sources),
+        load=lambda state, saved: state,  # a daemon finds out anew; a command asks `sources_from_json`
+    ),
+    Checkpoint(
+        section="counts",
+        part=lambda state: state.counts,
+        save=lambda state: counts_to_json(state.counts),
+        load=lambda state, saved: replace(state, counts=counts_from_json(saved)),
+    ),
+    Checkpoint(
+        section="stamps",
+        part=lambda state: state.stamps,
+        save=lambda state: timestamps_to_json(state.stamps),
+        load=lambda state, saved: replace(state, stamps=timestamps_from_json(saved)),
+        join=lambda state, saved: replace(state, stamps=timestamps_joined(state.stamps, saved)),
+    ),
+)
+
+LASTING: tuple[str, ...] = tuple(checkpoint.section for checkpoint in CHECKPOINTS if checkpoint.lasting)

@@ -1,0 +1,256 @@
+"""The files of the loaded modules: what each came from, and whether that still lies there.
+
+The examiner says what a file is now. What it was when its module was loaded is remembered here (`own`): a file can be
+replaced, deleted or changed afterwards, and then the signature and the signer of the loaded module are those of the
+file that is gone.
+
+Where a module came from is told as narrowly as there is evidence for, and no narrower: a module without a file in the
+module tree is `memory` only if whoever loaded it is known and named no file; else it came from `elsewhere`.
+"""
+
+import enum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from kmodmon.events.event import Actor, Event, EventType, Severity
+from kmodmon.kernel.module_name import SUFFIXES
+from kmodmon.lifecycle.inventory import Inventory, Loaded, Module
+from kmodmon.subjects.module_file import ModuleFile, OnDisk, TreeOrigin, compare
+from kmodmon.types.units import Instant, JsonValue
+
+MOST_EVENTS = 20  # of one look; a package that replaces the files of a hundred loaded modules is one event
+_MOST_NAMES = 50
+
+
+class Origin(enum.StrEnum):
+    """Where a loaded module came from; the values are public (label `origin`)."""
+
+    KERNEL = "kernel"
+    UPDATES = "updates"
+    EXTRA = "extra"
+    DKMS = "dkms"
+    WEAK_UPDATES = "weak-updates"
+    OTHER = "other"  # the module tree of this kernel, in a directory of another name
+    ELSEWHERE = "elsewhere"  # not from that tree, or not from the file that lies there
+    MEMORY = "memory"  # whoever loaded it named no file
+    DELETED = "deleted"  # its file is not there any more
+    UNKNOWN = "unknown"  # not examined
+
+
+_IN_TREE = {
+    TreeOrigin.KERNEL: Origin.KERNEL,
+    TreeOrigin.UPDATES: Origin.UPDATES,
+    TreeOrigin.EXTRA: Origin.EXTRA,
+    TreeOrigin.DKMS: Origin.DKMS,
+    TreeOrigin.WEAK_UPDATES: Origin.WEAK_UPDATES,
+    TreeOrigin.OTHER: Origin.OTHER,
+}
+# Tools that load from the module tree, as the kernel names their tasks (15 characters).
+_FROM_TREE = frozenset({"modprobe", "kmod", "systemd-udevd", "(udev-worker)", "systemd-modules", "udevd"})
+_FROM_FILE = frozenset({"insmod", "busybox"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRecord:
+    """What is known of the file of one loaded module."""
+
+    instance: int | None  # inode of its sysfs directory when it was examined: another one is another load
+    file: ModuleFile  # what lies there now
+    own: ModuleFile | None  # the file of the loaded build, as it was first seen; None: it never was
+    on_disk: OnDisk
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesState:
+    """All of them. `expected`: a module without a record will soon have one."""
+
+    records: Mapping[str, FileRecord] = field(default_factory=lambda: MappingProxyType({}))
+    expected: bool = False
+    problems: tuple[str, ...] = ()
+    writable: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    releases: tuple[str, ...] | None = None  # kernels with a module tree; None: not read
+    newer: tuple[str, ...] = ()  # those newer than the running one
+
+
+UNREAD_FILES = FilesState()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleFilesRead:
+    """One examination. `hinted`: paths that actors named; `instances`: the loads that were asked about."""
+
+    files: Mapping[str, ModuleFile]
+    instances: Mapping[str, int | None]
+    hinted: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    problems: tuple[str, ...] = ()
+    writable: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    releases: tuple[str, ...] | None = None
+    newer: tuple[str, ...] = ()
+
+
+def files_seen(
+    state: FilesState, seen: ModuleFilesRead, inventory: Inventory, boot_time: int | None, at: Instant
+) -> tuple[FilesState, tuple[Event, ...]]:
+    """Fold an examination; an event for each loaded module whose file is another one than before."""
+    records: dict[str, FileRecord] = {}
+    changed: list[tuple[FileRecord, FileRecord]] = []
+    for name, file in seen.files.items():
+        module, loaded = inventory.modules.get(name), inventory.loaded.get(name)
+        if module is None or seen.instances.get(name) != module.attributes.instance:
+            continue  # it went, or it is another load by now: it will be examined again
+        if loaded is None:
+            continue  # who loads it is not told yet; then it will be examined again
+        before = state.records.get(name)
+        record = _record(module, loaded, file, _same_load(before, module), seen.hinted.get(name), boot_time)
+        records[name] = before if before is not None and before == record else record
+        if before is not None and before.instance == record.instance and _differs(before, record):
+            changed.append((before, record))
+    kept = {name: one for name, one in state.records.items() if name in inventory.modules and name not in records}
+    after = replace(
+        state,
+        records=MappingProxyType(kept | records),
+        expected=True,
+        problems=seen.problems,
+        writable=seen.writable,
+        releases=seen.releases,
+        newer=seen.newer,
+    )
+    return (state if after == state else after), (*_changes(changed, at), *_installed(state, after, at))
+
+
+def files_unavailable(state: FilesState) -> FilesState:
+    """Files cannot be examined (for now): what is known stays, and nothing more is to be waited for."""
+    return replace(state, expected=False) if state.expected else state
+
+
+def load_paths(inventory: Inventory) -> Mapping[str, str]:
+    """Module files that the loaders of loaded modules named on their command line, by module name."""
+    found = {name: named_file(how.actor) for name, how in inventory.loaded.items() if how.actor is not None}
+    return {name: path for name, path in found.items() if path is not None and path.startswith("/")}
+
+
+def named_file(actor: Actor | None) -> str | None:
+    """The module file that a loader's command line names; None: it names none, or is not known."""
+    words = () if actor is None or actor.process.cmdline is None else actor.process.cmdline[1:]
+    return next((word for word in words if word.endswith(SUFFIXES) and not word.startswith("-")), None)
+
+
+def _same_load(before: FileRecord | None, module: Module) -> FileRecord | None:
+    return before if before is not None and before.instance == module.attributes.instance else None
+
+
+def _record(
+    module: Module,
+    loaded: Loaded,
+    file: ModuleFile,
+    before: FileRecord | None,
+    hinted: str | None,
+    boot_time: int | None,
+) -> FileRecord:
+    on_disk = compare(module.attributes, file, _loaded_by(loaded, boot_time))
+    own = None if before is None else before.own
+    if on_disk in (OnDisk.SAME, OnDisk.UNKNOWN):
+        if own is None:
+            own = file
+        elif own.sha256 is not None and file.sha256 is not None and own.sha256 != file.sha256:
+            on_disk = OnDisk.REPLACED  # other bytes than at the load, whatever build they say they are
+    if own is not None and _judged_anew(own, file):
+        own = file
+    return FileRecord(
+        instance=module.attributes.instance,
+        file=file,
+        own=own,
+        on_disk=on_disk,
+        origin=_origin(file, on_disk, own, loaded, hinted),
+    )
+
+
+def _judged_anew(own: ModuleFile, file: ModuleFile) -> bool:
+    """The same bytes with another verdict, path or owner: a certificate came or was revoked, a package was removed."""
+    return own.sha256 is not None and own.sha256 == file.sha256 and own != file
+
+
+def _loaded_by(loaded: Loaded | None, boot_time: int | None) -> int | None:
+    if loaded is not None and loaded.at is not None:
+        return loaded.at.realtime_usec
+    return None if boot_time is None else boot_time * 1_000_000
+
+
+def _origin(
+    file: ModuleFile, on_disk: OnDisk, own: ModuleFile | None, loaded: Loaded | None, hinted: str | None
+) -> Origin:
+    if on_disk is OnDisk.DELETED or (file.path is not None and file.stamp is None and file.problem is not None):
+        return Origin.DELETED if own is not None or hinted is not None else _without_file(loaded)
+    if on_disk is OnDisk.ELSEWHERE:
+        return Origin.ELSEWHERE
+    return _IN_TREE.get(file.origin, Origin.ELSEWHERE)
+
+
+def _without_file(loaded: Loaded | None) -> Origin:
+    actor = None if loaded is None else loaded.actor
+    if actor is None or actor.process.comm is None:
+        return Origin.ELSEWHERE
+    if actor.process.comm in _FROM_TREE:
+        return Origin.DELETED
+    if actor.process.comm in _FROM_FILE or named_file(actor) is not None:
+        return Origin.ELSEWHERE
+    return Origin.MEMORY
+
+
+def _differs(before: FileRecord, now: FileRecord) -> bool:
+    return (before.on_disk, before.file.sha256, before.file.path) != (now.on_disk, now.file.sha256, now.file.path)
+
+
+_WORDS = {
+    OnDisk.SAME: "is the one that is loaded again",
+    OnDisk.REPLACED: "replaced since the module was loaded",
+    OnDisk.ELSEWHERE: "is not the one that was loaded",
+    OnDisk.DELETED: "deleted since the module was loaded",
+    OnDisk.UNKNOWN: "cannot be compared with the loaded module",
+}
+
+
+def _changes(changed: list[tuple[FileRecord, FileRecord]], at: Instant) -> tuple[Event, ...]:
+    if len(changed) <= MOST_EVENTS:
+        return tuple(_changed(before, now, at) for before, now in changed)
+    names = sorted(now.file.name for _, now in changed)
+    fields: dict[str, JsonValue] = {
+        "tree": "loaded",
+        "path": "files of loaded modules",
+        "change": f"{len(names)} of them are others than before",
+        "count": len(names),
+        "modules": names[:_MOST_NAMES],
+    }
+    return (Event(type=EventType.FILE_CHANGED, at=at, severity=Severity.NOTICE, fields=fields),)
+
+
+def _changed(before: FileRecord, now: FileRecord, at: Instant) -> Event:
+    fields: dict[str, JsonValue] = {
+        "tree": "loaded",
+        "path": now.file.path or before.file.path,
+        "change": _WORDS[now.on_disk],
+        "on_disk": now.on_disk.value,
+        "old_sha256": before.file.sha256,
+        "sha256": now.file.sha256,
+        "signature": now.file.signature.verdict.value,
+    }
+    severity = Severity.INFO if now.on_disk is OnDisk.SAME else Severity.NOTICE
+    return Event(type=EventType.FILE_CHANGED, at=at, severity=severity, module=now.file.name, fields=fields)
+
+
+def _installed(before: FilesState, after: FilesState, at: Instant) -> Iterable[Event]:
+    if before.releases is None or after.releases is None:
+        return
+    for release in after.releases:
+        if release not in before.releases:
+            newer = release in after.newer
+            fields: dict[str, JsonValue] = {
+                "tree": "kernels",
+                "path": f"/lib/modules/{release}",
+                "change": "a newer kernel was installed; it runs after a reboot" if newer else "a kernel was installed",
+                "release": release,
+                "newer": newer,
+            }
+            yield Event(type=EventType.FILE_CHANGED, at=at, severity=Severity.NOTICE, fields=fields)

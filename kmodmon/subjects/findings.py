@@ -1,0 +1,114 @@
+"""What is wrong now: findings of the policy, kept from when they appear until they are gone.
+
+A finding's id is made of its rule and its subject, so the same trouble has the same id on every host and after every
+restart. It is told once (PolicyViolated) when it appears; that it was told is remembered within the boot.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from kmodmon.events.codec import instant_from_json, instant_to_json
+from kmodmon.events.event import Event, EventType, Severity
+from kmodmon.subjects.rules import Check
+from kmodmon.types.units import Instant, JsonObject, JsonValue
+
+MOST_FINDINGS = 5000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that a rule does not allow."""
+
+    rule: str
+    check: Check
+    severity: Severity
+    subject: str  # what it is about: a module, module.parameter, a setting, a flag
+    module: str | None = None
+    reason: str = ""
+    evidence: tuple[str, ...] = ()
+    advice: str = ""
+    dry_run: bool = False  # shown, but neither an event nor counted among the findings
+    since: Instant | None = None  # when it was first seen; None: not yet taken over
+
+    @property
+    def id(self) -> str:
+        """Stable: the rule and what it is about."""
+        return (
+            f"{self.rule}/{self.subject}" if self.check is Check.MODULE else f"{self.rule}/{self.check}/{self.subject}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """All of them, the worst first. `waits`: time must pass before something can be judged."""
+
+    current: Mapping[str, Finding] = field(default_factory=lambda: MappingProxyType({}))
+    dropped: int = 0  # over MOST_FINDINGS
+    waits: bool = False
+    expected: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({}))  # module -> is there
+    absent_since: Mapping[str, Instant] = field(default_factory=lambda: MappingProxyType({}))
+    decided: frozenset[str] = frozenset()  # modules that were judged with all that there is to know
+    told: Mapping[str, Instant] = field(default_factory=lambda: MappingProxyType({}))  # by the run before, not seen yet
+    judged: bool = False
+
+
+NO_FINDINGS = Findings()
+_TOLD_OTHERWISE = frozenset({Check.DRIFT, Check.REFUSED})  # BaselineDrifted, ConfigRefused
+_ORDER = {severity: rank for rank, severity in enumerate(Severity)}
+
+
+def findings_changed(
+    before: Findings, found: Iterable[Finding], at: Instant, *, settled: bool
+) -> tuple[Findings, tuple[Event, ...]]:
+    """Take over what was found now; an event for each finding that is new and in force.
+
+    `settled`: we look long enough to have seen all that the run before had told; what is not there then is gone.
+    """
+    ordered = sorted(found, key=lambda one: (_ORDER[one.severity], one.id))
+    current: dict[str, Finding] = {}
+    events: list[Event] = []
+    for one in ordered[:MOST_FINDINGS]:
+        known = before.current.get(one.id)
+        if known is None and one.id in before.told:
+            known = replace(one, since=before.told[one.id])
+        one = replace(one, since=at if known is None else known.since)
+        if not one.dry_run and (known is None or known.dry_run) and one.check not in _TOLD_OTHERWISE:
+            events.append(violated_event(one, at))
+        current[one.id] = known if known == one else one
+    same = all(before.current.get(name) is one for name, one in current.items()) and len(before.current) == len(current)
+    after = replace(
+        before,
+        current=before.current if same else MappingProxyType(current),
+        dropped=max(0, len(ordered) - MOST_FINDINGS),
+        told=MappingProxyType({name: at for name, at in before.told.items() if name not in current and not settled}),
+        judged=True,
+    )
+    return (before if after == before else after), tuple(events)
+
+
+def violated_event(finding: Finding, at: Instant) -> Event:
+    """A rule is violated."""
+    fields: dict[str, JsonValue] = {
+        "rule": finding.rule,
+        "check": finding.check.value,
+        "finding": finding.id,
+        "subject": finding.subject,
+        "reason": finding.reason,
+    }
+    return Event(
+        type=EventType.POLICY_VIOLATED, at=at, severity=finding.severity, module=finding.module,
+        evidence=finding.evidence, fields=MappingProxyType(fields),
+    )  # fmt: skip
+
+
+def findings_to_json(findings: Findings) -> JsonObject:
+    """Which findings were told and since when they stand, as a checkpoint; what is wrong is found anew."""
+    standing = {one.id: one.since for one in findings.current.values() if not one.dry_run}
+    return {name: instant_to_json(since) for name, since in sorted({**findings.told, **standing}.items())}
+
+
+def findings_from_json(document: JsonObject) -> Findings:
+    """What the run before has told."""
+    told = {name: instant_from_json(since) for name, since in document.items()}
+    return replace(NO_FINDINGS, told=MappingProxyType({name: at for name, at in told.items() if at is not None}))

@@ -1,0 +1,246 @@
+"""Modules that are loaded and that some view of the kernel denies.
+
+A finding says which views deny the module, which show it, how sure that is, and why. It takes passes that agree: none
+of the views is atomic, and a module that comes or goes is in some before others. What the lives say (a load that was
+traced, no unload, and no listing) is a witness like a view. Names of nobody: sub-directories that /sys/module counts
+and does not list, and memory of the loader that no listed module accounts for.
+
+None of this proves that nothing hides: code in the kernel can forge every view. It proves disagreement.
+"""
+
+import enum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from kmodmon.events.codec import instant_from_json, instant_to_json
+from kmodmon.events.event import Event, EventType, Severity
+from kmodmon.lifecycle.inventory import Loaded
+from kmodmon.lifecycle.pending import SETTLE_USEC, Discrepancy, Lifecycle
+from kmodmon.subjects.crossview import CrossViewRead, Pass, View, witnesses_of
+from kmodmon.types.units import Instant, JsonObject, JsonValue
+
+LIVES = "history"  # the witness that is no view: a load was seen, and no unload
+UNNAMED = "(unnamed)"
+MAX_FINDINGS = 256
+_WORDS = {
+    View.SYSFS: "/sys/module/{} has an initstate",
+    View.FTRACE: "available_filter_functions lists functions of {}",
+    View.KPROBES: "a kprobe stands in {}",
+    View.HOLDERS: "a listed module names {} as its user",
+    View.KALLSYMS: "/proc/kallsyms has symbols of {}",
+    View.LIST: "/proc/modules lists {}",
+}
+
+
+class Confidence(enum.StrEnum):
+    """How sure a finding is."""
+
+    CERTAIN = "certain"  # two witnesses, or one that cannot be left behind by an unload
+    LIKELY = "likely"  # one witness
+    POSSIBLE = "possible"  # a count that does not add up, and no name
+
+
+_SEVERITIES = {
+    Confidence.CERTAIN: Severity.CRITICAL,
+    Confidence.LIKELY: Severity.ERROR,
+    Confidence.POSSIBLE: Severity.WARNING,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HiddenModule:
+    """A module that is loaded, and that the views in `missing_from` deny."""
+
+    module: str
+    since: Instant
+    missing_from: tuple[str, ...]
+    seen_in: tuple[str, ...]
+    confidence: Confidence
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HiddenState:
+    """All findings, and which views there are to find by. `views`: empty text, or why one could not be had."""
+
+    findings: Mapping[str, HiddenModule] = field(default_factory=lambda: MappingProxyType({}))
+    views: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    strays: tuple[int, ...] = ()  # memory unaccounted for at the last look: it must be there at two of them
+    trace_usec: int = 0  # the last load or unload that was told then
+
+
+NOTHING_HIDDEN = HiddenState()
+
+
+def crossview_read(
+    hidden: HiddenState, read: CrossViewRead, loaded: Mapping[str, Loaded], life: Lifecycle, at: Instant
+) -> tuple[HiddenState, tuple[Event, ...]]:
+    """Fold one comparison of the views; `life` knows of modules that must be loaded though they vanished."""
+    last = read.last
+    found = _named(read, life.hiding, at)
+    quiet = life.trace_since is not None and not life.waits and life.trace_usec == hidden.trace_usec
+    found |= {finding.module: finding for finding in _unnamed(read, hidden if quiet else None, len(found), at)}
+    for name, before in hidden.findings.items():
+        if name in found:
+            found[name] = replace(found[name], since=before.since)
+        elif _is_blind(before, last) or (View.MEMORY in before.seen_in and last.strays and not quiet):
+            found[name] = before
+    found = dict(tuple(found.items())[:MAX_FINDINGS])
+    told = tuple(
+        _hidden_event(finding, loaded.get(name), at)
+        for name, finding in found.items()
+        if _is_news(hidden.findings.get(name), finding)
+    )
+    over = tuple(
+        _unhidden_event(finding, last, loaded, at) for name, finding in hidden.findings.items() if name not in found
+    )
+    after = HiddenState(
+        findings=MappingProxyType(found),
+        views=MappingProxyType({view.value: look.why for view, look in last.looks.items()}),
+        strays=last.strays or (),
+        trace_usec=life.trace_usec,
+    )
+    return (hidden if after == hidden else after), told + over
+
+
+def _named(read: CrossViewRead, hiding: Mapping[str, Discrepancy], at: Instant) -> dict[str, HiddenModule]:
+    last = read.last
+    # The passes may have begun before it hid: what they half saw is for the next look to tell.
+    old = {name for name, doubt in hiding.items() if at.monotonic_usec - doubt.since.monotonic_usec >= SETTLE_USEC}
+    lives = frozenset(old - last.listed.keys() - last.relisted.keys())
+    found = (_finding(name, last, hiding.get(name), at) for name in sorted(read.agreed | lives))
+    return {finding.module: finding for finding in found if finding.missing_from}
+
+
+def _finding(name: str, last: Pass, doubt: Discrepancy | None, at: Instant) -> HiddenModule:
+    listed = name in last.listed or name in last.relisted
+    shown = (*((View.LIST,) if listed else ()), *witnesses_of(last, name))
+    shown = (*shown, *((View.KALLSYMS,) if last.sees(View.KALLSYMS, name) else ()))
+    missing = [view.value for view in (View.LIST, View.SYSFS) if last.sees(view, name) is False and view not in shown]
+    evidence = [_WORDS[view].format(name) for view in shown]
+    if name in last.unlistable:
+        missing.append("sysfs_listing")
+        evidence.append(f"/sys/module/{name} is there by name, and in no listing of /sys/module")
+    if listed and last.sees(View.FTRACE, name) and last.sees(View.KALLSYMS, name) is False:
+        missing.append(View.KALLSYMS.value)
+    if doubt is not None:
+        evidence.append(f"its load was seen, and no unload ({doubt.kind})")
+    if last.strays and not listed:
+        evidence.append(_stray_words(last.strays))
+    seen = (*(view.value for view in shown), *((LIVES,) if doubt is not None else ()))
+    certain = len(seen) > 1 or View.LIST in shown or View.SYSFS in shown
+    return HiddenModule(
+        module=name,
+        since=at,
+        missing_from=tuple(missing),
+        seen_in=seen,
+        confidence=Confidence.CERTAIN if certain else Confidence.LIKELY,
+        evidence=tuple(evidence),
+    )
+
+
+def _unnamed(read: CrossViewRead, before: HiddenState | None, named: int, at: Instant) -> Iterator[HiddenModule]:
+    last = read.last
+    if read.uncounted > len(last.unlistable):
+        words = f"/sys/module counts {read.uncounted} sub-directories more than it lists"
+        yield _nobody(View.SYSFS, View.SYSFS, words, at)
+        return
+    # A module that comes has memory before it is listed, one that goes a little longer: strays count if they were there
+    # at the look before too, and no module came or went in between, which only the trace can tell.
+    stays = tuple(size for size in last.strays or () if before is not None and size in before.strays)
+    if len(stays) > named:
+        yield _nobody(View.LIST, View.MEMORY, _stray_words(stays), at)
+
+
+def _nobody(missing_from: View, seen_in: View, words: str, at: Instant) -> HiddenModule:
+    return HiddenModule(
+        module=UNNAMED, since=at, missing_from=(missing_from.value,), seen_in=(seen_in.value,),
+        confidence=Confidence.POSSIBLE, evidence=(words,),
+    )  # fmt: skip
+
+
+def _stray_words(sizes: tuple[int, ...]) -> str:
+    listed = ", ".join(str(size) for size in sizes[:8])
+    return f"the loader's memory has areas that no listed module accounts for, of {listed} bytes"
+
+
+def _is_blind(before: HiddenModule, last: Pass) -> bool:
+    """Whether a view that showed it cannot be had now, so that its silence says nothing."""
+    looked = {view.value: look.names for view, look in last.looks.items()}
+    return any(view in looked and looked[view] is None for view in before.seen_in)
+
+
+def _is_news(before: HiddenModule | None, now: HiddenModule) -> bool:
+    return before is None or set(now.missing_from) - set(before.missing_from) != set()
+
+
+def _hidden_event(finding: HiddenModule, how: Loaded | None, at: Instant) -> Event:
+    return Event(
+        type=EventType.MODULE_HIDDEN,
+        at=at,
+        severity=_SEVERITIES[finding.confidence],
+        module=finding.module,
+        actor=None if how is None else how.actor,
+        evidence=finding.evidence,
+        fields={
+            "missing_from": list(finding.missing_from),
+            "seen_in": list(finding.seen_in),
+            "confidence": finding.confidence.value,
+        },
+    )
+
+
+def _unhidden_event(finding: HiddenModule, last: Pass, loaded: Mapping[str, Loaded], at: Instant) -> Event:
+    name = finding.module
+    if name in last.listed:
+        how = "every view shows it again"
+    elif name in loaded:
+        how = "no view shows it any more, though its unload was not seen"
+    else:
+        how = "no view shows it any more"
+    return Event(
+        type=EventType.MODULE_UNHIDDEN, at=at, severity=Severity.NOTICE, module=name, evidence=(how,),
+        fields={"missing_from": list(finding.missing_from), "since": finding.since.realtime_usec},
+    )  # fmt: skip
+
+
+def hidden_to_json(hidden: HiddenState) -> JsonObject:
+    """The findings as a checkpoint."""
+    return {
+        name: {
+            "since": instant_to_json(finding.since),
+            "missing_from": list(finding.missing_from),
+            "seen_in": list(finding.seen_in),
+            "confidence": finding.confidence.value,
+            "evidence": list(finding.evidence),
+        }
+        for name, finding in hidden.findings.items()
+    }
+
+
+def hidden_from_json(document: JsonObject) -> HiddenState:
+    """Undo :func:`hidden_to_json`; entries of another shape are dropped, and found again if they are true."""
+    found = {name: finding for name, entry in document.items() if (finding := _restored(name, entry)) is not None}
+    return HiddenState(findings=MappingProxyType(found))
+
+
+def _restored(name: str, entry: JsonValue) -> HiddenModule | None:
+    if not isinstance(entry, Mapping):
+        return None
+    since = instant_from_json(entry.get("since"))
+    confidence = entry.get("confidence")
+    if since is None or confidence not in set(Confidence):
+        return None
+    return HiddenModule(
+        module=name,
+        since=since,
+        missing_from=_texts(entry.get("missing_from")),
+        seen_in=_texts(entry.get("seen_in")),
+        confidence=Confidence(str(confidence)),
+        evidence=_texts(entry.get("evidence")),
+    )
+
+
+def _texts(value: JsonValue) -> tuple[str, ...]:
+    return tuple(text for text in value if isinstance(text, str)) if isinstance(value, list | tuple) else ()

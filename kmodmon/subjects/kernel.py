@@ -1,0 +1,27 @@
+"""Which kernel runs, since when, how it was booted and built. Fixed for a boot."""
+
+from dataclasses import dataclass
+
+from kmodmon.kernel.cmdline import CommandLineFacts
+from kmodmon.kernel.kconfig import Kconfig
+from kmodmon.kernel.taint import FLAGS, Flag
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """Identity of the running kernel; None: the interface is not there."""
+
+    release: str  # as uname -r
+    version: str  # as uname -v
+    machine: str  # as uname -m
+    boot_time: int | None = None  # seconds since the epoch, /proc/stat btime
+    cmdline: CommandLineFacts | None = None
+    config: Kconfig | None = None  # None: neither /proc/config.gz nor a file in /boot or the module tree
+    taint_flags: tuple[Flag, ...] = FLAGS  # its vendor's table, if it is known to be a vendor's own kernel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelRead:
+    """Identity of the running kernel, its command line and its configuration."""
+
+    kernel: Kernel

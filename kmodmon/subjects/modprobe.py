@@ -1,0 +1,73 @@
+"""What modprobe.d says, as far as it bears on what is loaded: blacklists, refusing `install` lines, options."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from kmodmon.kernel.cmdline import CommandLineFacts
+from kmodmon.kernel.modprobe_d import Directive
+from kmodmon.kernel.module_name import kernel_name
+
+BLACKLIST, INSTALL, KERNEL = "blacklist", "install", "module_blacklist"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """One line of a modprobe.d file, with the host's path of the file."""
+
+    path: str
+    directive: Directive
+
+    @property
+    def place(self) -> str:
+        """File and line."""
+        return f"{self.path}:{self.directive.line}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModprobeConfig:
+    """Lines that refuse modules, by module name, and the options given to modules."""
+
+    refused: Mapping[str, tuple[Placed, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    options: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))  # names set, sorted
+    read: bool = False
+
+
+UNREAD_MODPROBE = ModprobeConfig()
+
+
+def modprobe_config(lines: Iterable[Placed]) -> ModprobeConfig:
+    """Sort the lines of all files that count."""
+    refused: dict[str, list[Placed]] = {}
+    options: dict[str, set[str]] = {}
+    for placed in lines:
+        directive = placed.directive
+        if directive.kind == BLACKLIST or directive.refuses:
+            refused.setdefault(directive.name, []).append(placed)
+        elif directive.kind == "options":
+            options.setdefault(directive.name, set()).update(word.partition("=")[0] for word in directive.rest.split())
+    return ModprobeConfig(
+        refused=MappingProxyType({name: tuple(found) for name, found in refused.items()}),
+        options=MappingProxyType({name: tuple(sorted(found)) for name, found in options.items()}),
+        read=True,
+    )
+
+
+def refusals(name: str, config: ModprobeConfig, cmdline: CommandLineFacts | None) -> Mapping[str, str]:
+    """How a module is refused, and where that stands: `blacklist`, `install`, `module_blacklist`; {} if it is not."""
+    found: dict[str, str] = {}
+    for placed in config.refused.get(name, ()):
+        found.setdefault(placed.directive.kind, placed.place)
+    if cmdline is not None:
+        if name in map(kernel_name, cmdline.module_blacklist):
+            found[KERNEL] = "module_blacklist= on the kernel command line"
+        if name in map(kernel_name, cmdline.modprobe_blacklist):
+            found.setdefault(BLACKLIST, "modprobe.blacklist= on the kernel command line")
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModprobeRead:
+    """The modprobe.d files that count."""
+
+    config: ModprobeConfig

@@ -1,0 +1,169 @@
+"""The kernel's trust posture: lockdown, signature enforcement, Secure Boot, and the switches that harden it.
+
+Everything here boils down to named facts, so that any of them that changes is one event with old and new value, in
+each direction, also when it changed while kmodmon was down (the facts are a checkpoint).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TypeAlias
+
+from kmodmon.events.event import Event, EventType, Severity
+from kmodmon.kernel.efivar import SecureBoot
+from kmodmon.kernel.livepatch import Livepatch
+from kmodmon.kernel.lockdown import Lockdown
+from kmodmon.kernel.posture import Enforcement, SignatureEvidence, signature_enforcement
+from kmodmon.subjects.kernel import Kernel
+from kmodmon.types.units import Instant, JsonObject, JsonValue
+
+Fact: TypeAlias = int | str
+Facts: TypeAlias = Mapping[str, Fact]
+NO_FACTS: Facts = MappingProxyType({})
+
+# What a change of a fact is called; anything else is a PostureChanged.
+_TYPES = {
+    "lockdown": EventType.LOCKDOWN_CHANGED,
+    "modules_disabled": EventType.MODULES_DISABLED,
+    "signature_enforced": EventType.SIGNATURE_ENFORCEMENT_CHANGED,
+}
+_HIGHER_IS_WEAKER = frozenset({"sysrq", "kexec_load_limit_panic", "kexec_load_limit_reboot", "oops_limit"})
+_NO_ORDER = frozenset({"kfence_sample_interval", "panic_on_oops", "panic_on_warn", "warn_limit", "ftrace_enabled"})
+_LOCKDOWN_ORDER = ("none", "integrity", "confidentiality")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switches:
+    """/proc/sys and /sys/module/module: read together, because together they are one moment."""
+
+    settings: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    modules_disabled: bool | None = None
+    sig_enforce: bool | None = None  # the parameter alone; `Posture.enforcement` is what is in effect
+    modprobe: str | None = None  # path of the helper; empty: autoloading is off
+    printk_devkmsg: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posture:
+    """All of it; None: not read yet, or not offered by this kernel."""
+
+    switches: Switches | None = None
+    lockdown: Lockdown | None = None
+    lsm: tuple[str, ...] | None = None
+    secure_boot: SecureBoot | None = None
+    livepatches: Mapping[str, Livepatch] | None = None
+    counters: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    enforcement: Enforcement | None = None
+    facts: Facts = field(default_factory=lambda: NO_FACTS)
+
+
+UNREAD_POSTURE = Posture()
+
+
+def posture_changed(posture: Posture, kernel: Kernel | None, at: Instant) -> tuple[Posture, tuple[Event, ...]]:
+    """Work out anew what is in effect, and say which facts are others than before. New facts are no news."""
+    enforcement = None
+    if posture.switches is not None:
+        enforcement = signature_enforcement(
+            SignatureEvidence(
+                param=posture.switches.sig_enforce,
+                lockdown=posture.lockdown,
+                lsm=posture.lsm,
+                cmdline=None if kernel is None else kernel.cmdline,
+                config=None if kernel is None else kernel.config,
+            )
+        )
+    found = _facts(replace(posture, enforcement=enforcement))
+    # A fact that cannot be read for a while keeps its last value: a change behind our back must still show.
+    facts = MappingProxyType({**posture.facts, **found})
+    changed = [(name, posture.facts[name], new) for name, new in found.items() if posture.facts.get(name, new) != new]
+    after = replace(posture, enforcement=enforcement, facts=posture.facts if facts == posture.facts else facts)
+    return after, tuple(_event(name, old, new, after, at) for name, old, new in changed)
+
+
+def _facts(posture: Posture) -> Facts:
+    found: dict[str, Fact | None] = {
+        "lockdown": None if posture.lockdown is None else posture.lockdown.mode,
+        "secure_boot": None if posture.secure_boot is None else posture.secure_boot.value,
+    }
+    if posture.enforcement is not None and posture.enforcement.enforced is not None:
+        found["signature_enforced"] = int(posture.enforcement.enforced)
+    if posture.switches is not None:
+        disabled = posture.switches.modules_disabled
+        found["modules_disabled"] = None if disabled is None else int(disabled)
+        found["modprobe"] = posture.switches.modprobe
+        found["printk_devkmsg"] = posture.switches.printk_devkmsg
+        found.update(posture.switches.settings)
+    if posture.livepatches is not None:
+        found["livepatches"] = ",".join(
+            f"{name}:{patch.state.value}" for name, patch in sorted(posture.livepatches.items())
+        )
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _event(name: str, old: Fact, new: Fact, posture: Posture, at: Instant) -> Event:
+    direction = _direction(name, old, new)
+    fields: dict[str, JsonValue] = {"setting": name, "old": old, "new": new, "direction": direction}
+    if name == "signature_enforced" and posture.enforcement is not None:
+        fields["deciders"] = list(posture.enforcement.deciders)
+        fields["explanation"] = posture.enforcement.explanation
+    kind = _TYPES.get(name, EventType.POSTURE_CHANGED)
+    severity = {"weakened": Severity.ERROR if name in _TYPES else Severity.WARNING, "hardened": Severity.NOTICE}.get(
+        direction, Severity.WARNING if name == "modprobe" else Severity.NOTICE
+    )
+    return Event(type=kind, at=at, severity=severity, fields=MappingProxyType(fields))
+
+
+def _direction(name: str, old: Fact, new: Fact) -> str:
+    if name == "lockdown" and old in _LOCKDOWN_ORDER and new in _LOCKDOWN_ORDER:
+        return "hardened" if _LOCKDOWN_ORDER.index(str(new)) > _LOCKDOWN_ORDER.index(str(old)) else "weakened"
+    if isinstance(old, int) and isinstance(new, int) and name not in _NO_ORDER:
+        return "hardened" if (new > old) != (name in _HIGHER_IS_WEAKER) else "weakened"
+    return "changed"
+
+
+def facts_from_json(document: JsonObject) -> Facts:
+    """The facts that an earlier run of this boot ended with; entries of another shape are dropped."""
+    return MappingProxyType(
+        {
+            name: value
+            for name, value in document.items()
+            if isinstance(value, int | str) and not isinstance(value, bool)
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockdownRead:
+    """/sys/kernel/security/lockdown and lsm."""
+
+    lockdown: Lockdown
+    lsm: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchesRead:
+    """/proc/sys/kernel and /sys/module/module/parameters/sig_enforce."""
+
+    switches: Switches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecureBootRead:
+    """What the firmware's variables say."""
+
+    state: SecureBoot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountersRead:
+    """/sys/kernel/{oops,warn}_count and their kin."""
+
+    counters: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LivepatchesRead:
+    """/sys/kernel/livepatch."""
+
+    patches: Mapping[str, Livepatch]

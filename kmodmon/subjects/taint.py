@@ -1,0 +1,364 @@
+"""The taint ledger: for every set bit since when, by what cause, with which evidence.
+
+Source: /proc/sys/kernel/tainted says that a bit is set; what explains it arrives on other ways, a little earlier or
+later: a module that carries the letter, a load that failed after it had tainted, a report in the log. Events leave
+clues; a bit that appears waits up to SETTLE for one, and is "unexplained" after that. The kernel never clears a bit:
+a number that falls within a boot means that somebody wrote kernel memory.
+
+A bit is first seen set at one reading and was clear at the one before, so what set it lies between the two (what lies
+before found it clear and did not set it). Bits that were set before the first reading of the boot are no news; a clue
+from before that reading, which the log still holds, tells their cause silently.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from kmodmon.events.codec import (
+    actor_or_none,
+    instant_from_json,
+    instant_to_json,
+    text_or_none,
+)
+from kmodmon.events.counters import of_previous_boot
+from kmodmon.events.event import Actor, Event, EventType, Severity
+from kmodmon.kernel.taint import FLAGS, Flag, decode, parse_letters
+from kmodmon.lifecycle.signals import TraceEntry, TraceKind
+from kmodmon.types.units import Instant, JsonObject, JsonValue
+
+SETTLE_USEC = 3_000_000  # the log and the trace are read within milliseconds; a slow file check may take longer
+PATIENCE_USEC = 20_000_000  # while the log still tells a report; it is complete when nothing more of it comes
+CLOCK_USEC = 1_000_000  # the log's clock is not ours
+ACTOR_USEC = 5_000_000  # clues of one load by the log and by the trace lie no farther apart
+MAX_CLUES = 256
+BEFORE_START = "before-start"
+UNEXPLAINED = "unexplained"
+USER = "user"  # the bit's own meaning: somebody asked for it
+_USER_BIT = 6
+
+# Which bits a report of a class explains (include/linux/panic.h; the callers of add_taint()).
+REPORT_TAINTS: Mapping[str, int] = MappingProxyType(
+    {
+        "oops": 1 << 7,
+        "bug": 1 << 7 | 1 << 9,
+        "warning": 1 << 9,
+        "stack_overflow": 1 << 7,
+        "corruption": 1 << 5 | 1 << 7 | 1 << 9,
+        "refcount": 1 << 9,
+        "soft_lockup": 1 << 14,
+        "hard_lockup": 1 << 9,
+        "lockdep": 1 << 9,
+        "atomic_sleep": 1 << 9,
+        "kasan": 1 << 5 | 1 << 9,
+        "kfence": 1 << 5 | 1 << 9,
+        "kmsan": 1 << 5 | 1 << 9,
+        "kcsan": 1 << 9,
+        "ubsan": 1 << 9,
+        "machine_check": 1 << 4,
+        "nmi": 1 << 9,
+        "panic": 1 << 7 | 1 << 9,
+        "other": 1 << 9,
+    }
+)
+_PRINTED_FIRST = 1 << 7 | 1 << 9 | 1 << 14
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaintRead:
+    """/proc/sys/kernel/tainted."""
+
+    value: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clue:
+    """Something that would explain some bits."""
+
+    at: Instant
+    bits: int
+    cause: str
+    module: str | None = None
+    actor: Actor | None = None
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaintEntry:
+    """One line of the ledger."""
+
+    bit: int
+    since: Instant | None  # None: set before our first look in this boot
+    cause: str  # module:<name> | report:<signature> | user | before-start | unexplained
+    module: str | None = None
+    actor: Actor | None = None
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A bit that waits for a clue. `clear_at`: when it was last seen clear; None: not known."""
+
+    since: Instant
+    clear_at: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaintState:
+    """`value` is None until read. `pending` are bits that still wait for a clue. `flags`: this kernel's table."""
+
+    value: int | None = None
+    flags: tuple[Flag, ...] = FLAGS
+    ledger: Mapping[int, TaintEntry] = field(default_factory=lambda: MappingProxyType({}))
+    pending: Mapping[int, Waiting] = field(default_factory=lambda: MappingProxyType({}))
+    clues: tuple[Clue, ...] = ()
+    first_at: Instant | None = None  # our first reading in this boot
+    read_at: Instant | None = None  # our last one
+
+
+UNREAD_TAINT = TaintState()
+
+
+def taint_read(taint: TaintState, value: int, at: Instant, resumed: bool) -> tuple[TaintState, tuple[Event, ...]]:
+    """Fold the number the kernel shows. `resumed`: an earlier run of this boot left a ledger behind."""
+    clear_at = taint.read_at
+    taint = replace(taint, first_at=taint.first_at or at, read_at=at)
+    if value == taint.value:
+        return taint, ()
+    known = sum(1 << bit for bit in taint.ledger)
+    if taint.value is None and not resumed:
+        entries = {flag.bit: TaintEntry(bit=flag.bit, since=None, cause=BEFORE_START) for flag in decode(value)}
+        taint = replace(taint, value=value, ledger=MappingProxyType(entries))
+        return _recalled(taint, taint.clues), ()
+    before = taint.value if taint.value is not None else known
+    fallen = decode(before & ~value, taint.flags)
+    # A bit that came back after it fell is news as well.
+    news = {flag.bit: Waiting(since=at, clear_at=clear_at) for flag in decode(value & ~before)}
+    pending = {**news, **{bit: waiting for bit, waiting in taint.pending.items() if value >> bit & 1}}
+    return replace(taint, value=value, pending=MappingProxyType(pending)), tuple(
+        Event(
+            type=EventType.TAINT_CLEARED,
+            at=at,
+            severity=Severity.CRITICAL,
+            evidence=(f"tainted was {before}, now {value}", "the kernel itself never clears a taint bit"),
+            fields={"flag": flag.label, "letter": flag.letter, "bit": flag.bit, "old": before, "new": value},
+        )
+        for flag in fallen
+    )
+
+
+def notice_clues(taint: TaintState, events: Iterable[Event], clues: tuple[Clue, ...] = ()) -> TaintState:
+    """Remember what the events could explain, and clues that are no event."""
+    found = (*clues, *(clue for event in events if (clue := clue_of(event, taint.flags)) is not None))
+    return _recalled(replace(taint, clues=(*taint.clues, *found)[-MAX_CLUES:]), found) if found else taint
+
+
+def _recalled(taint: TaintState, clues: tuple[Clue, ...]) -> TaintState:
+    """Find causes of bits that were set before our first reading, in the order in which things happened."""
+    first = taint.first_at
+    nameless = [bit for bit, entry in taint.ledger.items() if entry.cause == BEFORE_START]
+    if first is None or not nameless:
+        return taint
+    past = [clue for clue in clues if clue.at.monotonic_usec <= first.monotonic_usec]
+    found = {bit: clue for bit in nameless if (clue := next((c for c in past if c.bits >> bit & 1), None)) is not None}
+    if not found:
+        return taint
+    ledger = {bit: _entry(bit, found[bit]) if bit in found else entry for bit, entry in taint.ledger.items()}
+    return replace(taint, ledger=MappingProxyType(ledger))
+
+
+def explain(
+    taint: TaintState, now: Instant, *, started: Instant, log_open: bool = False
+) -> tuple[TaintState, tuple[Event, ...]]:
+    """Tie waiting bits to clues; a bit that waited in vain is unexplained.
+
+    `started`: when this run began. `log_open`: a report is being told.
+    """
+    if not taint.pending:
+        return taint, ()
+    patience = PATIENCE_USEC if log_open else SETTLE_USEC
+    pending, ledger = dict(taint.pending), dict(taint.ledger)
+    events: list[Event] = []
+    for bit, waiting in taint.pending.items():
+        clue = _best(taint.clues, bit, waiting.clear_at)
+        if clue is None and now.monotonic_usec - waiting.since.monotonic_usec < patience:
+            continue
+        entry = _clueless(bit, waiting, started) if clue is None else _entry(bit, _with_actor(clue, taint.clues))
+        ledger[bit] = entry
+        del pending[bit]
+        events.append(_added(entry, taint.value or 0, now, taint.flags))
+    after = replace(taint, pending=MappingProxyType(pending), ledger=MappingProxyType(ledger))
+    return (after, tuple(events)) if events else (taint, ())
+
+
+def _best(clues: tuple[Clue, ...], bit: int, clear_at: Instant | None) -> Clue | None:
+    # The first clue is the cause: later modules with the same letter found the bit already set.
+    for clue in clues:
+        if clue.bits >> bit & 1 and (
+            clear_at is None or clue.at.monotonic_usec >= clear_at.monotonic_usec - CLOCK_USEC
+        ):
+            return clue
+    return None
+
+
+def _with_actor(clue: Clue, clues: tuple[Clue, ...]) -> Clue:
+    # The log speaks of a load first, and does not know who did it; the trace does.
+    if clue.actor is not None or clue.module is None:
+        return clue
+    same = (other for other in clues if other.module == clue.module and other.actor is not None)
+    known = next((other for other in same if abs(_distance(other.at, clue.at)) < ACTOR_USEC), None)
+    return clue if known is None else replace(clue, actor=known.actor, evidence=(*clue.evidence, *known.evidence))
+
+
+def _distance(one: Instant, other: Instant) -> int:
+    return one.monotonic_usec - other.monotonic_usec
+
+
+def _clueless(bit: int, waiting: Waiting, started: Instant) -> TaintEntry:
+    evidence = ["no module that came, and nothing in the log, accounts for it"]
+    if waiting.clear_at is None or waiting.clear_at.monotonic_usec < started.monotonic_usec:
+        evidence.append("it was set while kmodmon was not running")
+    else:
+        evidence.append("a write to /proc/sys/kernel/tainted by root leaves no other trace")
+    cause = USER if bit == _USER_BIT else UNEXPLAINED
+    return TaintEntry(bit=bit, since=waiting.since, cause=cause, evidence=tuple(evidence))
+
+
+def loading_clues(entries: Iterable[TraceEntry], now: Instant) -> tuple[Clue, ...]:
+    """What loads in the trace would explain, at once: their init, and so the event of the load, may take long."""
+    return tuple(
+        Clue(
+            at=now.back_to(entry.monotonic_usec),
+            bits=parse_letters(entry.taint).value,
+            cause=f"module:{entry.module}",
+            module=entry.module,
+            actor=entry.actor,
+            evidence=(f"{entry.module} carries {entry.taint}", "module_load traced"),
+        )
+        for entry in entries
+        if entry.kind is TraceKind.LOAD and entry.taint
+    )
+
+
+def _entry(bit: int, clue: Clue) -> TaintEntry:
+    return TaintEntry(
+        bit=bit, since=clue.at, cause=clue.cause, module=clue.module, actor=clue.actor, evidence=clue.evidence
+    )
+
+
+def _added(entry: TaintEntry, value: int, now: Instant, flags: tuple[Flag, ...]) -> Event:
+    (flag,) = decode(1 << entry.bit, flags)
+    unexplained = entry.cause == UNEXPLAINED
+    return Event(
+        type=EventType.TAINT_ADDED,
+        at=entry.since or now,
+        severity=Severity.ERROR if unexplained else Severity.WARNING,
+        module=entry.module,
+        actor=entry.actor,
+        evidence=entry.evidence,
+        fields={
+            "flag": flag.label,
+            "letter": flag.letter,
+            "bit": entry.bit,
+            "cause": entry.cause,
+            "tier": flag.tier.value,
+            "value": value,
+        },
+    )
+
+
+def clue_of(event: Event, flags: tuple[Flag, ...] = FLAGS) -> Clue | None:
+    """What an event would explain; None: nothing."""
+    match event.type:
+        case EventType.MODULE_LOADED | EventType.MODULE_TRANSIENT | EventType.MODULE_LOAD_FAILED:
+            letters = event.fields.get("taints")
+            bits = parse_letters(letters, flags).value if isinstance(letters, str) else 0
+            return _module_clue(event, bits, f"{event.module} carries {letters}")
+        case EventType.MODULE_CHANGED:
+            gained = event.fields.get("taint_bits")
+            return _module_clue(event, gained if isinstance(gained, int) else 0, f"{event.module} changed")
+        case EventType.KERNEL_REPORT:
+            kind, signature = event.fields.get("class"), event.fields.get("signature")
+            bits = REPORT_TAINTS.get(str(kind), 0) & ~_set_before(event)
+            title = str(event.fields.get("title", signature))
+            if not bits or of_previous_boot(event):
+                return None
+            return Clue(
+                at=event.at, bits=bits, cause=f"report:{signature}", module=event.module, actor=event.actor,
+                evidence=(title,),
+            )  # fmt: skip
+        case _:
+            return None
+
+
+def _set_before(report: Event) -> int:
+    # The taint string of a report is printed before the bits D, L and W that follow from it are set.
+    letters = report.fields.get("taint")
+    return parse_letters(letters).value & _PRINTED_FIRST if isinstance(letters, str) else 0
+
+
+def _module_clue(event: Event, bits: int, evidence: str) -> Clue | None:
+    if not bits or event.module is None:
+        return None
+    return Clue(
+        at=event.at, bits=bits, cause=f"module:{event.module}", module=event.module, actor=event.actor,
+        evidence=(evidence, *event.evidence),
+    )  # fmt: skip
+
+
+def taint_to_json(taint: TaintState) -> JsonObject:
+    """The number and the ledger. Bits that still wait for a clue are left out: they are news again after a restart."""
+    waiting = sum(1 << bit for bit in taint.pending)
+    return {
+        "value": None if taint.value is None else str(taint.value & ~waiting),
+        "first_at": instant_to_json(taint.first_at),
+        "read_at": instant_to_json(taint.read_at),
+        "ledger": {
+            str(bit): {
+                "since": instant_to_json(entry.since),
+                "cause": entry.cause,
+                "module": entry.module,
+                "actor": None if entry.actor is None else entry.actor.to_json(),
+                "evidence": list(entry.evidence),
+            }
+            for bit, entry in taint.ledger.items()
+        },
+    }
+
+
+def taint_joined(taint: TaintState, earlier: JsonObject) -> TaintState:
+    """The ledger with an earlier run's lines for those bits that this one found set already."""
+    before = taint_from_json(earlier)
+    ledger = {
+        bit: before.ledger.get(bit, entry) if entry.cause == BEFORE_START else entry
+        for bit, entry in taint.ledger.items()
+    }
+    return replace(taint, ledger=MappingProxyType(ledger), first_at=before.first_at or taint.first_at)
+
+
+def taint_from_json(document: JsonObject) -> TaintState:
+    """The ledger of the earlier run; the number it ended with is compared with the first reading."""
+    rows = document.get("ledger")
+    ledger: dict[int, TaintEntry] = {}
+    for bit, entry in rows.items() if isinstance(rows, Mapping) else ():
+        if bit.isdecimal() and int(bit) < 64 and isinstance(entry, Mapping):
+            ledger[int(bit)] = _entry_from_json(int(bit), entry)
+    value = document.get("value")
+    number = int(value) if isinstance(value, str) and value.isdecimal() else None
+    return TaintState(
+        value=number,
+        ledger=MappingProxyType(ledger),
+        first_at=instant_from_json(document.get("first_at")),
+        read_at=instant_from_json(document.get("read_at")),
+    )
+
+
+def _entry_from_json(bit: int, entry: Mapping[str, JsonValue]) -> TaintEntry:
+    evidence = entry.get("evidence")
+    return TaintEntry(
+        bit=bit,
+        since=instant_from_json(entry.get("since")),
+        cause=text_or_none(entry.get("cause")) or "unexplained",
+        module=text_or_none(entry.get("module")),
+        actor=actor_or_none(entry.get("actor")),
+        evidence=tuple(line for line in evidence if isinstance(line, str)) if isinstance(evidence, list) else (),
+    )

@@ -1,0 +1,1 @@
+"""Edges to the operating system: files, clocks, the journal, systemd, memory footprint."""

@@ -1,0 +1,246 @@
+"""Where the kernel's interfaces are mounted, and the only code that opens them.
+
+Every path is bytes: a module name is arbitrary bytes and becomes a directory name. Pseudo-files are read whole and
+their stat size is never believed; one read() of a seq_file gives at most one page, so reading goes on to end of file.
+
+A recorded tree (`kmodmon record`, `--root DIR`) holds the same interfaces as plain files; what failed on the recorded
+machine is in its `manifest.json` ({"failures": {"sys/module/x/parameters/y": "EPERM"}}) and fails here the same way.
+"""
+
+import ctypes
+import errno
+import json
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+
+from kmodmon.types.error import KmodmonError
+from kmodmon.types.outcome import Absent, Failed, Outcome, Read
+from kmodmon.types.text import safe_text
+
+_NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO, errno.EOPNOTSUPP})
+_CHUNK = 1 << 16
+MANIFEST = "manifest.json"
+
+
+_libc = ctypes.PyDLL(None, use_errno=True)  # whose calls, unlike those of `os`, do not give up the interpreter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """Mount points of one host's kernel interfaces, absolute, as bytes."""
+
+    procfs: bytes = b"/proc"
+    sysfs: bytes = b"/sys"
+    rootfs: bytes = b"/"
+    tracefs: bytes = b"/sys/kernel/tracing"
+    securityfs: bytes = b"/sys/kernel/security"
+    debugfs: bytes = b"/sys/kernel/debug"
+    dev: bytes = b"/dev"
+    modules: bytes = b"/lib/modules"
+    efivars: bytes = b"/sys/firmware/efi/efivars"
+    pstore: bytes = b"/sys/fs/pstore"
+    kallsyms: bytes = b"/proc/kallsyms"
+    failures: Mapping[bytes, int] = field(default_factory=lambda: MappingProxyType({}))
+    live: bool = True  # False: a recorded machine, where nothing happens and nothing may be written
+
+    def failing(self, failures: Mapping[bytes, int]) -> "Root":
+        """The same root, on which reading these paths fails with these errno numbers, as on the recorded machine."""
+        return replace(self, failures=failures, live=False)
+
+    def proc(self, *parts: bytes) -> bytes:
+        """A path below procfs."""
+        return b"/".join((self.procfs, *parts))
+
+    def sys(self, *parts: bytes) -> bytes:
+        """A path below sysfs."""
+        return b"/".join((self.sysfs, *parts))
+
+    def host(self, *parts: bytes) -> bytes:
+        """A path below the host's root file system."""
+        return b"/".join((self.rootfs.rstrip(b"/"), *parts))
+
+    def read(self, path: bytes, limit: int = 1 << 26) -> Outcome[bytes]:
+        """Read a pseudo-file whole, `limit` bytes at most (more is a failure: no kernel table is that large)."""
+        try:
+            self._refuse_recorded(path)
+            return self._read_fd(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY), path, limit)
+        except OSError as error:
+            return outcome_of(error, path)
+
+    def head(self, path: bytes, limit: int) -> Outcome[bytes]:
+        """Read what one read() gives of a pseudo-file, at most its first `limit` bytes."""
+        try:
+            self._refuse_recorded(path)
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
+            try:
+                return Read(os.read(fd, limit))
+            finally:
+                os.close(fd)
+        except OSError as error:
+            return outcome_of(error, path)
+
+    def read_without_gil_release(self, path: bytes, limit: int) -> Outcome[bytes]:
+        """Like :meth:`head`, and no other thread runs Python meanwhile: for what may be gone when one has.
+
+        Only for files whose reading never waits.
+        """
+        try:
+            self._refuse_recorded(path)
+            return Read(_read_without_gil_release(path, limit))
+        except OSError as error:
+            return outcome_of(error, path)
+
+    def text(self, path: bytes) -> str | None:
+        """The stripped text of a small file; None when it is absent or unreadable (the caller does not care which)."""
+        match self.read(path, limit=_CHUNK):
+            case Read(value):
+                return value.decode("utf-8", "replace").strip()
+            case _:
+                return None
+
+    def names(self, path: bytes) -> Outcome[tuple[bytes, ...]]:
+        """Names in a directory, sorted."""
+        try:
+            self._refuse_recorded(path)
+            return Read(tuple(sorted(os.listdir(path))))
+        except OSError as error:
+            return outcome_of(error, path)
+
+    def directories(self, path: bytes) -> Outcome[tuple[bytes, ...]]:
+        """Names of the sub-directories of a directory, sorted (symbolic links are not followed)."""
+        try:
+            self._refuse_recorded(path)
+            with os.scandir(path) as entries:
+                return Read(tuple(sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))))
+        except OSError as error:
+            return outcome_of(error, path)
+
+    def inodes(self, path: bytes) -> Outcome[Mapping[bytes, int]]:
+        """Names in a directory with their inode numbers, which cost nothing more than the names."""
+        try:
+            self._refuse_recorded(path)
+            with os.scandir(path) as entries:
+                return Read({entry.name: entry.inode() for entry in entries})
+        except OSError as error:
+            return outcome_of(error, path)
+
+    def mode(self, path: bytes) -> int | None:
+        """Permission bits of a file, None when it cannot be looked at."""
+        try:
+            return stat.S_IMODE(os.lstat(path).st_mode)
+        except OSError:
+            return None
+
+    def mtime_usec(self, path: bytes) -> int | None:
+        """When a file was last written, by the wall clock; None when it cannot be looked at."""
+        try:
+            return os.lstat(path).st_mtime_ns // 1000
+        except OSError:
+            return None
+
+    def exists(self, path: bytes) -> bool:
+        """Whether anything is at `path`."""
+        return os.path.lexists(path)
+
+    def open(self, path: bytes, flags: int) -> int:
+        """Open an interface that is followed rather than read (kmsg, trace_pipe); raises OSError."""
+        self._refuse_recorded(path)
+        return os.open(path, flags | os.O_CLOEXEC)
+
+    def write(self, path: bytes, text: bytes) -> None:
+        """Write a control file of our own tracefs instance, the one thing that kmodmon sets up; raises OSError."""
+        self._refuse_dead(path)
+        fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+        try:
+            os.write(fd, text)
+        finally:
+            os.close(fd)
+
+    def make_directory(self, path: bytes) -> bool:
+        """Make a directory (which makes a tracefs instance); False when it was there. Raises OSError."""
+        self._refuse_dead(path)
+        try:
+            os.mkdir(path, 0o750)
+        except FileExistsError:
+            return False
+        return True
+
+    def remove_directory(self, path: bytes) -> None:
+        """Remove a directory (which removes a tracefs instance); raises OSError."""
+        self._refuse_dead(path)
+        os.rmdir(path)
+
+    def _refuse_dead(self, path: bytes) -> None:
+        if not self.live:
+            raise OSError(errno.EROFS, "a recorded machine is not written to", os.fsdecode(path))
+
+    def _refuse_recorded(self, path: bytes) -> None:
+        if self.failures and (number := self.failures.get(path)):
+            raise OSError(number, os.strerror(number), os.fsdecode(path))
+
+    @staticmethod
+    def _read_fd(fd: int, path: bytes, limit: int) -> Outcome[bytes]:
+        try:
+            parts = []
+            size = 0
+            while chunk := os.read(fd, _CHUNK):
+                parts.append(chunk)
+                size += len(chunk)
+                if size > limit:
+                    return Failed(f"{safe_text(path)}: more than {limit} bytes")
+            return Read(parts[0] if len(parts) == 1 else b"".join(parts))
+        finally:
+            os.close(fd)
+
+
+def outcome_of(error: OSError, path: bytes) -> Absent | Failed:
+    """Absent when the kernel says that there is no such thing, else Failed with errno and path.
+
+    The path may hold a module's name, which is arbitrary bytes: it is given as safe text.
+    """
+    why = f"{safe_text(path)}: {error.strerror or error.errno}"
+    return Absent(why) if error.errno in _NOT_THERE else Failed(why, error.errno)
+
+
+def recorded_failures(tree: Path) -> Mapping[bytes, int]:
+    """What could not be read on a recorded machine, by absolute path; raises KmodmonError for a broken manifest."""
+    try:
+        manifest: object = json.loads((tree / MANIFEST).read_text())
+    except FileNotFoundError:
+        return MappingProxyType({})
+    except (OSError, ValueError) as error:
+        raise KmodmonError(f"{tree / MANIFEST}: not a manifest of a recorded tree: {error}") from error
+    base = os.fsencode(tree.absolute())
+    listed = manifest.get("failures") if isinstance(manifest, dict) else None
+    if not isinstance(listed, dict):
+        return MappingProxyType({})
+    by_name = {name: number for number, name in errno.errorcode.items()}
+    return MappingProxyType(
+        {base + b"/" + os.fsencode(str(path)): by_name.get(str(code), errno.EIO) for path, code in listed.items()}
+    )
+
+
+def _read_without_gil_release(path: bytes, limit: int) -> bytes:
+    # After each call of `os` a thread queues for the interpreter, behind one that may itself wait for a processor.
+    if b"\0" in path:
+        raise ValueError("embedded null byte")
+    fd: int = _libc.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
+    if fd < 0:
+        raise _last_error(path)
+    try:
+        buffer = ctypes.create_string_buffer(limit)
+        got: int = _libc.read(fd, buffer, ctypes.c_size_t(limit))
+        if got < 0:
+            raise _last_error(path)
+        return buffer.raw[:got]
+    finally:
+        _libc.close(fd)
+
+
+def _last_error(path: bytes) -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number), path)

@@ -1,0 +1,173 @@
+"""A kernel that loads and unloads modules and shows it to three witnesses, each heard whenever a test wants."""
+
+from dataclasses import dataclass, replace
+
+from kmodmon.events.event import Actor, EventType, Process
+from kmodmon.kernel.modules import ModuleState
+from kmodmon.lifecycle.inventory import Module, ModuleAttributes
+from kmodmon.lifecycle.signals import ModuleUevent, TraceEntry, TraceKind, TraceRead, UeventsRead
+from kmodmon.state.observation import Tick
+from kmodmon.state.state import State
+from kmodmon.subjects.source import SourceState
+from kmodmon.types.units import Usec
+from tests.states import BOOT, Story, modules_read
+
+
+def actor(comm: str, pid: int) -> Actor:
+    return Actor(process=Process(pid=pid, comm=comm, cmdline=(comm,)), uid=1000)
+
+
+@dataclass
+class Wire:
+    """What waits to be heard."""
+
+    trace: list[TraceEntry]
+    uevents: list[ModuleUevent]
+
+
+class Play:
+    """A story told by a kernel: what really happened is counted, to be compared with what was told."""
+
+    def __init__(self, *, trace: bool = True, uevents: bool = True, init_events: bool = True) -> None:
+        self.story = Story()
+        names = ("modules", *(("trace",) if trace else ()), *(("uevent",) if uevents else ()))
+        sources = {name: SourceState(name=name) for name in names}
+        self.story.state = State(boot_id=BOOT, started=self.story.clock.now(), sources=sources)
+        self.has_trace, self.has_uevents, self.init_events = trace, uevents, init_events
+        self.modules: dict[str, Module] = {}
+        self.wire = Wire(trace=[], uevents=[])
+        self.instances = 100
+        self.tid = 10_000
+        self.loaders: dict[str, int] = {}
+        self.loads = self.unloads = self.failures = 0
+
+    # What the kernel does
+
+    def begin(self, *present: str) -> None:
+        for name in present:
+            self.modules[name] = self._module(name, ModuleState.LIVE)
+        self.read_list()
+        if self.has_trace:
+            self.story.see("trace", TraceRead(began=True, tells_init=self.init_events), after=0.01)
+        if self.has_uevents:
+            self.story.see("uevent", UeventsRead(began=True), after=0.01)
+        self.read_list(after=0.05)
+
+    def coming(self, name: str, taint: str = "") -> None:
+        """The loader has taken it in; its init runs."""
+        self.tid += 1
+        self.loaders[name] = self.tid
+        self.modules[name] = self._module(name, ModuleState.COMING, taint)
+        self._trace(TraceKind.LOAD, name, self.tid, taint=taint, comm="insmod")
+
+    def came(self, name: str) -> None:
+        """Its init is over, and it lives."""
+        self._returned(name, 0)
+        self.modules[name] = replace(self.modules[name], state=ModuleState.LIVE)
+        self._uevent("add", name)
+        self.loads += 1
+
+    def failed(self, name: str) -> None:
+        """Its init said no."""
+        self._returned(name, -5)
+        self._trace(TraceKind.FREE, name, self.loaders[name], comm="insmod")
+        del self.modules[name]
+        self.failures += 1
+
+    def load(self, name: str, taint: str = "") -> None:
+        self.coming(name, taint)
+        self.pass_time(0.001)
+        self.came(name)
+
+    def going(self, name: str) -> None:
+        """rmmod has begun: exit runs."""
+        self.modules[name] = replace(self.modules[name], state=ModuleState.GOING)
+
+    def gone(self, name: str) -> None:
+        self.tid += 1
+        self._trace(TraceKind.FREE, name, self.tid, comm="rmmod")
+        self._uevent("remove", name)
+        del self.modules[name]
+        self.unloads += 1
+
+    def unload(self, name: str) -> None:
+        self.going(name)
+        self.pass_time(0.001)
+        self.gone(name)
+
+    # Who hears of it
+
+    def read_list(self, after: float = 0.001) -> None:
+        self.story.see("modules", modules_read(*self.modules.values()), after)
+
+    def hear_trace(self, *, lost: int = 0, adopted: bool = False) -> None:
+        entries, self.wire.trace = tuple(self.wire.trace), []
+        if self.has_trace and (entries or lost):
+            self.story.see("trace", TraceRead(entries=entries, adopted=adopted), lost=lost)
+
+    def hear_uevents(self) -> None:
+        events, self.wire.uevents = tuple(self.wire.uevents), []
+        if self.has_uevents and events:
+            self.story.see("uevent", UeventsRead(events=events))
+
+    def hear_all(self) -> None:
+        self.hear_trace()
+        self.hear_uevents()
+        self.read_list(after=0.05)
+
+    def pass_time(self, seconds: float) -> None:
+        self.story.clock.advance(seconds)
+
+    def wait(self, seconds: float) -> None:
+        """Let the daemon go on: it hears everything, ticks every second and finds its trace intact."""
+        self.hear_all()
+        for second in range(int(seconds)):
+            self.story.see("clock", Tick(), after=1.0)
+            self.hear_all()
+            if self.has_trace and second % 10 == 9:
+                self.story.see("trace", TraceRead(intact=True))
+
+    def listing(self, name: str, *, coming: bool = False, srcversion: str = "ABC") -> Module:
+        """A line of the list, with a sysfs directory of its own, that no other witness tells of."""
+        module = self._module(name, ModuleState.COMING if coming else ModuleState.LIVE)
+        return replace(module, attributes=replace(module.attributes, srcversion=srcversion))
+
+    # What was told
+
+    def told(self, kind: EventType, name: str | None = None) -> int:
+        return len([event for event in self.story.events if event.type is kind and name in (None, event.module)])
+
+    def contradictions(self) -> list[object]:
+        kind = EventType.WITNESS_CONTRADICTED
+        return [event.fields["kind"] for event in self.story.events if event.type is kind]
+
+    def counted(self) -> tuple[int, int, int]:
+        kinds = (EventType.MODULE_LOADED, EventType.MODULE_UNLOADED, EventType.MODULE_LOAD_FAILED)
+        loads, unloads, failures = (self.told(kind) for kind in kinds)
+        return loads, unloads, failures
+
+    # How
+
+    def _module(self, name: str, state: ModuleState, taint: str = "") -> Module:
+        self.instances += 1
+        attributes = ModuleAttributes(instance=self.instances, srcversion="ABC")
+        return Module(name=name, size=16384, refcnt=0, state=state, taint=taint, attributes=attributes)
+
+    def _trace(self, kind: TraceKind, name: str, tid: int, *, comm: str, taint: str = "") -> None:
+        entry = TraceEntry(
+            kind=kind,
+            monotonic_usec=Usec(self.story.clock.monotonic_usec),
+            tid=tid,
+            module=name,
+            taint=taint,
+            actor=actor(comm, tid),
+        )
+        self.wire.trace.append(entry)
+
+    def _returned(self, name: str, ret: int) -> None:
+        if self.init_events:
+            at = Usec(self.story.clock.monotonic_usec)
+            self.wire.trace.append(TraceEntry(kind=TraceKind.INIT, monotonic_usec=at, tid=self.loaders[name], ret=ret))
+
+    def _uevent(self, action: str, name: str) -> None:
+        self.wire.uevents.append(ModuleUevent(action=action, module=name))

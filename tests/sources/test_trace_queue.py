@@ -1,0 +1,45 @@
+"""The queue between the thread that reads the trace and the one that looks up."""
+
+import queue
+
+import pytest
+
+from kmodmon.kernel.trace import parse_trace
+from kmodmon.sources.trace_queue import IntegrityCheck, Item, TraceBatch, TraceQueue
+from kmodmon.types.units import Usec
+
+LINE = b"          insmod-344     [000] .....    12.%06d: module_free: transient\n"
+
+
+def batch(events: int) -> TraceBatch:
+    chunk = parse_trace(b"".join(LINE % at for at in range(events)))
+    assert len(chunk.events) == events
+    return TraceBatch(chunk=chunk, glances={}, adopted=False, dated=True, at_usec=Usec(0))
+
+
+def test_backlog_when_turns_gave_an_event_each_then_so_many_turns_wait() -> None:
+    backlog = TraceQueue(8)
+    for _ in range(8):
+        backlog.put_nowait(batch(1))
+    with pytest.raises(queue.Full):
+        backlog.put_nowait(batch(1))
+
+
+def test_backlog_when_one_turn_gave_many_events_then_it_is_full() -> None:
+    backlog = TraceQueue(8)
+    backlog.put_nowait(batch(30))
+    with pytest.raises(queue.Full):
+        backlog.put_nowait(None)
+    backlog.get_nowait()
+    backlog.put_nowait(batch(0))
+    assert backlog.qsize() == 1
+
+
+def test_backlog_when_taken_from_then_in_order_and_it_is_empty() -> None:
+    backlog = TraceQueue(8)
+    items: list[Item] = [batch(3), IntegrityCheck(Usec(5)), None]
+    for item in items:
+        backlog.put_nowait(item)
+    assert [backlog.get_nowait() for _ in items] == items and backlog.empty()
+    with pytest.raises(queue.Empty):
+        backlog.get_nowait()

@@ -1,0 +1,71 @@
+"""In processes of their own: what a process has imported it cannot forget."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+CODE = """
+import sys
+from kmodmon.system.partial_import import import_submodule
+found = import_submodule({package!r}, {name!r}, unused={unused!r}, offered={offered!r})
+print(len([name for name in sys.modules if name.startswith({package!r})]), found.__name__, *dir(found))
+"""
+
+
+def imported(
+    package: str, name: str, path: Path | None = None, unused: tuple[str, ...] = (), offered: tuple[str, ...] = ()
+) -> list[str]:
+    code = (f"import sys; sys.path.insert(0, {str(path)!r})\n" if path else "") + CODE.format(
+        package=package, name=name, unused=unused, offered=offered
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+def test_uevents_when_imported_leanly_then_the_socket_is_there_and_little_else() -> None:
+    count, _, *names = imported("pyroute2", "netlink.uevent")
+    assert "AsyncUeventSocket" in names
+    assert int(count) < 40
+
+
+def test_package_when_it_needs_its_own_start_then_it_is_imported_in_the_ordinary_way(tmp_path: Path) -> None:
+    package = tmp_path / "needy"
+    package.mkdir()
+    (package / "__init__.py").write_text("SETTING = 7\n")
+    (package / "part.py").write_text("from needy import SETTING\nFOUND = SETTING\n")
+    count, name, *names = imported("needy", "part", tmp_path)
+    assert (count, name) == ("2", "needy.part")
+    assert "FOUND" in names
+
+
+def test_module_when_it_subclasses_what_nobody_uses_then_a_stand_in_serves_and_goes_again(tmp_path: Path) -> None:
+    package = tmp_path / "served"
+    package.mkdir()
+    (package / "__init__.py").write_text("1 / 0\n")
+    (package / "part.py").write_text(
+        "from http.server import HTTPServer\nclass Mine(HTTPServer): pass\nimport sys\n"
+        "STOOD = not hasattr(sys.modules['http.server'], '__file__')\n"
+    )
+    (package / "after.py").write_text(
+        "import http.server, served\nREAL = http.server.HTTPServer\nFOUND = served.Mine\n"
+    )
+    _, name, *names = imported("served", "part", tmp_path, ("http.server",), ("Mine",))
+    assert name == "served.part" and "Mine" in names
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        "from kmodmon.system.partial_import import import_submodule\n"
+        "part = import_submodule('served', 'part', unused=('http.server',), offered=('Mine',))\n"
+        "import served.after\n"
+        "print(part.STOOD, served.after.REAL.__module__, served.after.FOUND is part.Mine)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "http.server", "True"]
+
+
+def test_daemon_when_started_by_its_command_then_servers_and_command_lines_of_libraries_are_not_imported() -> None:
+    code = (
+        "import sys\nfrom kmodmon.cli.run import import_partially\nimport_partially()\nimport kmodmon.runtime.daemon\n"
+        "print([m for m in ('click', 'multiprocessing', 'http.server', 'http.client', 'wsgiref') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

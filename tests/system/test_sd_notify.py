@@ -1,0 +1,88 @@
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kmodmon.system.sd_notify import Notifier
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[socket.socket, str]]:
+    """A service manager that listens, and the name it put into NOTIFY_SOCKET."""
+    name = str(tmp_path / "notify") if request.param == "path" else f"@kmodmon-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(name.replace("@", "\0"))
+        listening.settimeout(10)
+        yield listening, name
+
+
+def heard(listening: socket.socket) -> list[str]:
+    return listening.recv(4096).decode().split("\n")
+
+
+def test_life_of_a_service_is_told(manager: tuple[socket.socket, str]) -> None:
+    listening, name = manager
+    notifier = Notifier({"NOTIFY_SOCKET": name})
+    assert notifier.present
+    notifier.extend_timeout(5_000_000)
+    assert heard(listening) == ["EXTEND_TIMEOUT_USEC=5000000"]
+    notifier.ready("serves on [::1]:10069")
+    assert heard(listening) == ["READY=1", "STATUS=serves on [::1]:10069"]
+    notifier.watchdog()
+    assert heard(listening) == ["WATCHDOG=1"]
+    before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    notifier.reloading()
+    first, second = heard(listening)
+    assert first == "RELOADING=1"
+    assert before <= int(second.removeprefix("MONOTONIC_USEC=")) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    notifier.status("two\nlines\udc80")
+    assert heard(listening) == ["STATUS=two lines\\udc80"]
+    notifier.stopping()
+    assert heard(listening) == ["STOPPING=1"]
+    notifier.close()
+    assert notifier.dropped == 0
+
+
+@pytest.mark.parametrize("name", ["", "relative", "vsock:2:1234"])
+def test_without_a_manager_nothing_happens(name: str) -> None:
+    notifier = Notifier({"NOTIFY_SOCKET": name} if name else {})
+    notifier.ready()
+    notifier.watchdog()
+    assert not notifier.present and notifier.dropped == 0
+    notifier.close()
+
+
+def test_manager_that_is_gone_is_counted_not_raised(tmp_path: Path) -> None:
+    notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")})
+    notifier.ready()
+    assert notifier.dropped == 1
+    notifier.close()
+
+
+def test_manager_that_does_not_read_holds_nobody(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})
+        while notifier.dropped == 0:
+            notifier.watchdog()
+        notifier.close()
+    assert notifier.dropped == 1
+
+
+@pytest.mark.parametrize(
+    ("environ", "seconds"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "30000000"}, 30.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}, 30.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+        ({"WATCHDOG_USEC": "²"}, None),
+    ],
+)
+def test_watchdog_interval_is_ours_only_when_it_is_meant_for_us(environ: dict[str, str], seconds: float | None) -> None:
+    assert Notifier(environ).watchdog_seconds == seconds
