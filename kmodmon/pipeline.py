@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from kmodmon.events.counters import count_events
 from kmodmon.events.event import Event
-from kmodmon.events.timestamps import expire, timestamp_events
+from kmodmon.events.timestamps import NO_EVENT_METRICS, EventMetrics, expire, timestamp_events
 from kmodmon.lifecycle.autoload import attribute
 from kmodmon.lifecycle.signals import TraceRead
 from kmodmon.policy.evaluate import PolicySettings, evaluate
@@ -26,7 +26,8 @@ class Rules:
 
     keep_recent_seconds: float = 86400.0
     recent_series: int = 1000
-    wanted: PolicySettings = PolicySettings()  # noqa: RUF009  # frozen
+    policy: PolicySettings = PolicySettings()  # noqa: RUF009  # frozen
+    event_metrics: EventMetrics = NO_EVENT_METRICS
 
 
 def step(state: State, seen: Seen, rules: Rules) -> tuple[State, tuple[Event, ...]]:
@@ -36,11 +37,11 @@ def step(state: State, seen: Seen, rules: Rules) -> tuple[State, tuple[Event, ..
     state, spoken, clues = _hear(state, seen)
     spoken = attribute(state.lifecycle, spoken)
     state, explained = _ledger(state, changed + spoken, clues, seen)
-    state, judged = evaluate(before, state, seen, changed, rules.wanted)
+    state, judged = evaluate(before, state, seen, changed, rules.policy)
     events = changed + spoken + explained + judged
     told = add_reported(state.told, spoken)
-    counts = count_events(state.counts, events)
-    stamps = timestamp_events(state.stamps, events, rules.recent_series)
+    counts = count_events(state.counts, events, rules.event_metrics.counters)
+    stamps = timestamp_events(state.stamps, events, rules.event_metrics.timestamps, rules.recent_series)
     if isinstance(seen.outcome, Read) and isinstance(seen.outcome.value, Tick):
         stamps = expire(stamps, seen.at, rules.keep_recent_seconds)
     if counts is not state.counts or stamps is not state.stamps or told is not state.told:

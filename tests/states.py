@@ -6,6 +6,7 @@ from types import MappingProxyType
 from kmodmon.events.event import Event
 from kmodmon.lifecycle.inventory import Module, ModuleAttributes
 from kmodmon.lifecycle.signals import ModulesRead
+from kmodmon.metrics import EVENT_METRICS
 from kmodmon.pipeline import Rules, step
 from kmodmon.state.observation import Observation, Seen
 from kmodmon.state.state import State
@@ -37,7 +38,7 @@ class Story:
         self.clock = FakeClock()
         self.state = state or State(boot_id=BOOT, started=self.clock.now())
         self.events: list[Event] = []
-        self.rules = Rules()
+        self.rules = Rules(event_metrics=EVENT_METRICS)
 
     def see(self, source: str, observation: Observation, after: float = 0.0, *, lost: int = 0) -> Sequence[Event]:
         self.clock.advance(after)

@@ -16,7 +16,7 @@ from kmodmon.cli import VERBS
 from kmodmon.cli.frame import dispatch
 from kmodmon.cli.options import located
 from kmodmon.config.load import flags_of, load
-from kmodmon.metrics import METRICS
+from kmodmon.metrics import EVENT_METRICS, METRICS
 from kmodmon.metrics.exposition import Exposition, ExpositionFormat
 from kmodmon.runtime.one_shot import look_once
 from kmodmon.sources.source import SourceContext
@@ -37,7 +37,7 @@ COMMANDS = (("modules",), ("taint",), ("check",), ("doctor", "--json"))  # no ta
 def look(tree: Path) -> State:
     settings = load(None, flags_of(Namespace(root=tree)), {})
     root = located(settings.path).failing(recorded_failures(tree))
-    return look_once(SourceContext(root=root, settings=settings, clock=FakeClock()))
+    return look_once(SourceContext(root=root, settings=settings, clock=FakeClock()), event_metrics=EVENT_METRICS)
 
 
 def metrics(tree: Path) -> str:

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from kmodmon.config.load import load
-from kmodmon.metrics import METRICS
+from kmodmon.metrics import EVENT_METRICS, METRICS
 from kmodmon.metrics.exposition import Exposition, ExpositionFormat
 from kmodmon.runtime.one_shot import look_once
 from kmodmon.sources.source import SourceContext
@@ -81,7 +81,9 @@ def host(victim: str, mutate: Callable[[bytes], Outcome[bytes]]) -> State:
     )
     object.__setattr__(root, "victim", base + b"/" + victim.encode())
     object.__setattr__(root, "mutate", mutate)
-    return look_once(SourceContext(root=root, settings=load(None, {}, {}), clock=FakeClock()))
+    return look_once(
+        SourceContext(root=root, settings=load(None, {}, {}), clock=FakeClock()), event_metrics=EVENT_METRICS
+    )
 
 
 def series(state: State) -> dict[str, list[float]]:

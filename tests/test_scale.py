@@ -5,7 +5,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from kmodmon.config.settings import Settings
-from kmodmon.metrics import METRICS
+from kmodmon.metrics import EVENT_METRICS, METRICS
 from kmodmon.metrics.exposition import Exposition, ExpositionFormat
 from kmodmon.runtime.one_shot import look_once
 from kmodmon.sources.source import SourceContext
@@ -17,7 +17,7 @@ MODULES, PARAMETERS = 5000, 20_000
 
 def test_exposition_when_the_host_is_large_then_no_series_is_lost(tmp_path: Path) -> None:
     root = make_host(tmp_path, MODULES, PARAMETERS)
-    state = look_once(SourceContext(root=root, settings=Settings(), clock=FakeClock()))
+    state = look_once(SourceContext(root=root, settings=Settings(), clock=FakeClock()), event_metrics=EVENT_METRICS)
     body = Exposition(METRICS).body(state, ExpositionFormat.TEXT).decode()
     counts: dict[str, int] = {}
     for family in text_string_to_metric_families(body):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from kmodmon.cli.options import root_of, settings_of
 from kmodmon.config.settings import Settings
+from kmodmon.events.timestamps import NO_EVENT_METRICS, EventMetrics
 from kmodmon.runtime.one_shot import DaemonMemory, Scope, boot_id, look_once
 from kmodmon.sources.source import SourceContext
 from kmodmon.state.state import State
@@ -25,7 +26,13 @@ class CommandInput:
     history: str  # empty: the history was readable; else why not
 
 
-def gather(args: argparse.Namespace, only: Collection[str] | None = None, *, thorough: bool = False) -> CommandInput:
+def gather(
+    args: argparse.Namespace,
+    only: Collection[str] | None = None,
+    *,
+    thorough: bool = False,
+    event_metrics: EventMetrics = NO_EVENT_METRICS,
+) -> CommandInput:
     """Look at the host that the options name, by `only` these sources (None: all).
 
     `thorough`: what a daemon has not examined yet is examined here, however long that takes. Raises KmodmonError for
@@ -38,6 +45,7 @@ def gather(args: argparse.Namespace, only: Collection[str] | None = None, *, tho
         SourceContext(root=root, settings=settings, clock=SystemClock()),
         DaemonMemory(saved=known.saved, daemon_running=known.daemon_running),
         Scope(only=only, thorough=thorough, say=_say),
+        event_metrics,
     )
     return CommandInput(settings=settings, root=root, state=state, history=known.why)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kmodmon.cli.gather import gather
 from kmodmon.events.timestamps import happened_before
-from kmodmon.metrics import METRICS
+from kmodmon.metrics import EVENT_METRICS, METRICS
 from kmodmon.metrics.exposition import Exposition, ExpositionFormat
 from kmodmon.types.error import KmodmonError
 
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print or write the metrics; 0, or 3 when the file cannot be written."""
     form = ExpositionFormat.OPENMETRICS if args.openmetrics else ExpositionFormat.TEXT
-    state = gather(args).state
+    state = gather(args, event_metrics=EVENT_METRICS).state
     # What one look finds did not happen just now: written by a timer, it would be news at every run.
     state = replace(state, stamps=happened_before(state.stamps, state.started))
     body = Exposition(METRICS).body(state, form)

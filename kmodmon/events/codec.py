@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NoReturn, TypeVar
 
-from kmodmon.events.event import Actor, Event, EventType, Process, Severity, StoredEvent
+from kmodmon.events.event import Actor, Event, EventType, Process, Severity, StoredEvent, recorded_event
 from kmodmon.types.error import KmodmonError
 from kmodmon.types.units import Instant, JsonObject, JsonValue, Usec
 
@@ -63,7 +63,7 @@ def canonical_json(value: JsonValue) -> bytes:
 
 def event_from_json(document: JsonObject, path: str = "event") -> Event:
     """Undo `Event.to_json`; raises ShapeError. A type or severity this version does not know is such an error."""
-    return Event(
+    return recorded_event(
         type=_word(EventType, document, "type", path),
         at=Instant(
             realtime_usec=Usec(_number(document, "realtime", path)),

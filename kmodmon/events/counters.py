@@ -1,11 +1,14 @@
-"""Counters, folded from events: nobody ever calls .inc(). One line of COUNTED is one counter fed by events."""
+"""Counters, computed from events: the pipeline adds what each event counts, and nothing else moves a counter.
+
+Which counters there are is declared with the metrics (`kmodmon/metrics`), and given to the pipeline.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeAlias
 
-from kmodmon.events.event import Event, EventType
+from kmodmon.events.event import Event, EventDetails
 from kmodmon.types.units import JsonObject
 
 Labels: TypeAlias = tuple[str, ...]
@@ -13,88 +16,47 @@ Counts: TypeAlias = Mapping[str, Mapping[Labels, int]]  # counter name -> label 
 NO_COUNTS: Counts = MappingProxyType({})
 
 
+def label_value(event: Event, label: str) -> str:
+    """The value of a label for an event: of the event itself, else the field of that name of its details.
+
+    What is not known is `unknown`, but for the module: an event about no module has an empty label.
+    """
+    match label:
+        case "module":
+            return event.module or ""
+        case "actor":
+            return "unknown" if event.actor is None else event.actor.name
+        case "severity" | "type":
+            return str(getattr(event, label).value)
+        case _:
+            value = getattr(event.details, label)
+            return "unknown" if value is None else str(value)
+
+
+def every_event(event: Event) -> bool:
+    """No condition."""
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventCounter:
-    """A counter that events of some types move; `labels` gives the label values, `by` how far."""
+    """A counter that events with details of some classes move by one, as far as `where` holds."""
 
-    counter: str
-    types: frozenset[EventType]
-    labels: Callable[[Event], Labels] = lambda event: ()
-    by: Callable[[Event], int] = lambda event: 1
-
-
-def text_field(event: Event, name: str, default: str = "unknown") -> str:
-    """A field of an event as label text."""
-    value = event.fields.get(name)
-    return value if isinstance(value, str) else default
+    name: str
+    kinds: tuple[type[EventDetails], ...]
+    labels: tuple[str, ...] = ()
+    where: Callable[[Event], bool] = every_event
 
 
-def of_previous_boot(event: Event) -> bool:
-    """Whether a report is of an earlier boot: found in pstore, and no trouble of the kernel that runs."""
-    return event.fields.get("previous_boot") is True
-
-
-EVENT_COUNTERS: tuple[EventCounter, ...] = (
-    EventCounter(counter="kmodmon_events_total", types=frozenset(EventType), labels=lambda event: (event.type.value,)),
-    EventCounter(
-        counter="kmodmon_module_loads_total",
-        types=frozenset({EventType.MODULE_LOADED}),
-        labels=lambda event: (text_field(event, "signature"),),
-    ),
-    EventCounter(counter="kmodmon_module_unloads_total", types=frozenset({EventType.MODULE_UNLOADED})),
-    EventCounter(
-        counter="kmodmon_module_load_failures_total",
-        types=frozenset({EventType.MODULE_LOAD_FAILED}),
-        labels=lambda event: (text_field(event, "reason"),),
-    ),
-    EventCounter(counter="kmodmon_module_transients_total", types=frozenset({EventType.MODULE_TRANSIENT})),
-    EventCounter(
-        counter="kmodmon_witness_contradictions_total",
-        types=frozenset({EventType.WITNESS_CONTRADICTED}),
-    ),
-    EventCounter(counter="kmodmon_kernel_taint_cleared_total", types=frozenset({EventType.TAINT_CLEARED})),
-    EventCounter(
-        counter="kmodmon_posture_changes_total",
-        types=frozenset(
-            {
-                EventType.POSTURE_CHANGED,
-                EventType.LOCKDOWN_CHANGED,
-                EventType.MODULES_DISABLED,
-                EventType.SIGNATURE_ENFORCEMENT_CHANGED,
-            }
-        ),
-        labels=lambda event: (text_field(event, "setting"),),
-    ),
-    EventCounter(counter="kmodmon_module_parameter_changes_total", types=frozenset({EventType.PARAMETER_CHANGED})),
-    EventCounter(
-        counter="kmodmon_file_changes_total",
-        types=frozenset({EventType.FILE_CHANGED}),
-        labels=lambda event: (text_field(event, "tree"),),
-    ),
-    EventCounter(
-        counter="kmodmon_kernel_reports_total",
-        types=frozenset({EventType.KERNEL_REPORT}),
-        labels=lambda event: (text_field(event, "signature"),),
-        by=lambda event: 0 if of_previous_boot(event) else 1,
-    ),
-    EventCounter(
-        counter="kmodmon_previous_boot_reports_total",
-        types=frozenset({EventType.KERNEL_REPORT}),
-        labels=lambda event: (text_field(event, "signature"),),
-        by=lambda event: 1 if of_previous_boot(event) else 0,
-    ),
-)
-
-
-def count_events(counts: Counts, events: Iterable[Event]) -> Counts:
+def count_events(counts: Counts, events: Iterable[Event], counters: Iterable[EventCounter]) -> Counts:
     """Add what the events say to the counters; the same object when nothing moved."""
     changed: dict[str, dict[Labels, int]] = {}
     for event in events:
-        for rule in EVENT_COUNTERS:
-            if event.type in rule.types and (by := rule.by(event)):
-                series = changed.setdefault(rule.counter, dict(counts.get(rule.counter, {})))
-                labels = rule.labels(event)
-                series[labels] = series.get(labels, 0) + by
+        for counter in counters:
+            if isinstance(event.details, counter.kinds) and counter.where(event):
+                series = changed.setdefault(counter.name, dict(counts.get(counter.name, {})))
+                labels = tuple(label_value(event, label) for label in counter.labels)
+                series[labels] = series.get(labels, 0) + 1
     return MappingProxyType({**counts, **changed}) if changed else counts
 
 

@@ -1,6 +1,7 @@
 """Timestamp gauges: what happened stays visible for `retention.recent`, even if the module is gone.
 
 An alert needs no luck between two scrapes. Bounded: at most `limit` series a gauge (the oldest go first, counted).
+Which gauges there are is declared with the metrics (`kmodmon/metrics`), and given to the pipeline.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -8,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeAlias
 
-from kmodmon.events.counters import Labels, of_previous_boot, text_field
-from kmodmon.events.event import Event, EventType
+from kmodmon.events.counters import EventCounter, Labels, every_event, label_value
+from kmodmon.events.event import Event, EventDetails
 from kmodmon.types.units import Instant, JsonObject
 
 Series: TypeAlias = Mapping[Labels, float]  # label values -> seconds since the epoch
@@ -28,128 +29,49 @@ NO_TIMESTAMPS = Timestamps()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventTimestamp:
-    """A gauge that holds when an event of some types last happened, as far as `concerns` says so."""
+    """A gauge that holds when an event with details of some classes last happened, as far as `where` holds.
 
-    gauge: str
-    types: frozenset[EventType]
-    labels: Callable[[Event], Labels]
-    concerns: Callable[[Event], bool] = lambda event: True
+    `fields` names the field of the details whose value a label has, where the names differ; `values` computes labels
+    that are no field.
+    """
 
+    name: str
+    kinds: tuple[type[EventDetails], ...]
+    labels: tuple[str, ...]
+    where: Callable[[Event], bool] = every_event
+    fields: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    values: Mapping[str, Callable[[Event], str]] = field(default_factory=lambda: MappingProxyType({}))
 
-def _module(event: Event) -> str:
-    return event.module or ""
-
-
-def _user(event: Event) -> str:
-    uid = None if event.actor is None else event.actor.uid
-    return "unknown" if uid is None else "root" if uid == 0 else "unprivileged"
-
-
-EVENT_TIMESTAMPS: tuple[EventTimestamp, ...] = (
-    EventTimestamp(
-        gauge="kmodmon_module_load_timestamp_seconds",
-        types=frozenset({EventType.MODULE_LOADED}),
-        labels=lambda event: (
-            _module(event),
-            text_field(event, "signature"),
-            text_field(event, "taints", ""),
-            event.actor.name if event.actor is not None else "unknown",
-        ),
-    ),
-    EventTimestamp(
-        gauge="kmodmon_module_load_failure_timestamp_seconds",
-        types=frozenset({EventType.MODULE_LOAD_FAILED}),
-        labels=lambda event: (
-            _module(event),
-            text_field(event, "reason"),
-            event.actor.name if event.actor is not None else "unknown",
-        ),
-    ),
-    EventTimestamp(
-        gauge="kmodmon_module_request_timestamp_seconds",
-        types=frozenset({EventType.MODULE_REQUESTED}),
-        labels=lambda event: (text_field(event, "name"), _user(event)),
-    ),
-    EventTimestamp(
-        gauge="kmodmon_module_unload_timestamp_seconds",
-        types=frozenset({EventType.MODULE_UNLOADED}),
-        labels=lambda event: (
-            _module(event),
-            text_field(event, "taints", ""),
-            event.actor.name if event.actor is not None else "unknown",
-        ),
-    ),
-    EventTimestamp(
-        gauge="kmodmon_module_hidden_timestamp_seconds",
-        types=frozenset({EventType.MODULE_HIDDEN}),
-        labels=lambda event: (_module(event), text_field(event, "confidence")),
-    ),
-    EventTimestamp(
-        gauge="kmodmon_witness_contradiction_timestamp_seconds",
-        types=frozenset({EventType.WITNESS_CONTRADICTED}),
-        labels=lambda event: (_module(event), text_field(event, "kind")),
-    ),
-    EventTimestamp(
-        gauge="kmodmon_kernel_taint_set_timestamp_seconds",
-        types=frozenset({EventType.TAINT_ADDED}),
-        labels=lambda event: (text_field(event, "flag"), text_field(event, "cause")),
-    ),
-    EventTimestamp(
-        gauge="kmodmon_posture_change_timestamp_seconds",
-        types=frozenset(
-            {
-                EventType.POSTURE_CHANGED,
-                EventType.LOCKDOWN_CHANGED,
-                EventType.MODULES_DISABLED,
-                EventType.SIGNATURE_ENFORCEMENT_CHANGED,
-            }
-        ),
-        labels=lambda event: (text_field(event, "setting"),),
-    ),
-    EventTimestamp(
-        gauge="kmodmon_module_parameter_change_timestamp_seconds",
-        types=frozenset({EventType.PARAMETER_CHANGED}),
-        labels=lambda event: (_module(event), text_field(event, "parameter")),
-    ),
-    EventTimestamp(
-        gauge="kmodmon_file_change_timestamp_seconds",
-        types=frozenset({EventType.FILE_CHANGED}),
-        labels=lambda event: (text_field(event, "tree"), _module(event)),
-    ),
-    EventTimestamp(
-        gauge="kmodmon_policy_violation_timestamp_seconds",
-        types=frozenset({EventType.POLICY_VIOLATED}),
-        labels=lambda event: (text_field(event, "rule"), _module(event), event.severity.value),
-    ),
-    EventTimestamp(
-        gauge="kmodmon_baseline_drift_timestamp_seconds",
-        types=frozenset({EventType.BASELINE_DRIFTED}),
-        labels=lambda event: (text_field(event, "kind"), _module(event)),
-    ),
-    EventTimestamp(
-        gauge="kmodmon_kernel_report_timestamp_seconds",
-        types=frozenset({EventType.KERNEL_REPORT}),
-        labels=lambda event: (text_field(event, "signature"), _module(event)),
-        concerns=lambda event: not of_previous_boot(event),
-    ),
-    EventTimestamp(
-        gauge="kmodmon_previous_boot_report_timestamp_seconds",
-        types=frozenset({EventType.KERNEL_REPORT}),
-        labels=lambda event: (text_field(event, "signature"), _module(event)),
-        concerns=of_previous_boot,
-    ),
-)
+    def labels_of(self, event: Event) -> Labels:
+        """The label values for an event."""
+        return tuple(
+            self.values[label](event) if label in self.values else label_value(event, self.fields.get(label, label))
+            for label in self.labels
+        )
 
 
-def timestamp_events(stamps: Timestamps, events: Iterable[Event], limit: int) -> Timestamps:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventMetrics:
+    """All metrics that events move."""
+
+    counters: tuple[EventCounter, ...] = ()
+    timestamps: tuple[EventTimestamp, ...] = ()
+
+
+NO_EVENT_METRICS = EventMetrics()
+
+
+def timestamp_events(
+    stamps: Timestamps, events: Iterable[Event], gauges: Iterable[EventTimestamp], limit: int
+) -> Timestamps:
     """Set the gauges that the events touch; the same object when none did."""
     changed: dict[str, dict[Labels, float]] = {}
     dropped = stamps.dropped
     for event in events:
-        for rule in EVENT_TIMESTAMPS:
-            if event.type in rule.types and rule.concerns(event):
-                series = changed.setdefault(rule.gauge, dict(stamps.series.get(rule.gauge, {})))
-                labels = rule.labels(event)
+        for gauge in gauges:
+            if isinstance(event.details, gauge.kinds) and gauge.where(event):
+                series = changed.setdefault(gauge.name, dict(stamps.series.get(gauge.name, {})))
+                labels = gauge.labels_of(event)
                 series.pop(labels, None)
                 series[labels] = event.at.seconds
                 while len(series) > limit:  # more than one too many after the limit was lowered

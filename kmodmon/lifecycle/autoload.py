@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from types import MappingProxyType
 
-from kmodmon.events.event import Event, EventType
+from kmodmon.events.event import Event
+from kmodmon.events.kinds.module import ModuleLoadFailed, ModuleRequested
 from kmodmon.lifecycle.pending import MAX_ATTEMPTS, MAX_REQUESTS, REQUEST_USEC, Lifecycle, RequestCount
 from kmodmon.lifecycle.signals import TraceEntry
 from kmodmon.types.units import Instant
@@ -37,15 +38,14 @@ def requested(life: Lifecycle, entry: TraceEntry, now: Instant) -> tuple[Lifecyc
     if _told_lately(life, at) >= MOST_TOLD:
         return _asked(life, _UNTOLD, replace(untold, repeats=untold.repeats + 1)), ()
     event = Event(
-        type=EventType.MODULE_REQUESTED,
+        details=ModuleRequested(
+            name=entry.module,
+            repeats=0 if before is None else before.repeats,
+            unreported=untold.repeats,
+        ),
         at=at,
         actor=entry.actor,
         evidence=(f"module_request traced at {entry.monotonic_usec / 1e6:.6f}",),
-        fields={
-            "name": entry.module,
-            "repeats": 0 if before is None else before.repeats,
-            **({"untold": untold.repeats} if untold.repeats else {}),
-        },
     )
     life = replace(life, asked=MappingProxyType({name: one for name, one in life.asked.items() if name != _UNTOLD}))
     return _asked(life, entry.module, RequestCount(told=at)), (event,)
@@ -93,7 +93,7 @@ def attribute(life: Lifecycle, events: tuple[Event, ...]) -> tuple[Event, ...]:
 
 
 def _wants_actor(event: Event) -> bool:
-    return event.type is EventType.MODULE_LOAD_FAILED and event.actor is None
+    return isinstance(event.details, ModuleLoadFailed) and event.actor is None
 
 
 def _attributed(life: Lifecycle, event: Event) -> Event:

@@ -18,7 +18,8 @@ run before, and what came or went in between is told as such (`while_down`).
 from dataclasses import replace
 from typing import TypeAlias
 
-from kmodmon.events.event import Event, EventType, Severity
+from kmodmon.events.event import Event, Severity
+from kmodmon.events.kinds.source import TraceEventsLost
 from kmodmon.lifecycle.autoload import attempted, requested, with_requester
 from kmodmon.lifecycle.inventory import Inventory, other_modules
 from kmodmon.lifecycle.pending import Lifecycle, LifecycleContext
@@ -111,9 +112,5 @@ def settled(inventory: Inventory, life: Lifecycle, scene: LifecycleContext) -> T
 
 
 def _lost(count: int, at: Instant) -> Event:
-    return Event(
-        type=EventType.SOURCE_LOST,
-        at=at,
-        severity=Severity.WARNING,
-        fields={"source": "trace", "why": "trace events were overwritten before they were read", "lost": count},
-    )
+    why = "trace events were overwritten before they were read"
+    return Event(details=TraceEventsLost(source="trace", why=why, lost=count), at=at, severity=Severity.WARNING)

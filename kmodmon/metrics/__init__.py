@@ -1,7 +1,8 @@
 """Layer 2: what is exposed. One table a file; every file of this room is listed here, and nowhere else."""
 
+from kmodmon.events.timestamps import EventMetrics
 from kmodmon.metrics import files, hidden, log, modules, parameters, policy, posture, self_monitoring, sources, taint
-from kmodmon.metrics.metric import Metric
+from kmodmon.metrics.metric import Metric, event_metrics
 
 METRICS: tuple[Metric, ...] = (
     *sources.METRICS,
@@ -15,3 +16,4 @@ METRICS: tuple[Metric, ...] = (
     *log.METRICS,
     *self_monitoring.METRICS,
 )
+EVENT_METRICS: EventMetrics = event_metrics(METRICS)

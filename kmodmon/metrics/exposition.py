@@ -125,7 +125,7 @@ class Exposition:
         parts = tuple(getattr(state, part) for part in metric.of)
         cached = self._cache.get(metric.name)
         if cached is None or any(now is not was for now, was in zip(parts, cached.parts, strict=True)):
-            samples = tuple(metric.samples(state))
+            samples = tuple(metric.read(state))
             if cached is None or samples != cached.samples:
                 cached = _Cached(parts=parts, samples=samples)
             else:

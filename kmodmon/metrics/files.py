@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 
+from kmodmon.events.kinds.policy import FileChanged
 from kmodmon.lifecycle.inventory import Module
-from kmodmon.metrics.metric import Metric, MetricType, Sample, counted, single, stamped
+from kmodmon.metrics.metric import CountOf, LatestOf, Metric, MetricType, Sample, single
 from kmodmon.state.state import State
 from kmodmon.state.trust import Provenance, provenance_of, record_of
 from kmodmon.subjects.file_changes import TREES
@@ -160,7 +161,7 @@ METRICS: tuple[Metric, ...] = (
         interface="inotify, module files",
         bound=f"{len(TREES)} kinds of directory",
         of=("counts",),
-        samples=counted("kmodmon_file_changes_total", [(tree,) for tree in TREES]),
+        events=CountOf(kinds=(FileChanged,), known=tuple((tree,) for tree in TREES)),
     ),
     Metric(
         name="kmodmon_file_change_timestamp_seconds",
@@ -171,6 +172,6 @@ METRICS: tuple[Metric, ...] = (
         absent="no change within retention.recent",
         bound="retention.max_series",
         of=("stamps",),
-        samples=stamped("kmodmon_file_change_timestamp_seconds"),
+        events=LatestOf(kinds=(FileChanged,)),
     ),
 )

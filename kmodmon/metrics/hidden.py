@@ -1,6 +1,7 @@
 """Metrics of modules that hide: loaded, and denied by a kernel view; and which views there are to find them by."""
 
-from kmodmon.metrics.metric import Metric, MetricType, counted, stamped
+from kmodmon.events.kinds.module import ModuleHidden, SignalsContradicted
+from kmodmon.metrics.metric import CountOf, LatestOf, Metric, MetricType
 from kmodmon.subjects.crossview import View
 
 METRICS: tuple[Metric, ...] = (
@@ -33,7 +34,7 @@ METRICS: tuple[Metric, ...] = (
         help="Contradictions between the witnesses of modules' lives (list, uevents, trace) in this boot; must stay 0.",
         interface="/proc/modules, module uevents, tracefs module:module_load and module_free",
         of=("counts",),
-        samples=counted("kmodmon_witness_contradictions_total"),
+        events=CountOf(kinds=(SignalsContradicted,)),
     ),
     Metric(
         name="kmodmon_witness_contradiction_timestamp_seconds",
@@ -43,7 +44,7 @@ METRICS: tuple[Metric, ...] = (
         absent="no contradiction within retention.recent",
         bound="retention.max_series",
         of=("stamps",),
-        samples=stamped("kmodmon_witness_contradiction_timestamp_seconds"),
+        events=LatestOf(kinds=(SignalsContradicted,), fields={"kind": "contradiction"}),
     ),
     Metric(
         name="kmodmon_module_hidden_timestamp_seconds",
@@ -53,6 +54,6 @@ METRICS: tuple[Metric, ...] = (
         absent="none was found within retention.recent",
         bound="retention.max_series",
         of=("stamps",),
-        samples=stamped("kmodmon_module_hidden_timestamp_seconds"),
+        events=LatestOf(kinds=(ModuleHidden,)),
     ),
 )

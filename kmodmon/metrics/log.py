@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Iterable
 
-from kmodmon.events.counters import Labels
+from kmodmon.events.event import Event
+from kmodmon.events.kinds.log import KernelReported, PreviousBootReported
+from kmodmon.events.kinds.module import ModuleLoadFailed
 from kmodmon.events.report import LoadFailure
-from kmodmon.metrics.metric import Metric, MetricType, Sample, Samples, counted, stamped
+from kmodmon.metrics.metric import CountOf, LatestOf, Metric, MetricType, Sample, Samples
 from kmodmon.reports.signatures.table import SIGNATURES
 from kmodmon.state.state import State
 from kmodmon.subjects.log import KERNEL, LEVELS, USER, LogAccount
 
 _KMSG = "/dev/kmsg"
+_REPORTS_TOTAL = "kmodmon_kernel_reports_total"
 _UNREADABLE = "the log could not be read in this boot"
 _REPORTS = tuple(dict.fromkeys(signature.name for signature in SIGNATURES if not signature.report_class.is_saying))
 _REASONS = (*(reason.value for reason in LoadFailure), "init_failed")
@@ -31,17 +34,15 @@ def _reports(state: State) -> Iterable[Sample]:
     if not state.log.opened:
         return ()
     counts = dict.fromkeys(_REPORTS, 0)
-    for (signature,), told in state.counts.get("kmodmon_kernel_reports_total", {}).items():
-        counts[signature] = counts.get(signature, 0) + told
+    for (signature,), reported in state.counts.get(_REPORTS_TOTAL, {}).items():
+        counts[signature] = counts.get(signature, 0) + reported
     for signature, repeated in state.log.repeats.items():
         counts[signature] = counts.get(signature, 0) + repeated
     return (((signature,), float(count)) for signature, count in counts.items())
 
 
-def _failures(state: State) -> Iterable[Sample]:
-    counts: dict[Labels, int] = dict.fromkeys(((reason,) for reason in _REASONS), 0)
-    counts.update(state.counts.get("kmodmon_module_load_failures_total", {}))
-    return ((labels, float(count)) for labels, count in counts.items())
+def _of_this_boot(event: Event) -> bool:
+    return not isinstance(event.details, PreviousBootReported)
 
 
 METRICS: tuple[Metric, ...] = (
@@ -84,7 +85,7 @@ METRICS: tuple[Metric, ...] = (
         samples=_of_log(lambda log: log.forged),
     ),
     Metric(
-        name="kmodmon_kernel_reports_total",
+        name=_REPORTS_TOTAL,
         kind=MetricType.COUNTER,
         help="Reports of the kernel about its own failures, one a report and not a line, repeats included.",
         labels=("signature",),
@@ -92,6 +93,7 @@ METRICS: tuple[Metric, ...] = (
         absent=_UNREADABLE,
         bound=f"{len(_REPORTS)} signatures",
         of=("counts", "log"),
+        events=CountOf(kinds=(KernelReported,), where=_of_this_boot),
         samples=_reports,
     ),
     Metric(
@@ -112,7 +114,7 @@ METRICS: tuple[Metric, ...] = (
         absent="no report of an earlier boot",
         bound=f"{len(_REPORTS)} signatures",
         of=("counts",),
-        samples=counted("kmodmon_previous_boot_reports_total", ()),
+        events=CountOf(kinds=(PreviousBootReported,), known=()),
     ),
     Metric(
         name="kmodmon_previous_boot_report_timestamp_seconds",
@@ -122,7 +124,7 @@ METRICS: tuple[Metric, ...] = (
         absent="none was found within retention.recent",
         bound="retention.max_series",
         of=("stamps",),
-        samples=stamped("kmodmon_previous_boot_report_timestamp_seconds"),
+        events=LatestOf(kinds=(PreviousBootReported,)),
     ),
     Metric(
         name="kmodmon_kernel_report_timestamp_seconds",
@@ -132,7 +134,7 @@ METRICS: tuple[Metric, ...] = (
         absent="no report within retention.recent",
         bound="retention.max_series",
         of=("stamps",),
-        samples=stamped("kmodmon_kernel_report_timestamp_seconds"),
+        events=LatestOf(kinds=(KernelReported,), where=_of_this_boot),
     ),
     Metric(
         name="kmodmon_module_load_failures_total",
@@ -142,6 +144,6 @@ METRICS: tuple[Metric, ...] = (
         interface="/dev/kmsg, tracefs module events",
         bound=f"{len(_REASONS)} reasons",
         of=("counts",),
-        samples=_failures,
+        events=CountOf(kinds=(ModuleLoadFailed,), known=tuple((reason,) for reason in _REASONS)),
     ),
 )

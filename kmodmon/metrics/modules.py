@@ -2,9 +2,17 @@
 
 from collections.abc import Iterable
 
+from kmodmon.events.event import Event
+from kmodmon.events.kinds.module import (
+    ModuleLoaded,
+    ModuleLoadFailed,
+    ModuleRequested,
+    ModuleTransient,
+    ModuleUnloaded,
+)
 from kmodmon.lifecycle.inventory import Module, SignatureStatus
 from kmodmon.lifecycle.module_events import count_states
-from kmodmon.metrics.metric import Metric, MetricType, Sample, counted, single, stamped
+from kmodmon.metrics.metric import CountOf, LatestOf, Metric, MetricType, Sample, single
 from kmodmon.state.state import State
 from kmodmon.state.trust import trust
 
@@ -30,6 +38,11 @@ def _by_trust(state: State) -> Iterable[Sample]:
     for module in _modules(state):
         counts[trust(state, module)] += 1
     return (((key.value,), float(count)) for key, count in counts.items())
+
+
+def _kind_of_user(event: Event) -> str:
+    uid = None if event.actor is None else event.actor.uid
+    return "unknown" if uid is None else "root" if uid == 0 else "unprivileged"
 
 
 METRICS: tuple[Metric, ...] = (
@@ -123,7 +136,7 @@ METRICS: tuple[Metric, ...] = (
         interface="/proc/modules, module uevents, tracefs module:module_load",
         bound="5 verdicts",
         of=("counts",),
-        samples=counted("kmodmon_module_loads_total", [(verdict.value,) for verdict in SignatureStatus]),
+        events=CountOf(kinds=(ModuleLoaded,), known=tuple((status.value,) for status in SignatureStatus)),
     ),
     Metric(
         name="kmodmon_module_unloads_total",
@@ -131,7 +144,7 @@ METRICS: tuple[Metric, ...] = (
         help="Module unloads seen in this boot.",
         interface="/proc/modules, module uevents, tracefs module:module_free",
         of=("counts",),
-        samples=counted("kmodmon_module_unloads_total"),
+        events=CountOf(kinds=(ModuleUnloaded,)),
     ),
     Metric(
         name="kmodmon_module_transients_total",
@@ -139,7 +152,7 @@ METRICS: tuple[Metric, ...] = (
         help="Modules loaded and unloaded between two looks at the module list in this boot; counted as loads too.",
         interface="tracefs module:module_load and module_free, module uevents",
         of=("counts",),
-        samples=counted("kmodmon_module_transients_total"),
+        events=CountOf(kinds=(ModuleTransient,)),
     ),
     Metric(
         name="kmodmon_module_load_timestamp_seconds",
@@ -149,7 +162,7 @@ METRICS: tuple[Metric, ...] = (
         absent="no load within retention.recent",
         bound="retention.max_series",
         of=("stamps",),
-        samples=stamped("kmodmon_module_load_timestamp_seconds"),
+        events=LatestOf(kinds=(ModuleLoaded,)),
     ),
     Metric(
         name="kmodmon_module_unload_timestamp_seconds",
@@ -159,7 +172,7 @@ METRICS: tuple[Metric, ...] = (
         absent="no unload within retention.recent",
         bound="retention.max_series",
         of=("stamps",),
-        samples=stamped("kmodmon_module_unload_timestamp_seconds"),
+        events=LatestOf(kinds=(ModuleUnloaded,)),
     ),
     Metric(
         name="kmodmon_module_load_failure_timestamp_seconds",
@@ -169,7 +182,7 @@ METRICS: tuple[Metric, ...] = (
         absent="no failure within retention.recent",
         bound="retention.max_series",
         of=("stamps",),
-        samples=stamped("kmodmon_module_load_failure_timestamp_seconds"),
+        events=LatestOf(kinds=(ModuleLoadFailed,)),
     ),
     Metric(
         name="kmodmon_module_request_timestamp_seconds",
@@ -180,6 +193,6 @@ METRICS: tuple[Metric, ...] = (
         absent="no request within retention.recent, or no trace",
         bound="retention.max_series",
         of=("stamps",),
-        samples=stamped("kmodmon_module_request_timestamp_seconds"),
+        events=LatestOf(kinds=(ModuleRequested,), fields={"request": "name"}, values={"user": _kind_of_user}),
     ),
 )

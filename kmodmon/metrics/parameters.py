@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from itertools import islice
 
+from kmodmon.events.kinds.posture import ParameterChanged
 from kmodmon.kernel.parameter import ParameterKind
-from kmodmon.metrics.metric import Metric, MetricType, Sample, counted, single, stamped
+from kmodmon.metrics.metric import CountOf, LatestOf, Metric, MetricType, Sample, single
 from kmodmon.state.state import State
 from kmodmon.subjects.parameters import Parameter
 
@@ -86,7 +87,7 @@ METRICS: tuple[Metric, ...] = (
         help="Changes of module parameters seen in this boot.",
         interface=_FILES,
         of=("counts",),
-        samples=counted("kmodmon_module_parameter_changes_total"),
+        events=CountOf(kinds=(ParameterChanged,)),
     ),
     Metric(
         name="kmodmon_module_parameter_change_timestamp_seconds",
@@ -96,6 +97,6 @@ METRICS: tuple[Metric, ...] = (
         absent="no change within retention.recent",
         bound="retention.max_series",
         of=("stamps",),
-        samples=stamped("kmodmon_module_parameter_change_timestamp_seconds"),
+        events=LatestOf(kinds=(ParameterChanged,)),
     ),
 )

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from kmodmon.metrics.metric import Metric, Sample, single, stamped
+from kmodmon.events.kinds.policy import BaselineDrifted, PolicyViolated
+from kmodmon.metrics.metric import LatestOf, Metric, Sample, single
 from kmodmon.state.state import State
 from kmodmon.subjects.baseline import DriftKind
 from kmodmon.subjects.findings import Finding
@@ -107,7 +108,7 @@ METRICS: tuple[Metric, ...] = (
         absent="no violation within retention.recent",
         bound="retention.max_series",
         of=("stamps",),
-        samples=stamped("kmodmon_policy_violation_timestamp_seconds"),
+        events=LatestOf(kinds=(PolicyViolated,)),
     ),
     Metric(
         name="kmodmon_policy_rules",
@@ -163,7 +164,7 @@ METRICS: tuple[Metric, ...] = (
         absent="no new difference within retention.recent",
         bound="retention.max_series",
         of=("stamps",),
-        samples=stamped("kmodmon_baseline_drift_timestamp_seconds"),
+        events=LatestOf(kinds=(BaselineDrifted,), fields={"kind": "drift"}),
     ),
     Metric(
         name="kmodmon_baseline_last_reload_successful",

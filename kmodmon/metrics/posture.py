@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 
+from kmodmon.events.kinds.posture import SettingChanged
 from kmodmon.kernel.efivar import SecureBoot
 from kmodmon.kernel.sysctl import HARDENING
-from kmodmon.metrics.metric import Metric, MetricType, Sample, counted, single, stamped
+from kmodmon.metrics.metric import CountOf, LatestOf, Metric, MetricType, Sample, single
 from kmodmon.state.state import State
 
 
@@ -132,7 +133,7 @@ METRICS: tuple[Metric, ...] = (
         interface="all of the above",
         bound=f"{len(_SETTINGS)} settings",
         of=("counts",),
-        samples=counted("kmodmon_posture_changes_total", _SETTINGS),
+        events=CountOf(kinds=(SettingChanged,), known=_SETTINGS),
     ),
     Metric(
         name="kmodmon_posture_change_timestamp_seconds",
@@ -142,6 +143,6 @@ METRICS: tuple[Metric, ...] = (
         absent="no change within retention.recent",
         bound="retention.max_series",
         of=("stamps",),
-        samples=stamped("kmodmon_posture_change_timestamp_seconds"),
+        events=LatestOf(kinds=(SettingChanged,)),
     ),
 )

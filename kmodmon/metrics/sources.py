@@ -3,8 +3,8 @@
 import platform
 
 from kmodmon import __version__
-from kmodmon.events.event import EventType
-from kmodmon.metrics.metric import Metric, MetricType, counted
+from kmodmon.events.event import EventDetails, EventType
+from kmodmon.metrics.metric import CountOf, Metric, MetricType
 
 _SOURCES = "sources (fixed by the program)"
 
@@ -77,6 +77,6 @@ METRICS: tuple[Metric, ...] = (
         interface="all sources",
         bound="event types",
         of=("counts",),
-        samples=counted("kmodmon_events_total", [(kind.value,) for kind in EventType]),
+        events=CountOf(kinds=(EventDetails,), known=tuple((kind.value,) for kind in EventType)),
     ),
 )

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
+from kmodmon.events.kinds.taint import TaintAdded, TaintCleared
 from kmodmon.kernel.taint import decode
-from kmodmon.metrics.metric import Metric, MetricType, Sample, counted, single, stamped
+from kmodmon.metrics.metric import CountOf, LatestOf, Metric, MetricType, Sample, single
 from kmodmon.state.state import State
 
 _TAINTED = "/proc/sys/kernel/tainted"
@@ -45,7 +46,7 @@ METRICS: tuple[Metric, ...] = (
         absent="no flag was set within retention.recent",
         bound="retention.max_series",
         of=("stamps",),
-        samples=stamped("kmodmon_kernel_taint_set_timestamp_seconds"),
+        events=LatestOf(kinds=(TaintAdded,)),
     ),
     Metric(
         name="kmodmon_kernel_taint_cleared_total",
@@ -53,6 +54,6 @@ METRICS: tuple[Metric, ...] = (
         help="Taint flags that fell within a boot; must stay 0, the kernel never clears one.",
         interface=_TAINTED,
         of=("counts",),
-        samples=counted("kmodmon_kernel_taint_cleared_total"),
+        events=CountOf(kinds=(TaintCleared,)),
     ),
 )

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from kmodmon.events.event import Event, EventType, Severity
+from kmodmon.events.event import Event, Severity
+from kmodmon.events.kinds.daemon import RulesRefused
+from kmodmon.events.kinds.module import ModuleUnloaded
 from kmodmon.lifecycle.inventory import Module, other_modules
 from kmodmon.lifecycle.module_events import trust_of_taint
 from kmodmon.policy.baseline_document import parse_baseline
@@ -107,13 +109,8 @@ def _refusal(error: ConfigError) -> FileRefusal:
 
 
 def _refused(what: str, refusal: FileRefusal, at: Instant) -> tuple[Event, ...]:
-    fields = {"what": what, "file": refusal.path, "key": refusal.key, "line": refusal.line, "hint": refusal.hint}
-    return (
-        Event(
-            type=EventType.CONFIG_REFUSED, at=at, severity=Severity.ERROR, evidence=(refusal.why,),
-            fields=MappingProxyType(fields),
-        ),
-    )  # fmt: skip
+    details = RulesRefused(what=what, file=refusal.path, key=refusal.key, line=refusal.line, hint=refusal.hint)
+    return (Event(details=details, at=at, severity=Severity.ERROR, evidence=(refusal.why,)),)
 
 
 def _is_due(before: State, state: State, seen: Seen) -> bool:
@@ -228,11 +225,12 @@ def _gone(before: State, state: State, events: Iterable[Event]) -> tuple[Event, 
     found: list[Finding] = []
     at: list[Instant] = []
     for event in events:
-        name, letters = event.module, event.fields.get("taints")
-        if event.type is not EventType.MODULE_UNLOADED or name is None or not isinstance(letters, str):
+        name, details = event.module, event.details
+        if name is None or not isinstance(details, ModuleUnloaded):
             continue
-        if name in before.findings.decided or event.fields.get("while_down"):
+        if name in before.findings.decided or details.while_down:
             continue
+        letters = details.taints
         verdict = trust_of_taint(letters).value if kernel_verifies(state) is not False else "unknown"
         finding = gone_finding(policy, name, letters, verdict)
         if finding is not None:

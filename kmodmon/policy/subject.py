@@ -253,7 +253,7 @@ def _flag(flag: Flag, entry: TaintEntry) -> Subject:
     evidence = (f"cause: {entry.cause}", *entry.evidence)
     return Subject(
         check=Check.TAINT, name=flag.label, module=entry.module, taint=flag.letter, tier=flag.tier.value,
-        setting=flag.label, kind=entry.cause.partition(":")[0], evidence=evidence,
+        setting=flag.label, kind=entry.cause.kind.value, evidence=evidence,
     )  # fmt: skip
 
 

@@ -7,7 +7,8 @@ machine was still up. A console's text does not say which lines user space wrote
 from collections.abc import Iterable
 from dataclasses import replace
 
-from kmodmon.events.event import Event, EventType
+from kmodmon.events.event import Event
+from kmodmon.events.kinds.log import PreviousBootReported
 from kmodmon.events.report import KernelReport
 from kmodmon.kernel.pstore import Dump
 from kmodmon.reports.saved_log import explain_log
@@ -27,37 +28,34 @@ def previous_boot_reports(
     found = [(report, dump) for dump in dumps for report in explain_log(dump.text)]
     # Of one oops there may be a dump of its own, one of the panic it ended in, and the console's text.
     found.sort(key=lambda one: (not one[0].panic, one[1].kind == "console"))
-    events: list[Event] = []
-    untold = 0
+    chosen: list[PreviousBootReported] = []
+    unreported = 0
     for report, dump in found:
         key = ReportedFingerprint(fingerprint=report.fingerprint, printk_usec=report.printk_usec, panic=report.panic)
         if is_reported(told, key):
             continue
-        if len(events) < MAX_REPORTS:
-            events.append(_event(report, dump, at))
+        if len(chosen) < MAX_REPORTS:
+            chosen.append(_details(report, dump))
         else:
-            untold += 1
+            unreported += 1
         told = (*told, key)
-    if untold:
-        events[-1] = replace(events[-1], fields={**events[-1].fields, "untold": untold})
-    return tuple(events)
+    if unreported:
+        last = chosen[-1]
+        chosen[-1] = replace(last, unreported=unreported)
+    return tuple(_event(details, at) for details in chosen)
 
 
-def _event(report: KernelReport, dump: Dump, at: Instant) -> Event:
-    return Event(
-        type=EventType.KERNEL_REPORT,
-        at=at,
-        severity=report.severity,
-        module=report.module,
-        evidence=report.evidence,
-        fields={
-            **report.fields(),
-            "printk_usec": report.printk_usec,
-            "previous_boot": True,
-            "dump": f"{dump.kind}-{dump.backend}",
-            "dump_reason": dump.reason,
-            "dump_realtime": dump.time_usec,
-            "dump_parts_missing": dump.missing,
-            "kernel_only": dump.kind != "console",
-        },
+def _details(report: KernelReport, dump: Dump) -> PreviousBootReported:
+    return PreviousBootReported(
+        report=report,
+        dump=f"{dump.kind}-{dump.backend}",
+        dump_reason=dump.reason,
+        dump_realtime=dump.time_usec,
+        dump_parts_missing=dump.missing,
+        kernel_only=dump.kind != "console",
     )
+
+
+def _event(details: PreviousBootReported, at: Instant) -> Event:
+    report = details.report
+    return Event(details=details, at=at, severity=report.severity, module=report.module, evidence=report.evidence)

@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from kmodmon.events.event import Event, EventType, Severity
+from kmodmon.events.cause import Cause
+from kmodmon.events.event import Event, Severity
+from kmodmon.events.kinds.log import KernelReported, LogForged, LogLost
+from kmodmon.events.kinds.module import ModuleRefused
+from kmodmon.events.kinds.posture import LockdownDenied
 from kmodmon.events.report import KernelReport
 from kmodmon.kernel.taint import parse_letters
 from kmodmon.reports.recognizer import Forgery
@@ -41,12 +45,11 @@ FORGED_PAUSE_USEC = 60_000_000
 def report_event(report: KernelReport, clock: LogClock, at: Instant) -> Event:
     """A report as event, dated by its first line."""
     return Event(
-        type=EventType.KERNEL_REPORT,
+        details=KernelReported(report=report),
         at=clock.moment(report.printk_usec) or at,
         severity=report.severity,
         module=report.module,
         evidence=report.evidence,
-        fields={**report.fields(), "printk_usec": report.printk_usec},
     )
 
 
@@ -54,34 +57,29 @@ def failure_event(report: KernelReport, clock: LogClock, at: Instant) -> Event:
     """A module that the kernel refused; most refusals name none."""
     reason = report.reason
     return Event(
-        type=EventType.MODULE_LOAD_FAILED,
+        details=ModuleRefused(
+            reason="unknown" if reason is None else reason.value,
+            signature=report.signature,
+            symbol=report.symbol,
+            comm=report.comm,
+            printk_usec=report.printk_usec,
+        ),
         at=clock.moment(report.printk_usec) or at,
         severity=Severity.WARNING,
         module=report.module,
         evidence=report.evidence,
-        fields={
-            "reason": "unknown" if reason is None else reason.value,
-            "signature": report.signature,
-            "symbol": report.symbol,
-            "comm": report.comm,
-            "printk_usec": report.printk_usec,
-        },
     )
 
 
 def denial_event(report: KernelReport, clock: LogClock, at: Instant) -> Event:
     """Something other than a module that lockdown refused."""
     return Event(
-        type=EventType.LOCKDOWN_DENIED,
+        details=LockdownDenied(
+            signature=report.signature, what=report.symbol, comm=report.comm, printk_usec=report.printk_usec
+        ),
         at=clock.moment(report.printk_usec) or at,
         severity=Severity.WARNING,
         evidence=report.evidence,
-        fields={
-            "signature": report.signature,
-            "what": report.symbol,
-            "comm": report.comm,
-            "printk_usec": report.printk_usec,
-        },
     )
 
 
@@ -93,7 +91,7 @@ def taint_line_clue(saying: KernelReport, clock: LogClock, at: Instant) -> Clue 
     return Clue(
         at=clock.moment(saying.printk_usec) or at,
         bits=bits,
-        cause=f"report:{saying.signature}" if saying.module is None else f"module:{saying.module}",
+        cause=Cause.of_report(saying.signature) if saying.module is None else Cause.of_module(saying.module),
         module=saying.module,
         evidence=saying.evidence,
     )
@@ -135,28 +133,22 @@ def _is_time(told: int | None, pause: int, at: Instant) -> bool:
 
 def _lost(account: LogAccount, at: Instant) -> Event:
     return Event(
-        type=EventType.LOG_LOST,
+        details=LogLost(lost=account.lost - account.lost_reported, next_seq=account.next_seq, lost_in_all=account.lost),
         at=at,
         severity=Severity.WARNING,
         evidence=("gap in the sequence numbers of /dev/kmsg",),
-        fields={
-            "lost": account.lost - account.lost_reported,
-            "next_seq": account.next_seq,
-            "lost_in_all": account.lost,
-        },
     )
 
 
 def _forged(account: LogAccount, example: Forgery | None, at: Instant) -> Event:
     return Event(
-        type=EventType.LOG_FORGED,
+        details=LogForged(
+            count=account.forged - account.forged_reported,
+            signature=None if example is None else example.signature,
+            facility=None if example is None else example.facility,
+            seq=None if example is None else example.number,
+        ),
         at=at,
         severity=Severity.WARNING,
         evidence=() if example is None else (example.text,),
-        fields={
-            "count": account.forged - account.forged_reported,
-            "signature": None if example is None else example.signature,
-            "facility": None if example is None else example.facility,
-            "seq": None if example is None else example.number,
-        },
     )

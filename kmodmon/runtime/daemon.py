@@ -17,9 +17,10 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from kmodmon.config.settings import Settings
-from kmodmon.events.event import Event, EventType, Severity, StoredEvent
+from kmodmon.events.event import Event, EventDetails, Severity, StoredEvent
+from kmodmon.events.kinds.daemon import ConfigRefused, Started, Stopped
 from kmodmon.events.query import EventQuery
-from kmodmon.metrics import METRICS
+from kmodmon.metrics import EVENT_METRICS, METRICS
 from kmodmon.metrics.exposition import Exposition
 from kmodmon.runtime.engine import Engine
 from kmodmon.runtime.one_shot import boot_id, fresh_state, rules_of
@@ -123,7 +124,7 @@ class Daemon:
         remembered = self._history.start(self._boot_id, LASTING)
         self._engine.state = fresh_state(self._boot_id, self._clock, _SOURCES, remembered)
         await self._server.start()
-        self._say(EventType.STARTED)
+        self._say(Started())
         await self._engine.start()
         self._ready = True
         gc.collect()
@@ -151,8 +152,8 @@ class Daemon:
         except KmodmonError as error:
             self._config_ok = False
             log.error("settings were not taken over, the earlier ones stay in force: %s", error)
-            self._emit(Event(type=EventType.CONFIG_REFUSED, at=self._clock.now(), severity=Severity.ERROR,
-                             evidence=(str(error),), fields={"file": str(self._options.config_file)}))  # fmt: skip
+            details = ConfigRefused(file=str(self._options.config_file))
+            self._emit(Event(details=details, at=self._clock.now(), severity=Severity.ERROR, evidence=(str(error),)))
         finally:
             self._notifier.ready()
 
@@ -168,12 +169,12 @@ class Daemon:
         self._history.retain(_retention(self._settings))
         self._server.set_limits(_limits(self._settings))
         context = replace(self._engine.context, settings=self._settings)
-        self._engine.reconfigured(context, rules_of(self._settings))
+        self._engine.reconfigured(context, rules_of(self._settings, EVENT_METRICS))
 
     async def _shut_down(self) -> None:
         await self._server.stop()
         await self._engine.stop()
-        self._say(EventType.STOPPED)
+        self._say(Stopped())
         closed = await asyncio.get_running_loop().run_in_executor(None, self._history.close, CLOSE_HISTORY)
         if not closed:
             log.error("the history could not be closed within %g s; what waited for it is lost", CLOSE_HISTORY)
@@ -194,8 +195,8 @@ class Daemon:
         finally:
             reader.close()
 
-    def _say(self, kind: EventType) -> None:
-        self._emit(Event(type=kind, at=self._clock.now(), severity=Severity.NOTICE))
+    def _say(self, details: EventDetails) -> None:
+        self._emit(Event(details=details, at=self._clock.now(), severity=Severity.NOTICE))
 
     def _emit(self, event: Event) -> None:
         self._engine.happened((event,))
@@ -259,7 +260,7 @@ class Daemon:
             ),
             state=State(boot_id=self._boot_id, started=self._clock.now()),
             sink=self._history,
-            rules=rules_of(self._settings),
+            rules=rules_of(self._settings, EVENT_METRICS),
             polled_sources=POLLED,
             event_sources=FOLLOWED,
         )

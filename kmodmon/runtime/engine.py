@@ -14,7 +14,9 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from kmodmon.events.counters import count_events
-from kmodmon.events.event import Event, EventType
+from kmodmon.events.event import Event
+from kmodmon.events.kinds.log import KernelReported
+from kmodmon.events.kinds.module import ModuleChanged, ModuleLoaded, ModuleLoadFailed, SignalsContradicted
 from kmodmon.pipeline import Rules, step
 from kmodmon.sources.source import AwaitedReader, EventSource, PollSource, Reading, SourceContext, SourceReader
 from kmodmon.state.checkpoint import CHECKPOINTS
@@ -183,7 +185,9 @@ class Engine:
 
     def happened(self, events: tuple[Event, ...]) -> None:
         """Record what happened to the daemon itself, counted like everything else."""
-        self.state = replace(self.state, counts=count_events(self.state.counts, events))
+        self.state = replace(
+            self.state, counts=count_events(self.state.counts, events, self.rules.event_metrics.counters)
+        )
         self.sink.submit(events, self._checkpoints())
         self.on_step(self.state, events)
 
@@ -309,18 +313,16 @@ class Engine:
         self._schedule_tick()
 
 
-_TAINTING = frozenset({EventType.KERNEL_REPORT, EventType.MODULE_LOAD_FAILED})
-
-
-_OTHER_FILE = frozenset({EventType.MODULE_LOADED, EventType.MODULE_CHANGED})
+_TAINTING = (KernelReported, ModuleLoadFailed)
+_OTHER_FILE = (ModuleLoaded, ModuleChanged)
 
 
 def _wakes_of(events: Iterable[Event]) -> frozenset[str]:
     # What a module or a report may have done to the kernel's taint shows only when it is read.
-    names = {"taint"} if any(event.module or event.type in _TAINTING for event in events) else set()
-    if any(event.type is EventType.WITNESS_CONTRADICTED for event in events):
+    names = {"taint"} if any(event.module or isinstance(event.details, _TAINTING) for event in events) else set()
+    if any(isinstance(event.details, SignalsContradicted) for event in events):
         names.add("crossview")  # something may hide: compare now
-    return frozenset(names | {"files"} if any(event.type in _OTHER_FILE for event in events) else names)
+    return frozenset(names | {"files"} if any(isinstance(event.details, _OTHER_FILE) for event in events) else names)
 
 
 def _guarded(name: str, read: SourceReader) -> Reading:

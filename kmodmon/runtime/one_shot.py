@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from kmodmon.config.settings import Settings
+from kmodmon.events.timestamps import NO_EVENT_METRICS, EventMetrics
 from kmodmon.kernel.identity import parse_boot_id
 from kmodmon.pipeline import Rules, step
 from kmodmon.policy.evaluate import PolicySettings
@@ -73,12 +74,13 @@ def boot_id(root: Root) -> str:
         return NO_BOOT
 
 
-def rules_of(settings: Settings) -> Rules:
-    """What judgement takes from the settings."""
+def rules_of(settings: Settings, event_metrics: EventMetrics = NO_EVENT_METRICS) -> Rules:
+    """What the pipeline takes from the settings, and the metrics that events move, if anybody reads them."""
     return Rules(
         keep_recent_seconds=settings.retention.recent,
         recent_series=settings.retention.max_series,
-        wanted=PolicySettings(expected=settings.expected.modules),
+        policy=PolicySettings(expected=settings.expected.modules),
+        event_metrics=event_metrics,
     )
 
 
@@ -92,12 +94,17 @@ def fresh_state(boot_id: str, clock: Clock, names: Iterable[str], saved: Mapping
     return state
 
 
-def look_once(context: SourceContext, memory: DaemonMemory = NOTHING_REMEMBERED, glance: Scope = EVERYTHING) -> State:
+def look_once(
+    context: SourceContext,
+    memory: DaemonMemory = NOTHING_REMEMBERED,
+    glance: Scope = EVERYTHING,
+    event_metrics: EventMetrics = NO_EVENT_METRICS,
+) -> State:
     """Read the poll sources once, or believe the daemon where it knows, and give what is known then."""
     state = fresh_state(boot_id(context.root), context.clock, (source.name for source in POLLED), memory.saved)
     told = sources_from_json(memory.saved.get("sources", {})) if memory.daemon_running else {}
-    rules = rules_of(context.settings)
-    rules = replace(rules, wanted=replace(rules.wanted, at_once=True))
+    rules = rules_of(context.settings, event_metrics)
+    rules = replace(rules, policy=replace(rules.policy, at_once=True))
     # Nothing is judged before the rules are known: they come last, so that all is judged once.
     for source in sorted(POLLED, key=lambda source: source in RULES):
         if not glance.wants(source.name):

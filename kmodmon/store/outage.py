@@ -3,10 +3,11 @@
 import time
 from dataclasses import dataclass
 
-from kmodmon.events.event import Event, EventType, Severity
+from kmodmon.events.event import Event, Severity
+from kmodmon.events.kinds.source import HistoryRecovered
 from kmodmon.store.error import StoreError, Trouble
 from kmodmon.store.options import WriterOptions
-from kmodmon.types.units import Instant, JsonObject
+from kmodmon.types.units import Instant
 
 NOTABLE_SECONDS = 10  # an outage that cost nothing and was shorter is no event
 _AT_ONCE = frozenset({Trouble.CORRUPT, Trouble.MISSING})  # a new file is tried without waiting, once
@@ -42,5 +43,5 @@ class Outage:
             return ()
         severity = Severity.WARNING if gone else Severity.NOTICE
         why = self.why or "more events came than could be written"
-        fields: JsonObject = {"source": "history", "why": why, "lost": gone, "seconds": round(seconds)}
-        return (Event(type=EventType.SOURCE_RECOVERED, at=now, severity=severity, fields=fields),)
+        details = HistoryRecovered(source="history", why=why, lost=gone, seconds=round(seconds))
+        return (Event(details=details, at=now, severity=severity),)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from kmodmon.events.codec import ShapeError, actor_from_json, canonical_json, fields_from_json, parse_json
 from kmodmon.events.codec import texts_from_json as texts
-from kmodmon.events.event import Event, EventType, Severity, StoredEvent
+from kmodmon.events.event import Event, EventType, Severity, StoredEvent, recorded_event
 from kmodmon.store.body import body_of, split
 from kmodmon.types.units import Instant, Usec
 
@@ -94,7 +94,7 @@ def _event(row: HistoryRow) -> Event:
         kind, severity = EventType(row.type), Severity(row.severity)
     except ValueError as error:
         raise ShapeError(where, f"what this version knows ({error})") from None
-    return Event(
+    return recorded_event(
         type=kind,
         at=Instant(realtime_usec=Usec(row.realtime_usec), monotonic_usec=Usec(row.monotonic_usec)),
         severity=severity,

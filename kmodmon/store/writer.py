@@ -16,7 +16,8 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
-from kmodmon.events.event import Event, EventType, Severity, StoredEvent
+from kmodmon.events.event import Event, Severity, StoredEvent
+from kmodmon.events.kinds.source import HistoryReplaced
 from kmodmon.store.backend import Backend, Quarantined
 from kmodmon.store.chain import GENESIS, Link
 from kmodmon.store.clock_guard import WallClockGuard
@@ -271,16 +272,14 @@ class HistoryWriter:
 
     def _note_new_file(self) -> None:
         aside, self._aside = self._aside, None
-        fields: JsonObject = {
-            "source": "history",
-            "why": self._outage.why or "the file is gone",
-            "moved_to": None if aside is None else str(aside.path),
-            "events": self._stats.events if aside is None else aside.events,
-        }
-        log.error("a new history was started, it goes on with event %d", self._head.id + 1)
-        self._notices.append(
-            Event(type=EventType.SOURCE_LOST, at=self._clock.now(), severity=Severity.ERROR, fields=fields)
+        details = HistoryReplaced(
+            source="history",
+            why=self._outage.why or "the file is gone",
+            moved_to=None if aside is None else str(aside.path),
+            events=self._stats.events if aside is None else aside.events,
         )
+        log.error("a new history was started, it goes on with event %d", self._head.id + 1)
+        self._notices.append(Event(details=details, at=self._clock.now(), severity=Severity.ERROR))
 
     def _refused(self, error: Refused, notices: int) -> None:
         """One thing of the batch can never be written: without it the rest can."""

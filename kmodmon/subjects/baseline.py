@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from kmodmon.events.event import Event, EventType, Severity
+from kmodmon.events.event import Event, Severity
+from kmodmon.events.kinds.policy import BaselineDrifted
 from kmodmon.subjects.rules import FileRefusal
 from kmodmon.types.units import Instant, JsonObject
 
@@ -117,12 +118,11 @@ def baseline_events(known: BaselineState, found: tuple[Drift, ...], at: Instant)
     standing = {one.id: one for one in known.drift}
     return tuple(
         Event(
-            type=EventType.BASELINE_DRIFTED,
+            details=BaselineDrifted(drift=one.kind.value, name=one.name, expected=one.expected, actual=one.actual),
             at=at,
             severity=Severity.WARNING,
             module=one.module,
             evidence=(one.sentence,),
-            fields={"kind": one.kind.value, "name": one.name, "expected": one.expected, "actual": one.actual},
         )
         for one in found
         if standing.get(one.id) != one and (one.id in standing or one.id not in known.told)

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from kmodmon.events.event import Event, EventType
+from kmodmon.events.event import Event
+from kmodmon.events.kinds.policy import TreeChanged
 from kmodmon.types.units import Instant
 
 TREES = (
@@ -47,19 +48,18 @@ def file_change_events(seen: FileChangesRead, at: Instant) -> tuple[Event, ...]:
     """One event a directory tree, however many files it was."""
     return tuple(
         Event(
-            type=EventType.FILE_CHANGED,
+            details=TreeChanged(
+                tree=tree.tree,
+                path=tree.path,
+                change=tree.words,
+                count=tree.total,
+                created=tree.created,
+                written=tree.written,
+                deleted=tree.deleted,
+                moved=tree.moved,
+            ),
             at=at,
             evidence=(tree.example,) if tree.example else (),
-            fields={
-                "tree": tree.tree,
-                "path": tree.path,
-                "change": tree.words,
-                "count": tree.total,
-                "created": tree.created,
-                "written": tree.written,
-                "deleted": tree.deleted,
-                "moved": tree.moved,
-            },
         )
         for tree in seen.trees
     )

@@ -13,11 +13,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from kmodmon.events.event import Actor, Event, EventType, Severity
+from kmodmon.events.event import Actor, Event, Severity
+from kmodmon.events.kinds.policy import KernelInstalled, LoadedFileChanged, LoadedFilesChanged
 from kmodmon.kernel.module_name import SUFFIXES
 from kmodmon.lifecycle.inventory import Inventory, Loaded, Module
 from kmodmon.subjects.module_file import ModuleFile, OnDisk, TreeOrigin, compare
-from kmodmon.types.units import Instant, JsonValue
+from kmodmon.types.units import Instant
 
 MOST_EVENTS = 20  # of one look; a package that replaces the files of a hundred loaded modules is one event
 _MOST_NAMES = 50
@@ -215,29 +216,29 @@ _WORDS = {
 def _changes(changed: list[tuple[FileRecord, FileRecord]], at: Instant) -> tuple[Event, ...]:
     if len(changed) <= MOST_EVENTS:
         return tuple(_changed(before, now, at) for before, now in changed)
-    names = sorted(now.file.name for _, now in changed)
-    fields: dict[str, JsonValue] = {
-        "tree": "loaded",
-        "path": "files of loaded modules",
-        "change": f"{len(names)} of them are others than before",
-        "count": len(names),
-        "modules": names[:_MOST_NAMES],
-    }
-    return (Event(type=EventType.FILE_CHANGED, at=at, severity=Severity.NOTICE, fields=fields),)
+    names = tuple(sorted(now.file.name for _, now in changed))
+    details = LoadedFilesChanged(
+        tree="loaded",
+        path="files of loaded modules",
+        change=f"{len(names)} of them are others than before",
+        count=len(names),
+        modules=names[:_MOST_NAMES],
+    )
+    return (Event(details=details, at=at, severity=Severity.NOTICE),)
 
 
 def _changed(before: FileRecord, now: FileRecord, at: Instant) -> Event:
-    fields: dict[str, JsonValue] = {
-        "tree": "loaded",
-        "path": now.file.path or before.file.path,
-        "change": _WORDS[now.on_disk],
-        "on_disk": now.on_disk.value,
-        "old_sha256": before.file.sha256,
-        "sha256": now.file.sha256,
-        "signature": now.file.signature.verdict.value,
-    }
+    details = LoadedFileChanged(
+        tree="loaded",
+        path=now.file.path or before.file.path,
+        change=_WORDS[now.on_disk],
+        on_disk=now.on_disk.value,
+        old_sha256=before.file.sha256,
+        sha256=now.file.sha256,
+        signature=now.file.signature.verdict.value,
+    )
     severity = Severity.INFO if now.on_disk is OnDisk.SAME else Severity.NOTICE
-    return Event(type=EventType.FILE_CHANGED, at=at, severity=severity, module=now.file.name, fields=fields)
+    return Event(details=details, at=at, severity=severity, module=now.file.name)
 
 
 def _installed(before: FilesState, after: FilesState, at: Instant) -> Iterable[Event]:
@@ -246,11 +247,11 @@ def _installed(before: FilesState, after: FilesState, at: Instant) -> Iterable[E
     for release in after.releases:
         if release not in before.releases:
             newer = release in after.newer
-            fields: dict[str, JsonValue] = {
-                "tree": "kernels",
-                "path": f"/lib/modules/{release}",
-                "change": "a newer kernel was installed; it runs after a reboot" if newer else "a kernel was installed",
-                "release": release,
-                "newer": newer,
-            }
-            yield Event(type=EventType.FILE_CHANGED, at=at, severity=Severity.NOTICE, fields=fields)
+            details = KernelInstalled(
+                tree="kernels",
+                path=f"/lib/modules/{release}",
+                change="a newer kernel was installed; it runs after a reboot" if newer else "a kernel was installed",
+                release=release,
+                newer=newer,
+            )
+            yield Event(details=details, at=at, severity=Severity.NOTICE)

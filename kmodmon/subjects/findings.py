@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from kmodmon.events.codec import instant_from_json, instant_to_json
-from kmodmon.events.event import Event, EventType, Severity
+from kmodmon.events.event import Event, Severity
+from kmodmon.events.kinds.policy import PolicyViolated
 from kmodmon.subjects.rules import Check
-from kmodmon.types.units import Instant, JsonObject, JsonValue
+from kmodmon.types.units import Instant, JsonObject
 
 MOST_FINDINGS = 5000
 
@@ -89,17 +90,14 @@ def findings_changed(
 
 def violated_event(finding: Finding, at: Instant) -> Event:
     """A rule is violated."""
-    fields: dict[str, JsonValue] = {
-        "rule": finding.rule,
-        "check": finding.check.value,
-        "finding": finding.id,
-        "subject": finding.subject,
-        "reason": finding.reason,
-    }
-    return Event(
-        type=EventType.POLICY_VIOLATED, at=at, severity=finding.severity, module=finding.module,
-        evidence=finding.evidence, fields=MappingProxyType(fields),
-    )  # fmt: skip
+    details = PolicyViolated(
+        rule=finding.rule,
+        check=finding.check.value,
+        finding=finding.id,
+        subject=finding.subject,
+        reason=finding.reason,
+    )
+    return Event(details=details, at=at, severity=finding.severity, module=finding.module, evidence=finding.evidence)
 
 
 def findings_to_json(findings: Findings) -> JsonObject:

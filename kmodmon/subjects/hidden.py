@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from kmodmon.events.codec import instant_from_json, instant_to_json
-from kmodmon.events.event import Event, EventType, Severity
+from kmodmon.events.event import Event, Severity
+from kmodmon.events.kinds.module import ModuleHidden, ModuleUnhidden
 from kmodmon.lifecycle.inventory import Loaded
 from kmodmon.lifecycle.pending import SETTLE_USEC, Discrepancy, Lifecycle
 from kmodmon.subjects.crossview import CrossViewRead, Pass, View, witnesses_of
@@ -177,17 +178,14 @@ def _is_news(before: HiddenModule | None, now: HiddenModule) -> bool:
 
 def _hidden_event(finding: HiddenModule, how: Loaded | None, at: Instant) -> Event:
     return Event(
-        type=EventType.MODULE_HIDDEN,
+        details=ModuleHidden(
+            missing_from=finding.missing_from, seen_in=finding.seen_in, confidence=finding.confidence.value
+        ),
         at=at,
         severity=_SEVERITIES[finding.confidence],
         module=finding.module,
         actor=None if how is None else how.actor,
         evidence=finding.evidence,
-        fields={
-            "missing_from": list(finding.missing_from),
-            "seen_in": list(finding.seen_in),
-            "confidence": finding.confidence.value,
-        },
     )
 
 
@@ -199,10 +197,8 @@ def _unhidden_event(finding: HiddenModule, last: Pass, loaded: Mapping[str, Load
         how = "no view shows it any more, though its unload was not seen"
     else:
         how = "no view shows it any more"
-    return Event(
-        type=EventType.MODULE_UNHIDDEN, at=at, severity=Severity.NOTICE, module=name, evidence=(how,),
-        fields={"missing_from": list(finding.missing_from), "since": finding.since.realtime_usec},
-    )  # fmt: skip
+    details = ModuleUnhidden(missing_from=finding.missing_from, since=finding.since.realtime_usec)
+    return Event(details=details, at=at, severity=Severity.NOTICE, module=name, evidence=(how,))
 
 
 def hidden_to_json(hidden: HiddenState) -> JsonObject:

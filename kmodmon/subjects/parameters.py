@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias
 
-from kmodmon.events.event import Event, EventType, Severity
+from kmodmon.events.event import Event, Severity
+from kmodmon.events.kinds.posture import ParameterChanged
 from kmodmon.kernel.parameter import REDACTED, ParameterValue, is_same, redact
 from kmodmon.types.units import Instant
 
@@ -75,12 +76,11 @@ def _differs(was: Parameter, now: Parameter) -> bool:
 def _event(module: str, name: str, was: Parameter, now: Parameter, at: Instant) -> Event:
     assert was.value is not None and now.value is not None  # _differs() says so
     return Event(
-        type=EventType.PARAMETER_CHANGED,
+        details=ParameterChanged(parameter=name, old=was.value.text, new=now.value.text, redacted=now.redacted),
         at=at,
         severity=Severity.NOTICE,
         module=module,
         evidence=(f"/sys/module/{module}/parameters/{name}",),
-        fields={"parameter": name, "old": was.value.text, "new": now.value.text, "redacted": now.redacted},
     )
 
 

@@ -9,24 +9,26 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeAlias
 
-from kmodmon.events.event import Event, EventType, Severity
+from kmodmon.events.event import Event, Severity
+from kmodmon.events.kinds.posture import (
+    LockdownChanged,
+    ModulesDisabled,
+    PostureChanged,
+    SettingChanged,
+    SignatureEnforcementChanged,
+)
 from kmodmon.kernel.efivar import SecureBoot
 from kmodmon.kernel.livepatch import Livepatch
 from kmodmon.kernel.lockdown import Lockdown
 from kmodmon.kernel.posture import Enforcement, SignatureEvidence, signature_enforcement
 from kmodmon.subjects.kernel import Kernel
-from kmodmon.types.units import Instant, JsonObject, JsonValue
+from kmodmon.types.units import Instant, JsonObject
 
 Fact: TypeAlias = int | str
 Facts: TypeAlias = Mapping[str, Fact]
 NO_FACTS: Facts = MappingProxyType({})
 
-# What a change of a fact is called; anything else is a PostureChanged.
-_TYPES = {
-    "lockdown": EventType.LOCKDOWN_CHANGED,
-    "modules_disabled": EventType.MODULES_DISABLED,
-    "signature_enforced": EventType.SIGNATURE_ENFORCEMENT_CHANGED,
-}
+_ALONE = frozenset({"lockdown", "modules_disabled", "signature_enforced"})  # each is an event kind of its own
 _HIGHER_IS_WEAKER = frozenset({"sysrq", "kexec_load_limit_panic", "kexec_load_limit_reboot", "oops_limit"})
 _NO_ORDER = frozenset({"kfence_sample_interval", "panic_on_oops", "panic_on_warn", "warn_limit", "ftrace_enabled"})
 _LOCKDOWN_ORDER = ("none", "integrity", "confidentiality")
@@ -103,15 +105,29 @@ def _facts(posture: Posture) -> Facts:
 
 def _event(name: str, old: Fact, new: Fact, posture: Posture, at: Instant) -> Event:
     direction = _direction(name, old, new)
-    fields: dict[str, JsonValue] = {"setting": name, "old": old, "new": new, "direction": direction}
-    if name == "signature_enforced" and posture.enforcement is not None:
-        fields["deciders"] = list(posture.enforcement.deciders)
-        fields["explanation"] = posture.enforcement.explanation
-    kind = _TYPES.get(name, EventType.POSTURE_CHANGED)
-    severity = {"weakened": Severity.ERROR if name in _TYPES else Severity.WARNING, "hardened": Severity.NOTICE}.get(
+    severity = {"weakened": Severity.ERROR if name in _ALONE else Severity.WARNING, "hardened": Severity.NOTICE}.get(
         direction, Severity.WARNING if name == "modprobe" else Severity.NOTICE
     )
-    return Event(type=kind, at=at, severity=severity, fields=MappingProxyType(fields))
+    return Event(details=_details(name, old, new, direction, posture.enforcement), at=at, severity=severity)
+
+
+def _details(name: str, old: Fact, new: Fact, direction: str, enforcement: Enforcement | None) -> SettingChanged:
+    match name:
+        case "lockdown":
+            return LockdownChanged(setting=name, old=old, new=new, direction=direction)
+        case "modules_disabled":
+            return ModulesDisabled(setting=name, old=old, new=new, direction=direction)
+        case "signature_enforced" if enforcement is not None:
+            return SignatureEnforcementChanged(
+                setting=name,
+                old=old,
+                new=new,
+                direction=direction,
+                deciders=enforcement.deciders,
+                explanation=enforcement.explanation,
+            )
+        case _:
+            return PostureChanged(setting=name, old=old, new=new, direction=direction)
 
 
 def _direction(name: str, old: Fact, new: Fact) -> str:

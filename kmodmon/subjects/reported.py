@@ -7,7 +7,8 @@ it ended in a panic is news all the same: an oops may be told while the machine 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kmodmon.events.event import Event, EventType
+from kmodmon.events.event import Event
+from kmodmon.events.kinds.log import KernelReported
 from kmodmon.types.units import JsonObject, JsonValue
 
 MAX_REPORTED = 512
@@ -26,11 +27,9 @@ class ReportedFingerprint:
 def add_reported(told: tuple[ReportedFingerprint, ...], events: Iterable[Event]) -> tuple[ReportedFingerprint, ...]:
     """Add the reports among the events; the same object when there is none."""
     new = tuple(
-        ReportedFingerprint(fingerprint=fingerprint, printk_usec=stamp, panic=event.fields.get("panic") is True)
+        ReportedFingerprint(fingerprint=report.fingerprint, printk_usec=report.printk_usec, panic=report.panic)
         for event in events
-        if event.type is EventType.KERNEL_REPORT
-        and isinstance(fingerprint := event.fields.get("fingerprint"), str)
-        and isinstance(stamp := event.fields.get("printk_usec"), int | None)
+        if isinstance(event.details, KernelReported) and (report := event.details.report)
     )
     return (*told, *new)[-MAX_REPORTED:] if new else told
 

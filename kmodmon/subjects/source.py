@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TypeAlias
 
-from kmodmon.events.event import Event, EventType, Severity
+from kmodmon.events.event import Event, Severity
+from kmodmon.events.kinds.source import SourceLost, SourceRecovered
 from kmodmon.types.outcome import SWITCHED_OFF, Absent, Failed, Read
 from kmodmon.types.units import Instant, JsonObject, JsonValue
 
@@ -49,15 +50,13 @@ def _transition(before: SourceState, after: SourceState, at: Instant) -> tuple[E
     if after.why.startswith(SWITCHED_OFF):
         return ()  # as the operator wants it
     if before.up and not after.up:
-        kind, severity = EventType.SOURCE_LOST, Severity.ERROR
-    elif (known or failed) and after.up and not before.up:
-        kind, severity = EventType.SOURCE_RECOVERED, Severity.NOTICE
-    elif not known and after.present and not after.up and before.why != after.why:
-        kind, severity = EventType.SOURCE_LOST, Severity.WARNING  # there, but it never could be read
-    else:
-        return ()
-    why = after.why or before.why  # of one that works again: why it did not
-    return (Event(type=kind, at=at, severity=severity, fields={"source": after.name, "why": why}),)
+        return (Event(details=SourceLost(source=after.name, why=after.why), at=at, severity=Severity.ERROR),)
+    if (known or failed) and after.up and not before.up:
+        return (Event(details=SourceRecovered(source=after.name, why=before.why), at=at, severity=Severity.NOTICE),)
+    if not known and after.present and not after.up and before.why != after.why:
+        # It is there, but it never could be read.
+        return (Event(details=SourceLost(source=after.name, why=after.why), at=at, severity=Severity.WARNING),)
+    return ()
 
 
 def source_summaries(sources: Mapping[str, SourceState]) -> tuple[tuple[str, bool, bool, str, int], ...]:

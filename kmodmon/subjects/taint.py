@@ -14,14 +14,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from kmodmon.events.cause import BEFORE_START, UNEXPLAINED, USER, Cause, parse_cause
 from kmodmon.events.codec import (
     actor_or_none,
     instant_from_json,
     instant_to_json,
     text_or_none,
 )
-from kmodmon.events.counters import of_previous_boot
-from kmodmon.events.event import Actor, Event, EventType, Severity
+from kmodmon.events.event import Actor, Event, Severity
+from kmodmon.events.kinds.log import KernelReported, PreviousBootReported
+from kmodmon.events.kinds.module import ModuleChanged, ModuleInitFailed, ModuleLoaded, ModuleTransient
+from kmodmon.events.kinds.taint import TaintAdded, TaintCleared
+from kmodmon.events.report import KernelReport, ReportClass
 from kmodmon.kernel.taint import FLAGS, Flag, decode, parse_letters
 from kmodmon.lifecycle.signals import TraceEntry, TraceKind
 from kmodmon.types.units import Instant, JsonObject, JsonValue
@@ -31,33 +35,30 @@ PATIENCE_USEC = 20_000_000  # while the log still tells a report; it is complete
 CLOCK_USEC = 1_000_000  # the log's clock is not ours
 ACTOR_USEC = 5_000_000  # clues of one load by the log and by the trace lie no farther apart
 MAX_CLUES = 256
-BEFORE_START = "before-start"
-UNEXPLAINED = "unexplained"
-USER = "user"  # the bit's own meaning: somebody asked for it
 _USER_BIT = 6
 
 # Which bits a report of a class explains (include/linux/panic.h; the callers of add_taint()).
-REPORT_TAINTS: Mapping[str, int] = MappingProxyType(
+REPORT_TAINTS: Mapping[ReportClass, int] = MappingProxyType(
     {
-        "oops": 1 << 7,
-        "bug": 1 << 7 | 1 << 9,
-        "warning": 1 << 9,
-        "stack_overflow": 1 << 7,
-        "corruption": 1 << 5 | 1 << 7 | 1 << 9,
-        "refcount": 1 << 9,
-        "soft_lockup": 1 << 14,
-        "hard_lockup": 1 << 9,
-        "lockdep": 1 << 9,
-        "atomic_sleep": 1 << 9,
-        "kasan": 1 << 5 | 1 << 9,
-        "kfence": 1 << 5 | 1 << 9,
-        "kmsan": 1 << 5 | 1 << 9,
-        "kcsan": 1 << 9,
-        "ubsan": 1 << 9,
-        "machine_check": 1 << 4,
-        "nmi": 1 << 9,
-        "panic": 1 << 7 | 1 << 9,
-        "other": 1 << 9,
+        ReportClass.OOPS: 1 << 7,
+        ReportClass.BUG: 1 << 7 | 1 << 9,
+        ReportClass.WARNING: 1 << 9,
+        ReportClass.STACK_OVERFLOW: 1 << 7,
+        ReportClass.CORRUPTION: 1 << 5 | 1 << 7 | 1 << 9,
+        ReportClass.REFCOUNT: 1 << 9,
+        ReportClass.SOFT_LOCKUP: 1 << 14,
+        ReportClass.HARD_LOCKUP: 1 << 9,
+        ReportClass.LOCKDEP: 1 << 9,
+        ReportClass.ATOMIC_SLEEP: 1 << 9,
+        ReportClass.KASAN: 1 << 5 | 1 << 9,
+        ReportClass.KFENCE: 1 << 5 | 1 << 9,
+        ReportClass.KMSAN: 1 << 5 | 1 << 9,
+        ReportClass.KCSAN: 1 << 9,
+        ReportClass.UBSAN: 1 << 9,
+        ReportClass.MACHINE_CHECK: 1 << 4,
+        ReportClass.NMI: 1 << 9,
+        ReportClass.PANIC: 1 << 7 | 1 << 9,
+        ReportClass.OTHER: 1 << 9,
     }
 )
 _PRINTED_FIRST = 1 << 7 | 1 << 9 | 1 << 14
@@ -76,7 +77,7 @@ class Clue:
 
     at: Instant
     bits: int
-    cause: str
+    cause: Cause
     module: str | None = None
     actor: Actor | None = None
     evidence: tuple[str, ...] = ()
@@ -88,7 +89,7 @@ class TaintEntry:
 
     bit: int
     since: Instant | None  # None: set before our first look in this boot
-    cause: str  # module:<name> | report:<signature> | user | before-start | unexplained
+    cause: Cause
     module: str | None = None
     actor: Actor | None = None
     evidence: tuple[str, ...] = ()
@@ -134,15 +135,16 @@ def taint_read(taint: TaintState, value: int, at: Instant, resumed: bool) -> tup
     # A bit that came back after it fell is news as well.
     news = {flag.bit: Waiting(since=at, clear_at=clear_at) for flag in decode(value & ~before)}
     pending = {**news, **{bit: waiting for bit, waiting in taint.pending.items() if value >> bit & 1}}
-    return replace(taint, value=value, pending=MappingProxyType(pending)), tuple(
-        Event(
-            type=EventType.TAINT_CLEARED,
-            at=at,
-            severity=Severity.CRITICAL,
-            evidence=(f"tainted was {before}, now {value}", "the kernel itself never clears a taint bit"),
-            fields={"flag": flag.label, "letter": flag.letter, "bit": flag.bit, "old": before, "new": value},
-        )
-        for flag in fallen
+    events = tuple(_cleared(flag, before, value, at) for flag in fallen)
+    return replace(taint, value=value, pending=MappingProxyType(pending)), events
+
+
+def _cleared(flag: Flag, before: int, value: int, at: Instant) -> Event:
+    return Event(
+        details=TaintCleared(flag=flag.label, letter=flag.letter, bit=flag.bit, old=before, new=value),
+        at=at,
+        severity=Severity.CRITICAL,
+        evidence=(f"tainted was {before}, now {value}", "the kernel itself never clears a taint bit"),
     )
 
 
@@ -229,7 +231,7 @@ def loading_clues(entries: Iterable[TraceEntry], now: Instant) -> tuple[Clue, ..
         Clue(
             at=now.back_to(entry.monotonic_usec),
             bits=parse_letters(entry.taint).value,
-            cause=f"module:{entry.module}",
+            cause=Cause.of_module(entry.module),
             module=entry.module,
             actor=entry.actor,
             evidence=(f"{entry.module} carries {entry.taint}", "module_load traced"),
@@ -247,60 +249,55 @@ def _entry(bit: int, clue: Clue) -> TaintEntry:
 
 def _added(entry: TaintEntry, value: int, now: Instant, flags: tuple[Flag, ...]) -> Event:
     (flag,) = decode(1 << entry.bit, flags)
-    unexplained = entry.cause == UNEXPLAINED
     return Event(
-        type=EventType.TAINT_ADDED,
+        details=TaintAdded(
+            flag=flag.label,
+            letter=flag.letter,
+            bit=entry.bit,
+            cause=entry.cause,
+            tier=flag.tier.value,
+            value=value,
+        ),
         at=entry.since or now,
-        severity=Severity.ERROR if unexplained else Severity.WARNING,
+        severity=Severity.ERROR if entry.cause == UNEXPLAINED else Severity.WARNING,
         module=entry.module,
         actor=entry.actor,
         evidence=entry.evidence,
-        fields={
-            "flag": flag.label,
-            "letter": flag.letter,
-            "bit": entry.bit,
-            "cause": entry.cause,
-            "tier": flag.tier.value,
-            "value": value,
-        },
     )
 
 
 def clue_of(event: Event, flags: tuple[Flag, ...] = FLAGS) -> Clue | None:
     """What an event would explain; None: nothing."""
-    match event.type:
-        case EventType.MODULE_LOADED | EventType.MODULE_TRANSIENT | EventType.MODULE_LOAD_FAILED:
-            letters = event.fields.get("taints")
-            bits = parse_letters(letters, flags).value if isinstance(letters, str) else 0
-            return _module_clue(event, bits, f"{event.module} carries {letters}")
-        case EventType.MODULE_CHANGED:
-            gained = event.fields.get("taint_bits")
-            return _module_clue(event, gained if isinstance(gained, int) else 0, f"{event.module} changed")
-        case EventType.KERNEL_REPORT:
-            kind, signature = event.fields.get("class"), event.fields.get("signature")
-            bits = REPORT_TAINTS.get(str(kind), 0) & ~_set_before(event)
-            title = str(event.fields.get("title", signature))
-            if not bits or of_previous_boot(event):
+    match event.details:
+        case ModuleLoaded(taints=letters) | ModuleTransient(taints=letters) | ModuleInitFailed(taints=letters):
+            return _module_clue(event, parse_letters(letters, flags).value, f"{event.module} carries {letters}")
+        case ModuleChanged(taint_bits=gained):
+            return _module_clue(event, gained, f"{event.module} changed")
+        case PreviousBootReported():
+            return None
+        case KernelReported(report=report):
+            bits = REPORT_TAINTS.get(report.report_class, 0) & ~_set_before(report)
+            if not bits:
                 return None
             return Clue(
-                at=event.at, bits=bits, cause=f"report:{signature}", module=event.module, actor=event.actor,
-                evidence=(title,),
+                at=event.at, bits=bits, cause=Cause.of_report(report.signature), module=event.module,
+                actor=event.actor, evidence=(report.title,),
             )  # fmt: skip
         case _:
             return None
 
 
-def _set_before(report: Event) -> int:
+def _set_before(report: KernelReport) -> int:
     # The taint string of a report is printed before the bits D, L and W that follow from it are set.
-    letters = report.fields.get("taint")
-    return parse_letters(letters).value & _PRINTED_FIRST if isinstance(letters, str) else 0
+    letters = report.taint_letters
+    return 0 if letters is None else parse_letters(letters).value & _PRINTED_FIRST
 
 
 def _module_clue(event: Event, bits: int, evidence: str) -> Clue | None:
     if not bits or event.module is None:
         return None
     return Clue(
-        at=event.at, bits=bits, cause=f"module:{event.module}", module=event.module, actor=event.actor,
+        at=event.at, bits=bits, cause=Cause.of_module(event.module), module=event.module, actor=event.actor,
         evidence=(evidence, *event.evidence),
     )  # fmt: skip
 
@@ -315,7 +312,7 @@ def taint_to_json(taint: TaintState) -> JsonObject:
         "ledger": {
             str(bit): {
                 "since": instant_to_json(entry.since),
-                "cause": entry.cause,
+                "cause": str(entry.cause),
                 "module": entry.module,
                 "actor": None if entry.actor is None else entry.actor.to_json(),
                 "evidence": list(entry.evidence),
@@ -357,7 +354,7 @@ def _entry_from_json(bit: int, entry: Mapping[str, JsonValue]) -> TaintEntry:
     return TaintEntry(
         bit=bit,
         since=instant_from_json(entry.get("since")),
-        cause=text_or_none(entry.get("cause")) or "unexplained",
+        cause=parse_cause(text_or_none(entry.get("cause")) or ""),
         module=text_or_none(entry.get("module")),
         actor=actor_or_none(entry.get("actor")),
         evidence=tuple(line for line in evidence if isinstance(line, str)) if isinstance(evidence, list) else (),

@@ -23,7 +23,7 @@ from typing import Protocol, TypeAlias
 
 from kmodmon.events.codec import ShapeError, canonical_json
 from kmodmon.events.event import Actor, Event, StoredEvent
-from kmodmon.events.message_id import MESSAGE_IDS
+from kmodmon.events.kinds import EVENT_KINDS
 from kmodmon.events.sentence import actor_words, sentence_of
 from kmodmon.types.text import printable
 from kmodmon.types.units import JsonObject
@@ -236,7 +236,7 @@ class Journal:
 def event_fields(event: StoredEvent | Event) -> Fields:
     """Everything about an event, as journal fields; a name may come several times."""
     plain = event.event if isinstance(event, StoredEvent) else event
-    yield "MESSAGE_ID", MESSAGE_IDS[plain.type]
+    yield "MESSAGE_ID", EVENT_KINDS[plain.type].message_id
     yield "KMODMON_EVENT", plain.type.value
     yield "KMODMON_SEVERITY", plain.severity.value
     yield "KMODMON_REALTIME_USEC", str(plain.at.realtime_usec)

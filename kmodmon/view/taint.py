@@ -60,7 +60,7 @@ def _ledger_view(entry: "TaintEntry | None") -> JsonObject:
         return {"since": None, "cause": None, "module": None, "actor": None, "evidence": None}
     return {
         "since": None if entry.since is None else entry.since.realtime_usec,
-        "cause": entry.cause,
+        "cause": str(entry.cause),
         "module": entry.module,
         "actor": None if entry.actor is None else entry.actor.to_json(),
         "evidence": list(entry.evidence),

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from kmodmon.config.settings import Settings
 from kmodmon.events.event import Event
+from kmodmon.metrics import EVENT_METRICS
 from kmodmon.pipeline import Rules
 from kmodmon.reports.live_log import process_records
 from kmodmon.reports.prefilter import speaks
@@ -122,7 +123,7 @@ async def _followed(base: Path) -> tuple[int, int, float]:
         context=SourceContext(root=Root(dev=os.fsencode(base)), settings=Settings(), clock=clock),
         state=State(boot_id="bench", started=clock.now()),
         sink=_Nowhere(),
-        rules=Rules(),
+        rules=Rules(event_metrics=EVENT_METRICS),
         polled_sources=(),
         event_sources=(kmsg.SOURCE,),
     )

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from kmodmon.config.settings import Settings
+from kmodmon.metrics import EVENT_METRICS
 from kmodmon.pipeline import step
 from kmodmon.runtime.one_shot import look_once, rules_of
 from kmodmon.sources.modules import ModulesReader
@@ -54,8 +55,8 @@ def run() -> Iterator[Ratio]:
 def poller(root: Root) -> Callable[[], None]:
     """What the daemon does at a poll."""
     clock, settings = SystemClock(), Settings()
-    state = look_once(SourceContext(root=root, settings=settings, clock=clock))
-    read, rules = ModulesReader(root), rules_of(settings)
+    state = look_once(SourceContext(root=root, settings=settings, clock=clock), event_metrics=EVENT_METRICS)
+    read, rules = ModulesReader(root), rules_of(settings, EVENT_METRICS)
 
     def poll() -> None:
         nonlocal state

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from kmodmon.events.event import Actor, Event, EventType, Process, Severity
+from kmodmon.events.event import Actor, EventType, Process, Severity, recorded_event
 from kmodmon.types.units import Instant, JsonValue, Usec
 
 TEXT = st.text(max_size=20)
@@ -51,7 +51,7 @@ INSTANTS = st.builds(
     monotonic_usec=st.integers(0, 2**62).map(Usec),
 )
 EVENTS = st.builds(
-    Event,
+    recorded_event,
     type=st.sampled_from(EventType),
     at=INSTANTS,
     severity=st.sampled_from(Severity),

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 import pytest
 from hypothesis import given
 
-from kmodmon.events.event import Actor, Event, EventType, Process
-from kmodmon.events.message_id import MESSAGE_IDS
-from kmodmon.events.sentence import LONGEST_SENTENCE, SENTENCES, actor_words, sentence_of
+from kmodmon.events.event import Actor, Event, EventType, Process, recorded_event
+from kmodmon.events.kinds import EVENT_KINDS
+from kmodmon.events.sentence import LONGEST_SENTENCE, actor_words, sentence_of
 from kmodmon.types.units import EPOCH, JsonObject, JsonValue
 from tests.events.event_strategies import EVENTS
 
@@ -14,14 +14,14 @@ MODPROBE = Actor(process=Process(pid=411, comm="modprobe"), uid=0)
 
 
 def said(kind: EventType, module: str | None = None, actor: Actor | None = None, **fields: JsonValue) -> str:
-    return sentence_of(Event(type=kind, at=EPOCH, module=module, actor=actor, fields=fields))
+    return sentence_of(recorded_event(type=kind, at=EPOCH, module=module, actor=actor, fields=fields))
 
 
 def test_every_type_has_a_sentence_and_a_message_id() -> None:
-    assert set(SENTENCES) == set(EventType)
-    assert set(MESSAGE_IDS) == set(EventType)
-    assert len(set(MESSAGE_IDS.values())) == len(EventType)
-    assert all(re.fullmatch(r"[0-9a-f]{32}", number) for number in MESSAGE_IDS.values())
+    assert set(EVENT_KINDS) == set(EventType)
+    assert all(kind.sentence for kind in EVENT_KINDS.values())
+    assert len({kind.message_id for kind in EVENT_KINDS.values()}) == len(EventType)
+    assert all(re.fullmatch(r"[0-9a-f]{32}", kind.message_id) for kind in EVENT_KINDS.values())
 
 
 @given(EVENTS)
@@ -63,7 +63,7 @@ def test_event_without_any_detail_is_still_a_sentence(kind: EventType) -> None:
 def test_sentence_says_what_the_event_holds(
     kind: EventType, module: str | None, fields: JsonObject, sentence: str
 ) -> None:
-    assert sentence_of(Event(type=kind, at=EPOCH, module=module, fields=fields)) == sentence
+    assert sentence_of(recorded_event(type=kind, at=EPOCH, module=module, fields=fields)) == sentence
 
 
 def test_actor_is_named_with_the_one_who_made_it_act() -> None:
@@ -88,4 +88,4 @@ def test_text_that_looks_like_a_template_stays_text() -> None:
 )
 def test_values_of_every_kind_are_written(value: JsonValue, text: str) -> None:
     fields: Mapping[str, JsonValue] = {"source": "s", "why": value}
-    assert sentence_of(Event(type=EventType.SOURCE_LOST, at=EPOCH, fields=fields)) == f"Source s fails: {text}"
+    assert sentence_of(recorded_event(type=EventType.SOURCE_LOST, at=EPOCH, fields=fields)) == f"Source s fails: {text}"

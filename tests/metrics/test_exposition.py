@@ -43,7 +43,7 @@ def samples_of(
 
 def test_body_when_rendered_in_blocks_then_it_equals_the_library() -> None:
     state = host("dummy", "vfat")
-    families = [family(metric, samples) for metric in METRICS if (samples := tuple(metric.samples(state)))]
+    families = [family(metric, samples) for metric in METRICS if (samples := tuple(metric.read(state)))]
     for form in ExpositionFormat:
         end = b"# EOF\n" if form is ExpositionFormat.OPENMETRICS else b""
         assert Exposition(METRICS).body(state, form) == render_families(families, form) + end

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from kmodmon.events.event import Event, EventType
 from kmodmon.kernel.kconfig import Kconfig
 from kmodmon.lifecycle.inventory import Module, SignatureStatus
+from kmodmon.metrics import EVENT_METRICS
 from kmodmon.pipeline import Rules, step
 from kmodmon.policy.evaluate import PolicySettings
 from kmodmon.state.observation import Seen
@@ -32,7 +33,7 @@ class Host(Story):
         state: State | None = None, boot_time: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__(state)
-        self.rules = Rules(wanted=PolicySettings(expected=tuple(expected)))
+        self.rules = Rules(policy=PolicySettings(expected=tuple(expected)), event_metrics=EVENT_METRICS)
         self.loaded: dict[str, Module] = {}
         kernel = Kernel(release=RELEASE, version="#1", machine="x86_64", config=config, boot_time=boot_time)
         self.see("kernel", KernelRead(kernel=kernel))

@@ -167,7 +167,7 @@ def test_taint_when_its_module_is_traced_and_not_listed_yet_then_it_waits_for_th
     entry = TraceEntry(kind=TraceKind.LOAD, monotonic_usec=Usec(at), tid=7, module="mine", taint="OE")
     host.see("taint", TaintRead(value=1 << 12 | 1 << 13), after=0.1)
     host.see("trace", TraceRead(entries=(entry,)))
-    assert host.state.taint.ledger[13].cause == "module:mine" and host.found == set()
+    assert str(host.state.taint.ledger[13].cause) == "module:mine" and host.found == set()
     host.load("mine", taint="OE", after=0.2)
     host.see("clock", Tick(), after=5)
     host.examine({"mine": file("mine", SignatureStatus.UNSIGNED, TreeOrigin.UPDATES)})

@@ -255,7 +255,7 @@ def test_hear_when_restarted_then_what_was_told_gives_clues_again_and_no_events(
     listener.take(stream)
     listener.wait(later(9))
     assert listener.events == []
-    assert [(clue.cause, clue.bits) for clue in listener.clues] == [
+    assert [(str(clue.cause), clue.bits) for clue in listener.clues] == [
         ("module:hello_mod", 1 << 12),
         ("report:warning", 1 << 9),
     ]

@@ -9,6 +9,7 @@ import pytest
 
 from kmodmon.config.settings import Settings
 from kmodmon.events.event import Event, EventType
+from kmodmon.metrics import EVENT_METRICS
 from kmodmon.pipeline import Rules, step
 from kmodmon.runtime import engine as engine_module
 from kmodmon.runtime.engine import Engine
@@ -49,7 +50,7 @@ def made(dev: Path, *sources: EventSource, polled: Sequence[PollSource] = ()) ->
         context=SourceContext(root=Root(dev=os.fsencode(dev)), settings=Settings(), clock=clock),
         state=State(boot_id="test", started=clock.now()),
         sink=sink,
-        rules=Rules(),
+        rules=Rules(event_metrics=EVENT_METRICS),
         polled_sources=polled,
         event_sources=sources,
     )

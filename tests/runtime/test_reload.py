@@ -16,6 +16,7 @@ from kmodmon.config.load import load
 from kmodmon.config.settings import Settings, assembled
 from kmodmon.config.values import Seconds
 from kmodmon.events.event import EventType
+from kmodmon.metrics import EVENT_METRICS
 from kmodmon.pipeline import Rules
 from kmodmon.runtime.daemon import Daemon, Options
 from kmodmon.runtime.engine import Engine
@@ -74,7 +75,7 @@ def engine_of(*polled: PollSource, followed: tuple[EventSource, ...] = ()) -> En
         context=SourceContext(root=Root(), settings=Settings(), clock=clock),
         state=State(boot_id="test", started=clock.now()),
         sink=Kept(),
-        rules=Rules(),
+        rules=Rules(event_metrics=EVENT_METRICS),
         polled_sources=polled,
         event_sources=followed,
     )
@@ -90,9 +91,9 @@ def test_settings_when_they_change_then_the_reader_is_made_and_used_anew(threade
         await engine.start()
         await until(engine, lambda state: len(made.used) == 1)
         await asyncio.sleep(0)  # the first look's task ends
-        engine.reconfigured(replace(engine.context, settings=LONGER), Rules())
+        engine.reconfigured(replace(engine.context, settings=LONGER), Rules(event_metrics=EVENT_METRICS))
         await until(engine, lambda state: len(made.used) == 2)
-        engine.reconfigured(replace(engine.context, settings=LONGER), Rules())
+        engine.reconfigured(replace(engine.context, settings=LONGER), Rules(event_metrics=EVENT_METRICS))
         await engine.stop()
 
     asyncio.run(work())
@@ -106,7 +107,7 @@ def test_settings_when_they_change_while_a_source_is_read_then_it_is_read_again_
         engine = engine_of(made.source(threaded=True))
         await engine.start()
         await asyncio.to_thread(made.begun.wait, PATIENCE)
-        engine.reconfigured(replace(engine.context, settings=LONGER), Rules())
+        engine.reconfigured(replace(engine.context, settings=LONGER), Rules(event_metrics=EVENT_METRICS))
         made.gate.set()
         await until(engine, lambda state: len(made.used) == 2)
         await engine.stop()
@@ -132,9 +133,9 @@ def test_event_source_when_what_it_heeds_changes_then_it_is_run_anew_after_the_o
         engine = engine_of(followed=(heeding,))
         await engine.start()
         await until(engine, lambda state: len(story) == 1)
-        engine.reconfigured(replace(engine.context, settings=LONGER), Rules())
+        engine.reconfigured(replace(engine.context, settings=LONGER), Rules(event_metrics=EVENT_METRICS))
         other = assembled({"files.settle": Seconds(9)})
-        engine.reconfigured(replace(engine.context, settings=other), Rules())
+        engine.reconfigured(replace(engine.context, settings=other), Rules(event_metrics=EVENT_METRICS))
         await until(engine, lambda state: len(story) == 3)
         await engine.stop()
 

@@ -3,8 +3,10 @@
 from dataclasses import replace
 from types import MappingProxyType
 
-from kmodmon.events.event import Event, EventType
+from kmodmon.events.event import Event
+from kmodmon.events.kinds.module import ModuleUnloaded
 from kmodmon.events.timestamps import timestamp_events
+from kmodmon.metrics import EVENT_METRICS
 from kmodmon.state.checkpoint import CHECKPOINTS
 from kmodmon.state.state import State
 from kmodmon.subjects.reported import ReportedFingerprint
@@ -29,7 +31,7 @@ def earlier_run() -> Story:
     story.modules(module("old"), module("rogue", taint="OE"))
     story.taint(0x3000)
     story.modules(module("old"), module("rogue", taint="OE"), after=5)
-    assert story.state.taint.ledger[12].cause == "module:rogue"
+    assert str(story.state.taint.ledger[12].cause) == "module:rogue"
     return story
 
 
@@ -38,9 +40,9 @@ def test_join_when_the_earlier_run_saw_it_come_then_cause_and_time_are_known_aga
     now = Story()
     now.modules(module("old"), module("rogue", taint="OE"), module("third"))
     now.taint(0x3000)
-    assert now.state.taint.ledger[12].cause == "before-start"
+    assert str(now.state.taint.ledger[12].cause) == "before-start"
     state = joined(now.state, saved(earlier.state))
-    assert {entry.cause for entry in state.taint.ledger.values()} == {"module:rogue"}
+    assert {str(entry.cause) for entry in state.taint.ledger.values()} == {"module:rogue"}
     assert state.inventory.loaded["rogue"] == earlier.state.inventory.loaded["rogue"]
     assert state.inventory.loaded["third"] == now.state.inventory.loaded["third"]
     assert state.inventory.modules is now.state.inventory.modules
@@ -61,15 +63,17 @@ def test_join_when_this_run_knows_better_then_it_stays() -> None:
     now.taint(0x1000)
     now.modules(module("other", taint="O"), after=5)
     state = joined(now.state, saved(earlier_run().state))
-    assert state.taint.ledger[12].cause == "module:other"
+    assert str(state.taint.ledger[12].cause) == "module:other"
 
 
 def test_join_when_reports_and_stamps_were_told_before_then_both_are_there_once() -> None:
     one, two = (ReportedFingerprint(fingerprint=text, printk_usec=1) for text in "ab")
-    unload = Event(type=EventType.MODULE_UNLOADED, at=Story().clock.now(), module="gone")
+    unload = Event(
+        details=ModuleUnloaded(taints="", srcversion=None, lifetime_ms=None), at=Story().clock.now(), module="gone"
+    )
     base = Story().state
 
-    earlier = replace(base, told=(one,), stamps=timestamp_events(base.stamps, (unload,), 9))
+    earlier = replace(base, told=(one,), stamps=timestamp_events(base.stamps, (unload,), EVENT_METRICS.timestamps, 9))
     state = joined(replace(base, told=(one, two)), saved(earlier))
     assert state.told == (one, two)
     assert MappingProxyType(dict(state.stamps.series)) == earlier.stamps.series

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from kmodmon.events.event import Event
+from kmodmon.events.event import Event, recorded_event
 from kmodmon.store import open_reader
 from kmodmon.store.database import FILE
 from kmodmon.store.row import chained
@@ -41,7 +41,7 @@ def spread(number: int, of: int) -> Event:
     event = typical(number)
     at = Instant(realtime_usec=Usec(START + number * MONTH // of), monotonic_usec=event.at.monotonic_usec)
     module = f"rare_{number % 1000}" if number % 100 == 0 else event.module
-    return Event(
+    return recorded_event(
         type=event.type, at=at, severity=event.severity, module=module, actor=event.actor, evidence=event.evidence,
         fields=event.fields,
     )  # fmt: skip

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from kmodmon.events.event import Actor, Event, EventType, Process, Severity
+from kmodmon.events.event import Actor, Event, EventType, Process, Severity, recorded_event
 from kmodmon.store.sqlite import SqliteHistory
 from kmodmon.types.units import Instant, Usec
 
@@ -21,7 +21,7 @@ def event(
 ) -> Event:
     """Event `number`, a second after the one before."""
     wall = START + number * SECOND if at is None else at
-    return Event(
+    return recorded_event(
         type=kind,
         at=Instant(realtime_usec=Usec(wall), monotonic_usec=Usec(number * SECOND)),
         severity=severity,
@@ -38,7 +38,7 @@ def typical(number: int) -> Event:
     init = Process(pid=1, comm="systemd", exe="/usr/lib/systemd/systemd", cmdline=("/sbin/init",))
     name = f"snd_hda_codec_{number % 211:03d}"
     modprobe = Process(pid=4000 + number % 28000, comm="modprobe", exe="/usr/bin/kmod", cmdline=("modprobe", name))
-    return Event(
+    return recorded_event(
         type=EventType.MODULE_LOADED if number % 2 else EventType.MODULE_UNLOADED,
         at=Instant(realtime_usec=Usec(START + number * SECOND), monotonic_usec=Usec(number * SECOND + 812_345)),
         severity=Severity.NOTICE,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmodmon.events.codec import ShapeError
-from kmodmon.events.event import Event
+from kmodmon.events.event import Event, recorded_event
 from kmodmon.store.body import DICTIONARIES, MAX_BODY_BYTES, body_of, pack, split, unpack
 from tests.events.event_strategies import EVENTS
 from tests.store.making import event, typical
@@ -55,7 +55,7 @@ def test_decompression_bomb_is_refused_without_being_unpacked() -> None:
 
 
 def test_event_of_absurd_length_is_refused() -> None:
-    huge = Event(type=event(1).type, at=event(1).at, evidence=("x" * MAX_BODY_BYTES,))
+    huge = recorded_event(type=event(1).type, at=event(1).at, evidence=("x" * MAX_BODY_BYTES,))
     with pytest.raises(ShapeError, match="bytes"):
         body_of(huge)
 

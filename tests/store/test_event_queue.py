@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.events.event import Event, Severity
+from kmodmon.events.event import Event, Severity, recorded_event
 from kmodmon.store.event_queue import EventQueue, weight
 from kmodmon.types.units import JsonObject
 from tests.store.making import event, typical
@@ -92,7 +92,7 @@ def test_event_that_is_being_written_is_never_given_up() -> None:
 
 
 def test_backlog_is_bounded_by_weight_too() -> None:
-    heavy = Event(type=event(1).type, at=event(1).at, evidence=("x" * 10_000,), fields={"number": 1})
+    heavy = recorded_event(type=event(1).type, at=event(1).at, evidence=("x" * 10_000,), fields={"number": 1})
     queue = backlog(weight=10 * weight(heavy))
     lost = queue.put([heavy] * 25, {})
     assert (len(queue), len(lost)) == (10, 15)

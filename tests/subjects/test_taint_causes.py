@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from kmodmon.events.event import EventType
+from kmodmon.events.kinds.log import KernelReported, PreviousBootReported
 from kmodmon.state.observation import Tick
 from kmodmon.state.state import State
 from kmodmon.subjects.log import LogRead
@@ -57,7 +58,7 @@ class Told(Story):
         return [(field(e, "letter"), field(e, "cause")) for e in self.events if e.type is EventType.TAINT_ADDED]
 
     def cause(self, bit: int) -> str:
-        return self.state.taint.ledger[bit].cause
+        return str(self.state.taint.ledger[bit].cause)
 
 
 def begun() -> Told:
@@ -215,4 +216,13 @@ def test_clue_when_a_report_is_of_an_earlier_boot_then_it_explains_nothing() -> 
     story.tick(after=2)
     (report,) = (event for event in story.events if event.type is EventType.KERNEL_REPORT)
     assert clue_of(report) is not None
-    assert clue_of(replace(report, fields={**report.fields, "previous_boot": True})) is None
+    assert isinstance(report.details, KernelReported)
+    earlier = PreviousBootReported(
+        report=report.details.report,
+        dump="dmesg-efi",
+        dump_reason=None,
+        dump_realtime=None,
+        dump_parts_missing=0,
+        kernel_only=True,
+    )
+    assert clue_of(replace(report, details=earlier)) is None

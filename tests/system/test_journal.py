@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.events.event import Actor, Event, EventType, Process, Severity
-from kmodmon.events.message_id import MESSAGE_IDS
+from kmodmon.events.event import Actor, Event, EventType, Process, Severity, recorded_event
+from kmodmon.events.kinds import EVENT_KINDS
 from kmodmon.store.memory import MemoryHistory
 from kmodmon.system.journal import (
     LINE_BYTES,
@@ -92,7 +92,7 @@ def journald(tmp_path: Path) -> Iterator[Journald]:
 
 
 def happened(kind: EventType = EventType.MODULE_LOADED, **fields: str) -> Event:
-    return Event(
+    return recorded_event(
         type=kind,
         at=Instant(realtime_usec=Usec(1_700_000_000_000_000), monotonic_usec=Usec(5)),
         severity=Severity.WARNING,
@@ -115,7 +115,7 @@ def test_any_text_goes_through_the_native_protocol(fields: list[tuple[str, str]]
 def test_any_event_has_fields_that_journald_takes(event: Event) -> None:
     fields = take_apart(encode(event_fields(event)))
     assert all(re.fullmatch(r"[A-Z][A-Z0-9_]{0,63}", name) for name, _ in fields)
-    assert dict(fields)["MESSAGE_ID"] == MESSAGE_IDS[event.type].encode()
+    assert dict(fields)["MESSAGE_ID"] == EVENT_KINDS[event.type].message_id.encode()
 
 
 def test_event_is_an_entry_with_all_its_fields(journald: Journald) -> None:
@@ -126,7 +126,7 @@ def test_event_is_an_entry_with_all_its_fields(journald: Journald) -> None:
         "MESSAGE": ["Module vboxdrv was loaded by modprobe[411] (uid 0), signature unsigned"],
         "PRIORITY": ["4"],
         "SYSLOG_IDENTIFIER": ["kmodmon"],
-        "MESSAGE_ID": [MESSAGE_IDS[EventType.MODULE_LOADED]],
+        "MESSAGE_ID": [EVENT_KINDS[EventType.MODULE_LOADED].message_id],
         "KMODMON_EVENT": ["ModuleLoaded"],
         "KMODMON_SEVERITY": ["warning"],
         "KMODMON_REALTIME_USEC": ["1700000000000000"],
@@ -148,7 +148,7 @@ def test_event_is_an_entry_with_all_its_fields(journald: Journald) -> None:
 def test_event_that_was_not_stored_is_an_entry_without_id(journald: Journald) -> None:
     sink = NativeSink(journald.path)
     broken: JsonObject = {"x": float("nan")}
-    Journal(sink).log_event(Event(type=EventType.STARTED, at=happened().at, fields=broken))
+    Journal(sink).log_event(recorded_event(type=EventType.STARTED, at=happened().at, fields=broken))
     entry = journald.entry()
     assert "KMODMON_EVENT_ID" not in entry and entry["KMODMON_FIELDS"] == ["{'x': nan}"]
     sink.close()

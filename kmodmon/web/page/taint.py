@@ -1,9 +1,10 @@
 """The taint ledger: every flag in words, since when, by what, by whom, and what to do about it."""
 
+from kmodmon.events.cause import BEFORE_START, UNEXPLAINED, CauseKind
 from kmodmon.events.sentence import actor_words
 from kmodmon.kernel.taint import Flag
 from kmodmon.lifecycle.inventory import Inventory
-from kmodmon.subjects.taint import BEFORE_START, UNEXPLAINED, TaintEntry
+from kmodmon.subjects.taint import TaintEntry
 from kmodmon.view.taint import carriers
 from kmodmon.web.page.html import (
     NOTHING,
@@ -71,9 +72,10 @@ def _cause(entry: TaintEntry) -> Markup:
         return escaped("not known: nothing in the kernel's log tells of it")
     if entry.cause == UNEXPLAINED:
         return element("strong", "unexplained: nothing that kmodmon saw has set it")
-    kind, _, name = entry.cause.partition(":")
-    words = joined(({"report": "kernel report"}.get(kind, kind), " ", code(name))) if name else escaped(entry.cause)
-    if entry.module is not None and entry.module != name:
+    cause = entry.cause
+    kind = "kernel report" if cause.kind is CauseKind.REPORT else cause.kind.value
+    words = joined((kind, " ", code(cause.name))) if cause.name else escaped(kind)
+    if entry.module is not None and entry.module != cause.name:
         return joined((words, " in module ", code(entry.module)))
     return words
 

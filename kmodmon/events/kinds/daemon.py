@@ -1,0 +1,62 @@
+"""Event kinds of kmodmon itself."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from kmodmon.events.event import EventDetails, EventKind, EventType
+from kmodmon.types.units import JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigRefused(EventDetails):
+    """A settings file was not taken over."""
+
+    kind: ClassVar[EventKind] = EventKind(
+        type=EventType.CONFIG_REFUSED,
+        message_id="6979441e8c4141ba829bc382b8d1ecd2",
+        sentence="New settings were refused, the earlier ones stay in force[: {evidence}]",
+        title="New settings of kmodmon were refused",
+        advice="The file has an error, which KMODMON_EVIDENCE names with file, key and hint; the earlier settings "
+        "stay in force.",
+    )
+    file: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RulesRefused(ConfigRefused):
+    """A policy or a baseline was not taken over."""
+
+    what: str  # policy or baseline
+    key: str
+    line: int | None
+    hint: str
+
+    def fields(self) -> JsonObject:
+        """What was refused comes first."""
+        return {"what": self.what, "file": self.file, "key": self.key, "line": self.line, "hint": self.hint}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started(EventDetails):
+    """kmodmon started."""
+
+    kind: ClassVar[EventKind] = EventKind(
+        type=EventType.STARTED,
+        message_id="963f3e530fd8471e98ff0981e709c51f",
+        sentence="kmodmon started",
+        title="kmodmon started",
+        advice="From here on it sees what happens; what it finds was there before.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped(EventDetails):
+    """kmodmon stopped."""
+
+    kind: ClassVar[EventKind] = EventKind(
+        type=EventType.STOPPED,
+        message_id="0b53badd631f4d5fb9c232481a4bbf43",
+        sentence="kmodmon stopped",
+        title="kmodmon stopped",
+        advice="Until it starts again nobody watches; what happens meanwhile is told later as far as it left traces.",
+    )

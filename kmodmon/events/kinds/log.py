@@ -1,0 +1,93 @@
+"""Event kinds of the kernel log: reports, forgeries, losses."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from kmodmon.events.event import EventDetails, EventKind, EventType
+from kmodmon.events.report import KernelReport
+from kmodmon.types.units import JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelReported(EventDetails):
+    """The kernel reported a failure of its own."""
+
+    kind: ClassVar[EventKind] = EventKind(
+        type=EventType.KERNEL_REPORT,
+        message_id="5710123c711b4c2597cbee9577ad0fb5",
+        sentence="{title|The kernel reported a failure}[ in module {module}]",
+        title="The kernel reported a failure of its own",
+        advice="Class, signature, the module at fault and why it is that are in KMODMON_FIELDS, the first lines "
+        "in KMODMON_EVIDENCE.\n"
+        "`kmodmon events --type KernelReport --since 1h`, `dmesg`.",
+    )
+    report: KernelReport
+
+    @property
+    def signature(self) -> str:
+        """The log signature of the report."""
+        return self.report.signature
+
+    def fields(self) -> JsonObject:
+        """The report's own fields, and when it was printed."""
+        return {**self.report.fields(), "printk_usec": self.report.printk_usec}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviousBootReported(KernelReported):
+    """A report of an earlier boot, from a dump that pstore kept."""
+
+    dump: str  # kind and backend of the dump: `dmesg-efi`, `console-ramoops`
+    dump_reason: str | None
+    dump_realtime: int | None  # CLOCK_REALTIME, microseconds: when the dump was written
+    dump_parts_missing: int
+    kernel_only: bool  # False: the text does not say which lines user space wrote
+    unreported: int = 0  # further reports of earlier boots that are only counted
+
+    def fields(self) -> JsonObject:
+        """The report's own fields, and those of the dump."""
+        fields = {
+            **KernelReported.fields(self),
+            "previous_boot": True,
+            "dump": self.dump,
+            "dump_reason": self.dump_reason,
+            "dump_realtime": self.dump_realtime,
+            "dump_parts_missing": self.dump_parts_missing,
+            "kernel_only": self.kernel_only,
+        }
+        return {**fields, "untold": self.unreported} if self.unreported else fields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogForged(EventDetails):
+    """User space wrote into the kernel log in the words of a kernel report."""
+
+    kind: ClassVar[EventKind] = EventKind(
+        type=EventType.LOG_FORGED,
+        message_id="a1aa49ea7f19431bb76a600545c58f51",
+        sentence="A process wrote into the kernel log what looks like {signature|a kernel report}[: {evidence}]",
+        title="A process wrote words of a kernel report into the kernel log",
+        advice="It was no report of the kernel, and nothing was counted as one. Whoever may write /dev/kmsg tries "
+        "to mislead monitoring, or a program repeats what it read.",
+    )
+    count: int  # lines since the previous event of this kind
+    signature: str | None  # of one of them
+    facility: int | None
+    seq: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLost(EventDetails):
+    """Records of the kernel log were overwritten before they were read."""
+
+    kind: ClassVar[EventKind] = EventKind(
+        type=EventType.LOG_LOST,
+        message_id="334b48ed764e42128df85de79b34a2a4",
+        sentence="{lost|Some} records of the kernel log were lost",
+        title="Records of the kernel log were overwritten before they were read",
+        advice="A flood, or kmodmon was held up; reports may have been among them.\n"
+        "A larger ring (`log_buf_len=`) holds more; `kmodmon doctor` shows how the source does.",
+    )
+    lost: int  # records since the previous event of this kind
+    next_seq: int | None
+    lost_in_all: int

@@ -1,0 +1,96 @@
+"""Event kinds of policy, baseline and watched files."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from kmodmon.events.event import EventDetails, EventKind, EventType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyViolated(EventDetails):
+    """A rule of the policy denies something."""
+
+    kind: ClassVar[EventKind] = EventKind(
+        type=EventType.POLICY_VIOLATED,
+        message_id="e6c2b0986a254a858d29271060a9e7ca",
+        sentence="Policy is violated[, rule {rule}][ by module {module}][: {evidence}]",
+        title="Something is not allowed here",
+        advice="A rule of the policy denies it: which one, and why, is in KMODMON_FIELDS.\n"
+        "`kmodmon check --verbose` shows all findings and what to do about each.",
+    )
+    rule: str
+    check: str
+    finding: str  # the stable id of the finding
+    subject: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineDrifted(EventDetails):
+    """Something is not as in the baseline."""
+
+    kind: ClassVar[EventKind] = EventKind(
+        type=EventType.BASELINE_DRIFTED,
+        message_id="4f07625729d14cc6a5e664e001b671fc",
+        sentence="Not as in the baseline[: {kind}][ {name}][, module {module}][: {evidence}]",
+        title="Something is not as it was signed off",
+        advice="`kmodmon baseline diff` shows all differences, `kmodmon baseline accept` signs them off.",
+    )
+    drift: str = field(metadata={"key": "kind"})  # label `kind`
+    name: str
+    expected: str | None
+    actual: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileChanged(EventDetails):
+    """A file that bears on modules changed."""
+
+    kind: ClassVar[EventKind] = EventKind(
+        type=EventType.FILE_CHANGED,
+        message_id="542e2d07f3974fccb8225523462c6cb2",
+        sentence="{path|A file} changed[: {change}][, module {module}]",
+        title="A file that bears on modules changed",
+        advice="Module files, modprobe.d, DKMS, certificates, policy or baseline: the path is in KMODMON_FIELDS. "
+        "What is loaded stays as it is until it is loaded anew.",
+    )
+    tree: str  # label `tree`: one of `kmodmon.subjects.file_changes.TREES`
+    path: str | None
+    change: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeChanged(FileChanged):
+    """Files below a watched directory were created, written, deleted or moved."""
+
+    count: int
+    created: int
+    written: int
+    deleted: int
+    moved: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedFileChanged(FileChanged):
+    """The file of a loaded module is another one than before."""
+
+    on_disk: str
+    old_sha256: str | None
+    sha256: str | None
+    signature: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedFilesChanged(FileChanged):
+    """The files of many loaded modules are others than before: one event for all."""
+
+    count: int
+    modules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelInstalled(FileChanged):
+    """A kernel was installed beside the running one."""
+
+    release: str
+    newer: bool
