@@ -55,7 +55,7 @@ class Story:
 
 
 def types(events: Sequence[Event]) -> list[str]:
-    return [event.type.value for event in events]
+    return [event.type for event in events]
 
 
 def field(event: Event, name: str) -> object:

@@ -16,6 +16,7 @@ from kmodmon.cli.options import settings_of
 from kmodmon.cli.output import Screen, Tint, Tinted, local_time
 from kmodmon.cli.when import moment
 from kmodmon.events.event import EventType, Severity, StoredEvent
+from kmodmon.events.kinds import EVENT_KINDS
 from kmodmon.events.query import EventQuery
 from kmodmon.events.sentence import sentence_of
 from kmodmon.store import HistoryReader, StoreError, Trouble, open_reader
@@ -88,10 +89,10 @@ def _moment(flag: str, text: str | None, now_usec: int) -> int | None:
 
 
 def _type(name: str) -> EventType:
-    for kind in EventType:
-        if kind.value.lower() == name.lower():
-            return kind
-    raise UsageError("kmodmon events", f"--type {name}: there is no such type; there are {', '.join(EventType)}")
+    for event_type in EVENT_KINDS:
+        if event_type.lower() == name.lower():
+            return event_type
+    raise UsageError("kmodmon events", f"--type {name}: there is no such type; there are {', '.join(EVENT_KINDS)}")
 
 
 def _show(screen: Screen, reader: HistoryReader, query: EventQuery, *, as_json: bool) -> int:
@@ -167,7 +168,7 @@ def _print(screen: Screen, event: StoredEvent, *, as_json: bool) -> None:
     severity = event.event.severity
     screen.line(
         Tinted(stamp, Tint.FAINT), "  ", Tinted(f"{severity.value:8}", _TINTS[severity]), "  ",
-        f"{event.event.type.value:16}  {sentence_of(event.event)}",
+        f"{event.event.type:16}  {sentence_of(event.event)}",
     )  # fmt: skip
 
 

@@ -11,10 +11,9 @@ from types import MappingProxyType
 from typing import NoReturn, TypeVar
 
 from kmodmon.events.event import Actor, Event, EventType, Process, Severity, StoredEvent, recorded_event
+from kmodmon.events.kinds import event_type
 from kmodmon.types.error import KmodmonError
 from kmodmon.types.units import Instant, JsonObject, JsonValue, Usec
-
-WordT = TypeVar("WordT", EventType, Severity)
 
 MAX_REQUESTERS = 8  # an actor's requester may have a requester; a file may claim any number
 
@@ -64,12 +63,12 @@ def canonical_json(value: JsonValue) -> bytes:
 def event_from_json(document: JsonObject, path: str = "event") -> Event:
     """Undo `Event.to_json`; raises ShapeError. A type or severity this version does not know is such an error."""
     return recorded_event(
-        type=_word(EventType, document, "type", path),
+        type=_type(document, path),
         at=Instant(
             realtime_usec=Usec(_number(document, "realtime", path)),
             monotonic_usec=Usec(_number(document, "monotonic", path)),
         ),
-        severity=_word(Severity, document, "severity", path),
+        severity=_severity(document, path),
         module=_maybe_text(document, "module", path),
         actor=actor_from_json(document.get("actor"), f"{path}.actor"),
         evidence=texts_from_json(document.get("evidence"), f"{path}.evidence"),
@@ -155,11 +154,18 @@ def _refuse(path: str, wanted: str) -> NoReturn:
     raise ShapeError(path, wanted)
 
 
-def _word(words: type[WordT], document: JsonObject, name: str, path: str) -> WordT:
+def _type(document: JsonObject, path: str) -> EventType:
     try:
-        return words(_text(document, name, path))
+        return event_type(_text(document, "type", path))
     except ValueError:
-        raise ShapeError(f"{path}.{name}", "a word that this version knows") from None
+        raise ShapeError(f"{path}.type", "a word that this version knows") from None
+
+
+def _severity(document: JsonObject, path: str) -> Severity:
+    try:
+        return Severity(_text(document, "severity", path))
+    except ValueError:
+        raise ShapeError(f"{path}.severity", "a word that this version knows") from None
 
 
 def _array(value: JsonValue, path: str) -> Sequence[JsonValue]:

@@ -26,8 +26,10 @@ def label_value(event: Event, label: str) -> str:
             return event.module or ""
         case "actor":
             return "unknown" if event.actor is None else event.actor.name
-        case "severity" | "type":
-            return str(getattr(event, label).value)
+        case "severity":
+            return event.severity.value
+        case "type":
+            return event.type
         case _:
             value = getattr(event.details, label)
             return "unknown" if value is None else str(value)

@@ -3,7 +3,8 @@
 import platform
 
 from kmodmon import __version__
-from kmodmon.events.event import EventDetails, EventType
+from kmodmon.events.event import EventDetails
+from kmodmon.events.kinds import EVENT_KINDS
 from kmodmon.metrics.metric import CountOf, Metric, MetricType
 
 _SOURCES = "sources (fixed by the program)"
@@ -77,6 +78,6 @@ METRICS: tuple[Metric, ...] = (
         interface="all sources",
         bound="event types",
         of=("counts",),
-        events=CountOf(kinds=(EventDetails,), known=tuple((kind.value,) for kind in EventType)),
+        events=CountOf(kinds=(EventDetails,), known=tuple((name,) for name in EVENT_KINDS)),
     ),
 )

@@ -155,7 +155,7 @@ class SqliteReader:
         with self._troubles():
             low, high = self._bounds(query)
             module = None if query.module is None else self._id_of("module", query.module)
-            types = [self._id_of("name", kind.value) for kind in query.types]
+            types = [self._id_of("name", kind) for kind in query.types]
         if query.module is not None:
             among = ",".join(str(kind) for kind in types if kind is not None) or "-1"
             only = f" AND e.type IN ({among})" if query.types else ""

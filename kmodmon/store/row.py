@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from kmodmon.events.codec import ShapeError, actor_from_json, canonical_json, fields_from_json, parse_json
 from kmodmon.events.codec import texts_from_json as texts
-from kmodmon.events.event import Event, EventType, Severity, StoredEvent, recorded_event
+from kmodmon.events.event import Event, Severity, StoredEvent, recorded_event
+from kmodmon.events.kinds import event_type
 from kmodmon.store.body import body_of, split
 from kmodmon.types.units import Instant, Usec
 
@@ -67,7 +68,7 @@ def chained(event: Event, row_id: int, boot_id: str, prev_hash: bytes) -> Histor
         boot_id=boot_id,
         realtime_usec=at.realtime_usec,
         monotonic_usec=at.monotonic_usec,
-        type=event.type.value,
+        type=event.type,
         severity=event.severity.value,
         module=event.module,
         body=body_of(event),
@@ -91,7 +92,7 @@ def _event(row: HistoryRow) -> Event:
     where = f"event {row.id}"
     try:
         actor, evidence, fields = split(row.body)
-        kind, severity = EventType(row.type), Severity(row.severity)
+        kind, severity = event_type(row.type), Severity(row.severity)
     except ValueError as error:
         raise ShapeError(where, f"what this version knows ({error})") from None
     return recorded_event(

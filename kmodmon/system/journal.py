@@ -237,7 +237,7 @@ def event_fields(event: StoredEvent | Event) -> Fields:
     """Everything about an event, as journal fields; a name may come several times."""
     plain = event.event if isinstance(event, StoredEvent) else event
     yield "MESSAGE_ID", EVENT_KINDS[plain.type].message_id
-    yield "KMODMON_EVENT", plain.type.value
+    yield "KMODMON_EVENT", plain.type
     yield "KMODMON_SEVERITY", plain.severity.value
     yield "KMODMON_REALTIME_USEC", str(plain.at.realtime_usec)
     if isinstance(event, StoredEvent):

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from kmodmon.events.event import EventType, StoredEvent
+from kmodmon.events.kinds import EVENT_KINDS, event_type
+from kmodmon.events.kinds.log import KernelReported
 from kmodmon.events.query import EventQuery
 from kmodmon.metrics.exposition import Exposition, ExpositionFormat
 from kmodmon.state.state import State
@@ -132,7 +134,7 @@ class Site:
 
     async def reports(self, request: Request) -> Response:
         """The kernel's reports, newest first."""
-        query = EventQuery(types=(EventType.KERNEL_REPORT,), limit=100, newest_first=True)
+        query = EventQuery(types=(KernelReported.kind.type,), limit=100, newest_first=True)
         return json_response([event.to_json() for event in await self._host.events(query)])
 
 
@@ -191,6 +193,6 @@ def _seconds(text: str) -> float:
 
 def _type(name: str) -> EventType:
     try:
-        return EventType(name)
+        return event_type(name)
     except ValueError:
-        raise BadRequest(f"unknown event type; there are {', '.join(EventType)}") from None
+        raise BadRequest(f"unknown event type; there are {', '.join(EVENT_KINDS)}") from None

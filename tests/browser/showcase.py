@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from kmodmon.events.event import Actor, Event, EventType, Process, Severity, recorded_event
+from kmodmon.events.event import Actor, Event, Process, Severity, recorded_event
+from kmodmon.events.kinds.daemon import Started
+from kmodmon.events.kinds.module import ModuleLoadFailed
 from kmodmon.kernel.cmdline import CommandLineFacts
 from kmodmon.kernel.efivar import SecureBoot
 from kmodmon.kernel.lockdown import Lockdown
@@ -205,7 +207,7 @@ class Server(Story):
         self._examined()
         self._happen(
             recorded_event(
-                type=EventType.MODULE_LOAD_FAILED, at=self.clock.now(), severity=Severity.WARNING, module="vboxdrv",
+                type=ModuleLoadFailed.kind.type, at=self.clock.now(), severity=Severity.WARNING, module="vboxdrv",
                 actor=actor(51990, "modprobe", "modprobe", "vboxdrv"),
                 evidence=("module vboxdrv: .gnu.linkonce.this_module section size must match",),
                 fields={"reason": "bad_format"},
@@ -237,7 +239,7 @@ class Server(Story):
             release=RELEASE, version="#1 SMP PREEMPT_DYNAMIC Debian 6.12.57-1 (2025-11-05)", machine="x86_64",
             boot_time=int(self.clock.now().seconds) - 64, cmdline=CommandLineFacts(),
         )  # fmt: skip
-        self._happen(recorded_event(type=EventType.STARTED, at=self.clock.now(), severity=Severity.NOTICE))
+        self._happen(recorded_event(type=Started.kind.type, at=self.clock.now(), severity=Severity.NOTICE))
         self.see("kernel", KernelRead(kernel=kernel))
         self.modules(*self.listed)
         self.taint(1 << 0 | 1 << 12)

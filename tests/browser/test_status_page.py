@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kmodmon.events.event import EventType, Severity, recorded_event
+from kmodmon.events.event import Severity, recorded_event
+from kmodmon.events.kinds.daemon import Started
 from kmodmon.state.state import State
 from kmodmon.subjects.findings import Finding, Findings
 from kmodmon.subjects.posture import UNREAD_POSTURE
@@ -150,7 +151,7 @@ def in_trouble() -> ShownHost:
     """A host with every colour that the page has."""
     server = Server().days()
     at = server.clock.now()
-    events = [recorded_event(type=EventType.STARTED, at=at, severity=one, evidence=("a", "b")) for one in Severity] * 6
+    events = [recorded_event(type=Started.kind.type, at=at, severity=one, evidence=("a", "b")) for one in Severity] * 6
     graver = Finding(rule="hidden", check=Check.HIDDEN, severity=Severity.CRITICAL, subject="m", advice="See `it`.")
     found = [graver, replace(graver, severity=Severity.NOTICE, subject="n"), replace(graver, subject="o", dry_run=True)]
     sources = {

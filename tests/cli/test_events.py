@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kmodmon.__main__ import main
-from kmodmon.events.event import EventType
+from kmodmon.events.kinds.daemon import Started
 from kmodmon.store.database import FILE
 from kmodmon.store.sqlite import SqliteHistory
 from tests.store.making import BOOT, SECOND, START, event, filled
@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def history(tmp_path: Path) -> Iterator[SqliteHistory]:
     open_history = filled(tmp_path, 150)
-    open_history.append([event(151, kind=EventType.STARTED, module=None)])
+    open_history.append([event(151, kind=Started.kind.type, module=None)])
     yield open_history
     open_history.close()
 

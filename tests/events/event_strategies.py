@@ -2,7 +2,8 @@
 
 from hypothesis import strategies as st
 
-from kmodmon.events.event import Actor, EventType, Process, Severity, recorded_event
+from kmodmon.events.event import Actor, Process, Severity, recorded_event
+from kmodmon.events.kinds import EVENT_KINDS
 from kmodmon.types.units import Instant, JsonValue, Usec
 
 TEXT = st.text(max_size=20)
@@ -52,7 +53,7 @@ INSTANTS = st.builds(
 )
 EVENTS = st.builds(
     recorded_event,
-    type=st.sampled_from(EventType),
+    type=st.sampled_from(list(EVENT_KINDS)),
     at=INSTANTS,
     severity=st.sampled_from(Severity),
     module=st.none() | TEXT,

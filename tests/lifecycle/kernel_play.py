@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from kmodmon.events.event import Actor, EventType, Process
+from kmodmon.events.kinds.module import ModuleLoaded, ModuleLoadFailed, ModuleUnloaded, SignalsContradicted
 from kmodmon.kernel.modules import ModuleState
 from kmodmon.lifecycle.inventory import Module, ModuleAttributes
 from kmodmon.lifecycle.signals import ModuleUevent, TraceEntry, TraceKind, TraceRead, UeventsRead
@@ -135,14 +136,14 @@ class Play:
     # What was told
 
     def told(self, kind: EventType, name: str | None = None) -> int:
-        return len([event for event in self.story.events if event.type is kind and name in (None, event.module)])
+        return len([event for event in self.story.events if event.type == kind and name in (None, event.module)])
 
     def contradictions(self) -> list[object]:
-        kind = EventType.WITNESS_CONTRADICTED
-        return [event.fields["kind"] for event in self.story.events if event.type is kind]
+        kind = SignalsContradicted.kind.type
+        return [event.fields["kind"] for event in self.story.events if event.type == kind]
 
     def counted(self) -> tuple[int, int, int]:
-        kinds = (EventType.MODULE_LOADED, EventType.MODULE_UNLOADED, EventType.MODULE_LOAD_FAILED)
+        kinds = (ModuleLoaded.kind.type, ModuleUnloaded.kind.type, ModuleLoadFailed.kind.type)
         loads, unloads, failures = (self.told(kind) for kind in kinds)
         return loads, unloads, failures
 

@@ -7,13 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kmodmon.events.event import Event, EventType
+from kmodmon.events.kinds.module import ModuleChanged, ModuleLoaded, ModuleLoadFailed, ModuleTransient, ModuleUnloaded
+from kmodmon.events.kinds.source import SourceLost
 from kmodmon.lifecycle.pending import LEFT, LOADED_TWICE, NEVER_LISTED, NEVER_TRACED, REMADE, REMOVED
 from kmodmon.lifecycle.signals import ModuleUevent
 from kmodmon.state.observation import Tick
 from tests.lifecycle.kernel_play import Play
 
-LOADED, UNLOADED = EventType.MODULE_LOADED, EventType.MODULE_UNLOADED
-TRANSIENT, FAILED = EventType.MODULE_TRANSIENT, EventType.MODULE_LOAD_FAILED
+LOADED, UNLOADED = ModuleLoaded.kind.type, ModuleUnloaded.kind.type
+TRANSIENT, FAILED = ModuleTransient.kind.type, ModuleLoadFailed.kind.type
 
 
 def begun(*present: str, trace: bool = True, uevents: bool = True, init_events: bool = True) -> Play:
@@ -23,7 +25,7 @@ def begun(*present: str, trace: bool = True, uevents: bool = True, init_events: 
 
 
 def last(play: Play, kind: EventType) -> Event:
-    return [event for event in play.story.events if event.type is kind][-1]
+    return [event for event in play.story.events if event.type == kind][-1]
 
 
 # With a trace
@@ -257,7 +259,7 @@ def test_lifecycle_when_the_trace_lost_events_then_the_list_decides_without_cont
     play.hear_trace(lost=4)
     play.wait(30)
     assert play.counted() == (1, 1, 0) and not play.contradictions()
-    lost = last(play, EventType.SOURCE_LOST)
+    lost = last(play, SourceLost.kind.type)
     assert (lost.fields["source"], lost.fields["lost"]) == ("trace", 4)
 
 
@@ -335,7 +337,7 @@ def test_lifecycle_when_the_next_of_a_name_is_another_build_then_changed() -> No
     play.load("drv")
     play.modules["drv"] = play.listing("drv", srcversion="XYZ")
     play.hear_all()
-    event = last(play, EventType.MODULE_CHANGED)
+    event = last(play, ModuleChanged.kind.type)
     assert (event.fields["old_srcversion"], event.fields["srcversion"]) == ("ABC", "XYZ")
     assert event.fields["while_loaded"] is False
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from kmodmon.events.event import Event, EventType
+from kmodmon.events.event import Event
+from kmodmon.events.kinds.policy import PolicyViolated
 from kmodmon.kernel.kconfig import Kconfig
 from kmodmon.lifecycle.inventory import Module, SignatureStatus
 from kmodmon.metrics import EVENT_METRICS
@@ -111,7 +112,7 @@ def missing_file(name: str) -> ModuleFile:
 
 def violated(events: Iterable[Event]) -> list[str]:
     """The findings that the events tell of."""
-    return [str(field(event, "finding")) for event in events if event.type is EventType.POLICY_VIOLATED]
+    return [str(field(event, "finding")) for event in events if event.type == PolicyViolated.kind.type]
 
 
 def fresh_run(host: Host) -> State:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from kmodmon.events.event import Actor, EventType, Process, Severity
+from kmodmon.events.event import Actor, Process, Severity
+from kmodmon.events.kinds.policy import PolicyViolated
 from kmodmon.kernel.modprobe_d import parse_modprobe_file
 from kmodmon.kernel.parameter import ParameterKind, ParameterValue
 from kmodmon.lifecycle.inventory import SignatureStatus
@@ -318,7 +319,7 @@ def test_events_when_a_finding_appears_then_it_says_what_and_why() -> None:
     (event,) = (
         event
         for event in host.examine({"bad": file("bad", SignatureStatus.UNSIGNED, TreeOrigin.UPDATES)})
-        if event.type is EventType.POLICY_VIOLATED
+        if event.type == PolicyViolated.kind.type
     )
     assert (event.module, event.severity, event.fields["rule"]) == ("bad", Severity.ERROR, "unsigned-module")
     assert event.evidence[0] == "/proc/modules: (OE)"

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kmodmon.events.event import Event, EventType
+from kmodmon.events.kinds.log import KernelReported, LogForged, LogLost
+from kmodmon.events.kinds.module import ModuleLoadFailed
 from kmodmon.kernel.kmsg import parse_record
 from kmodmon.reports.live_log import CHUNK, process_records, process_timeout
 from kmodmon.reports.log_line import LogLine
@@ -76,16 +78,16 @@ class Listener:
         return Listener(account=account_from_json(account_to_json(self.account)), events=self.events, clues=self.clues)
 
     def of(self, kind: EventType) -> list[Event]:
-        return [event for event in self.events if event.type is kind]
+        return [event for event in self.events if event.type == kind]
 
     @property
     def reports(self) -> list[tuple[object, ...]]:
-        told = self.of(EventType.KERNEL_REPORT)
+        told = self.of(KernelReported.kind.type)
         return [(e.fields["class"], e.module, e.fields["first_line"], e.fields["last_line"]) for e in told]
 
     @property
     def refusals(self) -> list[tuple[object, ...]]:
-        told = self.of(EventType.MODULE_LOAD_FAILED)
+        told = self.of(ModuleLoadFailed.kind.type)
         return [(event.module, event.fields["reason"], event.fields["symbol"]) for event in told]
 
 
@@ -123,7 +125,7 @@ def test_hear_when_the_report_has_no_end_yet_then_it_is_told_after_a_second_of_s
     listener = Listener()
     assert listener.take(records(WARNING[:8])) == []
     assert listener.wait(later(0.5)) == []
-    assert [event.type for event in listener.wait(later(1.1))] == [EventType.KERNEL_REPORT]
+    assert [event.type for event in listener.wait(later(1.1))] == [KernelReported.kind.type]
     assert listener.account.unfinished is None
 
 
@@ -269,7 +271,7 @@ def test_hear_when_numbers_are_missing_then_the_loss_is_told_at_once_and_then_in
     assert listener.take(records([b"a"], first=30), later(3)) == []
     assert listener.hearing is not None and listener.hearing.waits
     assert [e.fields["lost"] for e in listener.wait(later(2 + LOST_PAUSE_USEC / 1e6))] == [7 + 9]
-    assert listener.account.lost == sum(int(str(e.fields["lost"])) for e in listener.of(EventType.LOG_LOST))
+    assert listener.account.lost == sum(int(str(e.fields["lost"])) for e in listener.of(LogLost.kind.type))
     assert not listener.hearing.waits
 
 
@@ -286,7 +288,7 @@ def test_hear_when_user_space_writes_like_the_kernel_then_it_is_a_forgery_and_no
     listener = Listener()
     told = listener.take(records((*OOPS, *WARNING), priority=8))
     listener.wait(later(5))
-    assert [event.type for event in told] == [EventType.LOG_FORGED]
+    assert [event.type for event in told] == [LogForged.kind.type]
     assert told[0].fields["signature"] == "null_pointer"
     assert listener.account.forged == told[0].fields["count"]
     assert listener.reports == []
@@ -300,7 +302,7 @@ def test_hear_when_user_space_writes_into_a_report_then_the_report_stays_as_it_w
     lines = [record(at, text) for at, text in enumerate(WARNING)]
     lines[5:5] = [record(0, b"RIP: 0010:innocent+0x1/0x2 [innocent]", priority=12)]
     stream = [b"%b,%d,%b" % (raw.split(b",", 2)[0], at, raw.split(b",", 2)[2]) for at, raw in enumerate(lines)]
-    (report,) = heard_whole(stream).of(EventType.KERNEL_REPORT)
+    (report,) = heard_whole(stream).of(KernelReported.kind.type)
     assert (report.module, report.fields["function"]) == ("warn_mod", "warn_init")
 
 
@@ -320,7 +322,7 @@ def test_hear_when_a_record_is_no_record_then_it_is_counted_and_the_stream_goes_
 
 
 def test_hear_when_read_late_then_the_event_has_the_time_of_its_record() -> None:
-    (event,) = heard_whole(records(WARNING)).of(EventType.KERNEL_REPORT)
+    (event,) = heard_whole(records(WARNING)).of(KernelReported.kind.type)
     assert event.at == NOW.back_to(1_000_000)
     assert event.fields["printk_usec"] == 1_000_000
 
@@ -331,7 +333,7 @@ def test_hear_when_printk_drifts_then_events_keep_our_time() -> None:
     listener.take((), end=True)
     listener.take(stream, live=True)
     listener.wait(later(5))
-    (event,) = listener.of(EventType.KERNEL_REPORT)
+    (event,) = listener.of(KernelReported.kind.type)
     assert NOW.monotonic_usec - event.at.monotonic_usec == (len(WARNING) - 1) * 100
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from kmodmon.events.event import EventType
+from kmodmon.events.kinds.log import KernelReported
+from kmodmon.events.kinds.module import ModuleLoadFailed
 from kmodmon.kernel.kmsg import parse_record, render_record
 from kmodmon.subjects.log import account_to_json
 from tests.kmsg_maker import WARNING, boots
@@ -78,8 +79,8 @@ def test_hear_when_200000_records_are_hostile_then_there_is_no_report_and_nothin
             half = resident()
     listener.wait(later(1000))
     gc.collect()
-    assert listener.of(EventType.KERNEL_REPORT) == []
-    assert listener.of(EventType.MODULE_LOAD_FAILED) == []
+    assert listener.of(KernelReported.kind.type) == []
+    assert listener.of(ModuleLoadFailed.kind.type) == []
     assert listener.account.forged > RECORDS // 40
     assert len(listener.events) < 50
     assert resident() - half < GROWTH_BYTES

@@ -9,6 +9,9 @@ import pytest
 
 from kmodmon.config.settings import Settings
 from kmodmon.events.event import Event, EventType
+from kmodmon.events.kinds.log import KernelReported
+from kmodmon.events.kinds.source import SourceLost, SourceRecovered
+from kmodmon.events.kinds.taint import TaintAdded
 from kmodmon.metrics import EVENT_METRICS
 from kmodmon.pipeline import Rules, step
 from kmodmon.runtime import engine as engine_module
@@ -41,7 +44,7 @@ class Kept:
         self.checkpoints.update(checkpoints)
 
     def of(self, kind: EventType) -> list[Event]:
-        return [event for event in self.events if event.type is kind]
+        return [event for event in self.events if event.type == kind]
 
 
 def made(dev: Path, *sources: EventSource, polled: Sequence[PollSource] = ()) -> tuple[Engine, Kept]:
@@ -97,8 +100,8 @@ def test_engine_when_the_reader_dies_then_it_is_said_and_started_again(
         assert engine.state.sources["kmsg"].up
         await engine.stop()
         os.close(pipe)
-        assert len(sink.of(EventType.SOURCE_LOST)) == 1
-        assert len(sink.of(EventType.SOURCE_RECOVERED)) == 1
+        assert len(sink.of(SourceLost.kind.type)) == 1
+        assert len(sink.of(SourceRecovered.kind.type)) == 1
         assert sink.checkpoints["log"]["next_seq"] == 2
 
     run(work)
@@ -115,7 +118,7 @@ def test_engine_when_the_device_ends_at_once_then_it_is_not_said_again_and_again
         await engine.start()
         await until(engine, lambda state: engine.cycles >= 4)
         await engine.stop()
-        assert [event.type for event in sink.events] == [EventType.SOURCE_LOST]
+        assert [event.type for event in sink.events] == [SourceLost.kind.type]
 
     run(work)
 
@@ -129,7 +132,7 @@ def test_engine_when_a_report_opens_then_it_is_told_after_silence_and_not_at_the
         for record in records(WARNING[:9]):
             os.write(pipe, record)
         async with asyncio.timeout(engine_module.IDLE_TICK / 2):
-            await until(engine, lambda state: bool(sink.of(EventType.KERNEL_REPORT)))
+            await until(engine, lambda state: bool(sink.of(KernelReported.kind.type)))
         await engine.stop()
         os.close(pipe)
 
@@ -185,10 +188,10 @@ def test_engine_when_the_log_tells_of_a_taint_then_the_number_is_read(tmp_path: 
         await engine.start()
         await until(engine, lambda state: state.log.opened)
         os.write(pipe, records((b"m: loading out-of-tree module taints kernel.",))[0])
-        await until(engine, lambda state: bool(sink.of(EventType.TAINT_ADDED)))
+        await until(engine, lambda state: bool(sink.of(TaintAdded.kind.type)))
         await engine.stop()
         os.close(pipe)
-        (added,) = sink.of(EventType.TAINT_ADDED)
+        (added,) = sink.of(TaintAdded.kind.type)
         assert added.fields["cause"] == "module:m"
 
     run(work)
@@ -219,8 +222,8 @@ def test_engine_when_an_observation_meets_a_defect_then_it_is_left_out_counted_a
             engine.feed(Seen(source="taint", at=engine.clock.now(), outcome=Read(TaintRead(value=value))))
             assert engine.state.sources["taint"].up is (value != 13)
         assert engine.state.taint.value == 1 and engine.state.sources["taint"].lost == 1
-        assert "ZeroDivisionError" in str(sink.of(EventType.SOURCE_LOST)[0].fields["why"])
-        assert len(sink.of(EventType.SOURCE_RECOVERED)) == 1
+        assert "ZeroDivisionError" in str(sink.of(SourceLost.kind.type)[0].fields["why"])
+        assert len(sink.of(SourceRecovered.kind.type)) == 1
 
     run(work)
     assert "please report" in caplog.text

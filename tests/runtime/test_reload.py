@@ -15,7 +15,7 @@ from kmodmon.cli.options import located
 from kmodmon.config.load import load
 from kmodmon.config.settings import Settings, assembled
 from kmodmon.config.values import Seconds
-from kmodmon.events.event import EventType
+from kmodmon.events.kinds.daemon import Started, Stopped
 from kmodmon.metrics import EVENT_METRICS
 from kmodmon.pipeline import Rules
 from kmodmon.runtime.daemon import Daemon, Options
@@ -35,7 +35,7 @@ from tests.runtime.test_engine_log import Kept, until
 
 TREE = Path(__file__).parent.parent / "trees/debian13-6.12-x86_64"
 PATIENCE = 20
-STARTED, STOPPED = EventType.STARTED, EventType.STOPPED
+STARTED, STOPPED = Started.kind.type, Stopped.kind.type
 LONGER = assembled({"parameters.max_value_length": 100})
 
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from kmodmon.config.settings import Settings
-from kmodmon.events.event import EventType
+from kmodmon.events.kinds.log import KernelReported
 from kmodmon.sources.pstore import MONTH_USEC, PstoreReader
 from kmodmon.sources.source import Reading, SourceContext
 from kmodmon.subjects.log import PstoreRead
@@ -67,7 +67,7 @@ class Host:
         return [
             (one.fields["class"], one.module, one.fields["panic"], one.fields["dump"], one.fields["previous_boot"])
             for one in events
-            if one.type is EventType.KERNEL_REPORT
+            if one.type == KernelReported.kind.type
         ]
 
 

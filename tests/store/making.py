@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kmodmon.events.event import Actor, Event, EventType, Process, Severity, recorded_event
+from kmodmon.events.kinds.module import ModuleLoaded, ModuleUnloaded
 from kmodmon.store.sqlite import SqliteHistory
 from kmodmon.types.units import Instant, Usec
 
@@ -14,7 +15,7 @@ SECOND = 1_000_000
 
 def event(
     number: int,
-    kind: EventType = EventType.MODULE_LOADED,
+    kind: EventType = ModuleLoaded.kind.type,
     severity: Severity = Severity.INFO,
     module: str | None = "e1000e",
     at: int | None = None,
@@ -39,7 +40,7 @@ def typical(number: int) -> Event:
     name = f"snd_hda_codec_{number % 211:03d}"
     modprobe = Process(pid=4000 + number % 28000, comm="modprobe", exe="/usr/bin/kmod", cmdline=("modprobe", name))
     return recorded_event(
-        type=EventType.MODULE_LOADED if number % 2 else EventType.MODULE_UNLOADED,
+        type=ModuleLoaded.kind.type if number % 2 else ModuleUnloaded.kind.type,
         at=Instant(realtime_usec=Usec(START + number * SECOND), monotonic_usec=Usec(number * SECOND + 812_345)),
         severity=Severity.NOTICE,
         module=name,

@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.events.event import Event, EventType
+from kmodmon.events.event import Event
+from kmodmon.events.kinds.daemon import Started
+from kmodmon.events.kinds.log import LogLost
+from kmodmon.events.kinds.module import ModuleLoaded, ModuleUnloaded
+from kmodmon.events.kinds.taint import TaintAdded
 from kmodmon.events.query import EventQuery
 from kmodmon.store.database import FILE
 from kmodmon.store.error import StoreError, Trouble
@@ -15,7 +19,7 @@ from kmodmon.store.reader import SqliteReader
 from kmodmon.store.sqlite import SqliteHistory
 from tests.store.making import BOOT, SECOND, START, event, filled
 
-KINDS = (EventType.MODULE_LOADED, EventType.MODULE_UNLOADED, EventType.TAINT_ADDED, EventType.STARTED)
+KINDS = (ModuleLoaded.kind.type, ModuleUnloaded.kind.type, TaintAdded.kind.type, Started.kind.type)
 MODULES = ("a", "b", None)
 
 
@@ -41,7 +45,7 @@ QUERIES = st.builds(
     EventQuery,
     since_usec=TIMES,
     until_usec=TIMES,
-    types=st.lists(st.sampled_from([*KINDS, EventType.LOG_LOST]), unique=True, max_size=3).map(tuple),
+    types=st.lists(st.sampled_from([*KINDS, LogLost.kind.type]), unique=True, max_size=3).map(tuple),
     module=st.none() | st.sampled_from(["a", "b", "never seen", "\udc80", "x\0y"]),
     after_id=st.just(0) | st.integers(0, 1600) | st.just(2**70),
     limit=st.none() | st.integers(0, 700),
@@ -69,7 +73,7 @@ def test_queries_need_neither_a_scan_nor_a_sort(tmp_path: Path) -> None:
         EventQuery(since_usec=START),
         EventQuery(until_usec=START, newest_first=True),
         EventQuery(module="e1000e", since_usec=START),
-        EventQuery(types=(EventType.MODULE_LOADED, EventType.STARTED)),
+        EventQuery(types=(ModuleLoaded.kind.type, Started.kind.type)),
         EventQuery(after_id=5),
     ):
         list(reader.events(query))

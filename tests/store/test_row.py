@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmodmon.events.codec import ShapeError, canonical_json
-from kmodmon.events.event import Event, EventType, recorded_event
+from kmodmon.events.event import Event, recorded_event
+from kmodmon.events.kinds.daemon import Started
 from kmodmon.store.row import NO_HASH, HistoryRow, chained, digest, read_back
 from kmodmon.types.units import Instant, Usec
 from tests.events.event_strategies import EVENTS, TEXT
@@ -54,7 +55,7 @@ def test_module_that_is_no_safe_text_is_refused(module: str) -> None:
 def test_time_that_no_column_holds_is_refused(wall: int) -> None:
     at = Instant(realtime_usec=Usec(wall), monotonic_usec=Usec(0))
     with pytest.raises(ShapeError, match="63 bits"):
-        chained(recorded_event(type=EventType.STARTED, at=at), 1, "boot", NO_HASH)
+        chained(recorded_event(type=Started.kind.type, at=at), 1, "boot", NO_HASH)
 
 
 def test_row_of_a_newer_version_is_a_shape_error() -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kmodmon.events.event import EventType, Severity
+from kmodmon.events.event import Severity
+from kmodmon.events.kinds import EVENT_KINDS
 from kmodmon.store.chain import Link, ProblemKind
 from kmodmon.store.database import FILE
 from kmodmon.store.error import Refused, StoreError, Trouble
@@ -386,7 +387,7 @@ def test_replaced_file_is_missing_not_written_into_nowhere(tmp_path: Path) -> No
 def test_every_type_and_severity_is_kept(tmp_path: Path) -> None:
     history = SqliteHistory(tmp_path, BOOT)
     given = [event(n, kind=kind, severity=severity) for n, (kind, severity) in enumerate(
-        [(kind, severity) for kind in EventType for severity in Severity], 1)]  # fmt: skip
+        [(kind, severity) for kind in EVENT_KINDS for severity in Severity], 1)]  # fmt: skip
     history.append(given)
     assert [stored.event for stored in history.events()] == given
     history.close()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kmodmon.events.event import EventType, Severity
+from kmodmon.events.event import Severity
+from kmodmon.events.kinds.source import SourceLost, SourceRecovered
 from kmodmon.events.query import EventQuery
 from kmodmon.store.backend import KEPT_ASIDE, MemoryBackend
 from kmodmon.store.database import FILE
@@ -118,7 +119,7 @@ def test_outage_loses_what_the_backlog_cannot_hold_and_records_how_much() -> Non
     watched.acknowledged(11)
     watched.close()
     told = watched.stored[0].event
-    assert (told.type, told.severity) == (EventType.SOURCE_RECOVERED, Severity.WARNING)
+    assert (told.type, told.severity) == (SourceRecovered.kind.type, Severity.WARNING)
     assert told.fields == {"source": "history", "why": FULL.why, "lost": 16, "seconds": 60}
     assert [stored.event for stored in watched.stored[1:]][-1].severity is Severity.CRITICAL
     assert {stored.event.fields["number"] for stored in watched.stored[1:]} & {
@@ -136,7 +137,7 @@ def test_flood_that_the_backlog_cannot_hold_is_recorded_as_well() -> None:
     watched.put(event(31))
     told = watched.acknowledged(12)
     watched.close()
-    notices = [stored.event.fields["lost"] for stored in told if stored.event.type is EventType.SOURCE_RECOVERED]
+    notices = [stored.event.fields["lost"] for stored in told if stored.event.type == SourceRecovered.kind.type]
     assert notices == [20] and len(watched.lost) == 20
 
 
@@ -236,7 +237,7 @@ def test_corrupt_file_at_start_is_moved_aside_and_a_new_one_goes_on(tmp_path: Pa
     watched = Watched(on_disk(tmp_path))
     watched.put(event(6))
     first, second = watched.acknowledged(2)
-    assert (first.event.type, first.event.severity) == (EventType.SOURCE_LOST, Severity.ERROR)
+    assert (first.event.type, first.event.severity) == (SourceLost.kind.type, Severity.ERROR)
     (aside,) = tmp_path.glob(FILE + ".corrupt-*")
     assert first.event.fields["moved_to"] == str(aside)
     assert aside.read_bytes().startswith(b"garbage!")
@@ -255,7 +256,7 @@ def test_file_that_becomes_corrupt_is_moved_aside_and_ids_rise(tmp_path: Path) -
     watched.put(event(3), cursor={"seq": 3})
     stored = watched.acknowledged(4)
     assert [each.id for each in stored] == [1, 2, 3, 4]
-    assert (stored[2].event.type, stored[3].event) == (EventType.SOURCE_LOST, event(3))
+    assert (stored[2].event.type, stored[3].event) == (SourceLost.kind.type, event(3))
     assert stored[2].prev_hash == stored[1].hash
     watched.close()
     assert numbers(tmp_path) == [-1, 3]
@@ -286,7 +287,7 @@ def test_vanished_directory_is_made_again_and_ids_rise(tmp_path: Path) -> None:
     watched.put(event(2))
     stored = watched.acknowledged(3)
     assert [each.id for each in stored] == [1, 2, 3]
-    assert stored[1].event.type is EventType.SOURCE_LOST and stored[1].event.fields["events"] == 1
+    assert stored[1].event.type == SourceLost.kind.type and stored[1].event.fields["events"] == 1
     watched.close()
     assert numbers(directory) == [-1, 2]
     again = Watched(on_disk(directory))

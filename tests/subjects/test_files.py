@@ -118,7 +118,7 @@ def test_files_when_a_package_replaces_many_then_one_event_tells_of_all() -> Non
     host.examine({name: file(name) for name in names})
     late = host.clock.now().realtime_usec * 1000 + 10**9
     events = host.examine({name: file(name, srcversion="NEW", sha256="1", changed=late) for name in names})
-    (changed,) = (event for event in events if event.type.value == "FileChanged")
+    (changed,) = (event for event in events if event.type == "FileChanged")
     assert (field(changed, "count"), field(changed, "tree")) == (MOST_EVENTS + 5, "loaded")
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.events.event import EventType
+from kmodmon.events.kinds.module import ModuleHidden, ModuleUnhidden
 from kmodmon.kernel.modules import ModuleLine, ModuleState
 from kmodmon.lifecycle.signals import ModuleUevent
 from kmodmon.subjects.crossview import CrossViewRead, Pass, View, ViewRead, strays_of, suspects
@@ -15,7 +15,7 @@ from kmodmon.subjects.hidden import UNNAMED, Confidence, HiddenModule, HiddenSta
 from tests.lifecycle.kernel_play import Play
 
 LIVE, COMING, GOING = ModuleState.LIVE, ModuleState.COMING, ModuleState.GOING
-HIDDEN, UNHIDDEN = EventType.MODULE_HIDDEN, EventType.MODULE_UNHIDDEN
+HIDDEN, UNHIDDEN = ModuleHidden.kind.type, ModuleUnhidden.kind.type
 
 
 def seen(listed: str = "ext4", **views: str | None) -> Pass:
@@ -79,7 +79,7 @@ def test_hidden_when_it_moves_away_while_the_views_are_read_then_the_next_look_t
     play.story.see("crossview", CrossViewRead(passes=(half,)), after=0.5)
     assert findings(play) == {}
     play.story.see("crossview", twice(seen("ext4", kallsyms="ext4", ftrace=None)), after=5.0)
-    assert [event.module for event in play.story.events if event.type is HIDDEN] == ["hidden_mod"]
+    assert [event.module for event in play.story.events if event.type == HIDDEN] == ["hidden_mod"]
     assert findings(play)["hidden_mod"].missing_from == ("list", "sysfs")
 
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from kmodmon.events.event import EventType
 from kmodmon.events.kinds.log import KernelReported, PreviousBootReported
+from kmodmon.events.kinds.taint import TaintAdded
 from kmodmon.state.observation import Tick
 from kmodmon.state.state import State
 from kmodmon.subjects.log import LogRead
@@ -55,7 +55,7 @@ class Told(Story):
         self.see("clock", Tick(), after)
 
     def added(self) -> list[tuple[object, object]]:
-        return [(field(e, "letter"), field(e, "cause")) for e in self.events if e.type is EventType.TAINT_ADDED]
+        return [(field(e, "letter"), field(e, "cause")) for e in self.events if e.type == TaintAdded.kind.type]
 
     def cause(self, bit: int) -> str:
         return str(self.state.taint.ledger[bit].cause)
@@ -196,7 +196,7 @@ def test_taint_when_killed_between_the_report_and_the_reading_then_it_is_still_e
     usec = before.clock.monotonic_usec - 2_000_000
     ring = tuple(record(at, text, priority=4, usec=usec) for at, text in enumerate(WARNING))
     told = story.see("kmsg", LogRead(records=ring, end=True))
-    assert [event.type for event in told] == [EventType.TAINT_ADDED]
+    assert [event.type for event in told] == [TaintAdded.kind.type]
     assert story.added() == [("W", "report:warning")]
 
 
@@ -214,7 +214,7 @@ def test_clue_when_a_report_is_of_an_earlier_boot_then_it_explains_nothing() -> 
     story = begun()
     story.log(*WARNING, after=1)
     story.tick(after=2)
-    (report,) = (event for event in story.events if event.type is EventType.KERNEL_REPORT)
+    (report,) = (event for event in story.events if event.type == KernelReported.kind.type)
     assert clue_of(report) is not None
     assert isinstance(report.details, KernelReported)
     earlier = PreviousBootReported(

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from kmodmon.events.event import Event, EventType
+from kmodmon.events.event import Event
+from kmodmon.events.kinds.module import ModuleLoaded, ModuleLoadFailed
+from kmodmon.events.kinds.taint import TaintAdded
 from kmodmon.kernel.taint import decode
 from kmodmon.lifecycle.signals import TraceEntry, TraceKind, TraceRead
 from kmodmon.state.checkpoint import CHECKPOINTS
@@ -30,7 +32,7 @@ def entry(play: Play, bit: int) -> TaintEntry:
 
 
 def added(play: Play) -> list[Event]:
-    return [event for event in play.story.events if event.type is EventType.TAINT_ADDED]
+    return [event for event in play.story.events if event.type == TaintAdded.kind.type]
 
 
 def test_ledger_when_init_still_runs_then_the_load_in_the_trace_is_the_cause() -> None:
@@ -152,7 +154,7 @@ def test_ledger_when_killed_before_a_bit_was_explained_then_the_adopted_trace_ex
     after.wait(10)
     assert str(entry(after, O).cause) == "module:hello" and entry(after, O).actor is not None
     assert after.counted() == (1, 0, 0)
-    (loaded,) = (event for event in after.story.events if event.type is EventType.MODULE_LOADED)
+    (loaded,) = (event for event in after.story.events if event.type == ModuleLoaded.kind.type)
     assert loaded.fields["while_down"] is True and loaded.actor is not None
 
 
@@ -165,7 +167,7 @@ def test_failure_when_only_the_log_tells_then_by_the_tool_that_was_started_for_i
     said = record(1, b"bad_symbol: Unknown symbol nothing (err -2)", usec=play.story.clock.monotonic_usec)
     play.story.see("kmsg", LogRead(records=(said,), end=True, live=True))
     play.story.see("clock", Tick(), after=1.0)
-    (failed,) = (event for event in play.story.events if event.type is EventType.MODULE_LOAD_FAILED)
+    (failed,) = (event for event in play.story.events if event.type == ModuleLoadFailed.kind.type)
     assert failed.module == "bad_symbol" and failed.actor == who
 
 
@@ -177,5 +179,5 @@ def test_failure_when_two_tools_could_be_meant_then_nobody_is_blamed() -> None:
     said = record(1, b"Loading of unsigned module is rejected", usec=play.story.clock.monotonic_usec)
     play.story.see("kmsg", LogRead(records=(said,), end=True, live=True))
     play.story.see("clock", Tick(), after=1.0)
-    (failed,) = (event for event in play.story.events if event.type is EventType.MODULE_LOAD_FAILED)
+    (failed,) = (event for event in play.story.events if event.type == ModuleLoadFailed.kind.type)
     assert failed.actor is None

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from kmodmon.events.event import Actor, Event, EventType, Process, Severity, recorded_event
 from kmodmon.events.kinds import EVENT_KINDS
+from kmodmon.events.kinds.daemon import Started
+from kmodmon.events.kinds.module import ModuleLoaded
 from kmodmon.store.memory import MemoryHistory
 from kmodmon.system.journal import (
     LINE_BYTES,
@@ -91,7 +93,7 @@ def journald(tmp_path: Path) -> Iterator[Journald]:
     listening.socket.close()
 
 
-def happened(kind: EventType = EventType.MODULE_LOADED, **fields: str) -> Event:
+def happened(kind: EventType = ModuleLoaded.kind.type, **fields: str) -> Event:
     return recorded_event(
         type=kind,
         at=Instant(realtime_usec=Usec(1_700_000_000_000_000), monotonic_usec=Usec(5)),
@@ -126,7 +128,7 @@ def test_event_is_an_entry_with_all_its_fields(journald: Journald) -> None:
         "MESSAGE": ["Module vboxdrv was loaded by modprobe[411] (uid 0), signature unsigned"],
         "PRIORITY": ["4"],
         "SYSLOG_IDENTIFIER": ["kmodmon"],
-        "MESSAGE_ID": [EVENT_KINDS[EventType.MODULE_LOADED].message_id],
+        "MESSAGE_ID": [EVENT_KINDS[ModuleLoaded.kind.type].message_id],
         "KMODMON_EVENT": ["ModuleLoaded"],
         "KMODMON_SEVERITY": ["warning"],
         "KMODMON_REALTIME_USEC": ["1700000000000000"],
@@ -148,7 +150,7 @@ def test_event_is_an_entry_with_all_its_fields(journald: Journald) -> None:
 def test_event_that_was_not_stored_is_an_entry_without_id(journald: Journald) -> None:
     sink = NativeSink(journald.path)
     broken: JsonObject = {"x": float("nan")}
-    Journal(sink).log_event(recorded_event(type=EventType.STARTED, at=happened().at, fields=broken))
+    Journal(sink).log_event(recorded_event(type=Started.kind.type, at=happened().at, fields=broken))
     entry = journald.entry()
     assert "KMODMON_EVENT_ID" not in entry and entry["KMODMON_FIELDS"] == ["{'x': nan}"]
     sink.close()

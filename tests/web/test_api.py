@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kmodmon.events.event import EventType
+from kmodmon.events.kinds.module import ModuleLoaded
+from kmodmon.events.kinds.taint import TaintAdded
 from kmodmon.metrics.exposition import Exposition
 from kmodmon.types.error import KmodmonError
 from kmodmon.web.message import BadRequest, Request, Response, Route, json_response
@@ -49,7 +50,7 @@ def test_events_when_asked_something_else_then_refused(query: str) -> None:
 
 def test_events_when_asked_with_every_argument_then_the_query_has_them() -> None:
     query = event_query(asked("type=ModuleLoaded,TaintAdded&module=a%20b&after=7&limit=99999&order=newest"))
-    assert query.types == (EventType.MODULE_LOADED, EventType.TAINT_ADDED)
+    assert query.types == (ModuleLoaded.kind.type, TaintAdded.kind.type)
     assert (query.module, query.after_id, query.limit, query.newest_first) == ("a b", 7, MAX_EVENTS, True)
 
 

@@ -11,7 +11,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kmodmon.events.event import Event, EventType, Severity, StoredEvent, recorded_event
+from kmodmon.events.event import Event, Severity, StoredEvent, recorded_event
+from kmodmon.events.kinds.daemon import Started
+from kmodmon.events.kinds.log import KernelReported
+from kmodmon.events.kinds.module import ModuleLoadFailed
 from kmodmon.events.query import EventQuery
 from kmodmon.state.state import State
 from kmodmon.subjects.findings import Finding, Findings
@@ -94,7 +97,7 @@ def stored(*events: Event) -> tuple[StoredEvent, ...]:
 def showcase() -> PageData:
     server = Server().days()
     events = stored(*server.events)
-    reports = tuple(one for one in events if one.event.type is EventType.KERNEL_REPORT)
+    reports = tuple(one for one in events if one.event.type == KernelReported.kind.type)
     return PageData(state=server.state, events=events, reports=reports)
 
 
@@ -204,7 +207,7 @@ def test_page_when_names_and_log_lines_are_hostile_then_they_are_text() -> None:
             fields={"title": name, "reason": name, "comm": name, "frames": [name], "function": name, "signature": name},
         )
         for name in names
-        for kind in (EventType.KERNEL_REPORT, EventType.MODULE_LOAD_FAILED)
+        for kind in (KernelReported.kind.type, ModuleLoadFailed.kind.type)
     ]  # fmt: skip
     finding = Finding(rule=names[0], check=Check.MODULE, severity=Severity.ERROR, subject=names[1], reason=names[2],
                       evidence=tuple(names), advice="`".join(names), module=names[0])  # fmt: skip
@@ -299,7 +302,7 @@ def test_page_when_there_are_thousands_of_modules_then_a_bounded_part_with_all_s
 
 def test_page_when_events_findings_and_evidence_are_many_then_it_stays_bounded() -> None:
     lines = tuple("x" * 200 for _ in range(500))
-    events = stored(*(recorded_event(type=EventType.KERNEL_REPORT, at=NOW, evidence=lines) for _ in range(100)))
+    events = stored(*(recorded_event(type=KernelReported.kind.type, at=NOW, evidence=lines) for _ in range(100)))
     found = [Finding(rule="r", check=Check.MODULE, severity=Severity.ERROR, subject=f"m{n}") for n in range(5000)]
     findings = Findings(current={one.id: one for one in found}, judged=True)
     body = rendered(PageData(state=replace(BLANK, findings=findings), events=events, reports=events[:20]))
@@ -396,7 +399,7 @@ def test_page_when_the_client_has_it_then_304_until_it_changes() -> None:
         asked = f"GET / HTTP/1.1\r\nHost: h\r\nIf-None-Match: {tag}\r\n\r\nGET /-/ready HTTP/1.1\r\nHost: h\r\n"
         both = served.send(f"{asked}Connection: close\r\n\r\n".encode())
         assert re.fullmatch(rb"HTTP/1.1 304 .*?\r\n\r\nHTTP/1.1 200 .*\r\n\r\nok\n", both, re.DOTALL)
-        host.history.append((recorded_event(type=EventType.STARTED, at=NOW),))
+        host.history.append((recorded_event(type=Started.kind.type, at=NOW),))
         assert served.get("/", headers={"if-none-match": tag}).status == 200
 
 

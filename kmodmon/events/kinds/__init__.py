@@ -1,47 +1,30 @@
 """Event kinds, one class each: its public type, MESSAGE_ID, sentence, explanation and the fields of its JSON.
 
-A kind is declared in the file of its theme and listed here; nothing else lists kinds.
+A kind is declared in the file of its theme; here the themes are listed, and nothing else lists kinds. A subclass of a
+kind's class is another shape of details of the same kind.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from kmodmon.events.event import EventKind, EventType
+from kmodmon.events.event import EventDetails, EventKind, EventType
 from kmodmon.events.kinds import daemon, log, module, policy, posture, source, taint
+
+THEMES = (module, taint, posture, log, source, policy, daemon)
 
 EVENT_KINDS: Mapping[EventType, EventKind] = MappingProxyType(
     {
         details.kind.type: details.kind
-        for details in (
-            module.ModuleLoaded,
-            module.ModuleUnloaded,
-            module.ModuleTransient,
-            module.ModuleLoadFailed,
-            module.ModuleChanged,
-            module.ModuleHidden,
-            module.ModuleUnhidden,
-            module.ModuleRequested,
-            module.SignalsContradicted,
-            taint.TaintAdded,
-            taint.TaintCleared,
-            posture.LockdownChanged,
-            posture.ModulesDisabled,
-            posture.SignatureEnforcementChanged,
-            posture.PostureChanged,
-            posture.LockdownDenied,
-            posture.ParameterChanged,
-            log.KernelReported,
-            log.LogForged,
-            log.LogLost,
-            source.SourceLost,
-            source.SourceRecovered,
-            policy.PolicyViolated,
-            policy.BaselineDrifted,
-            policy.FileChanged,
-            daemon.ConfigRefused,
-            daemon.Started,
-            daemon.Stopped,
-        )
+        for theme in THEMES
+        for details in vars(theme).values()
+        if isinstance(details, type) and issubclass(details, EventDetails) and "kind" in vars(details)
     }
 )
-"""Every kind by its public type."""
+"""Every kind by its public type, in the order of their declarations."""
+
+
+def event_type(name: str) -> EventType:
+    """The event type of this name; raises ValueError when there is none."""
+    if name not in EVENT_KINDS:
+        raise ValueError(f"there is no event type {name}")
+    return EventType(name)

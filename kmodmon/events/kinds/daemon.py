@@ -12,7 +12,7 @@ class ConfigRefused(EventDetails):
     """A settings file was not taken over."""
 
     kind: ClassVar[EventKind] = EventKind(
-        type=EventType.CONFIG_REFUSED,
+        type=EventType("ConfigRefused"),
         message_id="6979441e8c4141ba829bc382b8d1ecd2",
         sentence="New settings were refused, the earlier ones stay in force[: {evidence}]",
         title="New settings of kmodmon were refused",
@@ -41,7 +41,7 @@ class Started(EventDetails):
     """kmodmon started."""
 
     kind: ClassVar[EventKind] = EventKind(
-        type=EventType.STARTED,
+        type=EventType("Started"),
         message_id="963f3e530fd8471e98ff0981e709c51f",
         sentence="kmodmon started",
         title="kmodmon started",
@@ -54,7 +54,7 @@ class Stopped(EventDetails):
     """kmodmon stopped."""
 
     kind: ClassVar[EventKind] = EventKind(
-        type=EventType.STOPPED,
+        type=EventType("Stopped"),
         message_id="0b53badd631f4d5fb9c232481a4bbf43",
         sentence="kmodmon stopped",
         title="kmodmon stopped",

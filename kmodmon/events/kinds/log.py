@@ -13,7 +13,7 @@ class KernelReported(EventDetails):
     """The kernel reported a failure of its own."""
 
     kind: ClassVar[EventKind] = EventKind(
-        type=EventType.KERNEL_REPORT,
+        type=EventType("KernelReport"),
         message_id="5710123c711b4c2597cbee9577ad0fb5",
         sentence="{title|The kernel reported a failure}[ in module {module}]",
         title="The kernel reported a failure of its own",
@@ -63,7 +63,7 @@ class LogForged(EventDetails):
     """User space wrote into the kernel log in the words of a kernel report."""
 
     kind: ClassVar[EventKind] = EventKind(
-        type=EventType.LOG_FORGED,
+        type=EventType("LogForged"),
         message_id="a1aa49ea7f19431bb76a600545c58f51",
         sentence="A process wrote into the kernel log what looks like {signature|a kernel report}[: {evidence}]",
         title="A process wrote words of a kernel report into the kernel log",
@@ -81,7 +81,7 @@ class LogLost(EventDetails):
     """Records of the kernel log were overwritten before they were read."""
 
     kind: ClassVar[EventKind] = EventKind(
-        type=EventType.LOG_LOST,
+        type=EventType("LogLost"),
         message_id="334b48ed764e42128df85de79b34a2a4",
         sentence="{lost|Some} records of the kernel log were lost",
         title="Records of the kernel log were overwritten before they were read",

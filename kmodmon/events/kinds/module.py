@@ -12,7 +12,7 @@ class ModuleLoaded(EventDetails):
     """A module that was not loaded is loaded."""
 
     kind: ClassVar[EventKind] = EventKind(
-        type=EventType.MODULE_LOADED,
+        type=EventType("ModuleLoaded"),
         message_id="544cfd9483ef40cc9e92b0de0e0f02da",
         sentence="Module {module} was loaded[ by {actor}][, signature {signature}][, taints {taints}][ while "
         "kmodmon was not running{while_down}]",
@@ -39,7 +39,7 @@ class ModuleUnloaded(EventDetails):
     """A module that was loaded is gone."""
 
     kind: ClassVar[EventKind] = EventKind(
-        type=EventType.MODULE_UNLOADED,
+        type=EventType("ModuleUnloaded"),
         message_id="a990805b6a0e4dd69ac9c9aeaa0a1e66",
         sentence="Module {module} was unloaded[ by {actor}][ while kmodmon was not running{while_down}]",
         title="Module @KMODMON_MODULE@ was unloaded",
@@ -56,7 +56,7 @@ class ModuleTransient(EventDetails):
     """A module was loaded and unloaded between two readings of the module list."""
 
     kind: ClassVar[EventKind] = EventKind(
-        type=EventType.MODULE_TRANSIENT,
+        type=EventType("ModuleTransient"),
         message_id="58d835d8b2e34c5e8d3c32521189a460",
         sentence="Module {module} was loaded and gone again before it could be read[, loaded by {actor}][, taints "
         "{taints}]",
@@ -77,7 +77,7 @@ class ModuleLoadFailed(EventDetails):
     """A load was refused by the kernel, or failed after the kernel had taken the module in."""
 
     kind: ClassVar[EventKind] = EventKind(
-        type=EventType.MODULE_LOAD_FAILED,
+        type=EventType("ModuleLoadFailed"),
         message_id="13455d9c046643b0b0939a0d1f023d50",
         sentence="{module|A module} could not be loaded[: {reason}][ ({symbol})][, wanted by {actor}]",
         title="A module could not be loaded",
@@ -113,7 +113,7 @@ class ModuleChanged(EventDetails):
     """The module of a name is another build than before, or changed while it was loaded."""
 
     kind: ClassVar[EventKind] = EventKind(
-        type=EventType.MODULE_CHANGED,
+        type=EventType("ModuleChanged"),
         message_id="cfd23bd7b8ab462db5369a1cffe591f5",
         sentence="Module {module} is not the one it was[, srcversion {old_srcversion} became {srcversion}][, taints "
         "{old_taints} became {taints}]",
@@ -138,7 +138,7 @@ class ModuleHidden(EventDetails):
     """A loaded module is missing from views of the kernel that must show it."""
 
     kind: ClassVar[EventKind] = EventKind(
-        type=EventType.MODULE_HIDDEN,
+        type=EventType("ModuleHidden"),
         message_id="bc6ffdbdd20240899c80595765a239e5",
         sentence="Module {module} is loaded but hidden[ from {missing_from}][ ({evidence})]",
         title="Module @KMODMON_MODULE@ hides",
@@ -157,7 +157,7 @@ class ModuleUnhidden(EventDetails):
     """A hidden module is shown by all views again, or by none any more."""
 
     kind: ClassVar[EventKind] = EventKind(
-        type=EventType.MODULE_UNHIDDEN,
+        type=EventType("ModuleUnhidden"),
         message_id="20725e4851254de290b56a0aeb33c57f",
         sentence="Module {module} is not hidden any more",
         title="Module @KMODMON_MODULE@ is not hidden any more",
@@ -173,7 +173,7 @@ class ModuleRequested(EventDetails):
     """A process made the kernel ask for a module (request_module())."""
 
     kind: ClassVar[EventKind] = EventKind(
-        type=EventType.MODULE_REQUESTED,
+        type=EventType("ModuleRequested"),
         message_id="1f5e632a0f7c4cf0a4507171b95579af",
         sentence="The kernel was made to ask for module {name|?}[ by {actor}][, {untold} more before it]",
         title="A process made the kernel ask for a module",
@@ -192,7 +192,7 @@ class SignalsContradicted(EventDetails):
     """The sources of evidence about one module contradict each other."""
 
     kind: ClassVar[EventKind] = EventKind(
-        type=EventType.WITNESS_CONTRADICTED,
+        type=EventType("WitnessContradicted"),
         message_id="1d04f2ebb3424f7fb669a248bef45314",
         sentence="What the kernel says of {module|its modules} is contradictory[: {evidence}]",
         title="What the kernel says of its modules is contradictory",

@@ -11,7 +11,7 @@ class PolicyViolated(EventDetails):
     """A rule of the policy denies something."""
 
     kind: ClassVar[EventKind] = EventKind(
-        type=EventType.POLICY_VIOLATED,
+        type=EventType("PolicyViolated"),
         message_id="e6c2b0986a254a858d29271060a9e7ca",
         sentence="Policy is violated[, rule {rule}][ by module {module}][: {evidence}]",
         title="Something is not allowed here",
@@ -30,7 +30,7 @@ class BaselineDrifted(EventDetails):
     """Something is not as in the baseline."""
 
     kind: ClassVar[EventKind] = EventKind(
-        type=EventType.BASELINE_DRIFTED,
+        type=EventType("BaselineDrifted"),
         message_id="4f07625729d14cc6a5e664e001b671fc",
         sentence="Not as in the baseline[: {kind}][ {name}][, module {module}][: {evidence}]",
         title="Something is not as it was signed off",
@@ -47,7 +47,7 @@ class FileChanged(EventDetails):
     """A file that bears on modules changed."""
 
     kind: ClassVar[EventKind] = EventKind(
-        type=EventType.FILE_CHANGED,
+        type=EventType("FileChanged"),
         message_id="542e2d07f3974fccb8225523462c6cb2",
         sentence="{path|A file} changed[: {change}][, module {module}]",
         title="A file that bears on modules changed",

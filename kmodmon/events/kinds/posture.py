@@ -21,7 +21,7 @@ class LockdownChanged(SettingChanged):
     """The lockdown mode changed."""
 
     kind: ClassVar[EventKind] = EventKind(
-        type=EventType.LOCKDOWN_CHANGED,
+        type=EventType("LockdownChanged"),
         message_id="523a12963ef44e39a9589ebbea770996",
         sentence="Lockdown changed[ from {old}][ to {new}]",
         title="The kernel's lockdown mode changed",
@@ -32,11 +32,29 @@ class LockdownChanged(SettingChanged):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LockdownDenied(EventDetails):
+    """Lockdown refused something to a process, as the kernel log says."""
+
+    kind: ClassVar[EventKind] = EventKind(
+        type=EventType("LockdownDenied"),
+        message_id="4e3efd60c08848af9f48db00d4bf0ae1",
+        sentence="Lockdown refused {what|something}[ to {comm}]",
+        title="Lockdown refused something",
+        advice="A process wanted what a locked-down kernel does not allow even root. KMODMON_FIELDS says what, "
+        "and who.",
+    )
+    signature: str  # the log signature of the refusal
+    what: str | None
+    comm: str | None
+    printk_usec: int | None  # printk's clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModulesDisabled(SettingChanged):
     """kernel.modules_disabled changed."""
 
     kind: ClassVar[EventKind] = EventKind(
-        type=EventType.MODULES_DISABLED,
+        type=EventType("ModulesDisabled"),
         message_id="72543aa8776f4b6ea1b5c70e3b4f67c3",
         sentence="Disabling of module loading (modules_disabled) changed[ from {old}][ to {new}]",
         title="Loading of modules was switched off, or is possible again",
@@ -50,7 +68,7 @@ class SignatureEnforcementChanged(SettingChanged):
     """Whether unsigned modules are refused changed."""
 
     kind: ClassVar[EventKind] = EventKind(
-        type=EventType.SIGNATURE_ENFORCEMENT_CHANGED,
+        type=EventType("SignatureEnforcementChanged"),
         message_id="48390dcc741343f29ccd1b717072ce90",
         sentence="Enforcement of module signatures changed[ from {old}][ to {new}][: {explanation}]",
         title="Enforcement of module signatures changed",
@@ -66,7 +84,7 @@ class PostureChanged(SettingChanged):
     """Any other setting of the trust posture changed."""
 
     kind: ClassVar[EventKind] = EventKind(
-        type=EventType.POSTURE_CHANGED,
+        type=EventType("PostureChanged"),
         message_id="5e5d8527823844f59ba155eafcc96c6e",
         sentence="{setting|A setting} changed[ from {old}][ to {new}][, {direction}]",
         title="A setting that bears on the kernel's trust changed",
@@ -75,29 +93,11 @@ class PostureChanged(SettingChanged):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LockdownDenied(EventDetails):
-    """Lockdown refused something to a process, as the kernel log says."""
-
-    kind: ClassVar[EventKind] = EventKind(
-        type=EventType.LOCKDOWN_DENIED,
-        message_id="4e3efd60c08848af9f48db00d4bf0ae1",
-        sentence="Lockdown refused {what|something}[ to {comm}]",
-        title="Lockdown refused something",
-        advice="A process wanted what a locked-down kernel does not allow even root. KMODMON_FIELDS says what, "
-        "and who.",
-    )
-    signature: str  # the log signature of the refusal
-    what: str | None
-    comm: str | None
-    printk_usec: int | None  # printk's clock
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterChanged(EventDetails):
     """A parameter of a loaded module has another value than at the reading before."""
 
     kind: ClassVar[EventKind] = EventKind(
-        type=EventType.PARAMETER_CHANGED,
+        type=EventType("ParameterChanged"),
         message_id="b5ebffb02e4740778accf67b9252dadb",
         sentence="Parameter {parameter|?}[ of module {module}] changed[ from {old}][ to {new}]",
         title="A parameter of module @KMODMON_MODULE@ changed",

@@ -11,7 +11,7 @@ class SourceLost(EventDetails):
     """A source cannot be read any more, never could be, or lost data."""
 
     kind: ClassVar[EventKind] = EventKind(
-        type=EventType.SOURCE_LOST,
+        type=EventType("SourceLost"),
         message_id="9926407385284d1988a0e3da575a0a0a",
         sentence="Source {source|?} fails[: {why}][, moved to {moved_to}]",
         title="kmodmon lost sight of something",
@@ -43,7 +43,7 @@ class SourceRecovered(EventDetails):
     """A source can be read again."""
 
     kind: ClassVar[EventKind] = EventKind(
-        type=EventType.SOURCE_RECOVERED,
+        type=EventType("SourceRecovered"),
         message_id="6c943a4546fd402780f4a8e5c537f06c",
         sentence="Source {source|?} works again[ after: {why}][, lost meanwhile: {lost}]",
         title="kmodmon sees again what it had lost sight of",

@@ -12,7 +12,7 @@ class TaintAdded(EventDetails):
     """A taint bit of the kernel was set."""
 
     kind: ClassVar[EventKind] = EventKind(
-        type=EventType.TAINT_ADDED,
+        type=EventType("TaintAdded"),
         message_id="3792014ede9840c0b1fc1d9a1cbc25b3",
         sentence="The kernel is now tainted by {flag|a flag}[ ({letter})][, cause {cause}][, by {actor}]",
         title="A taint flag was set",
@@ -32,7 +32,7 @@ class TaintCleared(EventDetails):
     """A taint bit fell; the kernel itself never clears one."""
 
     kind: ClassVar[EventKind] = EventKind(
-        type=EventType.TAINT_CLEARED,
+        type=EventType("TaintCleared"),
         message_id="448c285fc3824645a644f5b265dced40",
         sentence="Taint flag {flag|of the kernel}[ ({letter})] is gone, which the kernel itself never does[: {old} "
         "became {new}]",

@@ -5,7 +5,8 @@ import zlib
 from collections.abc import Sequence
 from typing import Protocol
 
-from kmodmon.events.event import EventType, StoredEvent
+from kmodmon.events.event import StoredEvent
+from kmodmon.events.kinds.log import KernelReported
 from kmodmon.events.query import EventQuery
 from kmodmon.state.state import State
 from kmodmon.types.error import KmodmonError
@@ -22,7 +23,7 @@ POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _EVENTS = EventQuery(limit=MOST_EVENTS, newest_first=True)
-_REPORTS = EventQuery(types=(EventType.KERNEL_REPORT,), limit=MOST_REPORTS, newest_first=True)
+_REPORTS = EventQuery(types=(KernelReported.kind.type,), limit=MOST_REPORTS, newest_first=True)
 _GZIP_FORMAT = 16 + zlib.MAX_WBITS
 
 
