@@ -8,11 +8,12 @@ from kmodmon.lifecycle.inventory import Module, ModuleAttributes
 from kmodmon.lifecycle.signals import ModulesRead
 from kmodmon.metrics import EVENT_METRICS
 from kmodmon.pipeline import Rules, step
-from kmodmon.state.observation import Observation, Seen
+from kmodmon.state.observation import Reading
 from kmodmon.state.state import State
 from kmodmon.subjects.taint import TaintRead
 from kmodmon.system.clock import FakeClock
-from kmodmon.types.outcome import Read
+from kmodmon.types.outcome import Observation, Read
+from kmodmon.types.source_name import SourceName
 
 BOOT = "11111111-2222-3333-4444-555555555555"
 
@@ -42,8 +43,10 @@ class Story:
 
     def see(self, source: str, observation: Observation, after: float = 0.0, *, lost: int = 0) -> Sequence[Event]:
         self.clock.advance(after)
-        seen = Seen(source=source, at=self.clock.now(), outcome=Read(observation), lost=lost)
-        self.state, events = step(self.state, seen, self.rules)
+        return self.take(source, Reading(outcome=Read(observation), lost=lost))
+
+    def take(self, source: str, reading: Reading) -> Sequence[Event]:
+        self.state, events = step(self.state, SourceName(source), reading, self.clock.now(), self.rules)
         self.events += events
         return events
 

@@ -16,6 +16,7 @@ from kmodmon.state.state import State
 from kmodmon.system.clock import FakeClock
 from kmodmon.system.root import Root
 from kmodmon.types.outcome import Absent, Failed, Outcome, Read
+from kmodmon.types.source_name import SourceName
 
 TREE = Path(__file__).parent / "trees/debian12-6.1-x86_64"
 GARBAGE = bytes(range(256)) * 3
@@ -112,7 +113,7 @@ def test_interface_when_it_is_not_as_it_should_be_then_no_number_is_wrong(
         assert found.get(name, []) in ([], recorded[name]), f"{name} shows a number that the kernel never gave"
     assert source in state.sources
     if mutation in ("garbage", "failing") and len(names) == 1 and source in ("taint", "lockdown"):
-        assert not state.sources[source].up and state.sources[source].why
+        assert not state.sources[SourceName(source)].up and state.sources[SourceName(source)].why
     # what is read from elsewhere is all there
     if source != "modules":
         assert found["kmodmon_module_size_bytes"] == recorded["kmodmon_module_size_bytes"]

@@ -24,7 +24,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reports": SUBJECTS | {"savedlog"},
     "policy": STATE | {"config"},
     "preflight": SUBJECTS,
-    "pipeline": STATE | {"reports", "policy"},
+    "folds": STATE | {"reports", "policy"},
+    "pipeline": STATE | {"folds", "policy"},
     "metrics": STATE | {"reports", "policy", "__init__"},
     "view": STATE | {"reports", "policy", "__init__"},
     "system": {"types", "events"},
@@ -37,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 IMPURE = {"os", "socket", "time", "logging", "asyncio", "sqlite3", "pathlib", "subprocess", "threading", "psutil"}
 PURE_ROOMS = {
     "types", "kernel", "modfile", "savedlog", "events", "lifecycle", "subjects", "state", "reports", "policy",
-    "preflight", "pipeline", "view",
+    "preflight", "folds", "pipeline", "view",
 }  # fmt: skip
 WIRING = {"cli", "runtime", "__main__", "__init__", "_data"}
 

@@ -25,6 +25,7 @@ from kmodmon.policy.baseline_document import (
 from kmodmon.policy.drift import drift, learnt, required
 from kmodmon.subjects.baseline import Baseline, BaselineState, Drift, Meta, SignedModule
 from kmodmon.types.error import KmodmonError
+from kmodmon.types.source_name import SourceName
 from kmodmon.view.findings import drift_view
 
 _LIMIT = 4 << 20  # bytes
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("kmodmon baseline accept", "a signature wants both --reason TEXT and --author NAME")
     found = gather(args, _SOURCES, thorough=True)
     if found.state.inventory.support is None:
-        raise KmodmonError(f"the list of modules cannot be read: {found.state.sources['modules'].why}")
+        raise KmodmonError(f"the list of modules cannot be read: {found.state.sources[SourceName.MODULES].why}")
     path: Path = args.file or found.settings.baseline.file
     match args.what:
         case "learn":

@@ -7,6 +7,7 @@ from kmodmon.cli.gather import CommandInput, gather
 from kmodmon.cli.output import Screen, Tint, Tinted
 from kmodmon.events.event import Severity
 from kmodmon.subjects.findings import Finding
+from kmodmon.types.source_name import SourceName
 from kmodmon.types.units import JsonObject
 from kmodmon.view.findings import finding_view
 
@@ -61,9 +62,9 @@ def line_of(finding: Finding) -> str:
 def _unknown(found: CommandInput) -> Iterator[str]:
     state = found.state
     if state.taint.value is None:
-        yield f"taint: {state.sources['taint'].why}; {_REMEDY}"
+        yield f"taint: {state.sources[SourceName.TAINT].why}; {_REMEDY}"
     if state.inventory.support is None:
-        yield f"modules: {state.sources['modules'].why}; {_REMEDY}"
+        yield f"modules: {state.sources[SourceName.MODULES].why}; {_REMEDY}"
 
 
 def _show(screen: Screen, finding: Finding, *, verbose: bool) -> None:

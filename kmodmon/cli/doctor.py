@@ -68,11 +68,10 @@ def _row(source: SourceState) -> tuple[Cell, ...]:
         missing = f"{source.why}; {known.remedy}" if known.remedy else source.why
     else:
         state = Tinted("absent", Tint.FAINT)
-        missing = _absent(source.why, known.remedy)
+        missing = _absent(source, known.remedy)
     return (source.name, state, " ".join(known.interfaces), missing)
 
 
-def _absent(why: str, remedy: str) -> str:
+def _absent(source: SourceState, remedy: str) -> str:
     """What is not there may not be mounted, or not be built in: only the operator can tell which."""
-    told = not remedy or any(word in why for word in ("switched off", "recorded machine"))
-    return why if told else f"{why}; if this kernel offers it: {remedy}"
+    return f"{source.why}; if this kernel offers it: {remedy}" if remedy and source.remediable else source.why

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from kmodmon.cli.gather import gather
 from kmodmon.cli.output import Cell, Column, Screen, Tint, Tinted, human_bytes, local_time
 from kmodmon.types.error import KmodmonError
+from kmodmon.types.source_name import SourceName
 from kmodmon.types.text import printable
 from kmodmon.types.units import JsonValue
 from kmodmon.view.hidden import hidden_view
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         return _hidden(args)
     found = gather(args, ("kernel", "modules", "posture", "files"))
     if found.state.inventory.support is None:
-        why = found.state.sources["modules"].why
+        why = found.state.sources[SourceName.MODULES].why
         raise KmodmonError(f"the list of modules cannot be read: {why}; `kmodmon doctor` says what to change")
     for name in args.name:
         if name not in found.state.inventory.modules:
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 def _hidden(args: argparse.Namespace) -> int:
     """Print the modules that hide. The list of the others' filters does not have them: most are not on it."""
     state = gather(args, ("modules", "crossview"), thorough=True).state
-    source = state.sources["crossview"]
+    source = state.sources[SourceName.CROSSVIEW]
     if not source.up:
         raise KmodmonError(f"the views of the kernel cannot be compared: {source.why}")
     shown = [one for one in hidden_view(state) if not args.name or one["name"] in args.name]

@@ -7,6 +7,7 @@ from kmodmon.cli import UsageError
 from kmodmon.cli.output import Screen, Tint, Tinted, local_time
 from kmodmon.kernel.taint import Tier, letters, parse_tainted, parse_tainted_text
 from kmodmon.types.error import KmodmonError, ParseError
+from kmodmon.types.source_name import SourceName
 from kmodmon.types.units import JsonObject, JsonValue
 from kmodmon.view.taint import flags_view, taint_view
 
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
 
         found = gather(args, ("kernel", "modules", "taint"))
         if found.state.taint.value is None:
-            raise KmodmonError(f"the kernel's taint cannot be read: {found.state.sources['taint'].why}; "
+            raise KmodmonError(f"the kernel's taint cannot be read: {found.state.sources[SourceName.TAINT].why}; "
                                "`kmodmon doctor` says what to change")  # fmt: skip
         view = taint_view(found.state)
     if args.json:

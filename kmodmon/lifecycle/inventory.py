@@ -102,6 +102,18 @@ def other_modules(now: Mapping[str, Module], was: Mapping[str, Module]) -> Itera
     return compress(now, map(is_not, now.values(), map(was.get, now)))
 
 
+def differing_modules(now: Mapping[str, Module], was: Mapping[str, Module]) -> frozenset[str]:
+    """Names of modules that came, went, or have another taint, state or attributes; users of a module do not count."""
+    if now is was:
+        return frozenset()
+    differing = {name for name in other_modules(now, was) if not _alike(now[name], was.get(name))}
+    return frozenset(differing | (was.keys() - now.keys()))
+
+
+def _alike(now: Module, was: Module | None) -> bool:
+    return was is not None and (now.taint, now.state, now.attributes) == (was.taint, was.state, was.attributes)
+
+
 def build_of(module: Module) -> Build:
     """What is to be remembered of a module as it is listed now."""
     return Build(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from kmodmon.events.event import Actor
 from kmodmon.lifecycle.inventory import Module
+from kmodmon.types.outcome import Observation
 from kmodmon.types.units import Usec
 
 
@@ -37,7 +38,7 @@ class TraceEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TraceRead:
+class TraceRead(Observation):
     """What a read of trace_pipe gave, in the order of time.
 
     `began`: from now on every load and unload is seen. `adopted`: entries an earlier run left in the buffer unread.
@@ -64,7 +65,7 @@ class ModuleUevent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UeventsRead:
+class UeventsRead(Observation):
     """Uevents in the order received. `missed`: gap in SEQNUM, which network namespaces make too."""
 
     events: tuple[ModuleUevent, ...] = ()
@@ -73,7 +74,7 @@ class UeventsRead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModulesRead:
+class ModulesRead(Observation):
     """/proc/modules with the attributes of /sys/module/NAME. The same object again means that nothing changed."""
 
     modules: Mapping[str, Module]
@@ -81,7 +82,7 @@ class ModulesRead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BuiltinRead:
+class BuiltinRead(Observation):
     """Names of the modules built into the kernel (modules.builtin, /sys/module directories without initstate)."""
 
     names: frozenset[str]

@@ -18,8 +18,9 @@ from kmodmon.subjects.files import FileRecord
 from kmodmon.subjects.modprobe import refusals
 from kmodmon.subjects.module_file import OnDisk
 from kmodmon.subjects.rules import Check
-from kmodmon.subjects.source import NOT_READ_YET
+from kmodmon.subjects.source import SourceStatus
 from kmodmon.subjects.taint import TaintEntry
+from kmodmon.types.source_name import SourceName
 from kmodmon.types.units import Instant
 
 PATIENCE_USEC = 30_000_000  # examining a file takes a second; the examiner may be busy or broken
@@ -117,8 +118,8 @@ def is_pending(state: State, module: Module, at: Instant) -> bool:
     """Whether to wait for facts of the module's file before it is judged."""
     if record_of(state, module) is not None:
         return False
-    source = state.sources.get("files")
-    to_come = state.files.expected or (source is not None and source.last_read is None and source.why == NOT_READ_YET)
+    source = state.sources.get(SourceName.FILES)
+    to_come = state.files.expected or (source is not None and source.status is SourceStatus.NOT_READ)
     if not to_come:
         return False
     came = _came(state, module.name)

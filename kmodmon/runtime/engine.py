@@ -18,13 +18,14 @@ from kmodmon.events.event import Event
 from kmodmon.events.kinds.log import KernelReported
 from kmodmon.events.kinds.module import ModuleChanged, ModuleLoaded, ModuleLoadFailed, SignalsContradicted
 from kmodmon.pipeline import Rules, step
-from kmodmon.sources.source import AwaitedReader, EventSource, PollSource, Reading, SourceContext, SourceReader
+from kmodmon.sources.source import AwaitedReader, EventSource, PollSource, SourceContext, SourceReader
 from kmodmon.state.checkpoint import CHECKPOINTS
-from kmodmon.state.observation import Seen, Tick
+from kmodmon.state.observation import Reading, Tick
 from kmodmon.state.state import State
 from kmodmon.subjects.self_stats import SelfStats
 from kmodmon.system.clock import Clock
 from kmodmon.types.outcome import Failed, Read
+from kmodmon.types.source_name import SourceName
 from kmodmon.types.text import printable
 from kmodmon.types.units import Instant, JsonObject
 
@@ -73,8 +74,8 @@ class Engine:
     event_sources: Sequence[EventSource]
     on_step: Callable[[State, Sequence[Event]], None] = lambda state, events: None
     cycles: int = 0  # completed looks: the watchdog is fed only while this moves
-    _polled: dict[str, _Polled] = field(default_factory=dict)
-    _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _polled: dict[SourceName, _Polled] = field(default_factory=dict)
+    _tasks: dict[SourceName, asyncio.Task[None]] = field(default_factory=dict)
     _saved: dict[str, object] = field(default_factory=dict)
     _tick: asyncio.TimerHandle | None = None
 
@@ -129,11 +130,11 @@ class Engine:
             if source.depends_on(context.settings) != source.depends_on(before):
                 self._restart(source)
 
-    def look(self, name: str) -> None:
+    def look(self, name: SourceName) -> None:
         """Read one source now, on this thread."""
         self._look_here(self._polled[name])
 
-    def wake(self, names: Iterable[str], *, prompt: bool = False) -> None:
+    def wake(self, names: Iterable[SourceName], *, prompt: bool = False) -> None:
         """Have sources read soon, wake-ups within DEBOUNCE being one; `prompt`: now, if they were not just read."""
         loop = asyncio.get_running_loop()
         for polled in filter(None, map(self._polled.get, names)):
@@ -155,16 +156,16 @@ class Engine:
             if polled.source.cheap and (polled.last is None or now - polled.last.monotonic_usec > FRESH * 1e6):
                 self.look(name)
 
-    def feed(self, seen: Seen) -> None:
-        """Step the pipeline with one look and hand on what happened."""
+    def feed(self, source: SourceName, reading: Reading, at: Instant) -> None:
+        """Step the pipeline with one reading and hand on what happened."""
         waited, clues = self.state.waits, self.state.taint.clues
         try:
-            self.state, events = step(self.state, seen, self.rules)
+            self.state, events = step(self.state, source, reading, at, self.rules)
         except Exception as error:  # a defect at one observation must not be met again and again: it is left out
-            log.exception("what source %s saw could not be taken in and is left out; please report this", seen.source)
-            if isinstance(seen.outcome, Read):
-                why = printable(f"{seen.source}: a defect of kmodmon: {error!r}")
-                self.feed(replace(seen, outcome=Failed(why), lost=seen.lost + 1))
+            log.exception("a reading of source %s could not be taken in and is left out; please report this", source)
+            if isinstance(reading.outcome, Read):
+                failed = Failed(printable(f"{source}: a defect of kmodmon: {error!r}"))
+                self.feed(source, replace(reading, outcome=failed, lost=reading.lost + 1), at)
             return
         self.cycles += 1
         self.sink.submit(events, self._checkpoints())
@@ -172,9 +173,9 @@ class Engine:
         if self.state.waits and not waited:
             self._schedule_tick()
         if events:
-            self.wake(name for name in _wakes_of(events) if name != seen.source)
+            self.wake(name for name in _wakes_of(events) if name is not source)
         if self.state.taint.clues is not clues:
-            self.wake(("taint",))  # the log told of a bit, without an event
+            self.wake((SourceName.TAINT,))  # the log named a bit, without an event
 
     def recall(self, earlier: Mapping[str, JsonObject]) -> None:
         """Take in what an earlier run of this boot remembered, found only now because the disk came up late."""
@@ -209,9 +210,7 @@ class Engine:
     def _looked(self, polled: _Polled, look: Reading, at: Instant) -> None:
         polled.last = at
         polled.rests_until = time.monotonic() + DEBOUNCE
-        self.feed(
-            Seen(source=polled.source.name, at=at, outcome=look.outcome, lost=look.lost, unreadable=look.unreadable)
-        )
+        self.feed(polled.source.name, look, at)
 
     def _arm(self, polled: _Polled) -> None:
         if polled.timer is not None:
@@ -235,7 +234,7 @@ class Engine:
         else:
             self._look_here(polled)
 
-    def _start_thread(self, name: str) -> None:
+    def _start_thread(self, name: SourceName) -> None:
         polled = self._polled[name]
         if polled.running is not None and not polled.running.done():
             polled.again = True
@@ -280,7 +279,7 @@ class Engine:
             nonlocal delay
             delay = RETRY_FIRST
             at = self.clock.now()
-            self.feed(Seen(source=source.name, at=at, outcome=look.outcome, lost=look.lost, unreadable=look.unreadable))
+            self.feed(source.name, look, at)
             if not look.quiet:
                 self.wake((*source.wakes, *look.wakes), prompt=source.prompt)
 
@@ -293,7 +292,7 @@ class Engine:
             except Exception as error:  # one broken reader must not end the others
                 log.exception("source %s broke and is started again in %.1f s", source.name, delay)
                 why = Failed(printable(f"{source.name}: {error!r}"))
-            self.feed(Seen(source=source.name, at=self.clock.now(), outcome=why))
+            self.feed(source.name, Reading(outcome=why), self.clock.now())
             await asyncio.sleep(delay)
             delay = min(delay * 2, RETRY_LAST)
 
@@ -309,7 +308,7 @@ class Engine:
 
     def _ticked(self) -> None:
         self._tick = None
-        self.feed(Seen(source="clock", at=self.clock.now(), outcome=Read(Tick())))
+        self.feed(SourceName.CLOCK, Reading(outcome=Read(Tick())), self.clock.now())
         self._schedule_tick()
 
 
@@ -317,12 +316,17 @@ _TAINTING = (KernelReported, ModuleLoadFailed)
 _OTHER_FILE = (ModuleLoaded, ModuleChanged)
 
 
-def _wakes_of(events: Iterable[Event]) -> frozenset[str]:
+def _wakes_of(events: Iterable[Event]) -> frozenset[SourceName]:
     # What a module or a report may have done to the kernel's taint shows only when it is read.
-    names = {"taint"} if any(event.module or isinstance(event.details, _TAINTING) for event in events) else set()
-    if any(isinstance(event.details, SignalsContradicted) for event in events):
-        names.add("crossview")  # something may hide: compare now
-    return frozenset(names | {"files"} if any(isinstance(event.details, _OTHER_FILE) for event in events) else names)
+    names: set[SourceName] = set()
+    for event in events:
+        if event.module or isinstance(event.details, _TAINTING):
+            names.add(SourceName.TAINT)
+        if isinstance(event.details, SignalsContradicted):
+            names.add(SourceName.CROSSVIEW)  # something may hide: compare now
+        if isinstance(event.details, _OTHER_FILE):
+            names.add(SourceName.FILES)
+    return frozenset(names)
 
 
 def _guarded(name: str, read: SourceReader) -> Reading:

@@ -20,20 +20,21 @@ from kmodmon.sources.files import SOURCE as FILES
 from kmodmon.sources.files import examine, recalled
 from kmodmon.sources.registry import POLLED
 from kmodmon.sources.rules import SOURCES as RULES
-from kmodmon.sources.source import PollSource, Reading, SourceContext
+from kmodmon.sources.source import PollSource, SourceContext
 from kmodmon.state.checkpoint import CHECKPOINTS, LASTING
-from kmodmon.state.observation import Seen, Tick
+from kmodmon.state.observation import Reading, Tick
 from kmodmon.state.state import State
 from kmodmon.subjects.files import ModuleFilesRead, load_paths
-from kmodmon.subjects.source import NOT_READ_YET, SourceState, sources_from_json
+from kmodmon.subjects.source import SourceState, SourceStatus, sources_from_json
 from kmodmon.system.clock import Clock
 from kmodmon.system.root import Root
 from kmodmon.types.error import ParseError
 from kmodmon.types.outcome import Absent, Read
+from kmodmon.types.source_name import SourceName
 from kmodmon.types.units import JsonObject
 
 NO_BOOT = "00000000-0000-0000-0000-000000000000"
-REMEMBERED = ("crossview", "files")  # sources that cost seconds
+REMEMBERED = (SourceName.CROSSVIEW, SourceName.FILES)  # sources that cost seconds
 FEW = 8  # files that are examined without a word
 
 
@@ -84,7 +85,7 @@ def rules_of(settings: Settings, event_metrics: EventMetrics = NO_EVENT_METRICS)
     )
 
 
-def fresh_state(boot_id: str, clock: Clock, names: Iterable[str], saved: Mapping[str, JsonObject]) -> State:
+def fresh_state(boot_id: str, clock: Clock, names: Iterable[SourceName], saved: Mapping[str, JsonObject]) -> State:
     """The state at start: what an earlier run of this boot remembered, and every source as not read yet."""
     state = State(boot_id=boot_id, started=clock.now(), resumed=not saved.keys() <= set(LASTING))
     state = replace(state, sources={name: SourceState(name=name) for name in names})
@@ -117,7 +118,7 @@ def look_once(
             state = _step(state, source, look, context.clock, rules)
         if known is not None:
             state = replace(state, sources={**state.sources, known.name: known})
-    return step(state, Seen(source="clock", at=context.clock.now(), outcome=Read(Tick())), rules)[0]
+    return step(state, SourceName.CLOCK, Reading(outcome=Read(Tick())), context.clock.now(), rules)[0]
 
 
 def _files(state: State, context: SourceContext, glance: Scope, daemon_running: SourceState | None) -> Reading:
@@ -125,7 +126,7 @@ def _files(state: State, context: SourceContext, glance: Scope, daemon_running: 
     told = recalled(context.root, state.files, state.inventory)
     missing = [module for name, module in state.inventory.modules.items() if name not in told.files]
     if daemon_running is not None:
-        if not daemon_running.up and daemon_running.why != NOT_READ_YET:
+        if not daemon_running.up and daemon_running.status is not SourceStatus.NOT_READ:
             return Reading(outcome=Absent(daemon_running.why))
         left = [module for module in missing if not module.taint]
         missing = [module for module in missing if module.taint]
@@ -144,6 +145,5 @@ def _files(state: State, context: SourceContext, glance: Scope, daemon_running: 
     return look
 
 
-def _step(state: State, source: PollSource, look: Reading, clock: Clock, rules: Rules) -> State:
-    seen = Seen(source=source.name, at=clock.now(), outcome=look.outcome, lost=look.lost, unreadable=look.unreadable)
-    return step(state, seen, rules)[0]
+def _step(state: State, source: PollSource, reading: Reading, clock: Clock, rules: Rules) -> State:
+    return step(state, source.name, reading, clock.now(), rules)[0]

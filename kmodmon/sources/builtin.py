@@ -11,6 +11,7 @@ from kmodmon.sources.source import PollSource, Reading, SourceContext, SourceRea
 from kmodmon.system.root import Root
 from kmodmon.types.error import ParseError
 from kmodmon.types.outcome import Failed, Read
+from kmodmon.types.source_name import SourceName
 
 _HOUR = 3600.0
 
@@ -45,7 +46,7 @@ def _listed(root: Root) -> tuple[str, ...]:
 
 
 SOURCE = PollSource(
-    name="builtin",
+    name=SourceName.BUILTIN,
     make=_make,
     every=lambda settings: _HOUR,
     interfaces=("/lib/modules/<release>/modules.builtin", "/sys/module/<module> without initstate"),

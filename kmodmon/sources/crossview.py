@@ -32,6 +32,7 @@ from kmodmon.subjects.crossview import CrossViewRead, Pass, View, ViewRead, stra
 from kmodmon.system.root import Root, outcome_of
 from kmodmon.types.error import ParseError
 from kmodmon.types.outcome import Absent, Failed, Outcome, Read
+from kmodmon.types.source_name import SourceName
 from kmodmon.types.text import safe_text
 
 _CHUNK = 1 << 16
@@ -251,7 +252,7 @@ def _make(context: SourceContext) -> CrossViewReader:
 
 
 SOURCE = PollSource(
-    name="crossview",
+    name=SourceName.CROSSVIEW,
     make=_make,
     every=lambda settings: settings.poll.crossview,
     threaded=True,

@@ -24,6 +24,7 @@ from kmodmon.sources.source import PollSource, Reading, SourceContext, SourceRea
 from kmodmon.subjects.files import FilesState, ModuleFilesRead, load_paths
 from kmodmon.subjects.module_file import ModuleFile, Stamp
 from kmodmon.system.root import Root
+from kmodmon.types.source_name import SourceName
 from kmodmon.types.text import raw_bytes
 
 
@@ -93,7 +94,7 @@ def _make(context: SourceContext) -> SourceReader:
 
 
 SOURCE = PollSource(
-    name="files",
+    name=SourceName.FILES,
     make=_make,
     every=lambda settings: settings.poll.files,
     threaded=True,

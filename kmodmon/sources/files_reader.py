@@ -25,7 +25,7 @@ from kmodmon.subjects.files import ModuleFilesRead
 from kmodmon.subjects.module_file import ModuleFile, same_build
 from kmodmon.system.root import Root
 from kmodmon.types.error import ParseError
-from kmodmon.types.outcome import Absent, Failed, Outcome, Read
+from kmodmon.types.outcome import Absent, Failed, Outcome, Read, switched_off
 from kmodmon.types.text import raw_bytes, safe_text
 
 _MOST_HINTS = 64
@@ -63,7 +63,7 @@ class FilesReader:
     async def awaited(self) -> Reading:
         """Look once: absent when switched off or without a module tree, failed when the examiner does not run."""
         if not self._settings.files.enabled:
-            return Reading(outcome=Absent("switched off by files.enabled"))
+            return Reading(outcome=switched_off("files.enabled"))
         # Modules often come in dozens: those that come meanwhile are examined together.
         await asyncio.sleep(max(0.0, self._last + self._settings.files.settle - time.monotonic()))
         try:

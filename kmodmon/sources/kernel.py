@@ -16,6 +16,7 @@ from kmodmon.subjects.kernel import Kernel, KernelRead
 from kmodmon.system.root import Root
 from kmodmon.types.error import ParseError
 from kmodmon.types.outcome import Failed, Read
+from kmodmon.types.source_name import SourceName
 
 
 def _make(context: SourceContext) -> SourceReader:
@@ -84,7 +85,7 @@ def _config_paths(root: Root, release: str) -> Iterator[bytes]:
 
 
 SOURCE = PollSource(
-    name="kernel",
+    name=SourceName.KERNEL,
     make=_make,
     every=lambda settings: 0.0,
     interfaces=("/proc/version", "/proc/cmdline", "/proc/stat", "/proc/config.gz", "/boot/config-<release>"),

@@ -28,7 +28,8 @@ from kmodmon.kernel.kmsg import BUFFER_SIZE, split_records
 from kmodmon.sources.source import Emit, EventSource, Reading, SourceContext
 from kmodmon.subjects.log import LogRead
 from kmodmon.system.root import outcome_of
-from kmodmon.types.outcome import Absent, Read
+from kmodmon.types.outcome import Absent, Read, switched_off
+from kmodmon.types.source_name import SourceName
 
 BATCH = 512
 CALM = 64  # records
@@ -80,7 +81,7 @@ class KmsgReader:
 async def run(context: SourceContext, emit: Emit) -> None:
     """Follow the log until cancelled; raises OSError when it cannot be opened or read on."""
     if not context.settings.kmsg.enabled:
-        await _forever(emit, Reading(outcome=Absent("switched off by kmsg.enabled")))
+        await _forever(emit, Reading(outcome=switched_off("kmsg.enabled")))
     path = context.root.dev + b"/kmsg"
     try:
         fd = context.root.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
@@ -179,7 +180,7 @@ async def _follow(reader: KmsgReader, fd: int, emit: Emit) -> None:
 
 
 SOURCE = EventSource(
-    name="kmsg",
+    name=SourceName.KMSG,
     run=run,
     interfaces=("/dev/kmsg",),
     remedy="CAP_SYSLOG, /dev/kmsg in the service's device list, and printk.devkmsg other than off",

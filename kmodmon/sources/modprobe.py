@@ -13,6 +13,7 @@ from kmodmon.sources.source import PollSource, Reading, SourceContext
 from kmodmon.subjects.modprobe import ModprobeConfig, ModprobeRead, Placed, modprobe_config
 from kmodmon.system.root import Root
 from kmodmon.types.outcome import Absent, Read
+from kmodmon.types.source_name import SourceName
 from kmodmon.types.text import safe_text
 
 _FILE_LIMIT = 4 << 20  # bytes
@@ -56,7 +57,7 @@ def _make(context: SourceContext) -> ModprobeReader:
 
 
 SOURCE = PollSource(
-    name="modprobe",
+    name=SourceName.MODPROBE,
     make=_make,
     every=lambda settings: settings.poll.files,
     interfaces=("/{etc,run,usr/local/lib,usr/lib,lib}/modprobe.d/*.conf",),

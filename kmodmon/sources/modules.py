@@ -31,6 +31,7 @@ from kmodmon.sources.source import PollSource, Reading, SourceContext
 from kmodmon.system.root import Root
 from kmodmon.types.error import ParseError
 from kmodmon.types.outcome import Absent, Failed, Read
+from kmodmon.types.source_name import SourceName
 
 T = TypeVar("T")
 
@@ -223,7 +224,7 @@ def _make(context: SourceContext) -> ModulesReader:
 
 
 SOURCE = PollSource(
-    name="modules",
+    name=SourceName.MODULES,
     make=_make,
     every=lambda settings: settings.poll.modules,
     cheap=True,

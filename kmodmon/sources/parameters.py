@@ -21,7 +21,8 @@ from kmodmon.sources.deadline import DeadlineReader, Task
 from kmodmon.sources.source import PollSource, Reading, SourceContext
 from kmodmon.subjects.parameters import Parameter, ParametersRead, ParameterTable
 from kmodmon.system.root import Root
-from kmodmon.types.outcome import Absent, Failed, Outcome, Read
+from kmodmon.types.outcome import Absent, Failed, Outcome, Read, switched_off
+from kmodmon.types.source_name import SourceName
 from kmodmon.types.text import safe_text
 
 _BUILTIN = b""  # the group of all built-in modules: they share one lock
@@ -45,7 +46,7 @@ class ParametersReader:
     def __call__(self) -> Reading:
         """Sweep once; the same object again when nothing changed. Absent without /sys/module, or when switched off."""
         if not self._settings.enabled:
-            return Reading(outcome=Absent("switched off by parameters.enabled"))
+            return Reading(outcome=switched_off("parameters.enabled"))
         directory = self._root.sys(b"module")
         names = self._root.directories(directory)
         if not isinstance(names, Read):
@@ -155,7 +156,7 @@ def _make(context: SourceContext) -> ParametersReader:
 
 
 SOURCE = PollSource(
-    name="parameters",
+    name=SourceName.PARAMETERS,
     make=_make,
     every=lambda settings: settings.poll.parameters,
     threaded=True,

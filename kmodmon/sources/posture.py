@@ -24,11 +24,11 @@ from kmodmon.kernel.livepatch import Livepatch, parse_livepatch
 from kmodmon.kernel.lockdown import parse_lockdown, parse_lsm
 from kmodmon.kernel.sysctl import COUNTERS, HARDENING, SysctlSetting, parse_number, parse_switch, parse_words
 from kmodmon.sources.source import PollSource, Reading, SourceContext
-from kmodmon.state.observation import Observation
 from kmodmon.subjects.posture import CountersRead, LivepatchesRead, LockdownRead, SecureBootRead, Switches, SwitchesRead
 from kmodmon.system.root import Root
 from kmodmon.types.error import ParseError
-from kmodmon.types.outcome import Absent, Failed, Outcome, Read
+from kmodmon.types.outcome import Absent, Failed, Observation, Outcome, Read
+from kmodmon.types.source_name import SourceName
 from kmodmon.types.text import safe_text
 
 T = TypeVar("T")
@@ -187,7 +187,7 @@ def _never(settings: Settings) -> float:
 
 
 def _source(
-    name: str,
+    name: SourceName,
     read: Callable[[Root], Reading],
     interfaces: tuple[str, ...],
     *,
@@ -203,26 +203,28 @@ def _source(
 
 SOURCES: tuple[PollSource, ...] = (
     _source(
-        "posture",
+        SourceName.POSTURE,
         read_switches,
         ("/proc/sys/kernel/{modules_disabled,modprobe,…}", "/sys/module/module/parameters/sig_enforce"),
         remedy="mount procfs with /proc/sys where --path.procfs says",
         cheap=True,
     ),
     _source(
-        "lockdown",
+        SourceName.LOCKDOWN,
         read_lockdown,
         ("/sys/kernel/security/lockdown", "/sys/kernel/security/lsm"),
         remedy="mount securityfs: `mount -t securityfs securityfs /sys/kernel/security`",
         cheap=True,
     ),
     _source(
-        "secure_boot",
+        SourceName.SECURE_BOOT,
         read_secure_boot,
         ("/sys/firmware/efi/efivars/{SecureBoot,SetupMode,MokSBStateRT}-*",),
         remedy="mount efivarfs: `mount -t efivarfs efivarfs /sys/firmware/efi/efivars`",
         every=_never,
     ),
-    _source("counters", read_counters, ("/sys/kernel/{oops,warn}_count",), remedy="mount sysfs of the host"),
-    _source("livepatch", read_livepatches, ("/sys/kernel/livepatch/<patch>/",), remedy="mount sysfs of the host"),
+    _source(SourceName.COUNTERS, read_counters, ("/sys/kernel/{oops,warn}_count",), remedy="mount sysfs of the host"),
+    _source(
+        SourceName.LIVEPATCH, read_livepatches, ("/sys/kernel/livepatch/<patch>/",), remedy="mount sysfs of the host"
+    ),
 )

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from kmodmon.system.root import Root, outcome_of
-from kmodmon.types.outcome import Absent, Failed, Outcome, Read
+from kmodmon.types.outcome import Absent, AbsentReason, Failed, Outcome, Read
+from kmodmon.types.source_name import SourceName
 
 
 def _kmsg(root: Root) -> Outcome[None]:
@@ -42,11 +43,16 @@ def _uevent(root: Root) -> Outcome[None]:
 
 def _watch(root: Root) -> Outcome[None]:
     if not root.live:
-        return Absent("a recorded machine does not change")
+        return Absent("a recorded machine does not change", AbsentReason.NOT_RECORDED)
     path = root.proc(b"sys", b"fs", b"inotify")
     return Read(None) if root.exists(path) else Absent(f"{os.fsdecode(path)}: this kernel has no inotify")
 
 
-PROBES: Mapping[str, Callable[[Root], Outcome[None]]] = MappingProxyType(
-    {"kmsg": _kmsg, "trace": _trace, "uevent": _uevent, "watch": _watch}
+PROBES: Mapping[SourceName, Callable[[Root], Outcome[None]]] = MappingProxyType(
+    {
+        SourceName.KMSG: _kmsg,
+        SourceName.TRACE: _trace,
+        SourceName.UEVENT: _uevent,
+        SourceName.WATCH: _watch,
+    }
 )

@@ -13,6 +13,7 @@ from kmodmon.subjects.log import PstoreRead
 from kmodmon.system.root import Root
 from kmodmon.types.error import ParseError
 from kmodmon.types.outcome import Absent, Failed, Outcome, Read
+from kmodmon.types.source_name import SourceName
 
 PERIOD = 3600.0  # pstore may be mounted after us, and backends are modules
 MAX_FILES = 128
@@ -105,7 +106,7 @@ def _booted(root: Root, now: int) -> int | None:
 
 
 SOURCE = PollSource(
-    name="pstore",
+    name=SourceName.PSTORE,
     make=PstoreReader,
     every=lambda settings: PERIOD,
     interfaces=("/sys/fs/pstore", "/var/lib/systemd/pstore"),

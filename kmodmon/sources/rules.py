@@ -12,6 +12,7 @@ from kmodmon.sources.source import PollSource, Reading, SourceContext
 from kmodmon.subjects.rules import RulesFileRead
 from kmodmon.system.root import Root
 from kmodmon.types.outcome import Failed, Read
+from kmodmon.types.source_name import SourceName
 
 _LIMIT = 4 << 20  # bytes
 
@@ -45,9 +46,9 @@ class RulesFileReader:
         return Failed(f"{self._path}: larger than {_LIMIT} bytes") if len(raw) > _LIMIT else Read(raw)
 
 
-def _source(what: str, file: Callable[[Settings], Path]) -> PollSource:
+def _source(what: SourceName, file: Callable[[Settings], Path]) -> PollSource:
     def make(context: SourceContext) -> RulesFileReader:
-        return RulesFileReader(what, file(context.settings), context.root)
+        return RulesFileReader(what.value, file(context.settings), context.root)
 
     return PollSource(
         name=what,
@@ -59,6 +60,6 @@ def _source(what: str, file: Callable[[Settings], Path]) -> PollSource:
 
 
 SOURCES: tuple[PollSource, ...] = (
-    _source("policy", lambda settings: settings.policy.file),
-    _source("baseline", lambda settings: settings.baseline.file),
+    _source(SourceName.POLICY, lambda settings: settings.policy.file),
+    _source(SourceName.BASELINE, lambda settings: settings.baseline.file),
 )

@@ -9,21 +9,10 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from kmodmon.config.settings import Settings
-from kmodmon.state.observation import Observation
+from kmodmon.state.observation import Reading as Reading  # what every source gives
 from kmodmon.system.clock import Clock
 from kmodmon.system.root import Root
-from kmodmon.types.outcome import Outcome
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """One look at an interface: the outcome, and what was lost or unreadable on the way."""
-
-    outcome: Outcome[Observation]
-    lost: int = 0
-    unreadable: int = 0
-    quiet: bool = False  # of an event source: it is well, and nothing happened that other sources should be read for
-    wakes: tuple[str, ...] = ()  # of an event source: poll sources to be read for this look, beside its `wakes`
+from kmodmon.types.source_name import SourceName
 
 
 class SourceReader(Protocol):
@@ -81,7 +70,7 @@ class PollSource:
     source can be read. `heeds` gives the settings that its reader is made of: when they change it is made anew.
     """
 
-    name: str
+    name: SourceName
     make: Callable[[SourceContext], SourceReader]
     every: Callable[[Settings], float]
     interfaces: tuple[str, ...]
@@ -103,10 +92,10 @@ class EventSource:
     settings that may change while it runs: then it is cancelled and run anew.
     """
 
-    name: str
+    name: SourceName
     run: Callable[[SourceContext, Emit], Awaitable[None]]
     interfaces: tuple[str, ...]
-    wakes: tuple[str, ...] = ()
+    wakes: tuple[SourceName, ...] = ()
     prompt: bool = False
     remedy: str = ""
     depends_on: Callable[[Settings], object] = no_settings

@@ -9,6 +9,7 @@ from kmodmon.sources.source import PollSource, Reading, SourceContext, SourceRea
 from kmodmon.subjects.taint import TaintRead
 from kmodmon.types.error import ParseError
 from kmodmon.types.outcome import Failed, Read
+from kmodmon.types.source_name import SourceName
 
 
 def _make(context: SourceContext) -> SourceReader:
@@ -29,7 +30,7 @@ def _make(context: SourceContext) -> SourceReader:
 
 
 SOURCE = PollSource(
-    name="taint",
+    name=SourceName.TAINT,
     make=_make,
     every=lambda settings: settings.poll.taint,
     cheap=True,

@@ -35,7 +35,8 @@ from kmodmon.sources.trace_queue import IntegrityCheck, Item, TraceBatch, TraceQ
 from kmodmon.sources.tracefs import Instance
 from kmodmon.system.clock import Clock
 from kmodmon.system.root import Root
-from kmodmon.types.outcome import Absent, Read
+from kmodmon.types.outcome import Absent, AbsentReason, Read, switched_off
+from kmodmon.types.source_name import SourceName
 from kmodmon.types.units import Usec
 
 if TYPE_CHECKING:
@@ -339,13 +340,13 @@ def _raise_priority() -> None:
 
 async def run_trace(context: SourceContext, emit: Emit) -> None:
     """Follow the trace until cancelled; raises OSError when the instance can be neither made nor read."""
-    absent = ""
+    absent: Absent | None = None
     while True:
         why = _absence(context)
         if why is None:
             await _follow(context, emit)
         elif why != absent:
-            emit(Reading(outcome=Absent(why)))
+            emit(Reading(outcome=why))
             absent = why
         await asyncio.sleep(_RETRY)
 
@@ -360,14 +361,14 @@ async def _follow(context: SourceContext, emit: Emit) -> None:
     await Follower(instance, actors, emit, context.clock).follow()
 
 
-def _absence(context: SourceContext) -> str | None:
+def _absence(context: SourceContext) -> Absent | None:
     if not context.settings.trace.enabled:
-        return "switched off by trace.enabled"
+        return switched_off("trace.enabled")
     if not context.root.live:
-        return "a recorded machine has no trace to follow"
+        return Absent("a recorded machine has no trace to follow", AbsentReason.NOT_RECORDED)
     found = context.root.names(_place(context.root))
     if isinstance(found, Absent):
-        return f"{found.why} (kernel without tracing, tracefs not mounted, or lockdown=confidentiality)"
+        return Absent(f"{found.why} (kernel without tracing, tracefs not mounted, or lockdown=confidentiality)")
     return None
 
 
@@ -378,7 +379,7 @@ def _place(root: Root) -> bytes:
 
 
 SOURCE = EventSource(
-    name="trace",
+    name=SourceName.TRACE,
     run=run_trace,
     interfaces=(
         "tracefs instances/<trace.instance>/trace_pipe",
@@ -387,7 +388,7 @@ SOURCE = EventSource(
         "events/sched/sched_process_exec of kmod's tools",
         "/proc/<pid>/{status,stat,cmdline,exe,cgroup,loginuid}",
     ),
-    wakes=("modules", "taint"),
+    wakes=(SourceName.MODULES, SourceName.TAINT),
     prompt=True,
     depends_on=lambda settings: (settings.parameters.redact, settings.parameters.redact_allow),  # of arguments too
     remedy="mount tracefs at /sys/kernel/tracing and use the packaged unit, which makes the instance for its user; or "

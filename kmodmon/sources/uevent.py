@@ -25,7 +25,8 @@ from kmodmon.lifecycle.signals import ModuleUevent, UeventsRead
 from kmodmon.sources.source import Emit, EventSource, Reading, SourceContext
 from kmodmon.system.partial_import import import_submodule
 from kmodmon.types.error import ParseError
-from kmodmon.types.outcome import Absent, Read
+from kmodmon.types.outcome import Absent, AbsentReason, Read, switched_off
+from kmodmon.types.source_name import SourceName
 
 _KERNEL = (0, 1)  # port id and groups of the sender
 _GROUP = 1
@@ -105,7 +106,7 @@ async def run_uevent(context: SourceContext, emit: Emit, opened: Open | None = N
     """Listen until cancelled; raises OSError when no socket can be had. `opened`: joins the group in another way."""
     why = _absence(context)
     if why is not None:
-        emit(Reading(outcome=Absent(why)))
+        emit(Reading(outcome=why))
         await asyncio.get_running_loop().create_future()
     hearer = UeventReader(emit)
     lost = 0
@@ -157,18 +158,18 @@ def received(socket: Receiver) -> Iterator[Datagram]:
             return
 
 
-def _absence(context: SourceContext) -> str | None:
+def _absence(context: SourceContext) -> Absent | None:
     if not context.settings.uevent.enabled:
-        return "switched off by uevent.enabled"
+        return switched_off("uevent.enabled")
     if not context.root.live:
-        return "a recorded machine sends no uevents"
+        return Absent("a recorded machine sends no uevents", AbsentReason.NOT_RECORDED)
     return None
 
 
 SOURCE = EventSource(
-    name="uevent",
+    name=SourceName.UEVENT,
     run=run_uevent,
     interfaces=("NETLINK_KOBJECT_UEVENT group 1",),
-    wakes=("modules", "taint"),
+    wakes=(SourceName.MODULES, SourceName.TAINT),
     remedy="run in a network namespace owned by the initial user namespace (hostNetwork, or an ordinary container)",
 )

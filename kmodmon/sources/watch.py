@@ -19,21 +19,23 @@ from kmodmon.sources.source import Emit, EventSource, Reading, SourceContext
 from kmodmon.subjects.file_changes import FileChangesRead, TreeChanges
 from kmodmon.system.file_watch import Burst, DirectoryWatch, Watched
 from kmodmon.system.root import Root
-from kmodmon.types.outcome import Absent, Read
+from kmodmon.types.outcome import Absent, AbsentReason, Read
+from kmodmon.types.source_name import SourceName
 from kmodmon.types.text import safe_text
 
 _RULES_SETTLE = 0.3  # seconds: an edit is to be in force within two
 _PATIENCE = 30.0
 _MOST_KERNELS = 32
 _WAKES = {
-    "modules": ("files",),
-    "kernels": ("files",),
-    "dkms": ("files",),
-    "certificates": ("files",),
-    "modprobe.d": ("modprobe",),
-    "policy": ("policy",),
-    "baseline": ("baseline",),
+    "modules": (SourceName.FILES,),
+    "kernels": (SourceName.FILES,),
+    "dkms": (SourceName.FILES,),
+    "certificates": (SourceName.FILES,),
+    "modprobe.d": (SourceName.MODPROBE,),
+    "policy": (SourceName.POLICY,),
+    "baseline": (SourceName.BASELINE,),
 }
+_RULES_FILES = (SourceName.POLICY, SourceName.BASELINE, SourceName.MODPROBE)
 _LOAD_DIRECTORIES = ("/etc/modules-load.d", "/run/modules-load.d", "/usr/local/lib/modules-load.d",
                      "/usr/lib/modules-load.d", "/lib/modules-load.d")  # fmt: skip
 
@@ -41,13 +43,14 @@ _LOAD_DIRECTORIES = ("/etc/modules-load.d", "/run/modules-load.d", "/usr/local/l
 async def follow(context: SourceContext, emit: Emit) -> None:
     """Watch until cancelled; raises OSError when the kernel allows no more watches."""
     if not context.root.live:
-        emit(Reading(outcome=Absent("a recorded machine does not change"), quiet=True))
+        absent = Absent("a recorded machine does not change", AbsentReason.NOT_RECORDED)
+        emit(Reading(outcome=absent, quiet=True))
         await asyncio.Event().wait()
     watch = DirectoryWatch(lambda: _distinct(_watched(context.root, context.settings)))
     try:
         await asyncio.to_thread(watch.start)
         # what changed after it was read and before it was watched
-        emit(Reading(outcome=Read(FileChangesRead()), wakes=("policy", "baseline", "modprobe")))
+        emit(Reading(outcome=Read(FileChangesRead()), wakes=_RULES_FILES))
         lost = 0
         while True:
             bursts = await watch.bursts(_PATIENCE)
@@ -131,7 +134,7 @@ def _touched(burst: Burst) -> TreeChanges:
 
 
 SOURCE = EventSource(
-    name="watch",
+    name=SourceName.WATCH,
     run=follow,
     interfaces=("inotify: /lib/modules, modprobe.d, modules-load.d, /var/lib/dkms, /etc/kmodmon",),
     remedy="raise fs.inotify.max_user_watches and fs.inotify.max_user_instances",

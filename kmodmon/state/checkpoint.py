@@ -112,10 +112,10 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
     ),
     Checkpoint(
         section="reports",
-        part=lambda state: state.told,
-        save=lambda state: reported_to_json(state.told),
-        load=lambda state, saved: replace(state, told=reported_from_json(saved)),
-        join=lambda state, saved: replace(state, told=reported_joined(state.told, saved)),
+        part=lambda state: state.reported,
+        save=lambda state: reported_to_json(state.reported),
+        load=lambda state, saved: replace(state, reported=reported_from_json(saved)),
+        join=lambda state, saved: replace(state, reported=reported_joined(state.reported, saved)),
         lasting=True,
     ),
     Checkpoint(

@@ -1,58 +1,22 @@
-"""What was seen: the only thing that flows from a source into the pipeline. Facts of one moment, no judgement."""
+"""What flows from a source into the pipeline: one reading of one interface."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
-from kmodmon.lifecycle.signals import BuiltinRead, ModulesRead, TraceRead, UeventsRead
-from kmodmon.subjects.crossview import CrossViewRead
-from kmodmon.subjects.file_changes import FileChangesRead
-from kmodmon.subjects.files import ModuleFilesRead
-from kmodmon.subjects.kernel import KernelRead
-from kmodmon.subjects.log import LogRead, PstoreRead
-from kmodmon.subjects.modprobe import ModprobeRead
-from kmodmon.subjects.parameters import ParametersRead
-from kmodmon.subjects.posture import CountersRead, LivepatchesRead, LockdownRead, SecureBootRead, SwitchesRead
-from kmodmon.subjects.rules import RulesFileRead
-from kmodmon.subjects.taint import TaintRead
-from kmodmon.types.outcome import Outcome
-from kmodmon.types.units import Instant
+from kmodmon.types.outcome import Observation, Outcome
+from kmodmon.types.source_name import SourceName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tick:
-    """Time passed: what waits for silence or for age is settled. Comes once a second while anything waits."""
+class Reading:
+    """One reading: the outcome, and what was lost or could not be read on the way."""
 
-
-Observation: TypeAlias = (
-    ModulesRead
-    | BuiltinRead
-    | TaintRead
-    | KernelRead
-    | LockdownRead
-    | SwitchesRead
-    | SecureBootRead
-    | CountersRead
-    | LivepatchesRead
-    | ParametersRead
-    | ModuleFilesRead
-    | ModprobeRead
-    | RulesFileRead
-    | FileChangesRead
-    | LogRead
-    | PstoreRead
-    | TraceRead
-    | UeventsRead
-    | CrossViewRead
-    | Tick
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """One look at one source, with the moment it was made."""
-
-    source: str
-    at: Instant
     outcome: Outcome[Observation]
-    lost: int = 0  # things the kernel dropped before this look
-    unreadable: int = 0  # things inside that could not be read
+    lost: int = 0  # records, datagrams or trace events that the kernel dropped before this reading
+    unreadable: int = 0  # things inside the interface that could not be read
+    quiet: bool = False  # of an event source: it is well, and nothing happened that other sources should be read for
+    wakes: tuple[SourceName, ...] = ()  # of an event source: sources to be read for this, beside those it always wakes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick(Observation):
+    """Time passed: what waits for silence or for age is settled. Comes once a second while anything waits."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from kmodmon.kernel.modules import ModuleLine, ModuleState
+from kmodmon.types.outcome import Observation
 
 
 class View(enum.StrEnum):
@@ -68,7 +69,7 @@ class Pass:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CrossViewRead:
+class CrossViewRead(Observation):
     """Passes some time apart, at least one. One alone found nothing to look at again."""
 
     passes: tuple[Pass, ...]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from kmodmon.events.event import Event
 from kmodmon.events.kinds.policy import TreeChanged
+from kmodmon.types.outcome import Observation
 from kmodmon.types.units import Instant
 
 TREES = (
@@ -38,7 +39,7 @@ class TreeChanges:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileChangesRead:
+class FileChangesRead(Observation):
     """Directories in which something happened; none: the watch stands."""
 
     trees: tuple[TreeChanges, ...] = ()

@@ -18,6 +18,7 @@ from kmodmon.events.kinds.policy import KernelInstalled, LoadedFileChanged, Load
 from kmodmon.kernel.module_name import SUFFIXES
 from kmodmon.lifecycle.inventory import Inventory, Loaded, Module
 from kmodmon.subjects.module_file import ModuleFile, OnDisk, TreeOrigin, compare
+from kmodmon.types.outcome import Observation
 from kmodmon.types.units import Instant
 
 MOST_EVENTS = 20  # of one look; a package that replaces the files of a hundred loaded modules is one event
@@ -79,7 +80,7 @@ UNREAD_FILES = FilesState()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModuleFilesRead:
+class ModuleFilesRead(Observation):
     """One examination. `hinted`: paths that actors named; `instances`: the loads that were asked about."""
 
     files: Mapping[str, ModuleFile]

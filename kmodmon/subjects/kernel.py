@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from kmodmon.kernel.cmdline import CommandLineFacts
 from kmodmon.kernel.kconfig import Kconfig
 from kmodmon.kernel.taint import FLAGS, Flag
+from kmodmon.types.outcome import Observation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +22,7 @@ class Kernel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KernelRead:
+class KernelRead(Observation):
     """Identity of the running kernel, its command line and its configuration."""
 
     kernel: Kernel

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from kmodmon.events.codec import number_or_none
 from kmodmon.kernel.pstore import Dump
 from kmodmon.subjects.log_clock import UNSET_CLOCK, LogClock, clock_from_json, clock_to_json
+from kmodmon.types.outcome import Observation
 from kmodmon.types.units import JsonObject, JsonValue
 
 LEVELS = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
@@ -141,7 +142,7 @@ def _numbers(value: JsonValue) -> dict[str, int]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogRead:
+class LogRead(Observation):
     """Records of /dev/kmsg as read() gave them, in order. None at all: the log could be opened, and had no more."""
 
     records: tuple[bytes, ...]
@@ -150,7 +151,7 @@ class LogRead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PstoreRead:
+class PstoreRead(Observation):
     """Dumps of earlier boots: what pstore holds, and what systemd moved out of it."""
 
     dumps: tuple[Dump, ...]

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from kmodmon.kernel.cmdline import CommandLineFacts
 from kmodmon.kernel.modprobe_d import Directive
 from kmodmon.kernel.module_name import kernel_name
+from kmodmon.types.outcome import Observation
 
 BLACKLIST, INSTALL, KERNEL = "blacklist", "install", "module_blacklist"
 
@@ -67,7 +68,7 @@ def refusals(name: str, config: ModprobeConfig, cmdline: CommandLineFacts | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModprobeRead:
+class ModprobeRead(Observation):
     """The modprobe.d files that count."""
 
     config: ModprobeConfig

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from kmodmon.events.event import Event, Severity
 from kmodmon.events.kinds.posture import ParameterChanged
 from kmodmon.kernel.parameter import REDACTED, ParameterValue, is_same, redact
+from kmodmon.types.outcome import Observation
 from kmodmon.types.units import Instant
 
 
@@ -85,7 +86,7 @@ def _event(module: str, name: str, was: Parameter, now: Parameter, at: Instant) 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ParametersRead:
+class ParametersRead(Observation):
     """A sweep over /sys/module/*/parameters. The same object again means that nothing changed."""
 
     table: ParameterTable

@@ -22,6 +22,7 @@ from kmodmon.kernel.livepatch import Livepatch
 from kmodmon.kernel.lockdown import Lockdown
 from kmodmon.kernel.posture import Enforcement, SignatureEvidence, signature_enforcement
 from kmodmon.subjects.kernel import Kernel
+from kmodmon.types.outcome import Observation
 from kmodmon.types.units import Instant, JsonObject
 
 Fact: TypeAlias = int | str
@@ -150,7 +151,7 @@ def facts_from_json(document: JsonObject) -> Facts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LockdownRead:
+class LockdownRead(Observation):
     """/sys/kernel/security/lockdown and lsm."""
 
     lockdown: Lockdown
@@ -158,28 +159,28 @@ class LockdownRead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SwitchesRead:
+class SwitchesRead(Observation):
     """/proc/sys/kernel and /sys/module/module/parameters/sig_enforce."""
 
     switches: Switches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SecureBootRead:
+class SecureBootRead(Observation):
     """What the firmware's variables say."""
 
     state: SecureBoot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CountersRead:
+class CountersRead(Observation):
     """/sys/kernel/{oops,warn}_count and their kin."""
 
     counters: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LivepatchesRead:
+class LivepatchesRead(Observation):
     """/sys/kernel/livepatch."""
 
     patches: Mapping[str, Livepatch]

@@ -4,6 +4,7 @@ import enum
 from dataclasses import dataclass
 
 from kmodmon.events.event import Severity
+from kmodmon.types.outcome import Observation
 from kmodmon.types.units import Instant
 
 
@@ -111,7 +112,7 @@ NO_POLICY = PolicyState()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RulesFileRead:
+class RulesFileRead(Observation):
     """A file of rules as it lies on disk: `what` is `policy` or `baseline`; `raw` None: there is none."""
 
     what: str

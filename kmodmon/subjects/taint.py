@@ -28,6 +28,7 @@ from kmodmon.events.kinds.taint import TaintAdded, TaintCleared
 from kmodmon.events.report import KernelReport, ReportClass
 from kmodmon.kernel.taint import FLAGS, Flag, decode, parse_letters
 from kmodmon.lifecycle.signals import TraceEntry, TraceKind
+from kmodmon.types.outcome import Observation
 from kmodmon.types.units import Instant, JsonObject, JsonValue
 
 SETTLE_USEC = 3_000_000  # the log and the trace are read within milliseconds; a slow file check may take longer
@@ -65,7 +66,7 @@ _PRINTED_FIRST = 1 << 7 | 1 << 9 | 1 << 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaintRead:
+class TaintRead(Observation):
     """/proc/sys/kernel/tainted."""
 
     value: int

@@ -1,11 +1,16 @@
-"""The three outcomes of looking at a kernel interface. Absence is a fact about the kernel, no failure, and never 0."""
+"""The three outcomes of reading a kernel interface. Absence is a fact about the kernel, no failure, and never 0."""
 
+import enum
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
 T = TypeVar("T", covariant=True)
 
-SWITCHED_OFF = "switched off by "  # begins the `why` of an Absent that a setting asks for
+
+class Observation:
+    """Base of what a reading gives: facts of one moment, no judgement. Each subclass has one fold (`folds.FOLDS`)."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,11 +20,20 @@ class Read(Generic[T]):
     value: T
 
 
+class AbsentReason(enum.Enum):
+    """Why an interface is not there."""
+
+    NOT_OFFERED = enum.auto()  # not built, not mounted, not of this kernel version: normal
+    SWITCHED_OFF = enum.auto()  # a setting of kmodmon asks for it
+    NOT_RECORDED = enum.auto()  # a recorded machine does not hold it
+
+
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """The kernel does not offer it here (not built, not mounted, not of this version): normal, and said."""
+    """It is not there; `why` is a clause for people."""
 
     why: str
+    reason: AbsentReason = AbsentReason.NOT_OFFERED
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +45,8 @@ class Failed:
 
 
 Outcome: TypeAlias = Read[T] | Absent | Failed
+
+
+def switched_off(setting: str) -> Absent:
+    """What a source gives that the setting of this key switches off."""
+    return Absent(f"switched off by {setting}", AbsentReason.SWITCHED_OFF)

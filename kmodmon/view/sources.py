@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from kmodmon.subjects.source import SourceState
+from kmodmon.types.source_name import SourceName
 from kmodmon.types.units import JsonObject
 
 
-def sources_view(sources: Mapping[str, SourceState]) -> Sequence[JsonObject]:
+def sources_view(sources: Mapping[SourceName, SourceState]) -> Sequence[JsonObject]:
     """Every source, in the order in which they are read."""
     return [source_view(source) for source in sources.values()]
 

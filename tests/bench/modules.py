@@ -15,9 +15,9 @@ from kmodmon.pipeline import step
 from kmodmon.runtime.one_shot import look_once, rules_of
 from kmodmon.sources.modules import ModulesReader
 from kmodmon.sources.source import SourceContext
-from kmodmon.state.observation import Seen
 from kmodmon.system.clock import SystemClock
 from kmodmon.system.root import Root
+from kmodmon.types.source_name import SourceName
 from tests.bench.ratio import Ratio, compiled, own_cpu_usec, paired
 from tests.synthetic import make_host
 
@@ -60,8 +60,7 @@ def poller(root: Root) -> Callable[[], None]:
 
     def poll() -> None:
         nonlocal state
-        look = read()
-        state, _ = step(state, Seen(source="modules", at=clock.now(), outcome=look.outcome), rules)
+        state, _ = step(state, SourceName.MODULES, read(), clock.now(), rules)
 
     return poll
 

@@ -13,7 +13,7 @@ from kmodmon.kernel.lockdown import Lockdown
 from kmodmon.kernel.parameter import ParameterKind, ParameterValue
 from kmodmon.lifecycle.inventory import Module, ModuleAttributes, SignatureStatus
 from kmodmon.lifecycle.signals import TraceEntry, TraceKind, TraceRead
-from kmodmon.state.observation import Observation, Tick
+from kmodmon.state.observation import Tick
 from kmodmon.state.state import State
 from kmodmon.subjects.files import ModuleFilesRead
 from kmodmon.subjects.kernel import Kernel, KernelRead
@@ -24,6 +24,8 @@ from kmodmon.subjects.posture import CountersRead, LockdownRead, SecureBootRead,
 from kmodmon.subjects.rules import RulesFileRead
 from kmodmon.subjects.self_stats import SelfStats
 from kmodmon.subjects.source import SourceState
+from kmodmon.types.outcome import Observation
+from kmodmon.types.source_name import SourceName
 from kmodmon.types.units import Usec
 from tests.states import BOOT, Story
 
@@ -186,7 +188,7 @@ class Server(Story):
     def __init__(self) -> None:
         super().__init__()
         self.clock.realtime_usec = 1_795_000_000_000_000
-        sources = {name: SourceState(name=name) for name in SOURCES}
+        sources = {SourceName(name): SourceState(name=SourceName(name)) for name in SOURCES}
         self.state = State(boot_id=BOOT, started=self.clock.now(), sources=sources)
         self.listed: list[Module] = list(modules())
 
@@ -217,7 +219,7 @@ class Server(Story):
         self.see("clock", Tick(), 41.0)
         self._examined()
         for name in ("modules", "taint", "posture", "lockdown", "counters"):
-            self.state = self._read_now(name)
+            self.state = self._read_now(SourceName(name))
         own = SelfStats(history_events=len(self.events), history_bytes=98304, history_healthy=True)
         self.state = replace(self.state, own=own)
         return self
@@ -227,7 +229,7 @@ class Server(Story):
         instances = {module.name: module.attributes.instance for module in self.listed}
         self.see("files", ModuleFilesRead(files=files, instances=instances), 1.0)
 
-    def _read_now(self, name: str) -> State:
+    def _read_now(self, name: SourceName) -> State:
         source = replace(self.state.sources[name], last_read=self.clock.now())
         return replace(self.state, sources=MappingProxyType({**self.state.sources, name: source}))
 
@@ -255,7 +257,7 @@ class Server(Story):
         self._parameters("Y")
         self._examined()
         self.see("policy", RulesFileRead(what="policy", path="/etc/kmodmon/policy.toml", raw=POLICY))
-        self.see("policy", RulesFileRead(what="baseline", path="/etc/kmodmon/baseline.toml", raw=None))
+        self.see("baseline", RulesFileRead(what="baseline", path="/etc/kmodmon/baseline.toml", raw=None))
 
     def _switches(self, *, kptr_restrict: int, after: float = 0.0) -> None:
         settings = {

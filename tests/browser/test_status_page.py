@@ -16,7 +16,8 @@ from kmodmon.subjects.findings import Finding, Findings
 from kmodmon.subjects.posture import UNREAD_POSTURE
 from kmodmon.subjects.rules import Check
 from kmodmon.subjects.self_stats import SelfStats
-from kmodmon.subjects.source import SourceState
+from kmodmon.subjects.source import SourceState, SourceStatus
+from kmodmon.types.source_name import SourceName
 from kmodmon.types.text import safe_text
 from kmodmon.types.units import JsonValue
 from tests.browser.daemon import daemon
@@ -155,9 +156,11 @@ def in_trouble() -> ShownHost:
     graver = Finding(rule="hidden", check=Check.HIDDEN, severity=Severity.CRITICAL, subject="m", advice="See `it`.")
     found = [graver, replace(graver, severity=Severity.NOTICE, subject="n"), replace(graver, subject="o", dry_run=True)]
     sources = {
-        "uevent": SourceState(name="uevent", present=True, why="Operation not permitted"),
-        "trace": SourceState(name="trace", why="tracefs is not mounted"),
-        "kmsg": SourceState(name="kmsg", present=True, up=True, why="", lost=7),
+        SourceName.UEVENT: SourceState(
+            name=SourceName.UEVENT, status=SourceStatus.FAILED, why="Operation not permitted"
+        ),
+        SourceName.TRACE: SourceState(name=SourceName.TRACE, why="tracefs is not mounted"),
+        SourceName.KMSG: SourceState(name=SourceName.KMSG, status=SourceStatus.UP, why="", lost=7),
     }
     state = replace(
         server.state,

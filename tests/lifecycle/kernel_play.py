@@ -10,6 +10,7 @@ from kmodmon.lifecycle.signals import ModuleUevent, TraceEntry, TraceKind, Trace
 from kmodmon.state.observation import Tick
 from kmodmon.state.state import State
 from kmodmon.subjects.source import SourceState
+from kmodmon.types.source_name import SourceName
 from kmodmon.types.units import Usec
 from tests.states import BOOT, Story, modules_read
 
@@ -32,7 +33,7 @@ class Play:
     def __init__(self, *, trace: bool = True, uevents: bool = True, init_events: bool = True) -> None:
         self.story = Story()
         names = ("modules", *(("trace",) if trace else ()), *(("uevent",) if uevents else ()))
-        sources = {name: SourceState(name=name) for name in names}
+        sources = {SourceName(name): SourceState(name=SourceName(name)) for name in names}
         self.story.state = State(boot_id=BOOT, started=self.story.clock.now(), sources=sources)
         self.has_trace, self.has_uevents, self.init_events = trace, uevents, init_events
         self.modules: dict[str, Module] = {}

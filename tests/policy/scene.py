@@ -9,9 +9,9 @@ from kmodmon.events.kinds.policy import PolicyViolated
 from kmodmon.kernel.kconfig import Kconfig
 from kmodmon.lifecycle.inventory import Module, SignatureStatus
 from kmodmon.metrics import EVENT_METRICS
-from kmodmon.pipeline import Rules, step
+from kmodmon.pipeline import Rules
 from kmodmon.policy.evaluate import PolicySettings
-from kmodmon.state.observation import Seen
+from kmodmon.state.observation import Reading
 from kmodmon.state.state import State
 from kmodmon.subjects.files import ModuleFilesRead
 from kmodmon.subjects.findings import Finding
@@ -69,10 +69,7 @@ class Host(Story):
         return self.see("files", seen)
 
     def files_absent(self) -> Sequence[Event]:
-        self.state, events = step(
-            self.state, Seen(source="files", at=self.clock.now(), outcome=Absent("no module tree")), self.rules
-        )
-        return events
+        return self.take("files", Reading(outcome=Absent("no module tree")))
 
     @property
     def findings(self) -> Mapping[str, Finding]:

@@ -20,14 +20,14 @@ from kmodmon.runtime.one_shot import fresh_state
 from kmodmon.sources import kmsg
 from kmodmon.sources.source import Emit, EventSource, PollSource, Reading, SourceContext
 from kmodmon.state.checkpoint import LASTING
-from kmodmon.state.observation import Seen
 from kmodmon.state.state import State
 from kmodmon.subjects.log import LogRead
 from kmodmon.subjects.taint import TaintRead
 from kmodmon.system.clock import SystemClock
 from kmodmon.system.root import Root
 from kmodmon.types.outcome import Read
-from kmodmon.types.units import JsonObject
+from kmodmon.types.source_name import SourceName
+from kmodmon.types.units import Instant, JsonObject
 from tests.kmsg_maker import WARNING, records
 from tests.sources.test_kmsg import fifo
 
@@ -92,12 +92,12 @@ def test_engine_when_the_reader_dies_then_it_is_said_and_started_again(
         await until(engine, lambda state: state.log.total == 1)
         os.close(pipe)  # the device ends
         (tmp_path / "kmsg").unlink()
-        await until(engine, lambda state: not state.sources["kmsg"].up)
+        await until(engine, lambda state: not state.sources[SourceName.KMSG].up)
         pipe = fifo(tmp_path)
         os.write(pipe, first)  # a device gives its ring again
         os.write(pipe, second)
         await until(engine, lambda state: state.log.total == 2)
-        assert engine.state.sources["kmsg"].up
+        assert engine.state.sources[SourceName.KMSG].up
         await engine.stop()
         os.close(pipe)
         assert len(sink.of(SourceLost.kind.type)) == 1
@@ -161,7 +161,7 @@ def test_engine_when_events_never_cease_then_ticks_come_all_the_same(
         ticked(self)
 
     async def work() -> None:
-        engine, sink = made(tmp_path, EventSource(name="kmsg", run=chatter, interfaces=()))
+        engine, sink = made(tmp_path, EventSource(name=SourceName.KMSG, run=chatter, interfaces=()))
         await engine.start()
         await until(engine, lambda state: bool(ticks) or len(sink.events) > 2000)
         await engine.stop()
@@ -173,7 +173,7 @@ def test_engine_when_events_never_cease_then_ticks_come_all_the_same(
 
 def test_engine_when_the_log_tells_of_a_taint_then_the_number_is_read(tmp_path: Path) -> None:
     taint = PollSource(
-        name="taint",
+        name=SourceName.TAINT,
         make=lambda context: (
             lambda: Reading(outcome=Read(TaintRead(value=values.pop(0) if len(values) > 1 else values[0])))
         ),
@@ -201,7 +201,7 @@ def test_fresh_state_when_only_what_outlives_a_boot_is_known_then_the_boot_is_ne
     saved: dict[str, JsonObject] = {name: {"reports": [["print", 5, False]]} for name in LASTING}
     state = fresh_state("boot", SystemClock(), (), saved)
     assert not state.resumed
-    assert [report.fingerprint for report in state.told] == ["print"]
+    assert [report.fingerprint for report in state.reported] == ["print"]
     assert fresh_state("boot", SystemClock(), (), {**saved, "log": {}}).resumed
 
 
@@ -209,19 +209,21 @@ def test_engine_when_an_observation_meets_a_defect_then_it_is_left_out_counted_a
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
 
-    def poisoned(state: State, seen: Seen, rules: Rules) -> tuple[State, tuple[Event, ...]]:
-        if isinstance(seen.outcome, Read) and seen.outcome.value == TaintRead(value=13):
+    def poisoned(
+        state: State, source: SourceName, reading: Reading, at: Instant, rules: Rules
+    ) -> tuple[State, tuple[Event, ...]]:
+        if isinstance(reading.outcome, Read) and reading.outcome.value == TaintRead(value=13):
             raise ZeroDivisionError("as told")
-        return step(state, seen, rules)
+        return step(state, source, reading, at, rules)
 
     monkeypatch.setattr(engine_module, "step", poisoned)
 
     async def work() -> None:
         engine, sink = made(tmp_path)
         for value in (0, 13, 1):
-            engine.feed(Seen(source="taint", at=engine.clock.now(), outcome=Read(TaintRead(value=value))))
-            assert engine.state.sources["taint"].up is (value != 13)
-        assert engine.state.taint.value == 1 and engine.state.sources["taint"].lost == 1
+            engine.feed(SourceName.TAINT, Reading(outcome=Read(TaintRead(value=value))), engine.clock.now())
+            assert engine.state.sources[SourceName.TAINT].up is (value != 13)
+        assert engine.state.taint.value == 1 and engine.state.sources[SourceName.TAINT].lost == 1
         assert "ZeroDivisionError" in str(sink.of(SourceLost.kind.type)[0].fields["why"])
         assert len(sink.of(SourceRecovered.kind.type)) == 1
 

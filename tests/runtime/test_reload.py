@@ -29,6 +29,7 @@ from kmodmon.system.clock import SystemClock
 from kmodmon.system.root import Root, recorded_failures
 from kmodmon.system.sd_notify import Notifier
 from kmodmon.types.outcome import Read
+from kmodmon.types.source_name import SourceName
 from kmodmon.web.server import WebServer
 from kmodmon.web.stats import HttpLimits
 from tests.runtime.test_engine_log import Kept, until
@@ -66,7 +67,9 @@ class Made:
         return read
 
     def source(self, *, threaded: bool) -> PollSource:
-        return PollSource(name="taint", make=self.make, every=lambda settings: 0, interfaces=(), threaded=threaded)
+        return PollSource(
+            name=SourceName.TAINT, make=self.make, every=lambda settings: 0, interfaces=(), threaded=threaded
+        )
 
 
 def engine_of(*polled: PollSource, followed: tuple[EventSource, ...] = ()) -> Engine:
@@ -129,7 +132,7 @@ def test_event_source_when_what_it_heeds_changes_then_it_is_run_anew_after_the_o
             story.append("ends")
 
     async def work() -> None:
-        heeding = EventSource(name="taint", run=run, interfaces=(), depends_on=lambda settings: settings.files)
+        heeding = EventSource(name=SourceName.TAINT, run=run, interfaces=(), depends_on=lambda settings: settings.files)
         engine = engine_of(followed=(heeding,))
         await engine.start()
         await until(engine, lambda state: len(story) == 1)

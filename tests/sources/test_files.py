@@ -25,7 +25,8 @@ from kmodmon.subjects.module_file import OnDisk, TreeOrigin
 from kmodmon.subjects.source import NOT_READ_YET
 from kmodmon.system.clock import FakeClock
 from kmodmon.system.root import Root
-from kmodmon.types.outcome import Absent, Read
+from kmodmon.types.outcome import Absent, Read, switched_off
+from kmodmon.types.source_name import SourceName
 from tests.elf_maker import Ko, make, other
 from tests.module_files import certificate, image
 
@@ -129,7 +130,7 @@ def test_entries_when_everybody_may_write_them_then_found_for_out_of_tree_module
 def test_files_when_switched_off_or_without_a_tree_then_absent(host: Path) -> None:
     context = surroundings(host)
     off = replace(context, settings=replace(context.settings, files=FilesSettings(enabled=False)))
-    assert FilesReader(off)().outcome == Absent("switched off by files.enabled")
+    assert FilesReader(off)().outcome == switched_off("files.enabled")
     (host / "proc/sys/kernel/osrelease").write_text("7.0\n")
     assert isinstance(FilesReader(context)().outcome, Absent)
 
@@ -205,14 +206,17 @@ def test_command_when_the_daemon_has_gone_or_nothing_may_be_pending_then_examine
 def test_command_when_the_daemon_has_examined_nothing_yet_then_only_what_is_tainted_is_examined(host: Path) -> None:
     before = look_once(surroundings(host), glance=Scope(only=("modules",)))
     state = look_once(surroundings(host), remembered(before, daemon_running=True))
-    assert (state.sources["files"].why, state.sources["crossview"].why) == (NOT_READ_YET, NOT_READ_YET)
+    assert (state.sources[SourceName.FILES].why, state.sources[SourceName.CROSSVIEW].why) == (
+        NOT_READ_YET,
+        NOT_READ_YET,
+    )
     assert state.files.records.keys() == {"mine"} and set(state.findings.current) == {"unsigned-module/mine"}
 
 
 def test_command_when_the_daemon_cannot_examine_then_says_what_the_daemon_says(host: Path) -> None:
     before = look_once(surroundings(host, enabled=False))
     state = look_once(surroundings(host), remembered(before, daemon_running=True))
-    assert state.sources["files"].why == "switched off by files.enabled" and not state.files.records
+    assert state.sources[SourceName.FILES].why == "switched off by files.enabled" and not state.files.records
 
 
 def test_command_when_many_files_are_to_be_examined_then_says_so_first(host: Path) -> None:
@@ -228,7 +232,7 @@ def test_host_when_looked_at_once_then_findings_are_there(host: Path) -> None:
     assert (known.signature, known.origin, known.on_disk) == (SignatureStatus.VALID, Origin.KERNEL, OnDisk.UNKNOWN)
     assert set(state.findings.current) == {"unsigned-module/mine"}
     without = look_once(surroundings(host), glance=Scope(only=("modules",)))
-    assert without.sources["files"].last_read is None and without.files.records == {}
+    assert without.sources[SourceName.FILES].last_read is None and without.files.records == {}
 
 
 def test_daemon_when_imported_then_no_library_of_the_examiner_comes_with_it() -> None:

@@ -6,6 +6,7 @@ from kmodmon.sources.followed import FOLLOWED
 from kmodmon.sources.probe import PROBES
 from kmodmon.system.root import Root
 from kmodmon.types.outcome import Absent, Failed, Read
+from kmodmon.types.source_name import SourceName
 
 
 def test_probes_when_listed_then_every_followed_source_has_one() -> None:
@@ -30,5 +31,5 @@ def test_probes_when_there_then_read_and_when_refused_then_failed(tmp_path: Path
     root = Root(procfs=base, sysfs=base, dev=base, tracefs=base)
     assert {name: type(probe(root)) for name, probe in PROBES.items()} == dict.fromkeys(PROBES, Read)
     refused = root.failing({base + b"/kmsg": 1, base: 13})
-    assert isinstance(PROBES["kmsg"](refused), Failed)
-    assert isinstance(PROBES["trace"](refused), Failed)
+    assert isinstance(PROBES[SourceName.KMSG](refused), Failed)
+    assert isinstance(PROBES[SourceName.TRACE](refused), Failed)

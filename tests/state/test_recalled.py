@@ -73,7 +73,9 @@ def test_join_when_reports_and_stamps_were_told_before_then_both_are_there_once(
     )
     base = Story().state
 
-    earlier = replace(base, told=(one,), stamps=timestamp_events(base.stamps, (unload,), EVENT_METRICS.timestamps, 9))
-    state = joined(replace(base, told=(one, two)), saved(earlier))
-    assert state.told == (one, two)
+    earlier = replace(
+        base, reported=(one,), stamps=timestamp_events(base.stamps, (unload,), EVENT_METRICS.timestamps, 9)
+    )
+    state = joined(replace(base, reported=(one, two)), saved(earlier))
+    assert state.reported == (one, two)
     assert MappingProxyType(dict(state.stamps.series)) == earlier.stamps.series

@@ -19,8 +19,9 @@ from kmodmon.events.query import EventQuery
 from kmodmon.state.state import State
 from kmodmon.subjects.findings import Finding, Findings
 from kmodmon.subjects.rules import Check
-from kmodmon.subjects.source import SourceState
+from kmodmon.subjects.source import SourceState, SourceStatus
 from kmodmon.types.error import KmodmonError
+from kmodmon.types.source_name import SourceName
 from kmodmon.types.text import safe_text
 from kmodmon.types.units import Instant, Usec
 from kmodmon.web.message import decode_tail
@@ -131,7 +132,10 @@ def test_page_when_much_has_happened_then_every_part_of_it_is_there_without_scri
 
 
 def test_page_when_nothing_was_read_then_it_says_what_is_not_known() -> None:
-    state = replace(BLANK, sources={"taint": SourceState(name="taint", why="/proc/sys/kernel/tainted: no such file")})
+    state = replace(
+        BLANK,
+        sources={SourceName.TAINT: SourceState(name=SourceName.TAINT, why="/proc/sys/kernel/tainted: no such file")},
+    )
     said = Reader(rendered(PageData(state=state))).text
     assert "Taint unknown The kernel's taint cannot be read: /proc/sys/kernel/tainted: no such file." in said
     assert said.count("cannot be told") == 5
@@ -182,14 +186,15 @@ def test_page_when_a_finding_is_critical_and_nothing_taints_then_the_verdict_is_
 
 def test_page_when_a_source_fails_then_the_table_says_why_and_what_was_lost() -> None:
     sources = {
-        "a": SourceState(name="a", present=True, up=True, why=""),
-        "b": SourceState(name="b", present=True, up=False, why="EIO"),
-        "c": SourceState(name="c", present=True, up=True, why="", lost=1200, unreadable=3),
-        "d": SourceState(name="d", why="not built"),
+        SourceName.KERNEL: SourceState(name=SourceName.KERNEL, status=SourceStatus.UP, why=""),
+        SourceName.MODULES: SourceState(name=SourceName.MODULES, status=SourceStatus.FAILED, why="EIO"),
+        SourceName.TAINT: SourceState(name=SourceName.TAINT, status=SourceStatus.UP, why="", lost=1200, unreadable=3),
+        SourceName.LOCKDOWN: SourceState(name=SourceName.LOCKDOWN, why="not built"),
     }
     said = Reader(rendered(PageData(state=replace(BLANK, sources=sources)))).text
-    assert "up a Source State" in said
-    assert "b failing EIO" in said and "c up 1,200 lost; 3 unreadable" in said and "d absent not built" in said
+    assert "up kernel Source State" in said
+    assert "modules failing EIO" in said and "taint up 1,200 lost; 3 unreadable" in said
+    assert "lockdown absent not built" in said
 
 
 # Hostile text
@@ -212,7 +217,7 @@ def test_page_when_names_and_log_lines_are_hostile_then_they_are_text() -> None:
     finding = Finding(rule=names[0], check=Check.MODULE, severity=Severity.ERROR, subject=names[1], reason=names[2],
                       evidence=tuple(names), advice="`".join(names), module=names[0])  # fmt: skip
     findings = Findings(current={finding.id: finding}, judged=True)
-    sources = {name: SourceState(name=name, why=name) for name in names}
+    sources = {source: SourceState(name=source, why=name) for source, name in zip(SourceName, names, strict=False)}
     state = replace(story.state, findings=findings, sources=sources)
     all_stored = stored(*events)
     body = rendered(PageData(state=state, events=all_stored, reports=all_stored, trouble=""))
@@ -325,7 +330,7 @@ def test_render_when_nothing_changed_then_the_same_bytes_and_tag(showcase: PageD
 def test_render_when_only_time_passed_then_the_same_tag_and_a_later_time(showcase: PageData) -> None:
     kept = page()
     first = kept.render(showcase)
-    taint = showcase.state.sources["taint"]
+    taint = showcase.state.sources[SourceName.TAINT]
     later = Instant(realtime_usec=Usec(NOW.realtime_usec * 2), monotonic_usec=Usec(0))
     kernel = replace(showcase.state.kernel, boot_time=None) if showcase.state.kernel is not None else None
     still = replace(showcase.state, kernel=kernel)
@@ -358,7 +363,7 @@ def changes(look: PageData) -> Iterable[State]:
     yield replace(state, posture=replace(state.posture, lockdown=None))
     yield replace(state, files=replace(state.files, records={}))
     yield replace(state, own=replace(state.own, history_events=77))
-    yield replace(state, sources={**state.sources, "kmsg": SourceState(name="kmsg", why="gone")})
+    yield replace(state, sources={**state.sources, SourceName.KMSG: SourceState(name=SourceName.KMSG, why="gone")})
 
 
 def test_render_when_any_shown_part_changes_then_another_tag_and_what_a_fresh_page_gives(showcase: PageData) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from kmodmon import __version__
 from kmodmon.events.event import StoredEvent
 from kmodmon.state.trust import kernel_verifies
+from kmodmon.types.source_name import SourceName
 from kmodmon.web.page import findings, history, modules, posture, summary, taint
 from kmodmon.web.page.asset import Asset
 from kmodmon.web.page.html import Markup, element, joined
@@ -227,7 +228,7 @@ _TAINT_DOCUMENT = "https://docs.kernel.org/admin-guide/tainted-kernels.html"
 
 
 def _verdict_parts(look: PageData) -> object:
-    return (look.state.taint.value, look.state.sources.get("taint"), look.violations)
+    return (look.state.taint.value, look.state.sources.get(SourceName.TAINT), look.violations)
 
 
 def _posture_parts(look: PageData) -> object:

@@ -7,6 +7,7 @@ from kmodmon.kernel.sysctl import COUNTERS, HARDENING
 from kmodmon.lifecycle.inventory import SignatureStatus
 from kmodmon.state.state import State
 from kmodmon.state.trust import trust
+from kmodmon.types.source_name import SourceName
 from kmodmon.web.page.html import NOTHING, Markup, code, counted, element, escaped, joined, listing
 from kmodmon.web.page.look import PageData
 
@@ -44,7 +45,7 @@ def _tile(name: str, value: str, tone: str, words: str) -> Iterator[Markup]:
     )
 
 
-def _untold(state: State, name: str, source: str) -> Iterator[Markup]:
+def _untold(state: State, name: str, source: SourceName) -> Iterator[Markup]:
     known = state.sources.get(source)
     return _tile(name, "cannot be told", "unknown", known.why if known is not None else "")
 
@@ -52,7 +53,7 @@ def _untold(state: State, name: str, source: str) -> Iterator[Markup]:
 def _modules(state: State) -> Iterator[Markup]:
     inventory = state.inventory
     if inventory.support is None:
-        return _untold(state, "Modules", "modules")
+        return _untold(state, "Modules", SourceName.MODULES)
     if not inventory.support:
         return _tile("Modules", "none", "good", "This kernel was built without loadable modules.")
     verdicts = dict.fromkeys(SignatureStatus, 0)
@@ -71,7 +72,7 @@ def _modules(state: State) -> Iterator[Markup]:
 def _signatures(state: State) -> Iterator[Markup]:
     enforcement = state.posture.enforcement
     if enforcement is None:
-        return _untold(state, "Module signatures", "posture")
+        return _untold(state, "Module signatures", SourceName.POSTURE)
     value, tone = {True: ("enforced", "good"), False: ("not enforced", "plain"), None: ("cannot be told", "unknown")}[
         enforcement.enforced
     ]
@@ -81,7 +82,7 @@ def _signatures(state: State) -> Iterator[Markup]:
 def _lockdown(state: State) -> Iterator[Markup]:
     lockdown = state.posture.lockdown
     if lockdown is None:
-        return _untold(state, "Lockdown", "lockdown")
+        return _untold(state, "Lockdown", SourceName.LOCKDOWN)
     tone, words = _LOCKDOWN_WORDS.get(lockdown.mode, ("unknown", "A mode that this version of kmodmon does not know."))
     return _tile("Lockdown", lockdown.mode, tone, words)
 
@@ -89,14 +90,14 @@ def _lockdown(state: State) -> Iterator[Markup]:
 def _secure_boot(state: State) -> Iterator[Markup]:
     secure_boot = state.posture.secure_boot
     if secure_boot is None:
-        return _untold(state, "Secure Boot", "secure_boot")
+        return _untold(state, "Secure Boot", SourceName.SECURE_BOOT)
     return _tile("Secure Boot", *_BOOT_WORDS[secure_boot])
 
 
 def _loading(state: State) -> Iterator[Markup]:
     switches = state.posture.switches
     if switches is None or switches.modules_disabled is None:
-        return _untold(state, "Module loading", "posture")
+        return _untold(state, "Module loading", SourceName.POSTURE)
     if switches.modules_disabled:
         return _tile("Module loading", "disabled", "good", "No module can be loaded or unloaded until reboot.")
     if switches.modprobe:

@@ -2,6 +2,7 @@
 
 from kmodmon.kernel.taint import letters
 from kmodmon.subjects.source import NOT_READ_YET
+from kmodmon.types.source_name import SourceName
 from kmodmon.web.page import findings
 from kmodmon.web.page.html import NOTHING, Markup, code, counted, element, escaped, facts, joined, moment, span
 from kmodmon.web.page.look import PageData
@@ -67,7 +68,7 @@ def _badge(look: PageData) -> str:
 def _sentence(look: PageData) -> Markup:
     taint = look.state.taint
     if taint.value is None:
-        source = look.state.sources.get("taint")
+        source = look.state.sources.get(SourceName.TAINT)
         return escaped(f"The kernel's taint cannot be read: {source.why if source is not None else NOT_READ_YET}.")
     if not taint.value:
         return escaped("No taint flag has been set since this kernel was booted.")

@@ -1,0 +1,122 @@
+"""Which fold takes which observation: the one place where an observation is told from another.
+
+A fold is a pure function `(state, observation, context) -> Folded`: it gives the next state, the events, and says what
+changed. Most are in `state/state.py`, beside the parts they replace.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, cast
+
+from kmodmon.lifecycle.autoload import attribute
+from kmodmon.lifecycle.reconcile import settled
+from kmodmon.policy.rules_files import baseline_file_read, baseline_unreadable, policy_file_read, policy_unreadable
+from kmodmon.state.change import Change, StatePart
+from kmodmon.state.observation import Tick
+from kmodmon.state.state import (
+    SUBJECT_FOLDS,
+    UNREAD_FOLDS,
+    Fold,
+    FoldContext,
+    Folded,
+    State,
+    UnreadFold,
+    lifecycle_context,
+    with_lifecycle,
+)
+from kmodmon.subjects.log import LogRead, PstoreRead
+from kmodmon.subjects.reported import add_reported
+from kmodmon.subjects.rules import RulesFileRead
+from kmodmon.types.outcome import Absent, Failed, Observation, Outcome, Read
+from kmodmon.types.source_name import SourceName
+
+if TYPE_CHECKING:
+    from kmodmon.reports.live_log import LogResult
+
+
+def fold(state: State, outcome: Outcome[Observation], context: FoldContext) -> Folded:
+    """Fold one outcome into the state; without a fold the facts stay as they were last known."""
+    match outcome:
+        case Read(value=observation):
+            take = cast(Callable[[State, Observation, FoldContext], Folded], FOLDS[type(observation)])
+            return take(state, observation, context)
+        case Absent() | Failed():
+            unread = UNREAD.get(context.source)
+            return Folded(state) if unread is None else unread(state, outcome, context)
+
+
+# The signatures are a third of all that there is to import, and a command that reads each source once reads no log:
+# hence the imports inside the functions.
+
+
+def _log(state: State, read: LogRead, context: FoldContext) -> Folded:
+    from kmodmon.reports.live_log import process_records
+
+    return _with_log(state, process_records(state.log, state.hearing, read, context.at))
+
+
+def _with_log(state: State, result: "LogResult") -> Folded:
+    events = attribute(state.lifecycle, result.events)
+    reported = add_reported(state.reported, events)
+    sources = state.sources
+    kmsg = sources.get(SourceName.KMSG)
+    if kmsg is not None and kmsg.lost != result.account.lost:  # only the numbers of the records tell what was lost
+        sources = MappingProxyType({**sources, SourceName.KMSG: replace(kmsg, lost=result.account.lost)})
+    after = replace(state, log=result.account, hearing=result.hearing, reported=reported, sources=sources)
+    return Folded(after, events, clues=result.clues)
+
+
+def _dumps(state: State, read: PstoreRead, context: FoldContext) -> Folded:
+    if not read.dumps:
+        return Folded(state)
+    from kmodmon.reports.previous_boot import previous_boot_reports
+
+    events = previous_boot_reports(state.reported, read.dumps, context.at)
+    return Folded(replace(state, reported=add_reported(state.reported, events)), events)
+
+
+def _rules(state: State, read: RulesFileRead, context: FoldContext) -> Folded:
+    if context.source is SourceName.POLICY:
+        policy, events = policy_file_read(state.policy, read, context.at)
+        changes = (Change(StatePart.POLICY),) if policy is not state.policy else ()
+        return Folded(replace(state, policy=policy), events, changes)
+    baseline, events = baseline_file_read(state.baseline, read, context.at)
+    changes = (Change(StatePart.BASELINE),) if baseline is not state.baseline else ()
+    return Folded(replace(state, baseline=baseline), events, changes)
+
+
+def _tick(state: State, tick: Tick, context: FoldContext) -> Folded:
+    folded = with_lifecycle(state, settled(state.inventory, state.lifecycle, lifecycle_context(state, context)))
+    if state.hearing is None:
+        return folded
+    from kmodmon.reports.live_log import process_timeout
+
+    result = _with_log(folded.state, process_timeout(state.log, state.hearing, context.at))
+    return replace(result, events=(*folded.events, *result.events), changes=folded.changes)
+
+
+def _policy_unread(state: State, unread: Absent | Failed, context: FoldContext) -> Folded:
+    if isinstance(unread, Absent):
+        return Folded(state)
+    policy = policy_unreadable(state.policy, unread.why)
+    return Folded(state) if policy is state.policy else Folded(replace(state, policy=policy), (), _POLICY_CHANGED)
+
+
+def _baseline_unread(state: State, unread: Absent | Failed, context: FoldContext) -> Folded:
+    if isinstance(unread, Absent):
+        return Folded(state)
+    baseline = baseline_unreadable(state.baseline, unread.why)
+    if baseline is state.baseline:
+        return Folded(state)
+    return Folded(replace(state, baseline=baseline), changes=(Change(StatePart.BASELINE),))
+
+
+_POLICY_CHANGED = (Change(StatePart.POLICY),)
+
+FOLDS: Mapping[type[Observation], Fold] = MappingProxyType(
+    {**SUBJECT_FOLDS, LogRead: _log, PstoreRead: _dumps, RulesFileRead: _rules, Tick: _tick}
+)
+UNREAD: Mapping[SourceName, UnreadFold] = MappingProxyType(
+    {**UNREAD_FOLDS, SourceName.POLICY: _policy_unread, SourceName.BASELINE: _baseline_unread}
+)

@@ -1,0 +1,62 @@
+"""The files of rules, policy and baseline: taken over when they are right, refused as a whole when they are not."""
+
+from dataclasses import replace
+
+from kmodmon.events.event import Event, Severity
+from kmodmon.events.kinds.daemon import RulesRefused
+from kmodmon.policy.baseline_document import parse_baseline
+from kmodmon.policy.document import parse_policy
+from kmodmon.policy.shipped import POLICY
+from kmodmon.subjects.baseline import BaselineState
+from kmodmon.subjects.rules import FileRefusal, PolicyState, RulesFileRead
+from kmodmon.types.error import ConfigError
+from kmodmon.types.units import Instant
+
+
+def policy_file_read(known: PolicyState, read: RulesFileRead, at: Instant) -> tuple[PolicyState, tuple[Event, ...]]:
+    """Take over a policy file; without one the shipped policy alone is in force. The same object: nothing changed."""
+    try:
+        policy = POLICY if read.raw is None else parse_policy(read.raw, read.path)
+    except ConfigError as error:
+        refusal = _refusal(error)
+        after = PolicyState(policy=known.policy or POLICY, loaded=known.loaded or at, refusal=refusal)
+        return after, _refused("policy", refusal, at) if refusal != known.refusal else ()
+    if policy == known.policy and known.refusal is None:
+        return known, ()
+    return PolicyState(policy=policy, loaded=at), ()
+
+
+def baseline_file_read(
+    known: BaselineState, read: RulesFileRead, at: Instant
+) -> tuple[BaselineState, tuple[Event, ...]]:
+    """Take over a baseline file; without a file there is no baseline. The same object: nothing changed."""
+    try:
+        baseline = None if read.raw is None else parse_baseline(read.raw, read.path).for_host(read.host)
+    except ConfigError as error:
+        refusal = _refusal(error)
+        after = replace(known, path=read.path, refusal=refusal)
+        return after, _refused("baseline", refusal, at) if refusal != known.refusal else ()
+    if (baseline, read.path) == (known.baseline, known.path) and known.refusal is None:
+        return known, ()
+    return replace(known, baseline=baseline, path=read.path, loaded=at, refusal=None), ()
+
+
+def policy_unreadable(known: PolicyState, why: str) -> PolicyState:
+    """A policy file that is there and cannot be read: what was in force stays; at the start, the shipped policy."""
+    after = replace(known, policy=known.policy or POLICY, refusal=FileRefusal(path="", why=why))
+    return known if after == known else after
+
+
+def baseline_unreadable(known: BaselineState, why: str) -> BaselineState:
+    """A baseline file that is there and cannot be read: what was in force stays."""
+    after = replace(known, refusal=FileRefusal(path=known.path, why=why))
+    return known if after == known else after
+
+
+def _refusal(error: ConfigError) -> FileRefusal:
+    return FileRefusal(path=error.file, why=str(error), key=error.key, line=error.line, hint=error.hint)
+
+
+def _refused(what: str, refusal: FileRefusal, at: Instant) -> tuple[Event, ...]:
+    details = RulesRefused(what=what, file=refusal.path, key=refusal.key, line=refusal.line, hint=refusal.hint)
+    return (Event(details=details, at=at, severity=Severity.ERROR, evidence=(refusal.why,)),)
