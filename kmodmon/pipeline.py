@@ -1,6 +1,6 @@
 """The product on one screen: what a reading changes, what explains it, what is not allowed, what is counted. Pure."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from kmodmon.events.counters import count_events
@@ -23,7 +23,7 @@ class Rules:
 
     keep_recent_seconds: float = 86400.0
     recent_series: int = 1000
-    policy: PolicySettings = PolicySettings()  # noqa: RUF009  # frozen
+    policy: PolicySettings = field(default_factory=PolicySettings)
     event_metrics: EventMetrics = NO_EVENT_METRICS
 
 

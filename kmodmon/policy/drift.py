@@ -1,8 +1,8 @@
-"""A host held against its baseline, and a baseline learnt from a host.
+"""A host compared with its baseline, and a baseline learnt from a host.
 
-Kernel updates replace every module of the kernel package. So srcversions and build-ids are held against the host only
-while it runs the very kernel that the baseline names; under another one that is one difference, not a hundred, and
-signers and origins still count.
+Kernel updates replace every module of the kernel package. So srcversions and build-ids are compared only while the host
+runs the very kernel that the baseline names; under another one that is one difference, not a hundred, and signers and
+origins still count.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,24 +29,24 @@ _VOLATILE = frozenset({"kexec_load_limit_panic", "kexec_load_limit_reboot", "liv
 
 def drift(baseline: Baseline, state: State, absent: frozenset[str]) -> tuple[Drift, ...]:
     """Every difference, sorted. `absent`: modules that have been away for long enough to count as missing."""
-    found = (
+    differences = (
         *_kernel(baseline, state),
         *_modules(baseline, state, absent),
         *_parameters(baseline, state.parameters),
         *_posture(baseline, state),
         *_taint(baseline, state),
     )
-    return tuple(sorted(found, key=lambda one: one.id))
+    return tuple(sorted(differences, key=lambda difference: difference.id))
 
 
 def required(baseline: Baseline) -> frozenset[str]:
     """Names of modules that must be there."""
-    return frozenset(name for name, one in baseline.modules.items() if not one.optional)
+    return frozenset(name for name, signed in baseline.modules.items() if not signed.optional)
 
 
 def learnt(state: State, parameters: tuple[str, ...] = ()) -> BaselinePart:
     """The state as a baseline. `parameters`: globs for module.parameter, beside those of interest anyway."""
-    modules = {name: _signed(state, one) for name, one in state.inventory.modules.items()}
+    modules = {name: _signed(state, module) for name, module in state.inventory.modules.items()}
     return BaselinePart(
         kernel=None if state.kernel is None else state.kernel.release,
         modules=MappingProxyType(modules),
@@ -59,12 +59,12 @@ def learnt(state: State, parameters: tuple[str, ...] = ()) -> BaselinePart:
 
 
 def _signed(state: State, module: Module) -> SignedModule:
-    known = provenance_of(state, module)
+    provenance = provenance_of(state, module)
     return SignedModule(
         srcversion=module.attributes.srcversion,
         build_id=module.attributes.build_id if module.attributes.srcversion is None else None,
-        signer=known.signer,
-        origin=None if known.origin is Origin.UNKNOWN else known.origin.value,
+        signer=provenance.signer,
+        origin=None if provenance.origin is Origin.UNKNOWN else provenance.origin.value,
     )
 
 
@@ -79,10 +79,10 @@ def _interesting(state: State, globs: tuple[str, ...]) -> Iterator[tuple[str, st
 def _values(table: ParameterTable) -> Mapping[str, str]:
     """What can be read and is not hidden, by module.parameter."""
     return {
-        f"{module}.{name}": one.value.text
+        f"{module}.{name}": parameter.value.text
         for module, parameters in table.parameters.items()
-        for name, one in parameters.items()
-        if one.value is not None and not one.redacted
+        for name, parameter in parameters.items()
+        if parameter.value is not None and not parameter.redacted
     }
 
 

@@ -5,20 +5,21 @@ not there is missing only when it stays away; while the system boots, everything
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from kmodmon.events.event import Event
 from kmodmon.events.kinds.module import ModuleUnloaded
 from kmodmon.lifecycle.module_events import trust_of_taint
+from kmodmon.policy.cache import PolicyCache
 from kmodmon.policy.drift import drift, required
-from kmodmon.policy.judge import gone_finding, judge
-from kmodmon.policy.subject import Subject, expected_modules, missing, subjects, unsettled_flags
+from kmodmon.policy.judge import judge, unloaded_finding
+from kmodmon.policy.subject import Subject, expected_modules, missing_subjects, subjects, unsettled_flags
 from kmodmon.state.change import Change, StatePart
 from kmodmon.state.state import State
 from kmodmon.state.trust import kernel_verifies
 from kmodmon.subjects.baseline import BaselineState, Drift, baseline_events
-from kmodmon.subjects.findings import Finding, findings_changed, violated_event
+from kmodmon.subjects.findings import findings_changed, violated_event
 from kmodmon.subjects.rules import Check, FileRefusal
 from kmodmon.types.units import Instant
 
@@ -32,10 +33,15 @@ _GROUNDS = frozenset(StatePart) - {StatePart.COUNTERS}  # what judgement depends
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicySettings:
-    """What the settings say of judgement. `at_once`: a command looks once and cannot wait for anything."""
+    """What judgement takes beside the facts.
+
+    `at_once`: a command reads each source once and cannot wait for anything. `cache` belongs to whoever runs the
+    pipeline, and changes no verdict.
+    """
 
     expected: tuple[str, ...] = ()
     at_once: bool = False
+    cache: PolicyCache = field(default_factory=PolicyCache, compare=False, repr=False)
 
 
 def evaluate(
@@ -48,11 +54,11 @@ def evaluate(
     ticked: bool,
 ) -> Evaluation:
     """Judge the state that a reading led to, as far as what changed bears on it."""
-    gone = _gone(state, events)
+    unloaded = _unloaded_findings(state, events, settings.cache)
     if state.policy.policy is None or not (_is_due(state, changes, ticked) or _others_expected(state, settings)):
-        return state, gone
+        return state, unloaded
     state, judged = _judged(state, at, settings)
-    return state, gone + judged
+    return state, unloaded + judged
 
 
 def _is_due(state: State, changes: Iterable[Change], ticked: bool) -> bool:
@@ -69,30 +75,30 @@ def _others_expected(state: State, settings: PolicySettings) -> bool:
 
 def _judged(state: State, at: Instant, settings: PolicySettings) -> Evaluation:
     expected = expected_modules(state, settings.expected)
-    away = {name for name, there in expected.items() if not there} | _unloaded(state)
-    absent_since = {name: state.findings.absent_since.get(name, at) for name in sorted(away)}
-    gone = frozenset(name for name, since in absent_since.items() if _is_missing(state, since, at, settings))
-    state, drifted = _drifted(state, gone, at)
-    found = tuple(subjects(state, at))
-    missed = missing(name for name, there in expected.items() if not there and name in gone)
+    absent = {name for name, present in expected.items() if not present} | _not_loaded(state)
+    absent_since = {name: state.findings.absent_since.get(name, at) for name in sorted(absent)}
+    missing = frozenset(name for name, since in absent_since.items() if _is_missing(state, since, at, settings))
+    state, drifted = _drifted(state, missing, at)
+    present = tuple(subjects(state, at, settings.cache.subjects))
+    unmet = missing_subjects(name for name, there in expected.items() if not there and name in missing)
     assert state.policy.policy is not None
-    judged, decided = judge(state.policy.policy, (*found, *missed, *_of_drift(state.baseline), *_of_files(state)))
-    unsettled = any(one.pending for one in found) or bool(unsettled_flags(state, at))
-    waits = unsettled or gone != absent_since.keys() or bool(state.findings.told)
+    everything = (*present, *unmet, *_of_drift(state.baseline), *_of_files(state))
+    judged, decided = judge(state.policy.policy, everything, settings.cache)
+    unsettled = any(subject.pending for subject in present) or bool(unsettled_flags(state, at))
     findings = replace(
         state.findings,
         expected=expected if dict(expected) != dict(state.findings.expected) else state.findings.expected,
         absent_since=MappingProxyType(absent_since),
         decided=frozenset(state.findings.decided & state.inventory.loaded.keys()) | decided,
-        waits=waits,
+        waits=unsettled or missing != absent_since.keys() or bool(state.findings.told),
     )
     settled = at.monotonic_usec - state.started.monotonic_usec > SETTLED_USEC
-    findings, told = findings_changed(findings, judged, at, settled=settled)
+    findings, violated = findings_changed(findings, judged, at, settled=settled)
     same = findings == state.findings
-    return (state if same else replace(state, findings=findings)), drifted + told
+    return (state if same else replace(state, findings=findings)), drifted + violated
 
 
-def _unloaded(state: State) -> set[str]:
+def _not_loaded(state: State) -> set[str]:
     baseline = state.baseline.baseline
     if baseline is None or state.inventory.support is None:
         return set()
@@ -109,25 +115,27 @@ def _is_missing(state: State, since: Instant, at: Instant, settings: PolicySetti
 
 
 def _drifted(state: State, absent: frozenset[str], at: Instant) -> Evaluation:
-    known = state.baseline
-    found: tuple[Drift, ...] = () if known.baseline is None else drift(known.baseline, state, absent)
-    if found == known.drift and known.judged is (known.baseline is not None):
+    before = state.baseline
+    differences: tuple[Drift, ...] = () if before.baseline is None else drift(before.baseline, state, absent)
+    if differences == before.drift and before.judged is (before.baseline is not None):
         return state, ()
-    events = baseline_events(known, found, at)
-    fresh = {one.id for one in found}
+    events = baseline_events(before, differences, at)
+    present = {difference.id for difference in differences}
     settled = at.monotonic_usec - state.started.monotonic_usec > SETTLED_USEC
     after = replace(
-        known,
-        drift=found,
-        judged=known.baseline is not None,
-        told=frozenset() if settled else known.told - fresh,
+        before,
+        drift=differences,
+        judged=before.baseline is not None,
+        told=frozenset() if settled else before.told - present,
     )
     return replace(state, baseline=after), events
 
 
 def _of_drift(baseline: BaselineState) -> Iterator[Subject]:
-    for one in baseline.drift:
-        yield Subject(check=Check.DRIFT, name=one.id, module=one.module, kind=one.kind.value, evidence=(one.sentence,))
+    for each in baseline.drift:
+        yield Subject(
+            check=Check.DRIFT, name=each.id, module=each.module, kind=each.kind.value, evidence=(each.sentence,)
+        )
 
 
 def _of_files(state: State) -> Iterator[Subject]:
@@ -137,23 +145,20 @@ def _of_files(state: State) -> Iterator[Subject]:
             yield Subject(check=Check.REFUSED, name=what, kind=what, evidence=(refusal.why,))
 
 
-def _gone(state: State, events: Iterable[Event]) -> tuple[Event, ...]:
-    """Modules that came and went before they could be judged: what is known of them is judged now."""
+def _unloaded_findings(state: State, events: Iterable[Event], cache: PolicyCache) -> tuple[Event, ...]:
+    """Modules that were unloaded before they could be judged: what is known of them is judged now."""
     policy = state.policy.policy
     if policy is None:
         return ()
-    found: list[Finding] = []
-    at: list[Instant] = []
+    violations: list[Event] = []
     for event in events:
         name, details = event.module, event.details
         if name is None or not isinstance(details, ModuleUnloaded):
             continue
         if name in state.findings.decided or details.while_down:
             continue
-        letters = details.taints
-        verdict = trust_of_taint(letters).value if kernel_verifies(state) is not False else "unknown"
-        finding = gone_finding(policy, name, letters, verdict)
+        verdict = trust_of_taint(details.taints).value if kernel_verifies(state) is not False else "unknown"
+        finding = unloaded_finding(policy, name, details.taints, verdict, cache)
         if finding is not None:
-            found.append(finding)
-            at.append(event.at)
-    return tuple(violated_event(one, when) for one, when in zip(found, at, strict=True))
+            violations.append(violated_event(finding, event.at))
+    return tuple(violations)

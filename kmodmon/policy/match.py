@@ -1,7 +1,7 @@
-"""One rule held against one subject: it matches, it does not, or it cannot be told yet.
+"""One rule applied to one subject: it matches, it does not, or it is undecided.
 
-A condition about a file that is still being examined cannot be told. Then the rule is undecided, and so are all after
-it: the first that matches decides, and this one may. So no finding appears that vanishes a second later.
+A condition about a file that is still being examined is undecided. Then the rule is, and so are all after it: the first
+that matches decides, and this one may. So no finding appears that vanishes a second later.
 """
 
 import re
@@ -31,13 +31,14 @@ class Prepared:
 
 
 def prepared(rule: Rule) -> Prepared:
-    """Make a rule ready to be held against many subjects."""
-    said = ((condition, condition.wanted(rule.match)) for condition in CONDITIONS)
-    return Prepared(rule=rule, conditions=tuple((one, _wanted(one, values)) for one, values in said if values))
+    """Make a rule ready to be applied to many subjects."""
+    wanted = ((condition, condition.wanted(rule.match)) for condition in CONDITIONS)
+    conditions = tuple((condition, _pattern(condition, values)) for condition, values in wanted if values)
+    return Prepared(rule=rule, conditions=conditions)
 
 
 def matches(ready: Prepared, subject: Subject) -> Answer:
-    """Hold a rule against a subject of the check that it is about."""
+    """Apply a rule to a subject of the check that it is about."""
     match = ready.rule.match
     if match.taint and not any(letter in subject.taint for letter in match.taint):
         return Answer.NO
@@ -56,13 +57,13 @@ def _is_to_come(condition: Condition, subject: Subject) -> bool:
     return condition.file or (condition.key == "signature" and not subject.settled_signature)
 
 
-def _holds(found: str | None, wanted: frozenset[str] | re.Pattern[str]) -> bool:
-    if found is None:
+def _holds(value: str | None, wanted: frozenset[str] | re.Pattern[str]) -> bool:
+    if value is None:
         return False
-    return found in wanted if isinstance(wanted, frozenset) else wanted.match(found) is not None
+    return value in wanted if isinstance(wanted, frozenset) else wanted.match(value) is not None
 
 
-def _wanted(condition: Condition, values: tuple[str, ...]) -> frozenset[str] | re.Pattern[str]:
+def _pattern(condition: Condition, values: tuple[str, ...]) -> frozenset[str] | re.Pattern[str]:
     if condition.words is not None:
         return frozenset(values)
     return re.compile("|".join(f"(?:{translate(glob)})" for glob in values))

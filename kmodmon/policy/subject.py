@@ -1,4 +1,4 @@
-"""What rules are held against: subjects, each with the facts that conditions name.
+"""What rules are applied to: subjects, each with the facts that conditions name.
 
 Every loaded module is a subject (`module`). All other subjects are already conspicuous by being there: a hidden module,
 a blacklisted one, a parameter that everybody may write. They carry the facts of their module as well, so that a rule
@@ -25,7 +25,7 @@ from kmodmon.types.units import Instant
 
 PATIENCE_USEC = 30_000_000  # examining a file takes a second; the examiner may be busy or broken
 _OTHERS_WRITE = 0o002
-_MOST_MADE = 4096  # subjects that are remembered
+_MOST_CACHED = 4096  # subjects
 MODPROBES = frozenset({"/sbin/modprobe", "/usr/sbin/modprobe", "/bin/modprobe", "/usr/bin/modprobe"})
 _TIERS = (Tier.SECURITY, Tier.DEGRADED, Tier.INFORMATIONAL)
 
@@ -58,10 +58,13 @@ class Subject:
         return hash((self.check, self.name, self.taint))
 
 
-def subjects(state: State, at: Instant) -> Iterator[Subject]:
+def subjects(state: State, at: Instant, cache: "SubjectCache") -> Iterator[Subject]:
     """Everything that there is to judge, as it is known at this moment."""
     verifies = kernel_verifies(state)
-    modules = {name: module_subject(state, one, at, verifies) for name, one in state.inventory.modules.items()}
+    modules = {
+        name: cache.module(state, module, is_pending(state, module, at), verifies)
+        for name, module in state.inventory.modules.items()
+    }
     yield from modules.values()
     yield from _hidden(state, modules)
     yield from _blacklisted(state, modules)
@@ -70,44 +73,45 @@ def subjects(state: State, at: Instant) -> Iterator[Subject]:
     yield from _taint(state, at)
 
 
-def module_subject(state: State, module: Module, at: Instant, verifies: bool | None) -> Subject:
-    """A loaded module; `pending` while its file is yet to be examined, but not for ever. `verifies`: of this kernel."""
-    record = state.files.records.get(module.name)
-    pending = is_pending(state, module, at)
-    grounds = (module.taint, module.attributes.instance, pending, verifies)
-    made = _made.get(module.name)
-    if made is not None and made[0] == grounds and made[1] is record and made[2] is state.taint.flags:
-        return made[3]
-    if len(_made) >= _MOST_MADE:
-        _made.clear()
-    subject = _module(state, module, pending, verifies)
-    _made[module.name] = (grounds, record, state.taint.flags, subject)
-    return subject
+class SubjectCache:
+    """The subject of each module as it was made last, with all that it was made from."""
 
+    def __init__(self) -> None:
+        self._subjects: dict[str, tuple[tuple[object, ...], FileRecord | None, tuple[Flag, ...], Subject]] = {}
 
-# The subjects that were made last, each with all that it was made from: most modules are what they were.
-_made: dict[str, tuple[tuple[object, ...], FileRecord | None, tuple[Flag, ...], Subject]] = {}
+    def module(self, state: State, module: Module, pending: bool, verifies: bool | None) -> Subject:
+        """A loaded module; `pending`: its file is yet to be examined. `verifies`: whether this kernel does."""
+        record, flags = state.files.records.get(module.name), state.taint.flags
+        grounds = (module.taint, module.attributes.instance, pending, verifies)
+        cached = self._subjects.get(module.name)
+        if cached is not None and cached[0] == grounds and cached[1] is record and cached[2] is flags:
+            return cached[3]
+        if len(self._subjects) >= _MOST_CACHED:
+            self._subjects.clear()
+        subject = _module(state, module, pending, verifies)
+        self._subjects[module.name] = (grounds, record, flags, subject)
+        return subject
 
 
 def _module(state: State, module: Module, pending: bool, verifies: bool | None) -> Subject:
-    known = provenance_of(state, module)
+    provenance = provenance_of(state, module)
     record = state.files.records.get(module.name)
-    file, now = known.file, None if record is None else record.file
+    file, now = provenance.file, None if record is None else record.file
     package = None if file is None or file.package is None else file.package.name
     return Subject(
         check=Check.MODULE,
         name=module.name,
         module=module.name,
-        signature=known.signature.value,
-        signer=known.signer,
-        origin=None if pending else known.origin.value,
+        signature=provenance.signature.value,
+        signer=provenance.signer,
+        origin=None if pending else provenance.origin.value,
         path=None if file is None else file.path,
         package=package,
-        on_disk=None if known.on_disk is None else known.on_disk.value,
+        on_disk=None if provenance.on_disk is None else provenance.on_disk.value,
         file_signature=None if now is None or pending else now.signature.verdict.value,
         taint=module.taint,
         tier=tier_of(module.taint, state.taint.flags),
-        evidence=tuple(_evidence(module, known.on_disk, None if now is None or pending else now.path)),
+        evidence=tuple(_evidence(module, provenance.on_disk, None if now is None or pending else now.path)),
         pending=pending,
         # By its letters a verified module is valid at once; for the others the file tells unsigned from invalid.
         settled_signature="E" not in module.taint and verifies is not False,
@@ -122,13 +126,13 @@ def is_pending(state: State, module: Module, at: Instant) -> bool:
     to_come = state.files.expected or (source is not None and source.status is SourceStatus.NOT_READ)
     if not to_come:
         return False
-    came = _came(state, module.name)
-    since = state.started if came is None else max(state.started, came, key=_clock)
+    loaded_at = _loaded_at(state, module.name)
+    since = state.started if loaded_at is None else max(state.started, loaded_at, key=_clock)
     return at.monotonic_usec - since.monotonic_usec < PATIENCE_USEC
 
 
-def _came(state: State, name: str) -> Instant | None:
-    # The list may show a module before the trace tells who loaded it.
+def _loaded_at(state: State, name: str) -> Instant | None:
+    # The list may show a module before the trace says who loaded it.
     loaded, coming = state.inventory.loaded.get(name), state.lifecycle.comings.get(name)
     if loaded is not None:
         return loaded.at
@@ -139,8 +143,8 @@ def _clock(at: Instant) -> int:
     return at.monotonic_usec
 
 
-def gone_subject(name: str, taint: str, signature: str) -> Subject:
-    """A module that came and went before anybody could look at it; its file is not known."""
+def unloaded_subject(name: str, taint: str, signature: str) -> Subject:
+    """A module that was loaded and unloaded before its file could be examined."""
     return Subject(
         check=Check.MODULE, name=name, module=name, taint=taint, signature=signature, tier=tier_of(taint),
         evidence=("it is gone again",),
@@ -151,12 +155,12 @@ def tier_of(letters: str, flags: tuple[Flag, ...] = FLAGS) -> str | None:
     """The worst tier among taint letters; None: no letters."""
     if not letters:
         return None
-    found = parse_letters(letters, flags)
-    tiers = {flag.tier for flag in found.flags} | ({Tier.DEGRADED} if found.unknown else set())
+    parsed = parse_letters(letters, flags)
+    tiers = {flag.tier for flag in parsed.flags} | ({Tier.DEGRADED} if parsed.unknown else set())
     return next((tier.value for tier in _TIERS if tier in tiers), None)
 
 
-def missing(names: Iterable[str]) -> Iterator[Subject]:
+def missing_subjects(names: Iterable[str]) -> Iterator[Subject]:
     """Expected modules that are not there."""
     return (Subject(check=Check.MISSING, name=name, module=name, evidence=("expected.modules",)) for name in names)
 
@@ -169,19 +173,19 @@ def _evidence(module: Module, on_disk: OnDisk | None, path: str | None) -> Itera
 
 
 def _hidden(state: State, modules: Mapping[str, Subject]) -> Iterator[Subject]:
-    for name, found in state.hidden.findings.items():
+    for name, hidden in state.hidden.findings.items():
         base = modules.get(name, Subject(check=Check.HIDDEN, name=name, module=name))
-        missing_from = f"missing from {', '.join(found.missing_from)}"
-        yield replace(base, check=Check.HIDDEN, kind=found.confidence.value, evidence=(missing_from, *found.evidence))
+        evidence = (f"missing from {', '.join(hidden.missing_from)}", *hidden.evidence)
+        yield replace(base, check=Check.HIDDEN, kind=hidden.confidence.value, evidence=evidence)
 
 
 def _blacklisted(state: State, modules: Mapping[str, Subject]) -> Iterator[Subject]:
     cmdline = None if state.kernel is None else state.kernel.cmdline
     for name, module in modules.items():
-        found = refusals(name, state.modprobe, cmdline)
-        if found:
-            places = tuple(f"{kind}: {place}" for kind, place in found.items())
-            yield replace(module, check=Check.BLACKLISTED, kind=next(iter(found)), evidence=places)
+        refused = refusals(name, state.modprobe, cmdline)
+        if refused:
+            places = tuple(f"{kind}: {place}" for kind, place in refused.items())
+            yield replace(module, check=Check.BLACKLISTED, kind=next(iter(refused)), evidence=places)
 
 
 def _writable(state: State, modules: Mapping[str, Subject]) -> Iterator[Subject]:
@@ -216,7 +220,7 @@ def _posture(state: State) -> Iterator[Subject]:
 
 
 def unsettled_flags(state: State, at: Instant) -> frozenset[int]:
-    """Bits set by a module of which it is yet to be told whether it is loaded: the log and the trace are quicker."""
+    """Bits set by a module that is not known as loaded yet: the log and the trace are quicker than the list."""
     return frozenset(
         entry.bit
         for entry in state.taint.ledger.values()
@@ -232,17 +236,18 @@ def _is_new(state: State, entry: TaintEntry, at: Instant) -> bool:
 def _taint(state: State, at: Instant) -> Iterator[Subject]:
     """Flags of the kernel; those that loaded modules carry are the modules' own, unless they were the kernel's before.
 
-    What was found of a flag stays true: a module that is loaded again does not make the kernel whole.
+    A finding about a flag stays true: a module that is loaded again does not make the kernel whole.
     """
     flags, modules = state.taint.flags, state.inventory.modules.values()
     unsettled = unsettled_flags(state, at)
-    standing = {one.subject for one in state.findings.current.values() if one.check is Check.TAINT}
-    carried = {flag.bit for letters in {one.taint for one in modules} for flag in parse_letters(letters, flags).flags}
+    reported = {finding.subject for finding in state.findings.current.values() if finding.check is Check.TAINT}
+    letters_of_modules = {module.taint for module in modules}
+    carried = {flag.bit for letters in letters_of_modules for flag in parse_letters(letters, flags).flags}
     for flag in decode(state.taint.value or 0, flags):
         entry = state.taint.ledger.get(flag.bit)
         if entry is None:
             continue
-        if flag.label in standing:
+        if flag.label in reported:
             yield _flag(flag, entry)
         elif flag.bit in carried or flag.bit in unsettled or flag.bit in state.taint.pending:
             continue  # what explains it may be a module that the list is about to show
