@@ -107,7 +107,7 @@ class Instance:
     def _clock(self) -> str | None:
         outcome = self._root.read(self._path + b"/trace_clock")
         try:
-            return parse_trace_clock(outcome.value).current if isinstance(outcome, Read) else None
+            return parse_trace_clock(outcome.value) if isinstance(outcome, Read) else None
         except ParseError:
             return None
 

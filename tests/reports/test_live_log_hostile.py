@@ -7,8 +7,9 @@ from itertools import islice
 from pathlib import Path
 
 from kmodmon.events.event import EventType
-from kmodmon.kernel.kmsg import parse_record, render_record
+from kmodmon.kernel.kmsg import parse_record
 from kmodmon.subjects.log import account_to_json
+from tests.kernel.render import render_record
 from tests.kmsg_maker import WARNING, boots
 from tests.reports.test_live_log import OOPS, Listener, later
 
