@@ -26,12 +26,10 @@ _INTERFACE = "/sys/module/<m>/"
 _TEXT_MAX = 256  # characters of version and srcversion that are kept
 
 
-def sysfs_name(name: str) -> bytes:
-    """Return the directory name of module `name` (safe text); raises ParseError for a name that cannot have one."""
+def sysfs_name(name: str) -> bytes | None:
+    """Return the directory name of module `name` (safe text); None for a name that cannot be one."""
     raw = raw_bytes(name).replace(b"/", b"!")
-    if raw in (b"", b".", b"..") or b"\0" in raw or len(raw) > 255:
-        raise ParseError(_INTERFACE, raw, "a module of this name has no directory in /sys/module")
-    return raw
+    return None if raw in (b"", b".", b"..") or b"\0" in raw or len(raw) > 255 else raw
 
 
 def module_name(directory: bytes) -> str:
