@@ -29,6 +29,7 @@ from kmodmon.types.text import safe_text
 _CARRY = 512  # bytes kept of a chunk; longer than a tag with a name of 59 bytes, so that no tag is cut in two
 _KALLSYMS = re.compile(rb"\t\[(.{1,59}?)\]\n", re.DOTALL)
 _FILTER_FUNCTION = re.compile(rb" \[(.{1,59}?)\]\n", re.DOTALL)
+# The module's name is plain behind a symbol, and in brackets where %pS printed symbol and module together.
 _KPROBE = re.compile(
     rb"^[0-9a-f]{8,16} +[kr] +\S+\+0x[0-9a-f]+(?:/0x[0-9a-f]+)? +(?:\[([^\n]{1,59})\]|(\S[^\n]{0,58}?))"
     rb" +(?:\[(?:GONE|DISABLED|OPTIMIZED|FTRACE)\])*$",

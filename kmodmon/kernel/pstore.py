@@ -143,6 +143,7 @@ def _dump(group: Sequence[DumpPart]) -> Dump:
 
 
 def _unpacked(data: bytes) -> bytes | None:
+    # Raw deflate since 438b805003a0 (in v6.6); of what other algorithms made before, nothing is read.
     unpacking = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
     try:
         text = unpacking.decompress(data, MAX_TEXT)

@@ -10,7 +10,10 @@ brought each. Many were backported, so a file's presence decides, never the rele
   Introduce warn_limit") (both in v6.2, and in 5.4, 5.10, 5.15 and 6.1 stable).
 - oops_count: 9db89b411170 ("exit: Expose "oops_count" to sysfs"), warn_count: 8b05aa263361 ("panic: Expose "warn_count"
   to sysfs") (both in v6.2, and in the same stable kernels).
+- hardlockup_count, softlockup_count: "kernel/watchdog: add /sys/kernel/{hard,soft}lockup_count", rcu_stall_count:
+  "kernel/rcu/tree_stall: add /sys/kernel/rcu_stall_count" (both in v6.16), with the detectors' CONFIG options.
 - hung_task_detect_count: 03ecb24db20e ("hung_task: add detect count for hung tasks") (in v6.13).
+- kfence's sample_interval: 0ce20dd84089 ("mm: add Kernel Electric-Fence infrastructure") (in v5.12).
 """
 
 import re

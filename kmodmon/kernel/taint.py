@@ -252,7 +252,7 @@ def parse_tainted_text(text: str, flags: tuple[Flag, ...] = FLAGS) -> Letters:
     if text.lstrip().startswith("Not tainted"):
         return Letters(flags=())
     body = text.rsplit("Tainted:", 1)[-1]
-    named = _NAMED.findall(body)
+    named = _NAMED.findall(body)  # the second record, in v6.11 and later
     if named:
         return _parse_named(named, flags)
     columns = _COLUMNS.match(body)

@@ -38,6 +38,7 @@ from kmodmon.types.text import bounded, safe_text
 
 UNKNOWN_COMM = "<...>"
 _TEXT_MAX = 256  # characters
+# The pid is padded to 5 or 7 columns, FLAGS has 4 or 5 characters, see above; a sixth is accepted.
 _HEAD = re.compile(
     rb"(?:\A|(?<=\n))([\s\S]{16})-(?=[\d ]{6})(\d{1,10}) +(?:\(([ \d-]{5,10})\) )?\[(\d{3,5})\] (?:\S{4,6})? "
     rb"([ \d]{4}\d{1,12})\.(\d{6}): (\w{1,64}): "

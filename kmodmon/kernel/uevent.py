@@ -62,6 +62,7 @@ def parse_uevent(datagram: bytes) -> Uevent:
     if not _SEQNUM.fullmatch(raw.get(b"SEQNUM", b"")):
         raise ParseError(_INTERFACE, datagram, "no SEQNUM")
     subsystem = raw.get(b"SUBSYSTEM", b"")
+    # DEVPATH_OLD comes with `move`; SYNTH_UUID since f36776fafbaa (in v4.13), see above.
     old, uuid = raw.get(b"DEVPATH_OLD"), raw.get(b"SYNTH_UUID")
     return Uevent(
         action=action.decode(),

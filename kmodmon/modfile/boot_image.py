@@ -54,7 +54,7 @@ def find_payload(head: bytes) -> Payload:
     """Find the kernel proper from the first HEAD_BYTES of an image; raises ParseError when its header is cut."""
     if head[_HEADER_MAGIC : _HEADER_MAGIC + 4] == b"HdrS":
         return _bzimage(head)
-    if head[:2] == b"MZ" and head[4:8] == b"zimg":
+    if head[:2] == b"MZ" and head[4:8] == b"zimg":  # since a050910972bb (in v6.1), see above
         if len(head) < 16:
             raise ParseError("EFI zboot image", head, "header cut off")
         offset, length = struct.unpack_from("<II", head, 8)

@@ -3,7 +3,9 @@
 certs/system_certificates.S lays them out, in this order: the module signing certificate and the other trusted ones, one
 DER certificate after another; on some kernels space for one more (CONFIG_SYSTEM_EXTRA_CERTIFICATE); then, aligned to 8,
 the size of the list and the size of its first part (the module signing certificates), each an unsigned long.
-certs/revocation_certificates.S has a list and one size. Absent: kernel without CONFIG_SYSTEM_TRUSTED_KEYRING.
+The second size exists since Linux kernel commit 6cbdfb3d91ba ("ima: enable loading of build time generated key on .ima
+keyring"). certs/revocation_certificates.S has a list and one size.
+Absent: kernel without CONFIG_SYSTEM_TRUSTED_KEYRING.
 
 A kernel holds other certificates too (wireless regulations), which are not trusted for modules: a list counts only if
 the sizes behind it match. Debian 6.1, 6.12 and 7.2 have this layout; there the kernel package is the only place that

@@ -103,7 +103,7 @@ def _gpl(tables: _Tables, entry: Symbol) -> bool | None:
     # ___ksymtab_gpl+NAME before ddb5cdbafaaa, see above
     if name.startswith((b"__ksymtab_gpl", b"___ksymtab_gpl")):
         return True
-    flags = tables.named(b"__kflagstab")
+    flags = tables.named(b"__kflagstab")  # since 55fcb926b6d8 (in v7.1), see above
     if flags is None:
         return False if name.startswith((b"__ksymtab", b"___ksymtab")) else None
     index = entry.value // _entry_bytes(tables.elf.header, tables.elf.sections[entry.section], len(flags))
@@ -124,7 +124,7 @@ def _namespace(tables: _Tables, symbol: Symbol | None) -> bytes | None:
 def _crc(tables: _Tables, symbol: Symbol | None) -> int | None:
     if symbol is None:
         return None
-    if symbol.section == SHN_ABS:
+    if symbol.section == SHN_ABS:  # before 7b4537199a4a (in v5.19), see above
         return symbol.value & 0xFFFFFFFF
     if symbol.section >= len(tables.elf.sections):
         return None
@@ -158,6 +158,7 @@ def _entries(
 
     rows: list[tuple[bytes, bytes | None]] = []
     width = elf.header.bits // 8
+    # Pointers before 7290d5809571 (in v4.19) and on architectures without PREL32 relocations, else relative offsets.
     pointers = struct.Struct(elf.header.order + ("3Q" if width == 8 else "3I"))
     if len(raw) % pointers.size == 0 and raw and string(pointers.unpack_from(raw)[1]):
         return [(string(name), string(space) or None) for _, name, space in pointers.iter_unpack(raw)]

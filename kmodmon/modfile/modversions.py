@@ -37,7 +37,7 @@ def parse_modversions(elf: ElfFile, read: Reader) -> ModVersions:
     basic, crcs, names = (find_allocated(elf.sections, name) for name in (BASIC, CRCS, NAMES))
     if (crcs is None) != (names is None):
         raise ParseError("__version_ext", b"", "extended version crc+name presence does not match")
-    if crcs is not None and names is not None:
+    if crcs is not None and names is not None:  # since 54ac1ac8edeb (in v6.14), see above
         pairs = parse_extended(section_bytes(elf, read, crcs), section_bytes(elf, read, names), elf.header.order)
         return ModVersions(present=basic is not None, extended=True, crcs=MappingProxyType(pairs))
     if basic is None:
