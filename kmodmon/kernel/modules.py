@@ -38,7 +38,7 @@ _PIECES_MAX = 256  # pieces of one line that newlines in names cut; more pieces 
 class ModuleState(enum.StrEnum):
     """The kernel's initstate words. /proc/modules prints them as `Live`, `Loading` and `Unloading`."""
 
-    LIVE = "live"  # init() has returned 0
+    LIVE = "live"  # init() has succeeded
     COMING = "coming"  # init() has not run, or runs
     GOING = "going"  # exit() runs, or init() failed
 

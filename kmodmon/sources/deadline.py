@@ -34,11 +34,11 @@ class _Round:
     """The files that one thread reads; a thread that hangs keeps its round, and the next one gets the rest."""
 
     tasks: Sequence[Task]
-    outcomes: dict[bytes, Outcome[bytes]] = field(default_factory=dict)
-    position: int = 0
-    since: float = field(default_factory=time.monotonic)
-    done: threading.Event = field(default_factory=threading.Event)
-    abandoned: bool = False
+    outcomes: dict[bytes, Outcome[bytes]] = field(default_factory=dict)  # by path
+    position: int = 0  # of the task that is being read
+    since: float = field(default_factory=time.monotonic)  # start of that read, CLOCK_MONOTONIC in seconds
+    done: threading.Event = field(default_factory=threading.Event)  # every task has an outcome
+    abandoned: bool = False  # the deadline is over: whatever the thread reads now is dropped
 
 
 class DeadlineReader:
