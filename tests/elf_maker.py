@@ -4,9 +4,10 @@ import struct
 from dataclasses import dataclass, field, replace
 
 from kmodmon.modfile import module_signature
-from kmodmon.modfile.elf import ET_REL, SHF_ALLOC, SHT_PROGBITS, SHT_STRTAB, SHT_SYMTAB
+from kmodmon.modfile.elf import ET_REL, SHF_ALLOC, SHT_STRTAB, SHT_SYMTAB
 
 EM_386, EM_S390, EM_X86_64 = 3, 22, 62
+SHT_PROGBITS = 1
 THIS_MODULE_BYTES = 1280
 VERMAGIC = "6.12.1-test SMP preempt mod_unload modversions "
 

@@ -1,8 +1,10 @@
 """/lib/modules/RELEASE/modules.builtin: modules that are part of the kernel image.
 
-Interface: scripts/Makefile.modfinal and depmod(8); one path a line such as `kernel/arch/x86/events/amd/amd-uncore.ko`,
-never with a compression suffix. World readable; absent on kernels installed by hand and in containers without the
-host's /lib/modules. File names may hold `-` where the kernel's name has `_`.
+Interface: scripts/Makefile.modfinal, Documentation/kbuild/kbuild.rst ("modules.builtin"); one path a line, such as
+`kernel/arch/x86/events/amd/amd-uncore.ko`, never with a compression suffix. World readable.
+Absent: kernels installed by hand, and containers without the host's /lib/modules.
+
+A file name may hold `-` where the kernel's name of the module has `_`.
 """
 
 import re
@@ -17,9 +19,9 @@ def parse_builtin(raw: bytes) -> tuple[str, ...]:
     """Give the kernel names (with `_`) in the file's order; raises ParseError at a line that is no module's path."""
     names = []
     for line in raw.split(b"\n"):
-        found = _PATH.fullmatch(line)
-        if found is not None:
-            names.append(safe_text(found[1].replace(b"-", b"_")))
+        path = _PATH.fullmatch(line)
+        if path is not None:
+            names.append(safe_text(path[1].replace(b"-", b"_")))
         elif line.strip():
             raise ParseError("/lib/modules/<release>/modules.builtin", line, "not the path of a .ko file")
     return tuple(names)

@@ -1,13 +1,14 @@
-"""/proc/cmdline: what the boot loader told the kernel about modules.
+"""/proc/cmdline: the options about modules that the boot loader passed to the kernel.
 
-Interface: lib/cmdline.c `next_arg`, kernel/params.c `parse_args`; world readable, always there.
+Interface: fs/proc/cmdline.c; lib/cmdline.c `next_arg` and kernel/params.c `parse_args` split it
+(Documentation/admin-guide/kernel-parameters.rst). World readable. Absent: only where procfs is not mounted.
 
 Facts the code below is written from:
 
 - Double quotes, anywhere in a word, keep spaces together; those around a value or a whole word are dropped. `-` and `_`
-  are the same in names. A bare `--` ends the kernel's part, the rest is init's.
-- Mostly the last occurrence wins. `lockdown=` only ever raises the level, `module.sig_enforce` only ever switches on,
-  and `modprobe.blacklist=` is read by kmod, which adds the lists up.
+  are the same in names. A bare `--` ends the kernel's part; init gets the rest.
+- The last occurrence of most options wins. `lockdown=` only raises the level, `module.sig_enforce` only switches on,
+  and `modprobe.blacklist=` is read by kmod, which joins all lists.
 - A boolean without a value is true (`param_set_bool`).
 """
 
@@ -39,26 +40,25 @@ class CommandLine:
         return tuple(arg.value for arg in self.arguments if arg.name.replace("-", "_") == wanted)
 
     def last(self, name: str) -> str | None:
-        """The value that counts; None when `name` is not given, or given without a value."""
+        """The value of the last occurrence; None when `name` is not given, or given without a value."""
         given = self.values(name)
         return given[-1] if given else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandLineFacts:
-    """What the command line says about modules and trust; None: it does not say."""
+    """The options about modules and trust; None: the option is not given."""
 
-    nomodule: bool = False
-    sig_enforce: bool | None = None
-    lockdown: str | None = None
-    module_blacklist: tuple[str, ...] = ()
-    modprobe_blacklist: tuple[str, ...] = ()
-    lsm: tuple[str, ...] | None = None
-    panic_on_taint: str | None = None
+    nomodule: bool = False  # the kernel starts with modules_disabled=1
+    sig_enforce: bool | None = None  # module.sig_enforce
+    lockdown: str | None = None  # the highest level given; mainline since 5.4, distributions earlier
+    module_blacklist: tuple[str, ...] = ()  # names that the kernel refuses to load on every path
+    modprobe_blacklist: tuple[str, ...] = ()  # names that only modprobe refuses to load by alias
+    lsm: tuple[str, ...] | None = None  # security modules to enable, in the order of their calls
 
 
 def parse_cmdline(raw: bytes) -> CommandLine:
-    """Split the command line as the kernel does; never fails."""
+    """Split the command line as the kernel does. Raises nothing."""
     arguments: list[Argument] = []
     rest = raw.split(b"\0", 1)[0].lstrip(_SPACES)
     while rest:
@@ -71,7 +71,7 @@ def parse_cmdline(raw: bytes) -> CommandLine:
 
 
 def cmdline_facts(line: CommandLine) -> CommandLineFacts:
-    """Draw out what matters, each by the rule of the option (see above)."""
+    """Read the options about modules, each by the rule of its own (see the head of this module)."""
     enforce = [_boolean(value) for value in line.values("module.sig_enforce")]
     nomodule = [_boolean(value) for value in line.values("nomodule")]
     levels = line.values("lockdown")
@@ -84,7 +84,6 @@ def cmdline_facts(line: CommandLine) -> CommandLineFacts:
         module_blacklist=_names(line.last("module_blacklist")),
         modprobe_blacklist=tuple(name for value in modprobe for name in _names(value)),
         lsm=None if lsm is None else _names(lsm),
-        panic_on_taint=line.last("panic_on_taint"),
     )
 
 
@@ -115,7 +114,9 @@ def _argument(word: bytes) -> Argument:
 
 
 def _boolean(value: str | None) -> bool | None:
-    # kstrtobool() looks at the first character only, at two for `on` and `off`; None: it refuses the value.
+    # kstrtobool() reads one character of the value, and two of `on` and `off`; None: it refuses the value. Since Linux
+    # kernel commit 0d6ea3ac94ca ("lib/kstrtox.c: add "false"/"true" support to kstrtobool()") it also takes t and f,
+    # which older kernels refuse.
     if value is None or value[:1] in tuple("yYtT1") or value[:2] in ("on", "oN", "On", "ON"):
         return True
     return False if value[:1] in tuple("nNfF0") or value[:2].lower() == "of" else None

@@ -1,12 +1,13 @@
 """/sys/firmware/efi/efivars: whether Secure Boot is on.
 
-Interface: fs/efivarfs; a file is called NAME-GUID and holds 4 bytes of attributes (little endian) and the data. Reads
-are rate-limited per user and can be slow; a zero-length read is a variable that is not committed.
-Absent: BIOS boot, other firmware, efivarfs not mounted, and /sys/firmware masked in containers.
+Interface: fs/efivarfs (Documentation/filesystems/efivarfs.rst); a file is named NAME-GUID and holds 4 bytes of
+attributes (little endian) and the data. World readable. Reads are rate-limited per user and can be slow; a zero-length
+read is a variable that is not committed. Absent: BIOS boot, other firmware, efivarfs not mounted, and /sys/firmware
+masked in containers.
 
-The decision is the kernel's own (drivers/firmware/efi/libstub/secureboot.c): on means SecureBoot=1 and SetupMode=0,
-unless shim says that its user disabled validation (MokSBStateRT=1), which counts only while the variable is *not*
-non-volatile: else an operating system could have written it.
+The decision is the kernel's own (drivers/firmware/efi/libstub/secureboot.c): Secure Boot is on if SecureBoot=1 and
+SetupMode=0, unless the user disabled validation in shim (MokSBStateRT=1). That variable counts only while it is *not*
+non-volatile: otherwise an operating system could have written it.
 """
 
 import enum
@@ -24,21 +25,21 @@ NON_VOLATILE = 1
 
 
 class SecureBoot(enum.StrEnum):
-    """What the firmware and shim say together."""
+    """State of Secure Boot by the variables of the firmware and of shim."""
 
     ENABLED = "enabled"
     DISABLED = "disabled"
-    SETUP_MODE = "setup_mode"  # no platform key: anybody may enrol one
-    SHIM_VALIDATION_DISABLED = "shim_validation_disabled"  # on, but shim verifies nothing: as good as off
-    UNKNOWN = "unknown"
+    SETUP_MODE = "setup_mode"  # no platform key is enrolled: anybody may enrol one
+    SHIM_VALIDATION_DISABLED = "shim_validation_disabled"  # on in the firmware, but shim verifies nothing
+    UNKNOWN = "unknown"  # the variables cannot be listed, or hold something else than 0 or 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EfiVariable:
-    """One variable."""
+    """One variable of efivarfs."""
 
-    attributes: int
-    data: bytes
+    attributes: int  # EFI_VARIABLE_*, bit 0 NON_VOLATILE
+    data: bytes  # without the attributes
 
     @property
     def is_set(self) -> bool:

@@ -1,8 +1,9 @@
-"""Which kernel this is and since when it runs.
+"""Release, version, boot time and random boot id of the running kernel.
 
-Interfaces, world readable and always there: /proc/version (fs/proc/version.c), /proc/sys/kernel/osrelease and (since
-6.1) arch, /proc/sys/kernel/random/boot_id, and `btime` in /proc/stat. In a container they speak of the host's kernel;
-lxcfs replaces /proc/stat by the container's own.
+Interfaces, world readable and always there: /proc/version (fs/proc/version.c), /proc/sys/kernel/random/boot_id, and
+`btime` in /proc/stat (Documentation/filesystems/proc.rst). In a container they describe the host's kernel; lxcfs
+replaces /proc/stat by the container's own. /proc/sys/kernel/arch, which the kernel source reads too, exists since Linux
+kernel commit bfca3dd3d068 ("kernel/utsname_sysctl.c: print kernel arch") (in v6.1).
 """
 
 import re
@@ -19,7 +20,7 @@ _BTIME = re.compile(rb"^btime ([0-9]{1,12})\n", re.MULTILINE)  # a line that is 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelVersion:
-    """/proc/version taken apart; all safe text."""
+    """/proc/version in parts; all safe text."""
 
     text: str  # the whole line
     release: str  # as uname -r
@@ -30,15 +31,15 @@ def parse_version(raw: bytes) -> KernelVersion:
     """Read /proc/version; raises ParseError when it does not begin as every kernel's does."""
     text = bounded(safe_text(raw.strip(b"\n\0 ")), _TEXT_MAX)
     # The parentheses of builder and compiler nest and are free text; uname -v begins with the last ` #NUMBER`.
-    found = re.fullmatch(r"Linux version (\S+) ?(.*)", text)
-    if found is None:
+    match = re.fullmatch(r"Linux version (\S+) ?(.*)", text)
+    if match is None:
         raise ParseError(VERSION, raw, "does not begin with `Linux version RELEASE`")
-    at = found[2].rfind(" #")
-    return KernelVersion(text=text, release=found[1], version=found[2][at + 1 :] if at >= 0 else "")
+    at = match[2].rfind(" #")
+    return KernelVersion(text=text, release=match[1], version=match[2][at + 1 :] if at >= 0 else "")
 
 
 def parse_boot_id(raw: bytes) -> str:
-    """Read the random name of this boot; raises ParseError."""
+    """Read the random UUID of this boot; raises ParseError."""
     text = raw.strip()
     if not _UUID.fullmatch(text):
         raise ParseError("/proc/sys/kernel/random/boot_id", raw, "not a UUID")
@@ -47,7 +48,7 @@ def parse_boot_id(raw: bytes) -> str:
 
 def parse_boot_time(raw: bytes) -> int:
     """Find `btime` in /proc/stat: boot in seconds since the epoch, to the second; raises ParseError."""
-    found = _BTIME.search(raw)
-    if found is None:
+    match = _BTIME.search(raw)
+    if match is None:
         raise ParseError("/proc/stat", raw, "no btime line")
-    return int(found[1])
+    return int(match[1])

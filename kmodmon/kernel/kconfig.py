@@ -1,8 +1,10 @@
 """The kernel's configuration: /proc/config.gz, /boot/config-RELEASE or /lib/modules/RELEASE/config.
 
-Interface: scripts/kconfig; lines are `CONFIG_X=y`, `=m`, `="text"`, `=number` or `# CONFIG_X is not set`. An option
-that the file does not mention does not exist for that kernel. /proc/config.gz needs CONFIG_IKCONFIG_PROC (absent on
-Debian and Ubuntu); files under /boot and /lib may belong to another build of the same release: they are weaker.
+Interface: scripts/kconfig (Documentation/kbuild/kconfig-language.rst); lines are `CONFIG_X=y`, `=m`, `="text"`,
+`=number` or `# CONFIG_X is not set`. An option that the file does not mention does not exist for that kernel. World
+readable on most distributions.
+Absent: /proc/config.gz needs CONFIG_IKCONFIG_PROC (off on Debian and Ubuntu). Files under /boot and /lib may belong to
+another build of the same release, so they are weaker evidence.
 """
 
 import re
@@ -16,7 +18,7 @@ from kmodmon.types.text import safe_text
 
 _GZIP = b"\x1f\x8b"
 _SIZE_MAX = 1 << 24  # bytes unpacked; real ones have 0.3 million
-# Only what speaks of modules and trust is kept: a whole configuration has 10,000 options.
+# Only options about modules and trust are kept: a whole configuration has 10,000.
 _KEPT = re.compile(
     rb"^(?:# )?CONFIG_(MOD(?:ULE|ULES|VERSIONS)(?:_[A-Z0-9_]+)?|(?:SECURITY_)?LOCK_?DOWN[A-Z0-9_]*|LSM|LIVEPATCH"
     rb"|SECURITY_LOADPIN[A-Z0-9_]*|SECURITY_DMESG_RESTRICT|IMA_[A-Z0-9_]+|KEXEC(?:_FILE)?_?SIG[A-Z0-9_]*"
@@ -29,8 +31,9 @@ _KEPT = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kconfig:
-    """The options that matter, by full name, `n` for those said to be not set."""
+    """Options about modules and trust."""
 
+    # full name -> value without quotes, `n` for `is not set`; an option that the file does not mention is not here
     values: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def is_on(self, name: str) -> bool:
@@ -43,8 +46,8 @@ def parse_kconfig(raw: bytes) -> Kconfig:
     text = _unpack(raw) if raw.startswith(_GZIP) else raw
     if not re.search(rb"^(?:# )?CONFIG_[A-Za-z0-9_]+(?:=| is not set)", text[:_SIZE_MAX], re.MULTILINE):
         raise ParseError("kernel configuration", raw, "no CONFIG_ line in it")
-    found = {f"CONFIG_{name.decode()}": _value(value) for name, value in _KEPT.findall(text[:_SIZE_MAX])}
-    return Kconfig(values=MappingProxyType(found))
+    values = {f"CONFIG_{name.decode()}": _value(value) for name, value in _KEPT.findall(text[:_SIZE_MAX])}
+    return Kconfig(values=MappingProxyType(values))
 
 
 def _value(raw: bytes) -> str:

@@ -1,8 +1,11 @@
-"""modprobe.d files (modprobe.d(5)): what the modprobe tool does with names. None of it binds insmod or finit_module(2).
+"""modprobe.d files: which modules the modprobe tool refuses, and which options it passes.
 
-A blacklist line only keeps a module from being loaded by an alias (by hardware, that is); `install NAME /bin/false`
-keeps modprobe from loading it by any name. A file hides those of the same name in directories after its own; all
-that are left count, sorted by name.
+Interface: kmod's libkmod/libkmod-config.c (modprobe.d(5)); world readable on every distribution. Absent: no directory
+of that name. Nothing in these files binds insmod or finit_module(2).
+
+A `blacklist` line only keeps a module from being loaded by an alias (by hardware, that is); `install NAME /bin/false`
+keeps modprobe from loading it by any name. A file masks files of the same name in directories of lower priority; the
+remaining files are read in the order of their names.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,12 +22,12 @@ _REFUSING = frozenset({"/bin/false", "/usr/bin/false", "/bin/true", "/usr/bin/tr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Directive:
-    """One line: its kind, its first word (for `alias` a pattern, else a kernel module name), the rest."""
+    """One line of a file."""
 
-    kind: str  # one of KINDS, or what stands there
-    name: str
-    rest: str
-    line: int  # of the file, from 1; of continued lines the first
+    kind: str  # its first word; one of KINDS where modprobe knows it
+    name: str  # its second word: for `alias` a pattern, else the kernel's name of a module; "": the line has none
+    rest: str  # everything behind the name
+    line: int  # number in the file, from 1; of continued lines the first
 
     @property
     def known(self) -> bool:
@@ -39,18 +42,18 @@ class Directive:
 
 
 def effective_files(listing: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
-    """Paths of the files that count, in the order in which they are read. `listing`: the names in each directory."""
-    found: dict[str, str] = {}
+    """Paths of the files that modprobe reads, in its order. `listing`: the names in each of DIRECTORIES."""
+    paths: dict[str, str] = {}
     for directory in DIRECTORIES:
         for name in listing.get(directory, ()):
             if name.endswith(".conf"):
-                found.setdefault(name, f"{directory}/{name}")
-    return tuple(found[name] for name in sorted(found))
+                paths.setdefault(name, f"{directory}/{name}")
+    return tuple(paths[name] for name in sorted(paths))
 
 
 def parse_modprobe_file(raw: bytes) -> tuple[Directive, ...]:
-    r"""Read one file: `#` starts a comment line, a backslash at the end of a line goes on with the next."""
-    found = []
+    r"""Read one file: `#` starts a comment line, a backslash at the end joins a line with the next. Raises nothing."""
+    directives = []
     for number, line in _joined(raw):
         words = line.split(None, 2)
         if not words:
@@ -58,8 +61,10 @@ def parse_modprobe_file(raw: bytes) -> tuple[Directive, ...]:
         kind = safe_text(words[0])
         name = safe_text(words[1]) if len(words) > 1 else ""
         rest = safe_text(words[2].strip()) if len(words) > 2 else ""
-        found.append(Directive(kind=kind, name=name if kind == "alias" else kernel_name(name), rest=rest, line=number))
-    return tuple(found)
+        directives.append(
+            Directive(kind=kind, name=name if kind == "alias" else kernel_name(name), rest=rest, line=number)
+        )
+    return tuple(directives)
 
 
 def _joined(raw: bytes) -> Iterable[tuple[int, bytes]]:

@@ -1,4 +1,8 @@
-"""Names of modules: the kernel's (with `_`) and those of files (with `-` or `_`, a directory, a compression)."""
+"""Names of modules: the kernel's (with `_`) and those of files (with `-` or `_`, a directory, a compression suffix).
+
+Interface: scripts/Makefile.lib `name-fix` makes the kernel's name of a file's; include/linux/module.h `struct module`
+holds it. The kernel checks no byte of it: a module may carry any name of at most 55 bytes (59 on 32-bit kernels).
+"""
 
 from kmodmon.types.text import safe_text
 
@@ -26,9 +30,10 @@ def is_file_name(name: str) -> bool:
 
 
 def parse_this_module(raw: bytes, bits: int) -> str | None:
-    """The name that the kernel will give the module: in struct module after its state and two list pointers.
+    """Read the name that the kernel will use, which follows `state` and `list` (two pointers) in struct module.
 
-    `raw` is the section `.gnu.linkonce.this_module`; None when it is too short or holds no name. Safe text.
+    `raw` is the section `.gnu.linkonce.this_module`; `bits` is 32 or 64. Safe text; None when the section is too short
+    or holds no name.
     """
     width = bits // 8
     room = raw[3 * width : 3 * width + 64 - width]  # MODULE_NAME_LEN

@@ -1,19 +1,24 @@
-r"""/proc/modules: what the kernel says is loaded.
+r"""/proc/modules: the modules that the kernel lists as loaded.
 
-Interface: kernel/module/procfs.c `m_show` (kernel/module.c up to 5.18), mode 0444, newest module first, the same format
-from 4.18 to 7.3: ``NAME SIZE REFCNT DEPS STATE ADDR[ TAINTS]``, without CONFIG_MODULE_UNLOAD ``- -`` for REFCNT DEPS.
+Interface: kernel/module/procfs.c `m_show`, mode 0444, newest module first (proc(5)). Before Linux kernel commit
+cfc1d277891e ("module: Move all into module/") (in v5.19) the code was in kernel/module.c; the format is the same from
+4.18 to 7.3: ``NAME SIZE REFCNT DEPS STATE ADDR[ TAINTS]``, and ``- -`` for REFCNT DEPS without CONFIG_MODULE_UNLOAD.
 Absent (ENOENT): kernel without CONFIG_MODULES.
 
 Facts the code below is written from:
 
 - Names are arbitrary bytes: space, newline, comma and 0xFF are printed raw (4.18, 6.1, 7.2). A line is therefore read
-  from its right end, and lines that are no whole line are joined with the next. A name can still be built that looks
-  like a whole line; only the directory names of /sys/module settle that, so they may be given as `sysfs_names`.
+  from its right end, and pieces that are no whole line are joined with the next. A hostile name can still look like a
+  whole line; only the directory names of /sys/module settle that, so the caller may pass them as `sysfs_names`.
 - One read() gives at most one page of whole lines, and the position is an index into a newest-first list: a module
-  unloaded between two reads makes an unrelated one *missing*, a module loaded makes one appear *twice*. A list shorter
-  than a page comes in one read and can miss nothing (`is_complete`); a longer one wants a second pass (`merge_passes`).
-- REFCNT is -1 while the module unloads, 1 while it loads. DEPS elements end in a comma; `[permanent],` is the last one.
-- ADDR is zero when the opener may not see it, but also for a module without a text section: zero proves nothing.
+  unloaded between two reads makes an unrelated module *missing*, a module loaded makes one appear *twice*. A list
+  shorter than a page comes in one read and misses nothing (`is_complete`); a longer list needs a second pass
+  (`merge_passes`).
+- SIZE counts init memory too while it exists. Since Linux kernel commit ac3b43283923 ("module: replace module_layout
+  with module_memory") (in v6.4) it is the sum over all memory types: one .ko has different sizes on different kernels.
+- REFCNT is -1 while the module unloads, and 1 while it loads. Each element of DEPS ends in a comma; `[permanent],` is
+  the last one.
+- ADDR is zero when the opener may not see it, and also for a module without a text section: zero proves nothing.
 - TAINTS exists only for a tainted module; `-` is appended while it unloads, `+` while it loads.
 """
 
@@ -23,19 +28,19 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from kmodmon.types.text import raw_bytes, safe_text
+from kmodmon.types.text import safe_text
 
 NAME_MAX = 59  # MODULE_NAME_LEN - 1 on 32-bit kernels; 55 on 64-bit ones
-PAGE = 4096  # the smallest page there is, so the least that one read() gives
-_PIECES_MAX = 256  # pieces of one line cut at newlines in names; more is no line
+PAGE = 4096  # bytes; the smallest page of any architecture, so the least that one read() returns
+_PIECES_MAX = 256  # pieces of one line that newlines in names cut; more pieces are no line
 
 
 class ModuleState(enum.StrEnum):
-    """The kernel's initstate words, for `Live`, `Loading` and `Unloading`."""
+    """The kernel's initstate words. /proc/modules prints them as `Live`, `Loading` and `Unloading`."""
 
-    LIVE = "live"
-    COMING = "coming"
-    GOING = "going"
+    LIVE = "live"  # init() has succeeded
+    COMING = "coming"  # init() has not run, or runs
+    GOING = "going"  # exit() runs, or init() failed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,33 +48,32 @@ class ModuleLine:
     """One line of /proc/modules."""
 
     name: str  # safe text; `raw_bytes(name)` gives the kernel's bytes
-    size: int  # bytes
-    refcnt: int | None  # None: kernel without CONFIG_MODULE_UNLOAD
-    holders: tuple[str, ...]  # modules that use this one, safe text
-    permanent: bool  # it has no exit function
+    size: int  # bytes, init memory included while it exists
+    refcnt: int | None  # without the loader's own reference, -1 while unloading; None: no CONFIG_MODULE_UNLOAD
+    holders: tuple[str, ...]  # modules that use this one, safe text; always empty without CONFIG_MODULE_UNLOAD
+    permanent: bool  # it has init() and no exit(), so it cannot be unloaded
     state: ModuleState
-    address: int | None  # None: printed as zero, which says nothing (see above)
+    address: int | None  # of its text; None: printed as zero, which proves nothing (see the head of this module)
     taint: str  # letters in bit order; empty: untainted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModulesFile:
-    """One pass over /proc/modules. `skipped`: what could not be understood, verbatim."""
+    """One pass over /proc/modules."""
 
     lines: tuple[ModuleLine, ...]
-    skipped: tuple[bytes, ...] = ()
+    skipped: tuple[bytes, ...] = ()  # text that is no line, verbatim
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergedPasses:
-    """Two passes in one. `doubtful`: names that only one pass had; ask /sys/module/NAME or read again."""
+    """Two passes joined."""
 
     lines: tuple[ModuleLine, ...]
-    doubtful: frozenset[str] = frozenset()
+    doubtful: frozenset[str] = frozenset()  # names that only one pass has: check /sys/module/NAME or read again
 
 
 _STATES = {b"Live": ModuleState.LIVE, b"Loading": ModuleState.COMING, b"Unloading": ModuleState.GOING}
-_SUFFIXES = {ModuleState.LIVE: "", ModuleState.COMING: "+", ModuleState.GOING: "-"}
 _NUMBERS = rb"([0-9]{1,20}) (-?[0-9]{1,11}|-)"
 _TAIL = rb"(Live|Loading|Unloading) 0x([0-9a-f]{1,16})(?: \(([^() ]*)\))?"
 _PLAIN = re.compile(rb"([^\s,]+) " + _NUMBERS + rb" (-|(?:[^\s,]+,)+) " + _TAIL)
@@ -82,36 +86,36 @@ _Fields: TypeAlias = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes | Non
 
 
 def is_complete(raw: bytes) -> bool:
-    """Whether a list of this length came in one read(), so that no module can be missing from it."""
+    """Whether one read() returned a list of this length, so that no module can be missing from it."""
     return len(raw) < PAGE
 
 
 def parse_modules(raw: bytes, sysfs_names: Collection[bytes] = ()) -> ModulesFile:
-    """Read /proc/modules; never fails, what is no line is `skipped`.
+    """Read /proc/modules. Raises nothing: text that is no line is `skipped`.
 
-    `sysfs_names`: directory names of /sys/module, to settle names that hold a space, a newline or a comma.
+    `sysfs_names`: directory names of /sys/module, which settle names that hold a space, a newline or a comma.
     """
     masked, odd = _mask(raw, sysfs_names)
-    found: list[ModuleLine] = []
+    lines: list[ModuleLine] = []
     skipped: list[bytes] = []
     pending: list[bytes] = []
     for text in _pieces(masked):
         plain = None if pending else _PLAIN.fullmatch(text)
         if plain is not None:
-            found.append(_line(_fields(plain), odd))
+            lines.append(_line(_fields(plain), odd))
             continue
         pending.append(text)
         if (joined := _join(pending, skipped, odd)) is not None:
-            found.append(joined)
+            lines.append(joined)
     skipped += pending
-    return ModulesFile(lines=tuple(found), skipped=tuple(_unmask(text, odd) for text in skipped if text))
+    return ModulesFile(lines=tuple(lines), skipped=tuple(_unmask(text, odd) for text in skipped if text))
 
 
 def merge_passes(first: ModulesFile, second: ModulesFile) -> MergedPasses:
     """Join two passes made one right after the other.
 
-    A module of both is loaded; one of a single pass was loaded, unloaded or missed meanwhile and is `doubtful`, and
-    listed all the same. The second pass has the fresher line. No duplicates come out.
+    A module of both passes is loaded. A module of a single pass was loaded, unloaded or missed meanwhile: it is listed
+    and `doubtful`. The line of the second pass wins. The result has no duplicates.
     """
     old, new = by_name(first), by_name(second)
     lines = (*new.values(), *(line for name, line in old.items() if name not in new))
@@ -119,25 +123,16 @@ def merge_passes(first: ModulesFile, second: ModulesFile) -> MergedPasses:
 
 
 def by_name(file: ModulesFile) -> Mapping[str, ModuleLine]:
-    """The lines by module name; of a name listed twice (loaded while we read) the later line counts."""
+    """The lines by module name; of a name listed twice (a load between two reads) the later line counts."""
     return {line.name: line for line in file.lines}
-
-
-def render_line(line: ModuleLine) -> bytes:
-    """Write the line as the kernel does, with its newline (for recorded trees and tests)."""
-    deps = b"".join(raw_bytes(holder) + b"," for holder in line.holders) + (b"[permanent]," if line.permanent else b"")
-    unload = b"- -" if line.refcnt is None else b"%d %s" % (line.refcnt, deps or b"-")
-    word = next(word for word, state in _STATES.items() if state is line.state)
-    taint = f" ({line.taint}{_SUFFIXES[line.state]})".encode() if line.taint else b""
-    return b"%s %d %s %s 0x%016x%s\n" % (raw_bytes(line.name), line.size, unload, word, line.address or 0, taint)
 
 
 def _pieces(raw: bytes) -> list[bytes]:
     return raw.removesuffix(b"\n").split(b"\n")
 
 
-def _fields(found: re.Match[bytes]) -> _Fields:
-    name, size, refcnt, deps, state, address, taint = found.groups()
+def _fields(match: re.Match[bytes]) -> _Fields:
+    name, size, refcnt, deps, state, address, taint = match.groups()
     return name, size, refcnt, deps, state, address, taint
 
 
@@ -160,8 +155,8 @@ def _line(fields: _Fields, odd: tuple[bytes, ...]) -> ModuleLine:
 
 
 def _join(pending: list[bytes], skipped: list[bytes], odd: tuple[bytes, ...]) -> ModuleLine | None:
-    # `pending`: the pieces so far of a line cut at newlines within names. A line's end never holds a newline, so
-    # joining is tried when a piece has one; leading pieces that are no part of a name were no line: skipped.
+    # `pending`: pieces of a line that newlines within names cut. The end of a line never holds a newline, so joining is
+    # tried when a piece has an end. Leading pieces that are no part of the name are no line: they are skipped.
     if not _END.search(pending[-1]):
         if len(pending) > _PIECES_MAX:
             skipped.append(pending.pop(0))
@@ -176,9 +171,9 @@ def _join(pending: list[bytes], skipped: list[bytes], odd: tuple[bytes, ...]) ->
 
 
 def _split(text: bytes, odd: tuple[bytes, ...]) -> _Fields | None:
-    # Where more than one place could be the end of NAME the last one counts: the others are within a hostile name.
+    # Where NAME may end in more than one place, the last place counts: the others are inside a hostile name.
     end = _END.search(text)
-    assert end is not None  # the caller saw it in the last piece
+    assert end is not None  # the caller matched it in the last piece
     head = text[: end.start() + 1]
     for place in range(min(len(head), NAME_MAX), -1, -1):
         middle = _MIDDLE.match(head, place)
@@ -188,16 +183,16 @@ def _split(text: bytes, odd: tuple[bytes, ...]) -> _Fields | None:
 
 
 def _mask(raw: bytes, sysfs_names: Collection[bytes]) -> tuple[bytes, tuple[bytes, ...]]:
-    # Odd names become tokens (a name cannot hold NUL), so that lines split as if all names were plain.
+    # Names with a space, newline or comma become tokens (a name cannot hold NUL), so that lines split at spaces again.
     odd = sorted((name for name in sysfs_names if _ODD_NAME.search(name)), key=len, reverse=True)
     if not odd:
         return raw, ()
-    found: dict[bytes, int] = {}
+    tokens: dict[bytes, int] = {}
     # sysfs shows `!` where the name has `/`
     names = b"|".join(re.escape(name).replace(b"!", b"[!/]") for name in odd)
     place = rb"(?:(?:\A|(?<=\n))(?:%b)(?= %b ))|(?:(?<=[ ,])(?:%b)(?=,))" % (names, _NUMBERS, names)
-    masked = re.sub(place, lambda name: b"\0%d\0" % found.setdefault(name[0], len(found)), raw.replace(b"\0", b""))
-    return masked, tuple(found)
+    masked = re.sub(place, lambda name: b"\0%d\0" % tokens.setdefault(name[0], len(tokens)), raw.replace(b"\0", b""))
+    return masked, tuple(tokens)
 
 
 def _unmask(text: bytes, odd: tuple[bytes, ...]) -> bytes:

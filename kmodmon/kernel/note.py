@@ -1,4 +1,8 @@
-"""ELF notes (`.note.*` of a module, `.notes` of the kernel, /sys/kernel/notes): who built it, and which build it is."""
+"""ELF notes: the build-id of a kernel or module, among others.
+
+Interface: elf(5) "Notes (Nhdr)"; in a module's sections `.note.*`, which /sys/module/NAME/notes/ shows (0444), and in
+the kernel's /sys/kernel/notes. Absent: files without SHT_NOTE sections.
+"""
 
 import struct
 from typing import NamedTuple
@@ -11,15 +15,18 @@ _HEADER = {"<": struct.Struct("<III"), ">": struct.Struct(">III")}
 
 
 class Note(NamedTuple):
-    """One note: owner without its NUL, type, contents."""
+    """One note."""
 
-    owner: bytes
-    type: int
+    owner: bytes  # without its NUL
+    type: int  # its meaning depends on the owner
     contents: bytes
 
 
 def parse_notes(raw: bytes, order: str = "<") -> tuple[Note, ...]:
-    """Every whole note; zero padding at the end is none. Raises ParseError when a note claims more than there is."""
+    """Every whole note; zero padding at the end is not a note. `order`: `<` or `>`, of the kernel.
+
+    Raises ParseError when a note claims more bytes than there are.
+    """
     layout = _HEADER[order]
     notes = []
     at = 0

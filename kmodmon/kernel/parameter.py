@@ -1,19 +1,22 @@
 r"""/sys/module/*/parameters/*: values of module parameters, and which of them are secrets.
 
-Interface: kernel/params.c (`param_get_*`), mode as the module declared it (0: no file; 0200: unreadable to root too).
-st_size is always 4096 and says nothing; a value has one page at most.
+Interface: kernel/params.c `param_get_*` (Documentation/ABI/testing/sysfs-module). The module declares the mode (0: no
+file; 0200: unreadable to root too). st_size is always 4096 and says nothing; a value has one page at most.
+Absent: modules without visible parameters have no directory `parameters`.
 
 Facts the code below is written from:
 
-- bool and invbool print `Y` or `N`; integers decimal; hexint (>= 5.10) `0x00beef`; charp and string their bytes, a NULL
-  charp `(null)`; all with a newline. Arrays join with commas; an empty array is zero bytes without a newline.
-- A getter of a module's own prints anything: no newline, several lines, 4095 bytes that are no UTF-8.
-- The type is nowhere to be read: a charp that holds `5` looks like an integer. Kinds are told by form alone.
+- bool and invbool print `Y` or `N`; integers decimal; charp and string their bytes, a NULL charp `(null)`; all with a
+  newline. Arrays join with commas; an empty array is zero bytes without a newline.
+- hexint prints `0x00beef`, since Linux kernel commit 7d8365771ffb ("moduleparams: Add hexint type parameter") (in
+  v5.10).
+- A module's own getter prints anything: no newline, several lines, 4095 bytes that are no UTF-8.
+- No interface tells the type: a charp that holds `5` looks like an integer. The kind of a value is its form alone.
 
-Secrets are told by the parameter's name. A pattern is compared with each *word* of the name (`wep_key1`, `apiKey` have
-the word `key`; `keyboard`, `monkey` and `hotkey` do not), with runs of words (`api_key`) and with the whole name; the
-globs `*` and `?` reach inside words, so `*passw*` covers `dbpassword`. What is only a boolean is no secret whatever its
-name (`libnvdimm.key_revalidate`).
+A parameter's name decides whether its value is a secret. A pattern is compared with each *word* of the name (`wep_key1`
+and `apiKey` have the word `key`; `keyboard`, `monkey` and `hotkey` do not), with runs of words (`api_key`) and with the
+whole name; the globs `*` and `?` match inside words, so `*passw*` covers `dbpassword`. A boolean is no secret, whatever
+its name (`libnvdimm.key_revalidate`).
 """
 
 import enum
@@ -31,7 +34,7 @@ SECRET_PATTERNS: tuple[str, ...] = (
     "key", "keys", "*apikey", "*authkey", "*hostkey", "*privkey", "*privatekey", "*secretkey", "*cryptkey", "wpakey",
     "wepkey", "psk", "*cookie",
 )  # fmt: skip
-_SHORT = 32  # bytes
+_SHORT = 32  # bytes; values up to this length are cached
 _WORD = re.compile(r"[A-Z]*[^\W_A-Z]+|[A-Z]+")
 _INTEGER = re.compile(rb"-?(?:0|[1-9][0-9]{0,19})")
 _HEX = re.compile(rb"0x[0-9a-fA-F]{1,16}")
@@ -39,10 +42,10 @@ _BINARY = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 class ParameterKind(enum.StrEnum):
-    """What a value looks like."""
+    """The form of a value."""
 
-    NUMBER = "number"
-    BOOLEAN = "boolean"
+    NUMBER = "number"  # decimal, or hexadecimal with 0x
+    BOOLEAN = "boolean"  # `Y` or `N`
     TEXT = "text"
     EMPTY = "empty"  # an empty string, an empty array, or the NULL pointer `(null)`
     ARRAY = "array"  # elements with commas between
@@ -51,16 +54,16 @@ class ParameterKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterValue:
-    """One value as printed by its getter. `text` is safe text and bounded."""
+    """One value as printed by its getter."""
 
     kind: ParameterKind
-    text: str
-    number: int | None = None  # numbers, and 1 or 0 for booleans
-    checksum: int | None = None  # CRC-32 of a value too long to keep, so that a change past the limit shows
+    text: str  # safe text, without the last newline, cut to the limit
+    number: int | None = None  # of NUMBER, and 1 or 0 of BOOLEAN; None: another kind
+    checksum: int | None = None  # CRC-32 of a value that was cut, so that a change behind the cut shows; None: not cut
 
 
 def parse_parameter(raw: bytes, limit: int = 256) -> ParameterValue:
-    """Read one value; never fails. `limit`: characters of text to keep."""
+    """Read one value. Raises nothing. `limit`: characters of text to keep."""
     # Thousands of parameters share a few values: `N`, `0`, an empty line.
     return _parse_short(raw, limit) if len(raw) <= _SHORT else _parse(raw, limit)
 
@@ -79,13 +82,13 @@ def redact(value: ParameterValue) -> ParameterValue:
     return ParameterValue(kind=ParameterKind.TEXT, text=REDACTED)
 
 
-def is_same(one: ParameterValue, other: ParameterValue) -> bool:
+def is_same(first: ParameterValue, second: ParameterValue) -> bool:
     """Whether both are readings of one value, also when they were cut at different lengths."""
-    if one.checksum is None and other.checksum is None:
-        return one == other
-    if one.checksum is not None and other.checksum is not None:
-        return one.checksum == other.checksum
-    cut, whole = (one, other) if other.checksum is None else (other, one)
+    if first.checksum is None and second.checksum is None:
+        return first == second
+    if first.checksum is not None and second.checksum is not None:
+        return first.checksum == second.checksum
+    cut, whole = (first, second) if second.checksum is None else (second, first)
     raw = raw_bytes(whole.text)
     return cut.checksum in (zlib.crc32(raw), zlib.crc32(raw + b"\n"))
 
@@ -127,8 +130,8 @@ def _is_utf8(value: bytes) -> bool:
 
 @lru_cache(maxsize=8)
 def _compile(patterns: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    # One expression over the words joined by `_`, where a glob stays within a word and digits may follow, and one over
-    # the whole name. No pattern at all must match nothing: `(?!)`.
+    # The first expression matches words joined by `_`: a glob stays within a word, and digits may follow. The second
+    # matches the whole name. Without patterns both match nothing: `(?!)`.
     used = [pattern.lower() for pattern in patterns if pattern]
     words = "|".join(_glob(re.sub(r"[-.]", "_", pattern), "[^_]") for pattern in used) or "(?!)"
     whole = "|".join(_glob(pattern, ".") for pattern in used) or "(?!)"

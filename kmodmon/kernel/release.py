@@ -1,8 +1,9 @@
 """Kernel releases (uname -r): which of two is newer. Only releases of one flavour can be compared.
 
-A release is upstream's version, then what the distribution adds: `6.1.0-18-amd64`, `6.8.0-45-generic`,
-`5.14.0-427.el9.x86_64`, `6.10.11-arch1-1`, `6.12.9+bpo-cloud-amd64`. The words that are no numbers name the flavour
-(cloud, rt, generic, amd64); kernels of another flavour are no newer or older ones, they are others.
+Interface: include/generated/utsrelease.h of the build, shown in /proc/sys/kernel/osrelease and as a directory name in
+/lib/modules. A release is upstream's version, then what the distribution adds: `6.1.0-18-amd64`, `6.8.0-45-generic`,
+`5.14.0-427.el9.x86_64`, `6.10.11-arch1-1`, `6.12.9+bpo-cloud-amd64`. Its words that are not numbers name the flavour
+(cloud, rt, generic, amd64); kernels of another flavour are neither newer nor older.
 """
 
 import re

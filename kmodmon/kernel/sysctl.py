@@ -1,8 +1,19 @@
 """Numeric settings and counters: /proc/sys and /sys/kernel, one decimal number a file.
 
 Interface: Documentation/admin-guide/sysctl/kernel.rst, Documentation/ABI/testing/sysfs-kernel-*; world readable.
-The tables name what kmodmon looks at, with the release that brought it; many were backported, so a file's presence
-decides, never the release.
+Absent: older kernels and other configurations. The tables name the files that kmodmon reads, with the release that
+brought each. Many were backported, so a file's presence decides, never the release:
+
+- kexec_load_limit_*: Linux kernel commit a42aaad2e47b ("kexec: introduce sysctl parameters kexec_load_limit_*") (in
+  v6.3).
+- oops_limit: d4ccd54d28d3 ("exit: Put an upper limit on how often we can oops"), warn_limit: 9fc9e278a5c0 ("panic:
+  Introduce warn_limit") (both in v6.2, and in 5.4, 5.10, 5.15 and 6.1 stable).
+- oops_count: 9db89b411170 ("exit: Expose "oops_count" to sysfs"), warn_count: 8b05aa263361 ("panic: Expose "warn_count"
+  to sysfs") (both in v6.2, and in the same stable kernels).
+- hardlockup_count, softlockup_count: "kernel/watchdog: add /sys/kernel/{hard,soft}lockup_count", rcu_stall_count:
+  "kernel/rcu/tree_stall: add /sys/kernel/rcu_stall_count" (both in v6.16), with the detectors' CONFIG options.
+- hung_task_detect_count: 03ecb24db20e ("hung_task: add detect count for hung tasks") (in v6.13).
+- kfence's sample_interval: 0ce20dd84089 ("mm: add Kernel Electric-Fence infrastructure") (in v5.12).
 """
 
 import re
@@ -17,12 +28,12 @@ _TEXT_MAX = 256  # characters
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SysctlSetting:
-    """One number that says how hard the kernel is to attack or how it reacts; `path` is below procfs or sysfs."""
+    """A file with one number: a hardening setting, or a counter."""
 
-    name: str
+    name: str  # the public name: metrics, JSON
     mount: str  # procfs | sysfs
-    path: tuple[str, ...]
-    meaning: str
+    path: tuple[str, ...]  # below the mount
+    meaning: str  # of its values, for people
     since: str | None = None  # None: older than every kernel supported (4.18)
 
     @property

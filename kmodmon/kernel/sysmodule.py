@@ -1,17 +1,19 @@
 r"""/sys/module/NAME: attributes of one module, and how names map to directories.
 
 Interface: kernel/module/sysfs.c, kernel/module/main.c, kernel/params.c, drivers/base/module.c
-(Documentation/ABI/testing/sysfs-module). All attributes read here are 0444.
+(Documentation/ABI/testing/sysfs-module). All attributes read here are 0444. Absent: sysfs not mounted.
 
 Facts the code below is written from:
 
-- A directory is called as its module, every `/` replaced by `!` (kobject_set_name_vargs). Other bytes stay.
-- `initstate` exists for loadable modules only: the one reliable way to tell them from built-ins. Built-ins appear only
-  with a visible parameter, a version or a driver. `compression` is a regular file (>= 5.17), not a module.
-- `refcnt` needs CONFIG_MODULE_UNLOAD and is -1 while the module goes; `taint` is a lone newline when untainted. Both
-  stand in /proc/modules as well, and are read there, in one read for all modules.
+- A directory has the name of its module, every `/` replaced by `!` (kobject_set_name_vargs). Other bytes stay.
+- `initstate` exists for loadable modules only: no other file distinguishes them from built-ins reliably. Built-ins
+  appear only with a visible parameter, a version or a driver.
+- `compression` is a regular file, not a module. It exists since Linux kernel commit b1ae6dc41eaa ("module: add
+  in-kernel support for decompressing") (in v5.17), with CONFIG_MODULE_DECOMPRESS.
+- `refcnt` needs CONFIG_MODULE_UNLOAD and is -1 while the module unloads; `taint` is a lone newline when untainted.
+  /proc/modules has both too, and they are read there: one read for all modules.
 - `srcversion` and `version` exist where modinfo has them. `notes/.note.gnu.build-id` is a binary ELF note.
-- While a module goes, an open attribute reads ENODEV and a path ENOENT.
+- While a module unloads, an open attribute reads ENODEV and a path ENOENT.
 """
 
 import re
@@ -24,16 +26,14 @@ _INTERFACE = "/sys/module/<m>/"
 _TEXT_MAX = 256  # characters of version and srcversion that are kept
 
 
-def sysfs_name(name: str) -> bytes:
-    """Give the directory name of module `name` (safe text); raises ParseError for a name that is no directory's."""
+def sysfs_name(name: str) -> bytes | None:
+    """Return the directory name of module `name` (safe text); None for a name that cannot be one."""
     raw = raw_bytes(name).replace(b"/", b"!")
-    if raw in (b"", b".", b"..") or b"\0" in raw or len(raw) > 255:
-        raise ParseError(_INTERFACE, raw, "a module of this name has no directory in /sys/module")
-    return raw
+    return None if raw in (b"", b".", b"..") or b"\0" in raw or len(raw) > 255 else raw
 
 
 def module_name(directory: bytes) -> str:
-    """Give a directory's name as safe text; `!` stays, for a module may be called so itself."""
+    """Return a directory's name as safe text; `!` stays, because it may be part of the module's own name."""
     return safe_text(directory)
 
 
@@ -50,9 +50,10 @@ def parse_version(raw: bytes) -> str | None:
 
 
 def parse_build_id(raw: bytes) -> str | None:
-    """Find the GNU build-id (NT_GNU_BUILD_ID, 3) in the ELF notes of a file in `notes/`, as hex; None: not among them.
+    """Find the GNU build-id (NT_GNU_BUILD_ID, 3) in the ELF notes of a file in `notes/`, as hex; None: there is none.
 
-    The section may hold other notes too. Raises ParseError when the notes are cut short in either byte order.
+    The kernel's byte order is not known here: notes that make no sense as little endian are read as big endian. Raises
+    ParseError when they make no sense in either.
     """
     try:
         return build_id(raw, "<")

@@ -1,17 +1,22 @@
 """Taint: /proc/sys/kernel/tainted, the letters of modules, and the `Tainted:` text of reports.
 
 Interface: include/linux/panic.h and kernel/panic.c `taint_flags[]` (Documentation/admin-guide/tainted-kernels.rst).
-/proc/sys/kernel/tainted is world readable, decimal `unsigned long`; absent only where /proc/sys is not mounted.
+/proc/sys/kernel/tainted is world readable, a decimal `unsigned long`. Absent: only where /proc/sys is not mounted.
 
 Facts the code below is written from:
 
 - A privileged process may OR any known bit in by writing the sysctl; the kernel itself never clears one. A load that
-  fails late and an unload leave the global bit behind. So a bit is evidence, not proof, that a module set it.
-- Upstream defines 18 bits up to 5.18, 19 from 6.0 and 20 from 6.15; distributions add their own above, and reuse
-  letters (`T`, `N`, `H`), lower case, `?` and `-` among them (`taint_vendor`). Unknown bits and letters are kept.
+  fails late leaves the global bit set, and so does an unload. A bit is evidence, not proof, that a module set it.
+- Upstream defines 18 bits up to 5.18. TEST came with Linux kernel commit 2852ca7fba9f ("panic: Taint kernel if tests
+  are run") (in v6.0), FWCTL with 8eea4e744758 ("taint: Add TAINT_FWCTL") (in v6.15). Distributions add bits above these
+  and reuse letters (`T`, `N`, `H`); lower case, `?` and `-` are among theirs (`taint_vendor`). Unknown bits and
+  letters are kept.
 - In the text form a clear bit prints a character too: `G` for bit 0, a blank, or `-` on Enterprise Linux kernels.
-  Kernels that skip bits without a letter exist (SUSE), so letters are looked up, columns are not counted.
-- Which bits a module carries was a table column up to 6.12; in 7.2 any bit in `mod->taints` is printed.
+  Some kernels skip bits without a letter (SUSE), so letters are looked up and columns are not counted.
+- Since "kernel/panic: add verbose logging of kernel taints in backtraces" (in v6.11) reports of a tainted kernel have a
+  second record, `Tainted: [O]=OOT_MODULE, [E]=UNSIGNED_MODULE`.
+- Up to 6.12 a column of the table says which bits a module may carry (P F C O E K X T N); "taint/module: Remove
+  unnecessary taint_flag.module field" removed it, and 7.2 prints any bit of `mod->taints`.
 """
 
 import enum
@@ -34,19 +39,18 @@ class Tier(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
-    """One taint bit in words; `clear` is what the text form shows while it is not set."""
+    """One taint bit in words."""
 
-    bit: int
-    letter: str
-    clear: str = " "
+    bit: int  # number, from 0
+    letter: str  # in the text form while the bit is set
+    clear: str = " "  # in the text form while the bit is clear
     name: str  # as the kernel spells it, without TAINT_
     label: str  # the public word: metrics, JSON
     cause: str  # what sets it
     tier: Tier
     why: str  # why that tier
     advice: str
-    per_module: bool = False  # .module in taint_flags[] (<= 6.12)
-    since: str | None = None  # None: older than every kernel supported (4.18)
+    since: str | None = None  # upstream release that added it; None: older than every kernel supported (4.18)
     known: bool = True  # False: this table has no name for the bit
 
     @property
@@ -57,10 +61,10 @@ class Flag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letters:
-    """Taint read from letters: the flags found, in ascending bit order, and the letters no flag has."""
+    """Taint read from letters."""
 
-    flags: tuple[Flag, ...]
-    unknown: str = ""
+    flags: tuple[Flag, ...]  # in ascending bit order
+    unknown: str = ""  # letters that no flag has
 
     @property
     def value(self) -> int:
@@ -70,13 +74,13 @@ class Letters:
 
 FLAGS: tuple[Flag, ...] = (
     Flag(
-        bit=0, letter="P", clear="G", name="PROPRIETARY_MODULE", label="proprietary_module", per_module=True,
+        bit=0, letter="P", clear="G", name="PROPRIETARY_MODULE", label="proprietary_module",
         cause="A module whose licence is not GPL-compatible was loaded, or one that uses such a module's symbols.",
         tier=Tier.DEGRADED, why="Only its vendor can say what the code does, and kernel developers reject reports.",
         advice="Name the module with `kmodmon modules --tainted` and reproduce faults without it.",
     ),
     Flag(
-        bit=1, letter="F", name="FORCED_MODULE", label="forced_module", per_module=True,
+        bit=1, letter="F", name="FORCED_MODULE", label="forced_module",
         cause="A module was loaded by force, with its version magic or its symbol versions ignored.",
         tier=Tier.SECURITY, why="The module may use kernel structures of another layout and corrupt memory silently.",
         advice="Rebuild the module for the running kernel and stop using `modprobe --force`; reboot.",
@@ -130,7 +134,7 @@ FLAGS: tuple[Flag, ...] = (
         advice="Read the `WARNING:` report in the kernel log and the module that it names.",
     ),
     Flag(
-        bit=10, letter="C", name="CRAP", label="staging_module", per_module=True,
+        bit=10, letter="C", name="CRAP", label="staging_module",
         cause="A module of the kernel's staging directory was loaded.",
         tier=Tier.INFORMATIONAL, why="Staging code is known to be below the kernel's standard of quality.",
         advice="Look for a driver outside staging; suspect this one first when faults appear.",
@@ -142,13 +146,13 @@ FLAGS: tuple[Flag, ...] = (
         advice="Read the `[Firmware Bug]` lines of the kernel log and update the firmware.",
     ),
     Flag(
-        bit=12, letter="O", name="OOT_MODULE", label="out_of_tree_module", per_module=True,
+        bit=12, letter="O", name="OOT_MODULE", label="out_of_tree_module",
         cause="A module built outside the kernel's own source tree was loaded.",
         tier=Tier.INFORMATIONAL, why="Common for vendor drivers, but the code was never reviewed with this kernel.",
         advice="Check that every module with the letter O is one that you installed (DKMS, vendor package).",
     ),
     Flag(
-        bit=13, letter="E", name="UNSIGNED_MODULE", label="unsigned_module", per_module=True,
+        bit=13, letter="E", name="UNSIGNED_MODULE", label="unsigned_module",
         cause="A module without a signature that this kernel trusts was loaded.",
         tier=Tier.SECURITY, why="Nothing vouches for the code: anyone who is root could have built it.",
         advice="Sign your own modules and enrol the key, then set `module.sig_enforce=1`; explain every other one.",
@@ -160,25 +164,25 @@ FLAGS: tuple[Flag, ...] = (
         advice="Read the `BUG: soft lockup` report in the kernel log; look at the module on top of its trace.",
     ),
     Flag(
-        bit=15, letter="K", name="LIVEPATCH", label="live_patch", per_module=True,
+        bit=15, letter="K", name="LIVEPATCH", label="live_patch",
         cause="The kernel's code was patched while running (a livepatch module was loaded).",
         tier=Tier.INFORMATIONAL, why="The running code is not the installed one; usual where livepatches are used.",
         advice="Check that every patch under /sys/kernel/livepatch is your vendor's.",
     ),
     Flag(
-        bit=16, letter="X", name="AUX", label="auxiliary", per_module=True,
+        bit=16, letter="X", name="AUX", label="auxiliary",
         cause="Auxiliary taint, defined by distributions (SUSE: a module supported by another company).",
         tier=Tier.INFORMATIONAL, why="The distribution marks a limit of its support, not a fault.",
         advice="Ask the distribution what its mark stands for.",
     ),
     Flag(
-        bit=17, letter="T", name="RANDSTRUCT", label="randstruct", per_module=True,
+        bit=17, letter="T", name="RANDSTRUCT", label="randstruct",
         cause="The kernel was built with randomised structure layouts.",
         tier=Tier.INFORMATIONAL, why="A hardening option of the build; debugging needs its seed.",
         advice="Nothing to do: it is set from boot.",
     ),
     Flag(
-        bit=18, letter="N", name="TEST", label="test_module", per_module=True, since="6.0",
+        bit=18, letter="N", name="TEST", label="test_module", since="6.0",
         cause="An in-kernel test ran or a test module was loaded (KUnit).",
         tier=Tier.DEGRADED, why="Tests provoke states that a production kernel should never be in.",
         advice="Do not run kernel tests on machines that matter; reboot.",
@@ -193,7 +197,7 @@ FLAGS: tuple[Flag, ...] = (
 
 
 def unknown_flag(bit: int) -> Flag:
-    """A bit that the table has no name for: shown by its number, never dropped."""
+    """A flag for a bit that the table has no name for: it is shown by its number, never dropped."""
     return Flag(
         bit=bit, letter="?", name=f"BIT_{bit}", label=f"bit_{bit}", known=False,
         cause=f"Bit {bit} is set; neither the upstream kernel nor this distribution as far as known defines it.",
@@ -203,7 +207,7 @@ def unknown_flag(bit: int) -> Flag:
 
 
 def parse_tainted(raw: bytes) -> int:
-    """Give the number in /proc/sys/kernel/tainted, all 64 bits; raises ParseError."""
+    """Read the number in /proc/sys/kernel/tainted, all 64 bits; raises ParseError."""
     text = raw.strip(b" \t\n\0")
     if not re.fullmatch(rb"[0-9]{1,20}", text) or (value := int(text)) >= 1 << 64:
         raise ParseError(TAINTED, raw, "not a 64-bit decimal number")
@@ -211,13 +215,13 @@ def parse_tainted(raw: bytes) -> int:
 
 
 def decode(value: int, flags: tuple[Flag, ...] = FLAGS) -> tuple[Flag, ...]:
-    """Give the flags set in `value` in ascending bit order; a bit that `flags` lacks comes as `bit_N`, letter `?`."""
+    """Return the flags set in `value` in ascending bit order; a bit that `flags` lacks comes as `bit_N`, letter `?`."""
     by_bit = {flag.bit: flag for flag in flags}
     return tuple(by_bit.get(bit) or unknown_flag(bit) for bit in range(value.bit_length()) if value >> bit & 1)
 
 
 def letters(value: int, flags: tuple[Flag, ...] = FLAGS) -> str:
-    """Give the letters of the bits set, ascending, as /proc/modules shows them; `?` for a bit without a name."""
+    """Return the letters of the bits set, ascending, as /proc/modules shows them; `?` for a bit without a name."""
     return "".join(flag.letter for flag in decode(value, flags))
 
 
@@ -225,13 +229,13 @@ _NO_LETTERS = Letters(flags=())
 
 
 def parse_letters(text: str, flags: tuple[Flag, ...] = FLAGS) -> Letters:
-    """Read module taint letters such as `OE` (/sys/module/M/taint, /proc/modules); unknown ones are kept raw."""
+    """Read module taint letters such as `OE` (/sys/module/M/taint, /proc/modules). Raises nothing."""
     if not text:
         return _NO_LETTERS
-    by_letter = {flag.letter: flag for flag in flags if flag.letter != "?"}
-    found = {by_letter[letter] for letter in text if letter in by_letter}
+    by_letter = _by_letter(flags)
+    matched = {by_letter[letter] for letter in text if letter in by_letter}
     unknown = "".join(dict.fromkeys(letter for letter in text if letter not in by_letter and not letter.isspace()))
-    return Letters(flags=_ascending(found), unknown=unknown)
+    return Letters(flags=_ascending(matched), unknown=unknown)
 
 
 _NAMED = re.compile(r"\[([^\]])\]=(\w+)")
@@ -241,14 +245,14 @@ _COLUMNS = re.compile(r"[A-Za-z?\- ]*")
 def parse_tainted_text(text: str, flags: tuple[Flag, ...] = FLAGS) -> Letters:
     """Read what follows `Tainted:` in a report, letters (`G        W  OE `) or names (`[W]=WARN, [O]=OOT_MODULE`).
 
-    The prefix may be there or not, and what follows the letters (the kernel release) is ignored; `Not tainted` is no
-    flag at all. The named form exists since 6.11, as a record of its own after the lettered one. A task may be called
-    `Tainted: P` and stands before the kernel's own words, so the last `Tainted:` counts.
+    The prefix is optional, and the text behind the letters (the kernel release) is ignored; `Not tainted` gives none.
+    A task may be named `Tainted: P` and is printed before the kernel's own words, so the last `Tainted:` counts.
+    Raises nothing.
     """
     if text.lstrip().startswith("Not tainted"):
         return Letters(flags=())
     body = text.rsplit("Tainted:", 1)[-1]
-    named = _NAMED.findall(body)
+    named = _NAMED.findall(body)  # the second record, in v6.11 and later
     if named:
         return _parse_named(named, flags)
     columns = _COLUMNS.match(body)
@@ -258,27 +262,23 @@ def parse_tainted_text(text: str, flags: tuple[Flag, ...] = FLAGS) -> Letters:
 
 
 def _parse_named(named: Iterable[tuple[str, str]], flags: tuple[Flag, ...]) -> Letters:
-    # Names outrank letters: `T` and `N` mean different things to different vendors.
+    # Names take precedence over letters: `T` and `N` mean different bits to different vendors.
     by_name = {flag.name: flag for flag in flags}
-    by_letter = {flag.letter: flag for flag in flags if flag.letter != "?"}
-    found: set[Flag] = set()
+    by_letter = _by_letter(flags)
+    matched: set[Flag] = set()
     unknown = ""
     for letter, name in named:
         flag = by_name.get(name) or by_letter.get(letter)
         if flag is None:
             unknown += letter if letter not in unknown else ""
         else:
-            found.add(flag)
-    return Letters(flags=_ascending(found), unknown=unknown)
+            matched.add(flag)
+    return Letters(flags=_ascending(matched), unknown=unknown)
 
 
-def render_tainted_text(value: int, flags: tuple[Flag, ...] = FLAGS) -> str:
-    """Write the lettered form as the kernel does, clear characters included; `Not tainted` for zero."""
-    if not value:
-        return "Not tainted"
-    columns = (flag.letter if value >> flag.bit & 1 else flag.clear for flag in flags)
-    return "Tainted: " + "".join(columns)
+def _by_letter(flags: Iterable[Flag]) -> dict[str, Flag]:
+    return {flag.letter: flag for flag in flags if flag.letter != "?"}
 
 
-def _ascending(found: Iterable[Flag]) -> tuple[Flag, ...]:
-    return tuple(sorted(found, key=lambda flag: flag.bit))
+def _ascending(flags: Iterable[Flag]) -> tuple[Flag, ...]:
+    return tuple(sorted(flags, key=lambda flag: flag.bit))

@@ -1,14 +1,14 @@
-"""Taint bits that distributions add, chosen by what the running kernel says of itself.
+"""Taint bits that distributions add, chosen by facts that the running kernel shows of itself.
 
-Interface: the vendors' own kernel/panic.c; no kernel file names the table. A release string alone does not decide,
-because other kernels are built for the same distribution (ELRepo's and Oracle's carry `el8` or `el9` and use the
-upstream table). Evidence, strongest first:
+Interface: the vendors' own kernel/panic.c; no file of a running kernel names the table. A release string alone does not
+decide, because other kernels are built for the same distribution (ELRepo's and Oracle's carry `el8` or `el9` and use
+the upstream table). Evidence, strongest first:
 
 1. the kernel's configuration: CONFIG_SUSE_KERNEL_SUPPORTED exists only in SUSE's tree;
-2. /proc/version: Enterprise Linux kernels have a fixed base version per release *and* Red Hat's compiler, SUSE's
+2. /proc/version: Enterprise Linux kernels have a fixed base version for each release *and* Red Hat's compiler, SUSE's
    kernels SUSE's compiler.
 
-Without evidence the upstream table holds, and a vendor's bit is shown as `bit_N`.
+Without evidence the upstream table is used, and a vendor's bit is shown as `bit_N`.
 """
 
 import re
@@ -39,14 +39,14 @@ def _removed(letter: str) -> Flag:
 
 def _preview(letter: str) -> Flag:
     return Flag(
-        bit=29, letter=letter, name="TECH_PREVIEW", label="tech_preview", per_module=True,
+        bit=29, letter=letter, name="TECH_PREVIEW", label="tech_preview",
         cause="A feature or a module is in use that the vendor ships as a technology preview.",
         tier=Tier.INFORMATIONAL, why=_EL_WHY, advice=_EL_ADVICE,
     )  # fmt: skip
 
 
 def _reserved(*bits: int) -> tuple[Flag, ...]:
-    """Bits that the vendor's table holds without a meaning: set they print `?`, clear they print `-`."""
+    """Bits that the vendor's table reserves without a meaning: set they print `?`, clear they print `-`."""
     return tuple(
         Flag(
             bit=bit, letter="?", clear="-", name=f"RESERVED{bit}", label=f"bit_{bit}", known=False,
@@ -78,7 +78,7 @@ EL9 = _table(
     19,
     *_reserved(*range(19, 26)),
     Flag(
-        bit=26, letter="p", name="PARTNER_SUPPORTED", label="partner_supported", per_module=True,
+        bit=26, letter="p", name="PARTNER_SUPPORTED", label="partner_supported",
         cause="A module is in use that a partner of the vendor supports.",
         tier=Tier.INFORMATIONAL, why=_EL_WHY, advice=_EL_ADVICE,
     ),
@@ -90,12 +90,12 @@ EL10 = _table(19, *_reserved(*range(19, 27), 28, 29, 30), _removed("h"), _bpf(31
 SUSE = _table(
     20,
     Flag(
-        bit=16, letter="X", name="AUX", label="auxiliary", per_module=True,
+        bit=16, letter="X", name="AUX", label="auxiliary",
         cause="A module is in use that another company supports (`supported: external`).",
         tier=Tier.INFORMATIONAL, why="The vendor marks a limit of its support, not a fault.", advice=_EL_ADVICE,
     ),
     Flag(
-        bit=31, letter="n", name="NO_SUPPORT", label="no_support", per_module=True,
+        bit=31, letter="n", name="NO_SUPPORT", label="no_support",
         cause="A module or a feature is in use that SUSE does not support.",
         tier=Tier.INFORMATIONAL, why="The vendor marks a limit of its support, not a fault.", advice=_EL_ADVICE,
     ),
@@ -107,16 +107,16 @@ _ENTERPRISE = (("3.10.0", "7", EL7), ("4.18.0", "8", EL8), ("5.14.0", "9", EL9),
 
 def every_flag() -> tuple[Flag, ...]:
     """Every flag that has a name, upstream or with a vendor, once for each label, upstream's first."""
-    found: dict[str, Flag] = {}
+    by_label: dict[str, Flag] = {}
     for flag in (flag for table in (FLAGS, *VENDORS) for flag in table if flag.known):
-        found.setdefault(flag.label, flag)
-    return tuple(found.values())
+        by_label.setdefault(flag.label, flag)
+    return tuple(by_label.values())
 
 
 def choose_flags(proc_version: str, config_names: Collection[str] = ()) -> tuple[Flag, ...]:
-    """Give the taint table of the kernel that wrote `proc_version` (/proc/version), upstream's without evidence.
+    """Return the taint table of the kernel that wrote `proc_version` (/proc/version), upstream's without evidence.
 
-    `config_names`: names of its CONFIG_ options as far as known.
+    `config_names`: names of its CONFIG_ options; empty when the configuration cannot be read.
     """
     if "CONFIG_SUSE_KERNEL_SUPPORTED" in config_names or "SUSE Linux" in proc_version:
         return SUSE

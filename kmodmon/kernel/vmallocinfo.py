@@ -1,14 +1,18 @@
-"""/proc/vmallocinfo: areas of kernel memory that modules were put into.
+"""/proc/vmallocinfo: areas of kernel memory that hold modules.
 
-Interface: mm/vmalloc.c `s_show`, 0400; lines `0xSTART-0xEND SIZE CALLER pages=N …`.
+Interface: mm/vmalloc.c `s_show` (proc(5)), 0400; lines `0xSTART-0xEND SIZE CALLER pages=N …`.
+Absent: where a container masks it.
 
 Facts the code below is written from:
 
-- START and END are hashed while kptr_restrict is 0, even for root; real at 1 with CAP_SYSLOG; zero at 2. Then only SIZE
-  (one guard page included) and CALLER speak: END - START is not SIZE.
-- CALLER of module memory varies with inlining: load_module, layout_and_allocate, move_module, module_alloc, and from
-  6.10 execmem_alloc*, which BPF programs and trampolines share.
-- One area a module up to 6.3; several from 6.4; where text shares 2 MiB areas (x86 since 6.17) counting says nothing.
+- START and END are hashed while kptr_restrict is 0, even for root; real at 1 with CAP_SYSLOG; zero at 2. When they are
+  not real, END - START is not SIZE, and only SIZE (one guard page included) and CALLER are usable.
+- CALLER of module memory varies with inlining: load_module, layout_and_allocate, move_module, module_alloc. Since Linux
+  kernel commit 12af2b83d0b1 ("mm: introduce execmem_alloc() and execmem_free()") (in v6.10) it is execmem_alloc*, which
+  BPF programs and trampolines share.
+- A module has one core area up to Linux kernel commit ac3b43283923 ("module: replace module_layout with module_memory")
+  (in v6.4), and several since. With 5185e7f9f3bd ("x86/module: enable ROX caches for module text on 64 bit"), in effect
+  on 6.17 and 7.2, the text of several modules shares areas of 2 MiB: the number of areas then tells nothing.
 """
 
 import re
@@ -22,40 +26,32 @@ _AREA = re.compile(
     rb"(\w*module\w*|layout_and_allocate|execmem\w*|__execmem\w*)[+ ]",
     re.MULTILINE,
 )
-_LINE_MAX = 1024  # bytes kept where chunks meet
+_LINE_MAX = 1024  # bytes of an incomplete line that are kept for the next chunk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleArea:
-    """One area that a module loader's function asked for. `size` in bytes, one guard page included."""
+    """One area that a function of the module loader or of execmem allocated."""
 
-    start: int | None  # None: hashed or zeroed
-    end: int | None
-    size: int
-    caller: str
+    start: int | None  # address; None: hashed or zeroed
+    end: int | None  # address behind the area; None: as start
+    size: int  # bytes, one guard page included
+    caller: str  # name of the function, safe text
 
 
 def parse_module_areas(chunks: Iterable[bytes]) -> tuple[ModuleArea, ...]:
-    """Pick the areas of modules out of the list, read in chunks of any size; never fails."""
-    found: list[ModuleArea] = []
+    """Read the areas of modules from the file, given in chunks of any size. Raises nothing."""
+    areas: list[ModuleArea] = []
     rest = b""
     for chunk in chunks:
         whole, newline, rest = (rest + chunk).rpartition(b"\n")
-        found += map(_area, _AREA.finditer(whole + newline))
+        areas += map(_area, _AREA.finditer(whole + newline))
         rest = rest[:_LINE_MAX]
-    found += map(_area, _AREA.finditer(rest))
-    return tuple(found)
+    areas += map(_area, _AREA.finditer(rest))
+    return tuple(areas)
 
 
-def area_of(areas: Iterable[ModuleArea], address: int) -> ModuleArea | None:
-    """The area that holds `address`; None when none does or addresses are hidden."""
-    for area in areas:
-        if area.start is not None and area.end is not None and area.start <= address < area.end:
-            return area
-    return None
-
-
-def _area(found: re.Match[bytes]) -> ModuleArea:
-    start, end, size = int(found[1], 16), int(found[2], 16), int(found[3])
+def _area(match: re.Match[bytes]) -> ModuleArea:
+    start, end, size = int(match[1], 16), int(match[2], 16), int(match[3])
     real = start != 0 and end - start == size
-    return ModuleArea(start=start if real else None, end=end if real else None, size=size, caller=safe_text(found[4]))
+    return ModuleArea(start=start if real else None, end=end if real else None, size=size, caller=safe_text(match[4]))

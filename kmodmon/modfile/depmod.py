@@ -1,9 +1,12 @@
-"""The text tables of /lib/modules/RELEASE that depmod and the kernel build write. World readable; may lag behind.
+"""Text tables of /lib/modules/RELEASE that depmod writes: modules.dep, modules.alias, modules.symbols.
 
-modules.dep `path: dependency …` (transitive, nearest first) · modules.symbols `alias symbol:NAME module`, as
-modules.alias `alias PATTERN module`. modules.builtin is read in `builtin`.
+Interface: kmod's tools/depmod.c (modules.dep(5), depmod(8)); world readable. They may be older than the module files.
+Absent: depmod has not run, or a container without the host's /lib/modules. modules.builtin is read in `kernel.builtin`.
 
-Lines that are not of the format are counted, not guessed at. Names are the kernel's spelling.
+- modules.dep: `path: dependency …` (transitive, nearest first)
+- modules.alias: `alias PATTERN module`; modules.symbols: `alias symbol:NAME module`
+
+Lines of another format are counted. Names are in the kernel's spelling.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,11 +19,11 @@ from kmodmon.types.text import safe_text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependencies:
-    """modules.dep: kernel name -> path, and kernel name -> paths of what it needs. Paths as written."""
+    """modules.dep. Keys are kernel names; paths are as written, relative to the directory of the file."""
 
     paths: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    needs: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
-    skipped: int = 0
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))  # paths
+    skipped: int = 0  # lines of another format
 
 
 def _lines(raw: bytes) -> Iterator[str]:
@@ -30,7 +33,7 @@ def _lines(raw: bytes) -> Iterator[str]:
 
 
 def parse_dep(raw: bytes) -> Dependencies:
-    """Read modules.dep; the first line of a name counts, as it does for kmod."""
+    """Read modules.dep; the first line of a name counts, as it does for kmod. Raises nothing."""
     paths: dict[str, str] = {}
     needs: dict[str, tuple[str, ...]] = {}
     skipped = 0
@@ -47,20 +50,20 @@ def parse_dep(raw: bytes) -> Dependencies:
 
 
 def parse_aliases(raw: bytes) -> tuple[tuple[tuple[str, str], ...], int]:
-    """(pattern, kernel name) of each line of modules.alias, and the number of other lines."""
-    found = []
+    """Read modules.alias: (pattern, kernel name) of each line, and the number of other lines. Raises nothing."""
+    aliases = []
     skipped = 0
     for line in _lines(raw):
         words = line.split()
         if len(words) == 3 and words[0] == "alias":
-            found.append((words[1], kernel_name(words[2])))
+            aliases.append((words[1], kernel_name(words[2])))
         else:
             skipped += 1
-    return tuple(found), skipped
+    return tuple(aliases), skipped
 
 
 def parse_symbol_owners(raw: bytes) -> Mapping[str, str]:
-    """modules.symbols: exported symbol -> kernel name of the module that has it."""
+    """Read modules.symbols: exported symbol -> kernel name of the module that exports it. Raises nothing."""
     aliases, _ = parse_aliases(raw)
     prefix = "symbol:"
     return MappingProxyType({pattern[len(prefix) :]: name for pattern, name in aliases if pattern.startswith(prefix)})

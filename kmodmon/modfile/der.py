@@ -1,7 +1,7 @@
-"""A small, strict DER reader (X.690): definite and minimal lengths, one-byte tags, no recursion, bounded counts.
+"""A small, strict DER reader (ITU-T X.690): definite and minimal lengths, one-byte tags, no recursion, bounded counts.
 
-Enough for PKCS#7 signatures of modules and for certificates. What is BER but not DER is refused: the kernel's decoder
-accepts more, so a caller must treat a refusal as "not understood", not as "broken".
+It covers PKCS#7 signatures of modules and certificates. BER that is not DER is refused (`NotDer`). The kernel's decoder
+(lib/asn1_decoder.c) accepts more, so a caller must treat NotDer as "not understood", not as "broken".
 """
 
 from collections.abc import Iterator
@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 from kmodmon.types.error import ParseError
 
-BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, NULL, OID = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
-UTC_TIME, GENERALIZED_TIME = 0x17, 0x18
+BOOLEAN, INTEGER, OCTET_STRING, OID = 0x01, 0x02, 0x04, 0x06
 SEQUENCE, SET = 0x30, 0x31
 MAX_CHILDREN = 1024
 
@@ -19,16 +18,16 @@ _TEXT_TAGS = {0x0C: "utf-8", 0x12: "ascii", 0x13: "ascii", 0x14: "latin-1", 0x16
 
 
 class NotDer(ParseError):
-    """Perhaps good BER, but not DER: a length that is indefinite or longer than need be."""
+    """Possibly valid BER, but not DER: a length that is indefinite or not in its shortest form."""
 
 
 class Tlv(NamedTuple):
-    """One element: its tag byte, where it starts, where its contents start, where it ends."""
+    """One element: tag, length, value. Offsets are in bytes from the start of the data."""
 
-    tag: int
-    start: int
-    body: int
-    end: int
+    tag: int  # the tag byte: class, constructed bit and number
+    start: int  # of the tag
+    body: int  # of the contents
+    end: int  # behind the contents
 
 
 def context(number: int, *, constructed: bool) -> int:
@@ -59,11 +58,11 @@ def read_tlv(data: bytes, at: int, end: int | None = None) -> Tlv:
 
 
 def expect(data: bytes, at: int, end: int | None, tag: int) -> Tlv:
-    """Read one element and insist on its tag; raises ParseError."""
-    found = read_tlv(data, at, end)
-    if found.tag != tag:
-        raise ParseError("DER", data[at : at + 16], f"tag {found.tag:#04x} where {tag:#04x} belongs")
-    return found
+    """Read one element of this tag; raises ParseError for another tag."""
+    element = read_tlv(data, at, end)
+    if element.tag != tag:
+        raise ParseError("DER", data[at : at + 16], f"tag {element.tag:#04x} where {tag:#04x} belongs")
+    return element
 
 
 def children(data: bytes, parent: Tlv) -> Iterator[Tlv]:

@@ -1,7 +1,8 @@
-"""EFI_SIGNATURE_LIST (UEFI specification 32.4.1): what db, dbx and shim's MOK variables hold.
+"""EFI_SIGNATURE_LIST: the format of the EFI variables db and dbx and of shim's MOK variables.
 
-The kernel takes certificates for its platform and machine keyrings from them, and hashes and certificates for its
-blacklist (security/integrity/platform_certs/load_uefi.c).
+Interface: UEFI specification 32.4.1; efivarfs shows the variables, world readable. Absent: no efivarfs, or the firmware
+has no such variable. The kernel takes certificates for its platform and machine keyrings from them, and hashes and
+certificates for its blacklist (security/integrity/platform_certs/load_uefi.c).
 """
 
 import struct
@@ -20,12 +21,12 @@ X509_SHA256 = uuid.UUID("3bd2a492-96c0-4079-b420-fcf98ef103ed")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignatureLists:
-    """All entries of one variable. `unknown` counts entries of kinds that the kernel ignores for modules, too."""
+    """All entries of one variable."""
 
-    certificates: tuple[bytes, ...] = ()
+    certificates: tuple[bytes, ...] = ()  # X.509, DER
     file_hashes: frozenset[str] = frozenset()  # SHA-256 of whole files, hex
     tbs_hashes: frozenset[str] = frozenset()  # SHA-256 of certificates without their signature, hex
-    unknown: int = 0
+    unknown: int = 0  # entries of other kinds, which the kernel ignores for modules too
 
 
 def parse_signature_lists(raw: bytes) -> SignatureLists:

@@ -1,15 +1,15 @@
-"""ELF relocatable files (gABI; include/uapi/linux/elf.h), 32 and 64 bit, both byte orders, without trusting a byte.
+"""ELF relocatable files, 32 and 64 bit, both byte orders; no field of a file is trusted.
 
-A file is read through a `Reader` (offset, length) -> bytes, so that it may be a mapping, a decompression stream or a
-buffer; only the header, the section table, the section names and the sections asked for are ever read. Every loop is
-bounded by the size of what was read, every read by a limit; nothing recurses. Extended section numbering
-(e_shnum 0) is not followed: the kernel's module loader does not either.
+Interface: the gABI, include/uapi/linux/elf.h (elf(5)). A file is read through a `Reader` (offset, length) -> bytes, so
+that it may be a mapping, a decompression stream or a buffer. Only the header, the section table, the section names and
+the sections asked for are read. Every loop is bounded by the size of the bytes read, every read by a limit; nothing
+recurses. Extended section numbering (e_shnum 0) is not followed: the kernel's module loader does not either.
 
 Section and symbol names stay bytes here: they are compared, not shown.
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -20,9 +20,9 @@ Reader: TypeAlias = Callable[[int, int], bytes]
 MAGIC = b"\x7fELF"
 HEADER_BYTES = 64  # the larger of the two header forms
 ET_REL = 1
-SHT_NULL, SHT_PROGBITS, SHT_SYMTAB, SHT_STRTAB, SHT_RELA, SHT_NOTE, SHT_NOBITS, SHT_REL = 0, 1, 2, 3, 4, 7, 8, 9
+SHT_NULL, SHT_SYMTAB, SHT_STRTAB, SHT_NOBITS = 0, 2, 3, 8
 SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR = 1, 2, 4
-SHN_UNDEF, SHN_LIVEPATCH, SHN_ABS, SHN_COMMON = 0, 0xFF20, 0xFFF1, 0xFFF2
+SHN_UNDEF, SHN_ABS, SHN_COMMON = 0, 0xFFF1, 0xFFF2
 STB_WEAK = 2
 
 NAME_LIMIT = 512  # KSYM_NAME_LEN; no name of a section or symbol is longer
@@ -32,29 +32,29 @@ _IDENT = struct.Struct("4sBBBB8x")
 
 
 class ElfSection(NamedTuple):
-    """One section header; `offset` and `size` are as the file claims them, not yet checked against its size."""
+    """One section header: its name, then the fields of Elf64_Shdr in their order, as the file claims them."""
 
-    name: bytes
-    name_offset: int
-    type: int
-    flags: int
+    name: bytes  # b"": its offset lies outside the name table
+    name_offset: int  # sh_name
+    type: int  # SHT_*
+    flags: int  # SHF_*
     address: int
-    offset: int
-    size: int
-    link: int
+    offset: int  # bytes from the start of the file, not checked against its size
+    size: int  # bytes, not checked against the size of the file
+    link: int  # index of a section; its meaning depends on the type
     info: int
     alignment: int
-    entry_size: int
+    entry_size: int  # bytes
 
 
 class Symbol(NamedTuple):
-    """One entry of the symbol table; `name` is b"" when its offset lies outside the string table."""
+    """One entry of the symbol table."""
 
-    name: bytes
+    name: bytes  # b"": its offset lies outside the string table
     name_offset: int
-    info: int
-    section: int
-    value: int
+    info: int  # binding << 4 | type
+    section: int  # index of its section, or SHN_*
+    value: int  # in a relocatable file an offset into the section; for SHN_ABS the value itself
 
     @property
     def binding(self) -> int:
@@ -64,17 +64,17 @@ class Symbol(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElfHeader:
-    """The file header, every number as written."""
+    """The file header, every number as written in the file."""
 
     bits: Literal[32, 64]
     little_endian: bool
-    type: int
-    machine: int
-    flags: int
-    section_offset: int
-    section_entry_size: int
+    type: int  # ET_REL for modules
+    machine: int  # EM_*
+    flags: int  # of the machine
+    section_offset: int  # bytes from the start of the file to the section table
+    section_entry_size: int  # bytes of one section header
     section_count: int
-    names_index: int
+    names_index: int  # of the section that holds the names of sections
 
     @property
     def order(self) -> str:
@@ -94,11 +94,11 @@ class ElfHeader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElfFile:
-    """Header and sections of one file of `size` bytes; section names are b"" where they could not be read."""
+    """Header and sections of one file."""
 
     header: ElfHeader
-    sections: tuple[ElfSection, ...]
-    size: int
+    sections: tuple[ElfSection, ...]  # in the file's order; the first is SHT_NULL in a sound file
+    size: int  # bytes of the file
 
     def find(self, name: bytes) -> ElfSection | None:
         """The first section of that name, None without one."""
@@ -110,6 +110,21 @@ class ElfFile:
     def of_type(self, kind: int) -> tuple[ElfSection, ...]:
         """Every section of that type."""
         return tuple(section for section in self.sections if section.type == kind)
+
+
+def whole_rows(layout: struct.Struct, raw: bytes) -> Iterator[tuple[int, ...]]:
+    """Unpack a table row by row; an incomplete last row is ignored."""
+    return layout.iter_unpack(raw[: len(raw) // layout.size * layout.size])
+
+
+def words32(raw: bytes, order: str) -> tuple[int, ...]:
+    """Unpack 32-bit words of byte order `order` (`<` or `>`); an incomplete last word is ignored."""
+    return struct.unpack(f"{order}{len(raw) // 4}I", raw[: len(raw) // 4 * 4])
+
+
+def find_allocated(sections: Sequence[ElfSection], name: bytes) -> ElfSection | None:
+    """Find a section as the loader's `find_sec()` does: by name, and only if it is allocated."""
+    return next((section for section in sections[1:] if section.flags & SHF_ALLOC and section.name == name), None)
 
 
 def parse_header(raw: bytes) -> ElfHeader:
@@ -140,7 +155,7 @@ def parse_header(raw: bytes) -> ElfHeader:
 def parse_elf(read: Reader, size: int) -> ElfFile:
     """Read header and section table of a file of `size` bytes; raises ParseError when there is no section table.
 
-    Section names are read if the name table can be; a broken one costs the names only.
+    A name table that cannot be read costs the names only: they are b"".
     """
     header = parse_header(read(0, min(size, HEADER_BYTES)))
     layout = header.section_struct
@@ -204,8 +219,7 @@ def parse_symbols(elf: ElfFile, read: Reader) -> tuple[Symbol, ...]:
 
 def _symbols(header: ElfHeader, raw: bytes, names: bytes) -> Iterator[Symbol]:
     layout = header.symbol_struct
-    whole = raw[: len(raw) // layout.size * layout.size]
-    for row in layout.iter_unpack(whole):
+    for row in whole_rows(layout, raw):
         if header.bits == 64:
             name, info, _, section, value, _ = row
         else:

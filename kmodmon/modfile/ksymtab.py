@@ -1,11 +1,19 @@
-"""What a module or the kernel exports: name, whether only to GPL modules, namespace, checksum.
+"""Symbols that a module or the kernel exports: name, whether only to GPL modules, namespace, checksum.
 
-A module says it in symbols named `__ksymtab_NAME` (an entry of `__ksymtab` or `__ksymtab_gpl`), `__crc_NAME` (in
-`__kcrctab*`, or absolute in old kernels) and `__kstrtabns_NAME` (include/linux/export-internal.h). From 7.0 on there is
-one `__ksymtab` and a byte of flags for each entry in `__kflagstab`, bit 0 = GPL only (include/linux/module_symbol.h).
+Interface: include/linux/export-internal.h, scripts/mod/modpost.c. A module has an ELF symbol `__ksymtab_NAME` for each
+export (an entry of `__ksymtab` or `__ksymtab_gpl`), with CONFIG_MODVERSIONS `__crc_NAME`, and `__kstrtabns_NAME` for an
+export with a namespace. The kernel's own tables have no ELF symbols left in a stripped image. Forms that kernels had:
 
-The kernel's own tables have no symbols left; their entries are three 32-bit offsets, each relative to itself (PREL32),
-or three pointers.
+- Namespaces exist since Linux kernel commit 8651ec01daed ("module: add support for symbol namespaces.") (in v5.4).
+- The checksum is the value of an absolute symbol `__crc_NAME`, or 4 bytes in `__kcrctab*` that the symbol points to:
+  always the latter since Linux kernel commit 7b4537199a4a ("kbuild: link symbol CRCs at final link, removing
+  CONFIG_MODULE_REL_CRCS") (in v5.19).
+- Object files had one section for each entry (`___ksymtab_gpl+NAME`) until Linux kernel commit ddb5cdbafaaa ("kbuild:
+  generate KSYMTAB entries by modpost") (in v6.5); the final link of a module merges them.
+- An entry is three 32-bit offsets, each relative to itself (PREL32), since Linux kernel commit 7290d5809571 ("module:
+  use relative references for __ksymtab entries") (in v4.19) on architectures that support it, else three pointers.
+- Since Linux kernel commit 55fcb926b6d8 ("module: use kflagstab instead of *_gpl sections") (in v7.1) there is one
+  `__ksymtab` and a byte of flags for each entry in `__kflagstab`, bit 0 = GPL only (include/linux/module_symbol.h).
 """
 
 import struct
@@ -13,7 +21,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from kmodmon.modfile.elf import SHN_ABS, ElfFile, ElfHeader, ElfSection, Reader, Symbol, name_at, section_bytes
+from kmodmon.modfile.elf import (
+    SHN_ABS,
+    ElfFile,
+    ElfHeader,
+    ElfSection,
+    Reader,
+    Symbol,
+    name_at,
+    section_bytes,
+    whole_rows,
+    words32,
+)
 from kmodmon.types.error import ParseError
 
 _KSYMTAB, _CRC, _NAMESPACE = b"__ksymtab_", b"__crc_", b"__kstrtabns_"
@@ -22,17 +41,17 @@ _FLAG_GPL = 1
 
 
 class Export(NamedTuple):
-    """One exported symbol. None: `gpl_only` could not be told; no namespace; no checksum."""
+    """One exported symbol."""
 
     name: bytes
-    gpl_only: bool | None
-    namespace: bytes | None
-    crc: int | None
+    gpl_only: bool | None  # None: its entry lies in no section that decides
+    namespace: bytes | None  # None: it has none, or a kernel before 5.4
+    crc: int | None  # of its type; None: kernel without CONFIG_MODVERSIONS
 
 
 @dataclass(slots=True)
 class _Tables:
-    """Contents of the export sections of a module, by section index."""
+    """Contents of the export sections of a module, by section index, each read once."""
 
     elf: ElfFile
     read: Reader
@@ -51,7 +70,7 @@ class _Tables:
 
 
 def module_exports(elf: ElfFile, read: Reader, symbols: Iterable[Symbol]) -> tuple[Export, ...]:
-    """What a module file exports, sorted as in the file; raises ParseError when a section it needs is damaged."""
+    """Read the exports of a module file, in the file's order; raises ParseError when a section is damaged."""
     entries: list[Symbol] = []
     crcs: dict[bytes, Symbol] = {}
     namespaces: dict[bytes, Symbol] = {}
@@ -81,10 +100,10 @@ def _gpl(tables: _Tables, entry: Symbol) -> bool | None:
     if entry.section >= len(tables.elf.sections):
         return None
     name = tables.elf.sections[entry.section].name
-    # 5.x puts every entry into a section of its own, ___ksymtab_gpl+NAME, which the final link of a module merges
+    # ___ksymtab_gpl+NAME before ddb5cdbafaaa, see above
     if name.startswith((b"__ksymtab_gpl", b"___ksymtab_gpl")):
         return True
-    flags = tables.named(b"__kflagstab")
+    flags = tables.named(b"__kflagstab")  # since 55fcb926b6d8 (in v7.1), see above
     if flags is None:
         return False if name.startswith((b"__ksymtab", b"___ksymtab")) else None
     index = entry.value // _entry_bytes(tables.elf.header, tables.elf.sections[entry.section], len(flags))
@@ -105,7 +124,7 @@ def _namespace(tables: _Tables, symbol: Symbol | None) -> bytes | None:
 def _crc(tables: _Tables, symbol: Symbol | None) -> int | None:
     if symbol is None:
         return None
-    if symbol.section == SHN_ABS:
+    if symbol.section == SHN_ABS:  # before 7b4537199a4a (in v5.19), see above
         return symbol.value & 0xFFFFFFFF
     if symbol.section >= len(tables.elf.sections):
         return None
@@ -114,17 +133,19 @@ def _crc(tables: _Tables, symbol: Symbol | None) -> int | None:
 
 
 def kernel_exports(elf: ElfFile, read: Reader) -> tuple[Export, ...]:
-    """What a linked kernel (`vmlinux`, stripped or not) exports; raises ParseError when its tables are not in it."""
-    found = {section.name: section for section in elf.sections if section.name.startswith(b"__k")}
-    strings = found.get(b"__ksymtab_strings")
-    if strings is None or not (b"__ksymtab" in found or b"__ksymtab_gpl" in found):
+    """Read the exports of a linked kernel (`vmlinux`, stripped or not); raises ParseError without its tables."""
+    sections = {section.name: section for section in elf.sections if section.name.startswith(b"__k")}
+    strings = sections.get(b"__ksymtab_strings")
+    if strings is None or not (b"__ksymtab" in sections or b"__ksymtab_gpl" in sections):
         raise ParseError("kernel exports", b"", "no __ksymtab sections")
     text = section_bytes(elf, read, strings)
     exports: list[Export] = []
     for table, crcs, gpl in ((b"__ksymtab", b"__kcrctab", False), (b"__ksymtab_gpl", b"__kcrctab_gpl", True)):
-        if table in found:
-            extra = {name: section_bytes(elf, read, found[name]) for name in (crcs, b"__kflagstab") if name in found}
-            rows = _entries(elf, section_bytes(elf, read, found[table]), found[table], strings, text)
+        if table in sections:
+            extra = {
+                name: section_bytes(elf, read, sections[name]) for name in (crcs, b"__kflagstab") if name in sections
+            }
+            rows = _entries(elf, section_bytes(elf, read, sections[table]), sections[table], strings, text)
             exports += _with_flags(rows, extra, crcs, gpl=gpl, order=elf.header.order)
     return tuple(exports)
 
@@ -137,12 +158,12 @@ def _entries(
 
     rows: list[tuple[bytes, bytes | None]] = []
     width = elf.header.bits // 8
+    # Pointers before 7290d5809571 (in v4.19) and on architectures without PREL32 relocations, else relative offsets.
     pointers = struct.Struct(elf.header.order + ("3Q" if width == 8 else "3I"))
     if len(raw) % pointers.size == 0 and raw and string(pointers.unpack_from(raw)[1]):
         return [(string(name), string(space) or None) for _, name, space in pointers.iter_unpack(raw)]
     layout = struct.Struct(elf.header.order + "3i")
-    whole = raw[: len(raw) // _PREL32_BYTES * _PREL32_BYTES]
-    for index, (_, name, space) in enumerate(layout.iter_unpack(whole)):
+    for index, (_, name, space) in enumerate(whole_rows(layout, raw)):
         at = table.address + index * _PREL32_BYTES
         rows.append((string(at + 4 + name), (string(at + 8 + space) or None) if space else None))
     return rows
@@ -151,8 +172,7 @@ def _entries(
 def _with_flags(
     rows: list[tuple[bytes, bytes | None]], extra: Mapping[bytes, bytes], crcs: bytes, *, gpl: bool, order: str
 ) -> list[Export]:
-    flags, sums = extra.get(b"__kflagstab"), extra.get(crcs, b"")
-    checksums = struct.unpack(f"{order}{len(sums) // 4}I", sums[: len(sums) // 4 * 4])
+    flags, checksums = extra.get(b"__kflagstab"), words32(extra.get(crcs, b""), order)
     exports = []
     for index, (name, namespace) in enumerate(rows):
         only = gpl

@@ -1,8 +1,18 @@
-"""What the kernel's module loader objects to in an ELF file, in its order, with the line it logs.
+"""The objections of the kernel's module loader to an ELF file, in the loader's order, with the line it logs.
 
-Written from `elf_validity_check()` and `setup_load_info()` of 6.1 and `elf_validity_cache_copy()` of 6.12 and 7.2
-(kernel/module/main.c). Kernels differ in order and in what they look at; which checks one has is told by the messages
-in its image (`PROBES`), not by its version. Every objection here is ENOEXEC.
+Interface: kernel/module/main.c; written from `elf_validity_check()` and `setup_load_info()` of 6.1 and
+`elf_validity_cache_copy()` of 6.12 and 7.2. Every objection here is ENOEXEC. Kernels differ in order and in the checks
+they make. The messages in a kernel's image (`PROBES`) show which checks it has; its version does not, because
+distributions backport. Where the checks come from:
+
+- "elf messages": Linux kernel commit 7fd982f394c4 ("module: change to print useful messages from
+  elf_validity_check()") (in v5.16); the checks themselves are ec2a29593c83 ("module: harden ELF info handling").
+- "staged checks", "one modinfo": 6.1 does not have them, 6.8 has.
+- "struct module size": 46752820f9ab ("module: add sanity check for ELF module section"); 6.1 does not have it, 6.8 has.
+- one function for each table: 90f8f312db72 ("module: Factor out elf_validity_ehdr") and its series, of which
+  d979e3dffa93 ("module: Additional validation in elf_validity_cache_strtab") is "symbol strings"; 6.12 does not have
+  them, 7.2 has.
+- "extended versions": 54ac1ac8edeb ("modules: Support extended MODVERSIONS info") (in v6.14).
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -24,17 +34,20 @@ from kmodmon.modfile.elf import (
     ElfHeader,
     ElfSection,
     Reader,
+    find_allocated,
     name_at,
     parse_header,
+    whole_rows,
 )
 from kmodmon.modfile.modinfo import SECTION_LIMIT, parse_modinfo
+from kmodmon.modfile.modversions import CRCS, NAMES
 from kmodmon.types.error import ParseError
 from kmodmon.types.text import safe_text
 
 _SHORT_HEADER_BYTES = 52
 NAMELESS = "(missing .modinfo section or name field)"
 
-# name of a rule: a message that only kernels with it have
+# name of a rule -> a message that is only in images of kernels with this rule
 PROBES: Mapping[str, bytes] = MappingProxyType(
     {
         "elf messages": b"Invalid ELF header magic: != %s",
@@ -53,13 +66,13 @@ NEWEST = frozenset(PROBES)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoaderRules:
-    """One kernel's loader. `known` are names of PROBES; None: the number is not known and not checked."""
+    """The loader of one kernel."""
 
-    known: frozenset[str] = NEWEST
+    known: frozenset[str] = NEWEST  # names of PROBES whose message is in the kernel's image
     bits: int = 64  # the loader reads every file as one of its own class and byte order
     little_endian: bool = True
-    machine: int | None = None
-    module_struct_bytes: int | None = None
+    machine: int | None = None  # EM_*; None: unknown, and not checked
+    module_struct_bytes: int | None = None  # sizeof(struct module); None: unknown, and not checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,29 +84,29 @@ class _File:
 
 @dataclass(frozen=True, slots=True)
 class _Tables:
-    """After the section table was found sound: sections, their names, the module's name for messages."""
+    """The file once its section table is known to be sound."""
 
     file: _File
     header: ElfHeader
     sections: tuple[ElfSection, ...]
-    names: bytes
+    names: bytes  # the section name table
 
 
 def elf_objection(read: Reader, size: int, rules: LoaderRules) -> str | None:
-    """The line the kernel logs when it refuses this ELF file ("" for a silent refusal); None: it takes it.
+    """Return the line that the kernel logs when it refuses this ELF file ("" if it logs none); None: it accepts it.
 
-    `size` is the file's without its signature. Raises ParseError when a table is too large to be looked at here.
+    `size` is the size of the file without its signature. Raises ParseError when a table is too large to be read here.
     """
     file = _File(read, size, rules)
-    found = _header_objection(file)
-    if found is None:
+    objection = _header_objection(file)
+    if objection is None:
         header = _header(file)
         sections = _sections(file, header)
         staged = "staged checks" in rules.known
-        found = _staged(file, header, sections) if staged else _at_once(file, header, sections)
-    if found is not None and "elf messages" not in rules.known:
-        return "" if found.startswith(("Invalid", "ELF Spec")) else found
-    return found
+        objection = _staged(file, header, sections) if staged else _at_once(file, header, sections)
+    if objection is not None and "elf messages" not in rules.known:
+        return "" if objection.startswith(("Invalid", "ELF Spec")) else objection
+    return objection
 
 
 def _header(file: _File) -> ElfHeader:
@@ -126,7 +139,7 @@ def _header_objection(file: _File) -> str | None:
 def _sections(file: _File, header: ElfHeader) -> tuple[ElfSection, ...]:
     layout = header.section_struct
     raw = file.read(header.section_offset, header.section_count * layout.size)
-    return tuple(ElfSection(b"", *row) for row in layout.iter_unpack(raw[: len(raw) // layout.size * layout.size]))
+    return tuple(ElfSection(b"", *row) for row in whole_rows(layout, raw))
 
 
 def _outside(file: _File, section: ElfSection) -> bool:
@@ -152,7 +165,7 @@ def _section_zero(sections: tuple[ElfSection, ...]) -> str | None:
 
 
 def _names_table(file: _File, section: ElfSection) -> bytes | str:
-    """The table, or the objection to it."""
+    """Return the table, or the objection to it."""
     if section.size == 0:
         return "empty section name table"
     if section.size > TABLE_LIMIT:
@@ -164,7 +177,7 @@ def _names_table(file: _File, section: ElfSection) -> bytes | str:
 
 
 def _at_once(file: _File, header: ElfHeader, sections: tuple[ElfSection, ...]) -> str | None:
-    """6.1: `elf_validity_check()`, then `setup_load_info()`."""
+    """As 6.1: `elf_validity_check()`, then `setup_load_info()`."""
     if wrong := _names_index(header):
         return wrong
     table = sections[header.names_index]
@@ -204,7 +217,7 @@ def _setup(tables: _Tables) -> str | None:
 
 
 def _staged(file: _File, header: ElfHeader, sections: tuple[ElfSection, ...]) -> str | None:
-    """6.8 and later: one function for each table."""
+    """As 6.8 and later: `elf_validity_cache_copy()`."""
     if not sections:
         return "Invalid ELF section header overflow"
     wrong = _section_zero(sections) or _first(_contents(file, sections)) or _names_index(header)
@@ -243,16 +256,16 @@ def _modinfo_index(tables: _Tables) -> str | None:
 
 
 def _this_module_index(tables: _Tables) -> str | None:
-    found = [section for section in tables.sections[1:] if section.name == THIS_MODULE]
+    matches = [section for section in tables.sections[1:] if section.name == THIS_MODULE]
     name = _name(tables, require_alloc=False)
-    if len(found) != 1:
+    if len(matches) != 1:
         return f"module {name}: Exactly one .gnu.linkonce.this_module section must exist."
-    if found[0].type == SHT_NOBITS:
+    if matches[0].type == SHT_NOBITS:
         return f"module {name}: .gnu.linkonce.this_module section must have a size set"
-    if not found[0].flags & SHF_ALLOC:
+    if not matches[0].flags & SHF_ALLOC:
         return f"module {name}: .gnu.linkonce.this_module must occupy memory during process execution"
     wanted = tables.file.rules.module_struct_bytes
-    if wanted is not None and found[0].size != wanted and "struct module size" in tables.file.rules.known:
+    if wanted is not None and matches[0].size != wanted and "struct module size" in tables.file.rules.known:
         what = "section size must match the kernel's built struct module size at run time"
         return f"module {name}: .gnu.linkonce.this_module {what}"
     return None
@@ -276,10 +289,7 @@ def _strings_index(tables: _Tables) -> str | None:
 def _versions_index(tables: _Tables) -> str | None:
     if "extended versions" not in tables.file.rules.known:
         return None
-    crcs, names = (
-        next((one for one in tables.sections[1:] if one.name == name and one.flags & SHF_ALLOC), None)
-        for name in (b"__version_ext_crcs", b"__version_ext_names")
-    )
+    crcs, names = (find_allocated(tables.sections, name) for name in (CRCS, NAMES))
     if (crcs is None) != (names is None):
         return "extended version crc+name presence does not match"
     if crcs is not None and names is not None:
@@ -305,18 +315,18 @@ def _symbol_strings(tables: _Tables) -> str | None:
         return "symbol string table isn't NUL terminated"
     layout = tables.header.symbol_struct
     raw = tables.file.read(symbols.offset, symbols.size)
-    for row in layout.iter_unpack(raw[: len(raw) // layout.size * layout.size]):
+    for row in whole_rows(layout, raw):
         if row[0] >= len(text):
             return "symbol name out of bounds in string table"
     return None
 
 
 def _named(sections: tuple[ElfSection, ...], names: bytes) -> tuple[ElfSection, ...]:
-    return tuple(one._replace(name=name_at(names, one.name_offset)) for one in sections)
+    return tuple(section._replace(name=name_at(names, section.name_offset)) for section in sections)
 
 
 def _name(tables: _Tables, *, require_alloc: bool) -> str:
-    """The module's name as the loader knows it this early."""
+    """The module's name in the loader's messages before it has read struct module."""
     for section in tables.sections[1:]:
         if section.name == b".modinfo" and (section.flags & SHF_ALLOC or not require_alloc):
             raw = tables.file.read(section.offset, min(section.size, SECTION_LIMIT))
@@ -327,7 +337,7 @@ def _name(tables: _Tables, *, require_alloc: bool) -> str:
 
 
 def loader_name(modinfo_name: str | None, this_module: bytes | None, bits: int) -> str:
-    """The name in the loader's messages: modinfo's, else the one in struct module."""
+    """The name in the loader's later messages: modinfo's, else the one in struct module."""
     if modinfo_name is not None:
         return modinfo_name
     own = None if this_module is None else parse_this_module(this_module, bits)

@@ -1,7 +1,8 @@
-"""LZ4 as kernels are compressed with it (lib/decompress_unlz4.c): the legacy frame, blocks of up to 8 MiB.
+"""LZ4 legacy frames, the LZ4 form of compressed kernels (lib/decompress_unlz4.c; CONFIG_KERNEL_LZ4).
 
-Python has no decoder of its own, and a kernel image is read once in its life, so a plain one serves: some 12 MB/s.
-A frame is a magic number, then blocks: a 32-bit little-endian size and that many bytes, each block by itself.
+A frame is a magic number, then blocks: a 32-bit little-endian size and that many bytes, each block by itself and at
+most 8 MiB uncompressed. Python has no LZ4 decoder; a kernel image is read once, so this plain one is fast enough (some
+12 MB/s).
 """
 
 from collections.abc import Iterator
@@ -14,16 +15,16 @@ _MIN_MATCH = 4
 
 
 def blocks(raw: bytes) -> Iterator[bytes]:
-    """The uncompressed blocks of a legacy frame; what follows the last whole block is left alone.
+    """Decompress the blocks of a legacy frame; bytes behind the last whole block are ignored.
 
-    Raises ParseError when it is no such frame or a block is broken.
+    Raises ParseError when the data is no such frame or a block is broken.
     """
     if not raw.startswith(MAGIC):
         raise ParseError("LZ4", raw[:4], "no legacy frame")
     at = len(MAGIC)
     while at + 4 <= len(raw):
         size = int.from_bytes(raw[at : at + 4], "little")
-        # the kernel's build appends the uncompressed size, which then looks like the size of one more block
+        # The kernel's build appends the uncompressed size, which looks like the size of one more block.
         if not 0 < size <= len(raw) - at - 4:
             return
         yield decompress_block(raw[at + 4 : at + 4 + size])
@@ -31,7 +32,7 @@ def blocks(raw: bytes) -> Iterator[bytes]:
 
 
 def decompress_block(raw: bytes, limit: int = BLOCK_BYTES) -> bytes:
-    """One block: literals and copies of what was written before; raises ParseError, also beyond `limit` bytes."""
+    """Decompress one block, literals and copies of earlier output; raises ParseError, also beyond `limit` bytes."""
     out = bytearray()
     at = 0
     try:

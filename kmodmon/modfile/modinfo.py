@@ -1,7 +1,8 @@
-"""`.modinfo` of a module file, and lines of modules.builtin.modinfo: NUL-separated `key=value` (scripts/mod/modpost.c).
+"""`.modinfo` of a module file: NUL-separated `key=value` (scripts/mod/modpost.c, include/linux/moduleparam.h).
 
-Keys repeat. The kernel takes the first of a key (`get_modinfo()`), the tools show all. Presence, not value, counts for
-intree, staging, livepatch and test. Nothing here is trusted: a module says what it likes about itself.
+modinfo(8) prints it. modules.builtin.modinfo of /lib/modules/RELEASE has the same form. Keys repeat: the kernel takes
+the first of a key (`get_modinfo()`), the tools show all. Presence, not value, counts for intree, staging, livepatch and
+test. Nothing here is trusted: a module can claim anything about itself.
 """
 
 from collections.abc import Iterable
@@ -20,28 +21,19 @@ _GPL_COMPATIBLE = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModinfoParameter:
-    """One module parameter as its author describes it; None: not given."""
+    """One module parameter as its author describes it."""
 
     name: str
-    type: str | None = None
-    description: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SoftDependency:
-    """One `softdep=` value: modules to load before and after; `weak` for `weakdep=`, which loads nothing."""
-
-    pre: tuple[str, ...] = ()
-    post: tuple[str, ...] = ()
-    weak: tuple[str, ...] = ()
+    type: str | None = None  # of parmtype, such as `int` or `array of charp`; None: not given
+    description: str | None = None  # of parm; None: not given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModInfo:
-    """Everything a module says about itself, in its order. `stray`: strings that are not key=value, kept."""
+    """Everything that a module claims about itself, as safe text."""
 
-    fields: tuple[tuple[str, str], ...] = ()
-    stray: tuple[str, ...] = ()
+    fields: tuple[tuple[str, str], ...] = ()  # key and value, in the file's order
+    stray: tuple[str, ...] = ()  # strings that are not key=value
 
     def first(self, key: str) -> str | None:
         """The value that the kernel takes; None when the key is not there."""
@@ -56,7 +48,7 @@ class ModInfo:
 
     @property
     def license(self) -> str | None:
-        """The license by which the kernel judges; None counts as proprietary ("unspecified")."""
+        """The license that the kernel judges; None counts as proprietary ("unspecified")."""
         return self.first("license")
 
     @property
@@ -66,17 +58,17 @@ class ModInfo:
 
     @property
     def vermagic(self) -> str | None:
-        """The version string with its trailing space; None: made by something else than the kernel's build."""
+        """The version string with its trailing space; None: another build system than the kernel's made the file."""
         return self.first("vermagic")
 
     @property
     def depends(self) -> tuple[str, ...]:
-        """Modules that must be there before; () when the value is empty or missing."""
+        """Modules that must be loaded before; () when the value is empty or missing."""
         return tuple(name for name in (self.first("depends") or "").split(",") if name)
 
     @property
     def intree(self) -> bool:
-        """Whether it says that it was built with the kernel."""
+        """Whether the module claims to be built with the kernel."""
         return self.first("intree") is not None
 
     @property
@@ -87,15 +79,9 @@ class ModInfo:
         names = dict.fromkeys([*texts, *types])
         return tuple(ModinfoParameter(name=name, type=types.get(name), description=texts.get(name)) for name in names)
 
-    @property
-    def soft_dependencies(self) -> tuple[SoftDependency, ...]:
-        """One for each softdep and weakdep."""
-        weak = (SoftDependency(weak=tuple(value.split())) for value in self.all("weakdep"))
-        return (*(parse_softdep(value) for value in self.all("softdep")), *weak)
-
 
 def parse_modinfo(raw: bytes) -> ModInfo:
-    """Read a `.modinfo` section; never fails: what is not key=value is in `stray`."""
+    """Read a `.modinfo` section. Raises nothing: a string that is not key=value is in `stray`."""
     fields = []
     stray = []
     for item in raw.split(b"\0"):
@@ -107,18 +93,6 @@ def parse_modinfo(raw: bytes) -> ModInfo:
         else:
             stray.append(safe_text(item))
     return ModInfo(fields=tuple(fields), stray=tuple(stray))
-
-
-def parse_softdep(value: str) -> SoftDependency:
-    """Read `pre: a b post: c`; words before the first keyword are ignored, as kmod does."""
-    found: dict[str, list[str]] = {"pre:": [], "post:": []}
-    into: list[str] | None = None
-    for word in value.split():
-        if word in found:
-            into = found[word]
-        elif into is not None:
-            into.append(word)
-    return SoftDependency(pre=tuple(found["pre:"]), post=tuple(found["post:"]))
 
 
 def _split_colon(values: Iterable[str]) -> Iterable[tuple[str, str]]:

@@ -1,9 +1,14 @@
-"""The signature at the end of a module file (include/linux/module_signature.h, kernel/module_signature.c).
+"""The signature at the end of a module file.
+
+Interface: include/linux/module_signature.h, kernel/module_signature.c (Documentation/admin-guide/module-signing.rst);
+scripts/sign-file writes it. Absent: the module is unsigned.
 
     ELF | PKCS#7 message | struct module_signature, 12 bytes | `~Module signature appended~\\n`
 
-The marker must be the very last bytes: anything after it makes the file unsigned. The 12 bytes hold algo, hash,
-id_type, signer_len, key_id_len, three bytes of padding (all zero but id_type, 2 = PKCS#7) and a big-endian length.
+The marker must be the very last bytes: anything after it makes the file unsigned. The 12 bytes are algo, hash, id_type,
+signer_len, key_id_len, three bytes of padding (all zero but id_type, 2 = PKCS#7) and a big-endian length. The log lines
+are those since Linux kernel commit c8424e776b09 ("MODSIGN: Export module signature definitions") (in v5.4); 4.18 logs
+them without the prefix `module: `.
 """
 
 import struct
@@ -22,20 +27,20 @@ PKCS7 = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trailer:
-    """The trailer of a file of `file_size` bytes; numbers as written."""
+    """struct module_signature of a file, numbers as written."""
 
-    file_size: int
-    algo: int
-    hash: int
-    id_type: int
-    signer_bytes: int
-    key_id_bytes: int
-    padding: bytes
-    signature_bytes: int
+    file_size: int  # bytes of the whole file
+    algo: int  # must be 0
+    hash: int  # must be 0
+    id_type: int  # index into ID_TYPES
+    signer_bytes: int  # must be 0
+    key_id_bytes: int  # must be 0
+    padding: bytes  # must be zero bytes
+    signature_bytes: int  # length of the PKCS#7 message
 
     @property
     def signed_bytes(self) -> int:
-        """How many bytes from the start of the file are signed; negative when the trailer lies about lengths."""
+        """Number of bytes from the start of the file that are signed; negative when the trailer's length is wrong."""
         return self.file_size - TAIL_BYTES - self.signature_bytes
 
     @property
@@ -46,11 +51,11 @@ class Trailer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignatureRefusal:
-    """What the kernel answers to a trailer: errno name, and the line it logs (None: it logs nothing)."""
+    """The kernel's refusal of a trailer."""
 
-    errno: str
-    log: str | None
-    why: str
+    errno: str  # name, such as EBADMSG
+    log: str | None  # the line that it logs; None: it logs nothing
+    why: str  # for people
 
 
 def is_signed(tail: bytes) -> bool:
@@ -59,7 +64,7 @@ def is_signed(tail: bytes) -> bool:
 
 
 def parse_trailer(tail: bytes, file_size: int) -> Trailer | None:
-    """Read the trailer from the last bytes of a file; None when it is unsigned. Raises ParseError when it is cut."""
+    """Read the trailer from the last bytes of a file; None when it is unsigned. Raises ParseError when cut short."""
     if not is_signed(tail):
         return None
     if len(tail) < TAIL_BYTES:
@@ -78,7 +83,7 @@ def parse_trailer(tail: bytes, file_size: int) -> Trailer | None:
 
 
 def check_trailer(trailer: Trailer) -> SignatureRefusal | None:
-    """What `mod_check_sig()` objects to, in its order; None when it goes on to the PKCS#7 message."""
+    """Check the trailer as `mod_check_sig()` does; None when the kernel goes on to the PKCS#7 message."""
     whole = trailer.file_size - len(MARKER)
     if whole <= STRUCT_BYTES or trailer.signature_bytes >= whole - STRUCT_BYTES:
         return SignatureRefusal(

@@ -1,11 +1,14 @@
-"""PKCS#7/CMS SignedData (RFC 5652) as appended to kernel modules: who signed, with what, and the signature itself.
+"""PKCS#7/CMS SignedData (RFC 5652) as appended to kernel modules: signers, algorithms, and the signatures themselves.
 
-`scripts/sign-file` writes it detached, without certificates and without signed attributes (ML-DSA keys may need them
-from 7.0 on), one signer named by issuer and serial number, or by subject key id (`sign-file -k`).
+Interface: crypto/asymmetric_keys/pkcs7_parser.c and pkcs7_verify.c; `scripts/sign-file` writes it detached, without
+certificates and without signed attributes, one signer named by issuer and serial number, or by subject key id
+(`sign-file -k`). ML-DSA keys may have signed attributes since Linux kernel commit 91db696adea4 ("pkcs7: Allow
+authenticatedAttributes for ML-DSA") (in v7.0).
 
-The rules of the kernel's own parser that do not depend on a key are here too (crypto/asymmetric_keys/pkcs7_parser.c,
-pkcs7_verify.c): `objection()` says what it would object to, with the errno that decides between "refused by every
-kernel" and "refused only where signatures are enforced".
+The rules of the kernel's parser that need no key are here too: `objection()` returns its objection, with the errno that
+decides between "refused by every kernel" and "refused only where signatures are enforced". Algorithms differ between
+kernels; every one that some kernel accepts is accepted here, such as ECDSA, in certificates since Linux kernel commit
+299f561a6693 ("x509: Add support for parsing x509 certs with ECDSA keys").
 """
 
 from dataclasses import dataclass
@@ -58,16 +61,16 @@ KEY_ALGORITHMS = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignerInfo:
-    """One signature. Either issuer and serial, or `key_id` (subject key id) names the certificate."""
+    """One signature. Either issuer and serial number, or the subject key id, names the certificate."""
 
-    version: int
-    issuer: bytes | None  # DER Name
-    serial: bytes | None  # contents of the INTEGER
-    key_id: bytes | None
-    digest_oid: str
-    signature_oid: str
-    signed_attributes: bytes | None  # as they are signed: with the tag of a SET
-    message_digest: bytes | None  # from the signed attributes
+    version: int  # 1: named by issuer and serial number, 3: by key id
+    issuer: bytes | None  # DER Name; None: named by key id
+    serial: bytes | None  # contents of the INTEGER; None: named by key id
+    key_id: bytes | None  # subject key id; None: named by issuer and serial number
+    digest_oid: str  # dotted
+    signature_oid: str  # dotted
+    signed_attributes: bytes | None  # with the tag of a SET, as they are signed; None: it has none
+    message_digest: bytes | None  # of the signed attributes; None: they have none
     signature: bytes
 
     @property
@@ -104,19 +107,18 @@ class SignedData:
     """One PKCS#7 message."""
 
     version: int
-    content_type: str
-    detached: bool
+    content_type: str  # dotted OID, DATA for modules
+    detached: bool  # the message does not hold the data that it signs
     certificates: tuple[bytes, ...]  # DER, as enclosed; they prove nothing by themselves
     signers: tuple[SignerInfo, ...]
-    trailing: int = 0  # bytes after the message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objection:
-    """Why the kernel refuses a signature before it looks for a key: errno name, and words."""
+    """Why the kernel refuses a signature before it looks for a key."""
 
-    errno: str
-    why: str
+    errno: str  # name, such as ENOPKG
+    why: str  # for people
 
 
 def parse_signed_data(raw: bytes) -> SignedData:
@@ -140,7 +142,6 @@ def parse_signed_data(raw: bytes) -> SignedData:
         detached=content_type.end == content.end,
         certificates=certificates,
         signers=tuple(_signer(raw, item) for item in der.children(raw, infos)),
-        trailing=len(raw) - outer.end,
     )
 
 
@@ -148,7 +149,7 @@ def _after_content(raw: bytes, at: int, end: int) -> tuple[tuple[bytes, ...], de
     certificates: tuple[bytes, ...] = ()
     item = der.read_tlv(raw, at, end)
     if item.tag in {der.context(0, constructed=True), der.context(2, constructed=True)}:
-        certificates = tuple(der.whole(raw, one) for one in der.children(raw, item))
+        certificates = tuple(der.whole(raw, certificate) for certificate in der.children(raw, item))
         item = der.read_tlv(raw, item.end, end)
     if item.tag in {der.context(1, constructed=True), der.context(3, constructed=True)}:
         item = der.read_tlv(raw, item.end, end)  # revocation lists: the kernel skips them as well
@@ -209,7 +210,7 @@ def _message_digest(raw: bytes, attributes: der.Tlv) -> bytes | None:
 
 
 def objection(signed: SignedData) -> Objection | None:
-    """What the kernel refuses in a module's signature before it looks for a key; None: it goes on to look for one."""
+    """Check a signature as the kernel does before it looks for a key; None: it has no objection."""
     if signed.version not in {1, 3}:
         return Objection(errno="EINVAL", why=f"SignedData version {signed.version}")
     if signed.content_type not in {DATA, _AUTHENTICODE}:
@@ -217,8 +218,8 @@ def objection(signed: SignedData) -> Objection | None:
     if not signed.signers:
         return Objection(errno="EINVAL", why="a message without a signature")
     for info in signed.signers:
-        if found := _signer_objection(signed, info):
-            return found
+        if refusal := _signer_objection(signed, info):
+            return refusal
     if not signed.detached:
         return Objection(errno="EBADMSG", why="the message holds data of its own")
     if signed.content_type != DATA:

@@ -1,8 +1,12 @@
-"""Module.symvers of a kernel's headers (Documentation/kbuild/modules.rst): every exported symbol of a whole build.
+"""Module.symvers of a kernel's headers: every exported symbol of a whole build.
 
-`CRC<TAB>name<TAB>owner<TAB>EXPORT_SYMBOL[_GPL]<TAB>namespace`; the owner is `vmlinux` or a path without `.ko`. The
-CRC is 0x00000000 for all symbols of a kernel without CONFIG_MODVERSIONS. Before 5.4 the namespace came second-last or
-was not there.
+Interface: scripts/mod/modpost.c `write_dump` (Documentation/kbuild/modules.rst); in the build directory that
+/lib/modules/RELEASE/build points to, world readable. Absent: the package with the kernel's headers is not installed.
+
+A line is `CRC<TAB>name<TAB>owner<TAB>EXPORT_SYMBOL[_GPL]<TAB>namespace`; the owner is `vmlinux` or a path without
+`.ko`. The CRC is 0x00000000 for all symbols of a kernel without CONFIG_MODVERSIONS. Kernels before 5.4 have no fifth
+field. Linux kernel commit 5190044c2965 ("modpost: move the namespace field in Module.symvers last") (in v5.6, and in
+5.4 and 5.5 stable) moved the namespace, which was the third field for some months: such files are not read.
 """
 
 from collections.abc import Mapping
@@ -17,23 +21,23 @@ KERNEL = "vmlinux"
 
 
 class Owned(NamedTuple):
-    """An export and the module (kernel name) that has it; None: the kernel itself."""
+    """An export and its owner."""
 
     export: Export
-    owner: str | None
+    owner: str | None  # kernel name of a module; None: the kernel itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SymVers:
-    """All exports by name; `versions`: whether the checksums mean anything."""
+    """All exports of a build."""
 
-    exports: Mapping[bytes, Owned] = field(default_factory=lambda: MappingProxyType({}))
-    versions: bool = False
-    skipped: int = 0
+    exports: Mapping[bytes, Owned] = field(default_factory=lambda: MappingProxyType({}))  # by name
+    versions: bool = False  # the build has CONFIG_MODVERSIONS, so the checksums are real
+    skipped: int = 0  # lines of another format
 
 
 def parse_symvers(raw: bytes) -> SymVers:
-    """Read Module.symvers; lines of another form are counted."""
+    """Read Module.symvers. Raises nothing: lines of another format are counted."""
     exports: dict[bytes, Owned] = {}
     skipped = 0
     versions = False

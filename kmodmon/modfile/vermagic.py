@@ -1,11 +1,12 @@
-"""The version string of kernel and modules (include/linux/vermagic.h): `RELEASE SMP preempt mod_unload modversions `.
+"""The version string of kernel and modules: `RELEASE SMP preempt mod_unload modversions `, with a trailing space.
 
-`same_magic()` in kernel/module/version.c decides; with CRCs in the module only what follows the first space counts.
+Interface: include/linux/vermagic.h; `vermagic=` in modinfo. `same_magic()` in kernel/module/version.c compares the
+strings; for a module with CRCs only the text behind the first space counts.
 """
 
 
 def same_magic(module: str, kernel: str, *, has_crcs: bool) -> bool:
-    """Whether the kernel takes a module of this version string."""
+    """Whether the kernel accepts a module of this version string."""
     if has_crcs:
         return _flags(module) == _flags(kernel)
     return module == kernel
@@ -22,7 +23,7 @@ def flags(vermagic: str) -> frozenset[str]:
 
 
 def explain_difference(module: str, kernel: str) -> str:
-    """In words, what the module was built for and this kernel is not; "" when the strings are equal."""
+    """Describe how the module's version string differs from the kernel's; "" when they are equal."""
     parts = []
     if release(module) != release(kernel):
         parts.append(f"built for {release(module)}, this kernel is {release(kernel)}")

@@ -1,7 +1,7 @@
-"""X.509 certificates (RFC 5280), as far as they name a key: serial, issuer, subject, key ids.
+"""X.509 certificates (RFC 5280), only the fields that name a key: serial number, issuer, subject, key ids.
 
-The kernel knows a certificate by issuer and serial number, or by its subject key id
-(crypto/asymmetric_keys/x509_public_key.c); names and serial numbers are compared as the bytes they are.
+Interface: crypto/asymmetric_keys/x509_cert_parser.c. The kernel finds a certificate by issuer and serial number, or by
+its subject key id (crypto/asymmetric_keys/x509_public_key.c); names and serial numbers are compared as bytes.
 """
 
 import hashlib
@@ -16,10 +16,10 @@ _SUBJECT_KEY_ID = "2.5.29.14"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """One certificate; `raw` is all of its DER."""
+    """One certificate."""
 
-    raw: bytes
-    tbs: bytes  # the part that its issuer signed
+    raw: bytes  # all of its DER
+    tbs: bytes  # TBSCertificate: the part that its issuer signed
     serial: bytes  # contents of the INTEGER
     issuer: bytes  # DER Name
     subject: bytes  # DER Name
@@ -27,7 +27,7 @@ class Certificate:
 
     @property
     def name(self) -> str:
-        """The subject in one name for people; its serial number in hex when it has none."""
+        """The subject's name for people; the serial number in hex when it has none."""
         return display_name(self.subject) or self.serial.hex()
 
     @property
@@ -37,7 +37,7 @@ class Certificate:
 
     @property
     def tbs_fingerprint(self) -> str:
-        """SHA-256 of what the issuer signed, hex: how EFI's dbx and the kernel's blacklist name a certificate."""
+        """SHA-256 of the signed part, hex: EFI's dbx and the kernel's blacklist name a certificate by it."""
         return hashlib.sha256(self.tbs).hexdigest()
 
 
@@ -64,17 +64,17 @@ def parse_certificate(raw: bytes) -> Certificate:
 
 
 def parse_certificates(raw: bytes, limit: int = 1000) -> tuple[Certificate, ...]:
-    """Read DER certificates one after another, `limit` at most, until something else comes; () for none."""
-    found: list[Certificate] = []
+    """Read DER certificates one after another, `limit` at most, up to the first that is none. Raises nothing."""
+    certificates: list[Certificate] = []
     at = 0
-    while at < len(raw) and len(found) < limit:
+    while at < len(raw) and len(certificates) < limit:
         try:
-            one = parse_certificate(raw[at : at + 65540])
+            certificate = parse_certificate(raw[at : at + 65540])
         except ParseError:
             break
-        found.append(one)
-        at += len(one.raw)
-    return tuple(found)
+        certificates.append(certificate)
+        at += len(certificate.raw)
+    return tuple(certificates)
 
 
 def _subject_key_id(raw: bytes, explicit: der.Tlv) -> bytes | None:

@@ -1,18 +1,18 @@
-"""/proc/PID: the process behind a trace event, captured at once, because it may exit within a millisecond.
+"""/proc/PID: the process behind a trace event, read at once, because it may exit within a millisecond.
 
-Interfaces (proc(5)), read at once: status (also a thread's), cmdline; then, through psutil, stat and exe, of the
-process and of its parents; loginuid, cgroup.
-`exe` needs the rights of ptrace (the same user, or CAP_SYS_PTRACE); the rest is world readable unless procfs is mounted
-with hidepid. Absent: the process exited.
+Interfaces (fs/proc/base.c and array.c, proc(5)): status (also of a thread) and cmdline are read first; then, through
+psutil, stat and exe, of the process and of its parents; loginuid, cgroup.
+Permissions: `exe` needs ptrace access (the same user, or CAP_SYS_PTRACE); the rest is world readable unless procfs is
+mounted with hidepid. Absent: the process exited.
 
 Facts the code below is written from:
 
 - A trace event names a thread, by its id in the initial pid namespace. procfs of any other pid namespace (a container
-  without the host's) would name other processes: there is no kthreadd with pid 2 there, and nothing is looked up.
-- A pid is used again: a process that started after the event is another one. Its name may have changed by exec since;
-  for an event that waited in the buffer, another name means another process.
+  without the host's) would name other processes: it has no kthreadd with pid 2, and nothing is looked up.
+- The kernel reuses pids: a process that started after the event is another one. Its name may have changed by exec since
+  the event. For an event that waited in the buffer, another name means another process.
 - modprobe as the kernel runs it for request_module() (kernel/module/kmod.c) is `modprobe -q -- ALIAS`, a child of a
-  kernel thread, without a login; the process that asked is another one, and waits.
+  kernel thread, without a login; the process that requested the module is another one, and waits.
 - Arguments are redacted as parameters are: `insmod x.ko psk=...` must not bring a key into the history.
 """
 
@@ -43,21 +43,21 @@ _NO_LOGIN = 0xFFFFFFFF
 _PARENTS_MAX = 8
 _ARGUMENTS_MAX, _ARGUMENT_MAX = 32, 256
 _STATUS_HEAD = 4096  # bytes; `Groups`, which may be long, is behind the ids
-_REMEMBERED = 512
+_CACHED = 512  # entries of each cache
 _PARENT_KEPT = 10.0  # seconds
 _TOOL_KEPT = 300.0  # seconds that a tool of kmod's may run and still be the task that was looked up
 _STALE = 2.0  # seconds after which an event's task may be another one
-_SLACK = 1.0  # seconds: create times count clock ticks from a boot time that is itself rounded
-_KERNELS_MODPROBE = ("-q", "--")  # kernel/module/kmod.c call_modprobe()
+_SLACK = 1.0  # seconds; create times count clock ticks from a boot time that is itself rounded
+_KERNELS_MODPROBE = ("-q", "--")  # arguments before the alias, kernel/module/kmod.c call_modprobe()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Started:
-    """A task that was looked up when it began to run a tool."""
+    """A task that was looked up when it began to run a tool of kmod's."""
 
     actor: Actor
-    asked_for: str | None
-    monotonic_usec: int
+    asked_for: str | None  # the alias that the kernel's own modprobe loads; None: another tool
+    monotonic_usec: int  # time of its exec event
 
     def fits(self, comm: str | None, monotonic_usec: int) -> bool:
         """Whether an event of this thread id and name is that task's."""
@@ -67,17 +67,17 @@ class _Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcSnapshot:
-    """What two quick reads gave of a task."""
+    """status and cmdline of a task, read as soon as its event was."""
 
     status: TaskStatus
-    cmdline: bytes
-    at_usec: int  # when the status was read; an event that came later may be another task's
+    cmdline: bytes  # arguments, NUL after each; empty: it has none (a kernel thread), or they could not be read
+    at_usec: int  # CLOCK_MONOTONIC before cmdline was read; a later event may be of another task with this id
 
 
 class Actors:
-    """Looks up processes of one host, and remembers those it saw begin to run a tool of kmod's.
+    """Looks up processes of one host, and caches those that began to run a tool of kmod's.
 
-    `glance` may be called in another thread than the rest: it remembers nothing.
+    `snapshots` may be called in another thread than the other methods: it does not use the caches.
     """
 
     def __init__(self, root: Root, settings: Settings, clock: Clock) -> None:
@@ -88,56 +88,62 @@ class Actors:
         self.resolves = settings.actor.enabled and _is_initial_pid_namespace(root)
         self._started: OrderedDict[int, _Started] = OrderedDict()
         self._parents: OrderedDict[int, tuple[int, Process, int]] = OrderedDict()
-        self._is_secret = lru_cache(maxsize=_REMEMBERED)(self._tell_secret)
+        self._is_secret = lru_cache(maxsize=_CACHED)(self._is_secret_name)
 
-    def glance(self, tids: Iterable[int]) -> Mapping[int, ProcSnapshot]:
-        """Read of each task, quickly, what its exit would take away; `capture` looks at the rest of it one by one."""
+    def snapshots(self, tids: Iterable[int]) -> Mapping[int, ProcSnapshot]:
+        """Read at once what the exit of these tasks would take away; `capture` reads the rest later, one by one.
+
+        Tasks that have exited are missing in the result, and all are where nothing can be looked up.
+        """
         if not self.resolves:
             return {}
-        seen = {tid: status for tid in tids if (status := _status(self._root, tid)) is not None}
-        return {tid: self._glanced(status) for tid, status in seen.items()}
+        statuses = {tid: status for tid in tids if (status := _status(self._root, tid)) is not None}
+        return {tid: self._with_cmdline(status) for tid, status in statuses.items()}
 
-    def _glance(self, tid: int) -> ProcSnapshot | None:
+    def _snapshot(self, tid: int) -> ProcSnapshot | None:
         status = _status(self._root, tid)
-        return None if status is None else self._glanced(status)
+        return None if status is None else self._with_cmdline(status)
 
-    def _glanced(self, status: TaskStatus) -> ProcSnapshot:
+    def _with_cmdline(self, status: TaskStatus) -> ProcSnapshot:
         at = self._clock.now().monotonic_usec
-        # Not snatched: reading it may wait, for a lock that the task holds.
+        # Reading cmdline may wait for a lock that the task holds, so unlike the status it is read without the GIL.
         outcome = self._root.head(self._root.proc(b"%d" % status.process, b"cmdline"), _ARGUMENTS_MAX * _ARGUMENT_MAX)
         return ProcSnapshot(status=status, cmdline=outcome.value if isinstance(outcome, Read) else b"", at_usec=at)
 
     def capture(
-        self, tid: int, comm: str | None, monotonic_usec: int, glance: ProcSnapshot | None = None
+        self, tid: int, comm: str | None, monotonic_usec: int, snapshot: ProcSnapshot | None = None
     ) -> tuple[Actor, str | None]:
-        """Look the task up now: the actor, and what the kernel told it to load if it is the kernel's own modprobe.
+        """Look up the task of an event: the actor, and the alias to load if it is the kernel's own modprobe.
 
-        `glance` is one that was made after the event. `exited`: it is gone, and only what the event said is known.
+        `comm` and `monotonic_usec` are the event's; `snapshot` was made after the event. An actor with `exited` has
+        only the fields that the event itself gives.
         """
         started = self._started.get(tid)
         if started is not None and started.fits(comm, monotonic_usec):
             return started.actor, started.asked_for
-        found = self._look(tid, comm, monotonic_usec, glance) if self.resolves else None
-        if found is not None:
-            return found
+        actor = self._resolve(tid, comm, monotonic_usec, snapshot) if self.resolves else None
+        if actor is not None:
+            return actor
         return Actor(process=Process(pid=tid, comm=comm), exited=self.resolves), None
 
-    def started(self, tid: int, monotonic_usec: int, glance: ProcSnapshot | None = None) -> Actor:
-        """Look up a task that has just begun to run a tool of kmod's, and remember it: it may not live to be seen."""
+    def started(self, tid: int, monotonic_usec: int, snapshot: ProcSnapshot | None = None) -> Actor:
+        """Look up a task that has just begun to run a tool of kmod's, and cache it for the events that follow."""
         self._started.pop(tid, None)
-        actor, asked_for = self.capture(tid, None, monotonic_usec, glance)  # the name it had before may be the event's
+        # No comm: the exec event may still show the name that the task had before.
+        actor, asked_for = self.capture(tid, None, monotonic_usec, snapshot)
         if self.resolves and not actor.exited:
-            _remember(self._started, tid, _Started(actor=actor, asked_for=asked_for, monotonic_usec=monotonic_usec))
+            _cache(self._started, tid, _Started(actor=actor, asked_for=asked_for, monotonic_usec=monotonic_usec))
         return actor
 
-    def _look(
-        self, tid: int, comm: str | None, monotonic_usec: int, glance: ProcSnapshot | None
+    def _resolve(
+        self, tid: int, comm: str | None, monotonic_usec: int, snapshot: ProcSnapshot | None
     ) -> tuple[Actor, str | None] | None:
-        if glance is None or glance.at_usec < monotonic_usec:
-            glance = self._glance(tid)
-        if glance is None:
+        # None: the task exited, or its id belongs to another task now.
+        if snapshot is None or snapshot.at_usec < monotonic_usec:
+            snapshot = self._snapshot(tid)
+        if snapshot is None:
             return None
-        status, arguments = glance.status, _arguments(glance.cmdline)
+        status, arguments = snapshot.status, _arguments(snapshot.cmdline)
         comm = status.comm if comm is None else comm
         now = self._clock.now()
         if comm != status.comm and now.monotonic_usec - monotonic_usec > _STALE * 1e6:
@@ -149,7 +155,7 @@ class Actors:
                 return None  # the id was used again
             exe = _optional(process.exe)
         except (psutil.Error, OSError, ValueError):
-            pass  # it exits now: the glance is what there is of it, and its parents
+            pass  # it exits now: the snapshot and its parents are all that remains of it
         described = self._process(status.process, comm, arguments, exe)
         return self._actor(status, described, tuple(self._ancestors(status.parent))), _asked_for(arguments)
 
@@ -175,7 +181,7 @@ class Actors:
         )
 
     def _redacted(self, arguments: Sequence[str]) -> Iterator[str]:
-        # `name=value` as insmod and modprobe take it; `--name value` hides what follows.
+        # A secret is the value in `name=value`, as insmod and modprobe take it, or the argument after `--name`.
         hide = False
         for argument in arguments[:_ARGUMENTS_MAX]:
             name, equals, _ = argument.partition("=")
@@ -190,34 +196,34 @@ class Actors:
         if len(arguments) > _ARGUMENTS_MAX:
             yield "…"
 
-    def _tell_secret(self, name: str) -> bool:
-        wanted = self._settings.parameters
+    def _is_secret_name(self, name: str) -> bool:
+        settings = self._settings.parameters
         names = {name, name.rpartition(".")[2]}
-        hidden = any(is_secret(each, wanted.redact) for each in names)
-        return hidden and not any(is_secret(each, wanted.redact_allow) for each in names)
+        hidden = any(is_secret(each, settings.redact) for each in names)
+        return hidden and not any(is_secret(each, settings.redact_allow) for each in names)
 
     def _ancestors(self, parent: int) -> Iterator[Process]:
         for _ in range(_PARENTS_MAX):
-            found = self._parent(parent) if parent > 0 else None
-            if found is None:
+            ancestor = self._parent(parent) if parent > 0 else None
+            if ancestor is None:
                 return
-            process, parent = found
+            process, parent = ancestor
             yield process
 
     def _parent(self, pid: int) -> tuple[Process, int] | None:
-        # The same shell runs many an insmod: what was read of a parent a moment ago is not read again.
+        # The process, and the id of its parent. One shell runs many tools, so parents are cached for a moment.
         now = self._clock.now().monotonic_usec
-        known = self._parents.get(pid)
-        if known is not None and now - known[0] < _PARENT_KEPT * 1e6:
-            return known[1], known[2]
-        glance = self._glance(pid)
-        if glance is None:
+        cached = self._parents.get(pid)
+        if cached is not None and now - cached[0] < _PARENT_KEPT * 1e6:
+            return cached[1], cached[2]
+        snapshot = self._snapshot(pid)
+        if snapshot is None:
             return None
-        status = glance.status
+        status = snapshot.status
         exe = _optional(lambda: psutil.Process(pid).exe())
-        found = self._process(pid, status.comm, _arguments(glance.cmdline), exe)
-        _remember(self._parents, pid, (now, found, status.parent))
-        return found, status.parent
+        process = self._process(pid, status.comm, _arguments(snapshot.cmdline), exe)
+        _cache(self._parents, pid, (now, process, status.parent))
+        return process, status.parent
 
     def _login_uid(self, pid: int) -> int | None:
         text = self._root.text(self._root.proc(b"%d" % pid, b"loginuid"))
@@ -229,15 +235,15 @@ class Actors:
         return parse_cgroup(outcome.value) if isinstance(outcome, Read) else None
 
 
-def _remember(known: OrderedDict[int, T], key: int, value: T) -> None:
-    known.pop(key, None)  # the newest is last
-    known[key] = value
-    if len(known) > _REMEMBERED:
-        known.popitem(last=False)
+def _cache(cache: OrderedDict[int, T], key: int, value: T) -> None:
+    cache.pop(key, None)  # the newest is last
+    cache[key] = value
+    if len(cache) > _CACHED:
+        cache.popitem(last=False)
 
 
 def _status(root: Root, tid: int) -> TaskStatus | None:
-    # One read(): each call more is time in which the task may exit. What is sought is at its beginning.
+    # One read(): the task may exit during each further call, and the lines that are needed come first.
     outcome = root.read_without_gil_release(root.proc(b"%d" % tid, b"status"), _STATUS_HEAD)
     try:
         return parse_task_status(outcome.value) if isinstance(outcome, Read) else None
@@ -251,7 +257,7 @@ def _is_initial_pid_namespace(root: Root) -> bool:
 
 
 def _arguments(cmdline: bytes) -> tuple[str, ...]:
-    # A process may write what it likes over its arguments: then there may be no NUL at all.
+    # A process may overwrite its arguments with anything: there may be no NUL at all.
     return tuple(safe_text(argument) for argument in cmdline.rstrip(b"\0").split(b"\0")) if cmdline else ()
 
 
@@ -262,7 +268,7 @@ def _asked_for(arguments: Sequence[str]) -> str | None:
 
 
 def _optional(ask: Callable[[], T]) -> T | None:
-    # None: not ours to know (exe without the rights of ptrace), or it exited meanwhile.
+    # None: not permitted (exe without ptrace access), or the process exited meanwhile.
     try:
         return ask()
     except (psutil.Error, OSError, ValueError):

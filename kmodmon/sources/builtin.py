@@ -1,6 +1,7 @@
 """Modules built into the kernel: modules.builtin, and directories of /sys/module that have no initstate.
 
-Interfaces: /lib/modules/RELEASE/modules.builtin (Documentation/kbuild/kbuild.rst), /sys/module. Built-ins are never in
+Interfaces: /lib/modules/RELEASE/modules.builtin (Documentation/kbuild/kbuild.rst), /sys/module
+(Documentation/ABI/testing/sysfs-module); world readable. Absent: sysfs not mounted. Built-ins are never in
 /proc/modules; sysfs shows only those with a parameter, a version or a driver. Fixed for a boot, read every hour.
 """
 
@@ -21,7 +22,7 @@ def _make(context: SourceContext) -> SourceReader:
 
 
 def read_builtin(root: Root) -> Reading:
-    """Give the names that either interface has; absent only when sysfs has no module directory at all."""
+    """Read the names that either interface has; absent only when sysfs has no directory `module`."""
     directories = root.directories(root.sys(b"module"))
     if not isinstance(directories, Read):
         return Reading(outcome=directories)

@@ -1,20 +1,21 @@
-"""Every place that names modules, side by side: what one has and another denies is hidden.
+"""Every list in which the kernel names modules, compared: a module that one list has and another lacks is hidden.
 
-Interfaces: /proc/modules, /sys/module (world readable); /proc/kallsyms (world readable); tracefs
-available_filter_functions and dyn_ftrace_total_info, debugfs kprobes/list, /proc/vmallocinfo (root). Each may be absent
-or unreadable: the comparison is made with the rest, and what is missing is said.
+Interfaces: /proc/modules, /sys/module, /proc/kallsyms (world readable); tracefs available_filter_functions and
+dyn_ftrace_total_info, debugfs kprobes/list, /proc/vmallocinfo (root). Their documents and formats are in
+`kernel.modules`, `kernel.crossview` and `kernel.vmallocinfo`. Each may be absent or unreadable: the rest is compared,
+and the missing view is reported with the reason.
 
 Facts the code below is written from:
 
-- No list is atomic, and a module that comes or goes is in some before others. The module list is read before and after
-  the other views, and what looks wrong is looked at again a second later.
-- A module that comes and goes eight times a second can look wrong twice. Each of its comings and goings is a uevent
-  (/sys/kernel/uevent_seqnum counts them): two passes during which there was none are enough, else it takes many.
+- No list is atomic, and a module that is loaded or unloaded is in some lists before others. The module list is read
+  before and after the other views, and a discrepancy is checked again a second later.
+- A module that is loaded and unloaded eight times a second can look hidden twice. Each load and unload is a uevent
+  (/sys/kernel/uevent_seqnum counts them): two passes without any uevent are enough, otherwise more are made.
 - A directory of /sys/module is a loaded module's if it has `initstate`; a listed module's directory counts without it.
 - st_nlink of /sys/module counts its sub-directories, listed or not.
-- kallsyms and the function list cost tens of milliseconds: they are read when anything cheap has changed (the list, the
+- kallsyms and the function list cost tens of milliseconds. They are read when a cheap view has changed (the list, the
   directories, the loader's memory, ftrace's count of functions, which each load and unload of a traceable module
-  moves), and now and then even so.
+  changes), and once in _FULL_EVERY reads even if none has.
 """
 
 import os
@@ -30,32 +31,31 @@ from kmodmon.kernel.vmallocinfo import parse_module_areas
 from kmodmon.sources.source import PollSource, Reading, SourceContext
 from kmodmon.subjects.crossview import CrossViewRead, Pass, View, ViewRead, strays_of, suspects
 from kmodmon.system.root import Root, outcome_of
-from kmodmon.types.error import ParseError
 from kmodmon.types.outcome import Absent, Failed, Outcome, Read
 from kmodmon.types.source_name import SourceName
 from kmodmon.types.text import safe_text
 
-_CHUNK = 1 << 16
-_PAGE = os.sysconf("SC_PAGESIZE")
-_PAUSES = (1.0, 0.35, 0.8, 0.55, 1.15)  # seconds between passes; uneven, to fall in step with nothing
-_QUIET_PASSES = 2  # that are enough
-_FULL_EVERY = 15  # looks after which the costly views are read though nothing has changed
-_LIST_PASSES = 5
+_CHUNK = 1 << 16  # bytes
+_PAGE = os.sysconf("SC_PAGESIZE")  # bytes
+_PAUSES = (1.0, 0.35, 0.8, 0.55, 1.15)  # seconds between passes; uneven, so that no periodic load is in step with them
+_QUIET_PASSES = 2  # passes without a uevent that are enough
+_FULL_EVERY = 15  # reads after which the costly views are read even if no cheap one has changed
+_LIST_PASSES = 5  # over /proc/modules, until two agree
 
 Listed = Mapping[str, ModuleLine]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Directories:
-    """/sys/module: directories of loaded modules by the modules' names, all directories as listed, and their count."""
+    """The directories of /sys/module."""
 
-    modules: frozenset[str]
-    listing: frozenset[bytes]
-    counted: int
+    modules: frozenset[str]  # names of the loaded modules that have one
+    listing: frozenset[bytes]  # all names as listed
+    counted: int  # number by st_nlink
 
 
 class CrossViewReader:
-    """Compares the views. Runs in a worker thread: it reads megabytes, and waits between passes."""
+    """Compares the views. It reads megabytes and sleeps between passes, so it runs in a worker thread."""
 
     def __init__(self, root: Root, sleep: Callable[[float], None] = time.sleep) -> None:
         self._root = root
@@ -65,7 +65,7 @@ class CrossViewReader:
         self._reused = 0
 
     def __call__(self) -> Reading:
-        """Make one pass, and more while they show a disagreement."""
+        """Make one pass, and more while they show a discrepancy."""
         passes: list[Pass] = []
         quiet: list[Pass] = []
         for pause in (None, *_PAUSES):
@@ -111,19 +111,19 @@ class CrossViewReader:
         costly: Mapping[View, ViewRead],
     ) -> Pass:
         users = frozenset(user for line in after.values() for user in line.holders)
-        looks = {
+        views = {
             View.SYSFS: ViewRead(names=directories.modules),
             View.HOLDERS: ViewRead(names=users),
             **costly,
         }
-        named = frozenset[str]().union(*(look.names for look in looks.values() if look.names is not None))
+        named = frozenset[str]().union(*(view.names for view in views.values() if view.names is not None))
         unlistable = frozenset(name for name in named | after.keys() if self._is_unlistable(name, directories))
-        steady = areas is not None and before.keys() == after.keys()
-        strays = strays_of(areas or (), after.values(), _PAGE) if steady else None
+        unchanged = areas is not None and before.keys() == after.keys()
+        strays = strays_of(areas or (), after.values(), _PAGE) if unchanged else None
         return Pass(
             listed=_states(before),
             relisted=_states(after),
-            looks=MappingProxyType({**looks, View.MEMORY: _memory(areas, strays)}),
+            looks=MappingProxyType({**views, View.MEMORY: _memory(areas, strays)}),
             unlistable=unlistable,
             uncounted=max(0, directories.counted - len(directories.listing)),
             strays=strays,
@@ -157,7 +157,7 @@ class CrossViewReader:
             counted = os.stat(top).st_nlink - 2
         except OSError as error:
             return outcome_of(error, top)
-        names = {_directory_of(name): name for name in listed}
+        names = {sysfs_name(name): name for name in listed}
         modules = (
             names.get(directory) or safe_text(directory)
             for directory in outcome.value
@@ -166,7 +166,7 @@ class CrossViewReader:
         return Read(_Directories(modules=frozenset(modules), listing=frozenset(outcome.value), counted=counted))
 
     def _is_unlistable(self, name: str, directories: _Directories) -> bool:
-        directory = _directory_of(name)
+        directory = sysfs_name(name)
         if directory is None or directory in directories.listing:
             return False
         return self._root.exists(self._root.sys(b"module", directory, b"initstate"))
@@ -238,13 +238,6 @@ def _kprobes(chunks: Iterable[bytes]) -> frozenset[str]:
 
 def _states(listed: Listed) -> Mapping[str, ModuleState]:
     return MappingProxyType({name: line.state for name, line in listed.items()})
-
-
-def _directory_of(name: str) -> bytes | None:
-    try:
-        return sysfs_name(name)
-    except ParseError:
-        return None
 
 
 def _make(context: SourceContext) -> CrossViewReader:

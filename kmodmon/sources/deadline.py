@@ -1,10 +1,10 @@
-"""Reading files that may never answer: in a thread of its own, with a deadline a file.
+"""Reading files that may never answer: in a thread of its own, with a deadline for each file.
 
-A parameter's getter runs code of its module with the module's parameter lock held; a slow or crashed one blocks every
-other parameter read of that module, of all built-ins even (`param_lock`, kernel/params.c), without timeout and often
-unkillably. No system call can be taken back, so a reader that is stuck is left behind with its thread, what shares its
-lock is left out for as long as it hangs, and a new thread goes on with the rest. At most MAX_STUCK threads are ever
-left behind; after that nothing more is read this way, and that is said.
+A parameter's getter runs code of its module with the module's parameter lock held. A slow or crashed getter blocks
+every other parameter read of that module, or of all built-ins (`param_lock`, kernel/params.c), without timeout and
+often unkillably. No system call can be cancelled, so a reader that hangs is left behind with its thread, the group that
+shares its lock is skipped for as long as it hangs, and a new thread reads the rest. At most MAX_STUCK threads are left
+behind; after that no file is read any more, and the outcomes are missing.
 """
 
 import threading
@@ -16,29 +16,29 @@ from typing import TypeAlias
 from kmodmon.types.outcome import Failed, Outcome
 
 MAX_STUCK = 8
-_GRAIN = 0.05
+_GRAIN = 0.05  # seconds between checks of the deadline
 
 Task: TypeAlias = tuple[bytes, bytes]  # the group that shares a lock, and the path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """What came of a round; a path in none of them was left out because its group hangs or there is no thread left."""
+    """The results of one round; a path without outcome was skipped: its group hangs, or no thread is left."""
 
-    outcomes: Mapping[bytes, Outcome[bytes]]
-    hung: tuple[bytes, ...] = ()
+    outcomes: Mapping[bytes, Outcome[bytes]]  # by path
+    hung: tuple[bytes, ...] = ()  # paths that missed the deadline in this round
 
 
 @dataclass(slots=True)
-class _Errand:
-    """The files one thread is sent for; the thread that gets stuck keeps its errand, the next gets the rest."""
+class _Round:
+    """The files that one thread reads; a thread that hangs keeps its round, and the next one gets the rest."""
 
     tasks: Sequence[Task]
-    outcomes: dict[bytes, Outcome[bytes]] = field(default_factory=dict)
-    position: int = 0
-    since: float = field(default_factory=time.monotonic)
-    done: threading.Event = field(default_factory=threading.Event)
-    abandoned: bool = False
+    outcomes: dict[bytes, Outcome[bytes]] = field(default_factory=dict)  # by path
+    position: int = 0  # of the task that is being read
+    since: float = field(default_factory=time.monotonic)  # start of that read, CLOCK_MONOTONIC in seconds
+    done: threading.Event = field(default_factory=threading.Event)  # every task has an outcome
+    abandoned: bool = False  # the deadline is over: whatever the thread reads now is dropped
 
 
 class DeadlineReader:
@@ -56,42 +56,42 @@ class DeadlineReader:
         return tuple(group for _, group in self._stuck)
 
     def read_all(self, tasks: Sequence[Task]) -> Answers:
-        """Read every path whose group does not hang; each that hangs takes the deadline longer."""
+        """Read every path whose group does not hang. Each path that hangs makes the call one deadline longer."""
         outcomes: dict[bytes, Outcome[bytes]] = {}
         hung: list[bytes] = []
         rest = self._without_stuck(tasks)
         while rest and len(self.stuck) < MAX_STUCK:
-            errand = _Errand(tasks=rest)
-            thread = threading.Thread(target=self._run, args=(errand,), daemon=True, name="parameter reads")
+            work = _Round(tasks=rest)
+            thread = threading.Thread(target=self._run, args=(work,), daemon=True, name="parameter reads")
             thread.start()
-            finished = self._wait(errand)
-            errand.abandoned = not finished
-            outcomes.update(errand.outcomes.copy())
+            finished = self._wait(work)
+            work.abandoned = not finished
+            outcomes.update(work.outcomes.copy())
             if finished:
                 break
-            group, path = rest[errand.position]
+            group, path = rest[work.position]
             self._stuck.append((thread, group))
             hung.append(path)
             outcomes[path] = Failed(f"no answer within {self._timeout:g} s")
-            rest = self._without_stuck(rest[errand.position + 1 :])
+            rest = self._without_stuck(rest[work.position + 1 :])
         return Answers(outcomes=outcomes, hung=tuple(hung))
 
     def _without_stuck(self, tasks: Sequence[Task]) -> Sequence[Task]:
         stuck = set(self.stuck)
         return [task for task in tasks if task[0] not in stuck] if stuck else tasks
 
-    def _wait(self, errand: _Errand) -> bool:
-        while not errand.done.wait(min(_GRAIN, self._timeout)):
-            if time.monotonic() - errand.since > self._timeout:
+    def _wait(self, work: _Round) -> bool:
+        while not work.done.wait(min(_GRAIN, self._timeout)):
+            if time.monotonic() - work.since > self._timeout:
                 return False
         return True
 
-    def _run(self, errand: _Errand) -> None:
-        for position, (_, path) in enumerate(errand.tasks):
-            errand.position = position
-            errand.since = time.monotonic()
+    def _run(self, work: _Round) -> None:
+        for position, (_, path) in enumerate(work.tasks):
+            work.position = position
+            work.since = time.monotonic()
             outcome = self._read(path)
-            if errand.abandoned:
-                return  # it answered after all, but others have gone on
-            errand.outcomes[path] = outcome
-        errand.done.set()
+            if work.abandoned:
+                return  # it answered after the deadline, and another thread reads the rest
+            work.outcomes[path] = outcome
+        work.done.set()

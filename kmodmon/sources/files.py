@@ -5,11 +5,11 @@ lists, package databases. All but some kernel images in /boot are world readable
 kernel (a container without /lib/modules, a host whose kernel package was removed since it booted).
 
 The examiner is started when a module was loaded or a directory changed, at most once in `files.settle`, and every
-`poll.files`; a file that is still the one it was costs it one look at its inode.
+`poll.files`; a file that has not changed costs it one stat().
 
-What everybody may write below /proc and /sys is looked for here as well, of modules from outside the kernel tree only:
-it is tied to a module by its own directories (/sys/module/NAME and the drivers that link from it) and by its name
-(/proc/NAME, /proc/driver/NAME, /sys/kernel/NAME), because nothing else in /proc and /sys tells whose a file is.
+World-writable files below /proc and /sys are searched here as well, for modules from outside the kernel tree only. A
+file belongs to a module by the module's own directories (/sys/module/NAME and the drivers linked from it) or by its
+name (/proc/NAME, /proc/driver/NAME, /sys/kernel/NAME), because nothing else in /proc and /sys tells the owner.
 """
 
 import os
@@ -29,7 +29,7 @@ from kmodmon.types.text import raw_bytes
 
 
 def recalled(root: Root, files: FilesState, inventory: Inventory) -> ModuleFilesRead:
-    """What an earlier examination said of these very loads, as far as their files have not changed since."""
+    """Return the results of an earlier examination that still hold: same load, and a file that has not changed."""
     stamps = _Stamps(HostTree(Path(os.fsdecode(root.rootfs)), Path(os.fsdecode(root.modules))))
     records = {
         name: record
@@ -50,14 +50,14 @@ def recalled(root: Root, files: FilesState, inventory: Inventory) -> ModuleFiles
 
 
 class _Stamps:
-    """Stamps of files below the root of a host, as they are now; directories are found once."""
+    """Reads stamps of files below the root of a host; each directory is resolved once."""
 
     def __init__(self, host: HostTree) -> None:
         self._host = host
         self._directories: dict[str, str] = {}
 
     def of(self, file: ModuleFile) -> Stamp | None:
-        """The stamp of a module file; None: there is none."""
+        """Read the stamp of a module file; None: it does not exist."""
         if file.path is None:
             return None
         try:
@@ -88,7 +88,7 @@ def examine(context: SourceContext, names: Collection[str]) -> Reading:
 
 
 def _make(context: SourceContext) -> SourceReader:
-    from kmodmon.sources.files_reader import FilesReader  # asyncio and all that talks to the examiner: only to examine
+    from kmodmon.sources.files_reader import FilesReader  # imports asyncio and the examiner's client
 
     return FilesReader(context)
 

@@ -1,6 +1,6 @@
-"""The examination of module files: the examiner's process is asked about what is loaded (`files` has the facts).
+"""The examination of module files: asks the examiner's process about the loaded modules (`files` has the facts).
 
-It is a file of its own because a command that is told by a daemon what the files are needs none of it.
+It is separate from `files` because a command that gets the results from a daemon needs none of its imports.
 """
 
 import asyncio
@@ -24,28 +24,27 @@ from kmodmon.sources.source import Reading, SourceContext
 from kmodmon.subjects.files import ModuleFilesRead
 from kmodmon.subjects.module_file import ModuleFile, same_build
 from kmodmon.system.root import Root
-from kmodmon.types.error import ParseError
 from kmodmon.types.outcome import Absent, Failed, Outcome, Read, switched_off
 from kmodmon.types.text import raw_bytes, safe_text
 
-_MOST_HINTS = 64
-_MOST_ENTRIES = 2000  # looked at, of one module
-_MOST_WRITABLE = 32  # kept, of one module
-_DEEPEST = 4
+_MOST_HINTS = 64  # files outside the module tree
+_MOST_ENTRIES = 2000  # files and directories searched for one module and directory
+_MOST_WRITABLE = 32  # paths kept of one module
+_DEEPEST = 4  # levels of directories
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Scene:
-    """What is to be examined."""
+class _Context:
+    """The state of the host for one examination."""
 
-    release: str
-    modules: Mapping[str, Module]
-    releases: tuple[str, ...]
-    writable: Mapping[str, tuple[str, ...]]
+    release: str  # of the running kernel
+    modules: Mapping[str, Module]  # loaded ones, by name
+    releases: tuple[str, ...]  # installed, those with a modules.dep
+    writable: Mapping[str, tuple[str, ...]]  # world-writable paths, by module
 
 
 class FilesReader:
-    """Examines the files of what is loaded (`only` these modules); the examiner remembers what it said of each file."""
+    """Examines the files of the loaded modules, or of `only` these; the examiner caches its results by file."""
 
     def __init__(self, context: SourceContext, only: Collection[str] | None = None) -> None:
         self._root = context.root
@@ -57,56 +56,56 @@ class FilesReader:
         self._last = float("-inf")
 
     def __call__(self) -> Reading:
-        """Look once, for a command."""
+        """Examine once, without a running loop (for a command)."""
         return asyncio.run(self.awaited())
 
     async def awaited(self) -> Reading:
-        """Look once: absent when switched off or without a module tree, failed when the examiner does not run."""
+        """Examine once: absent when switched off or without a module tree, failed when the examiner does not run."""
         if not self._settings.files.enabled:
             return Reading(outcome=switched_off("files.enabled"))
-        # Modules often come in dozens: those that come meanwhile are examined together.
+        # Modules are often loaded in dozens: those that are loaded during the pause are examined together.
         await asyncio.sleep(max(0.0, self._last + self._settings.files.settle - time.monotonic()))
         try:
-            scene = await asyncio.to_thread(self._scene)
-            if not isinstance(scene, Read):
-                return Reading(outcome=scene)
-            return await self._examined(scene.value)
+            context = await asyncio.to_thread(self._read_context)
+            if not isinstance(context, Read):
+                return Reading(outcome=context)
+            return await self._examined(context.value)
         except ExaminerError as error:
             return Reading(outcome=Failed(str(error)))
         finally:
             self._last = time.monotonic()
 
-    async def _examined(self, scene: _Scene) -> Reading:
-        hinted = self._hints(scene)
-        examiner = self._examiner = self._examiner or Examiner(_places(self._root, self._settings, scene.release))
+    async def _examined(self, context: _Context) -> Reading:
+        hinted = self._hints(context)
+        examiner = self._examiner = self._examiner or Examiner(_request(self._root, self._settings, context.release))
         wanted = [
-            WantedModule(name=name, srcversion=one.attributes.srcversion, build_id=one.attributes.build_id)
-            for name, one in scene.modules.items()
+            WantedModule(name=name, srcversion=module.attributes.srcversion, build_id=module.attributes.build_id)
+            for name, module in context.modules.items()
             if self._only is None or name in self._only
         ]
-        found = await examiner.examine(wanted, dict.fromkeys(hinted.values())) if wanted else Examination()
-        seen = ModuleFilesRead(
-            files=MappingProxyType(dict(_files(scene, found, hinted))),
-            instances=MappingProxyType({name: one.attributes.instance for name, one in scene.modules.items()}),
+        examination = await examiner.examine(wanted, dict.fromkeys(hinted.values())) if wanted else Examination()
+        files = ModuleFilesRead(
+            files=MappingProxyType(dict(_files(context, examination, hinted))),
+            instances=MappingProxyType({name: module.attributes.instance for name, module in context.modules.items()}),
             hinted=MappingProxyType(hinted),
-            problems=found.problems,
-            writable=scene.writable,
-            releases=scene.releases,
-            newer=tuple(release for release in scene.releases if is_newer(release, scene.release)),
+            problems=examination.problems,
+            writable=context.writable,
+            releases=context.releases,
+            newer=tuple(release for release in context.releases if is_newer(release, context.release)),
         )
-        return Reading(outcome=Read(seen), unreadable=len(found.problems))
+        return Reading(outcome=Read(files), unreadable=len(examination.problems))
 
-    def _hints(self, scene: _Scene) -> dict[str, str]:
-        """Files outside the module tree that somebody loaded a module from."""
-        trees = (f"/lib/modules/{scene.release}/", f"/usr/lib/modules/{scene.release}/")
-        found = {
+    def _hints(self, context: _Context) -> dict[str, str]:
+        """Files outside the module tree from which loaders loaded modules, by module."""
+        trees = (f"/lib/modules/{context.release}/", f"/usr/lib/modules/{context.release}/")
+        hints = {
             name: path
             for name, path in self._paths().items()
-            if name in scene.modules and name_of_file(path) is not None and not path.startswith(trees)
+            if name in context.modules and name_of_file(path) is not None and not path.startswith(trees)
         }
-        return dict(list(found.items())[:_MOST_HINTS])
+        return dict(list(hints.items())[:_MOST_HINTS])
 
-    def _scene(self) -> Outcome[_Scene]:
+    def _read_context(self) -> Outcome[_Context]:
         release = self._root.text(self._root.proc(b"sys", b"kernel", b"osrelease"))
         if not release or "/" in release or release.startswith("."):
             return Failed("/proc/sys/kernel/osrelease cannot be read")
@@ -118,9 +117,9 @@ class FilesReader:
             return outcome
         assert isinstance(outcome.value, ModulesRead)
         modules = outcome.value.modules
-        writable = {name: tuple(self._writable(name)) for name, one in modules.items() if "O" in one.taint}
+        writable = {name: tuple(self._writable(name)) for name, module in modules.items() if "O" in module.taint}
         return Read(
-            _Scene(
+            _Context(
                 release=release,
                 modules=modules,
                 releases=self._releases(),
@@ -137,12 +136,12 @@ class FilesReader:
                 return ()
 
     def _writable(self, name: str) -> Iterator[str]:
-        """What everybody may write, as the kernel's interfaces call it; parameters are another source's."""
+        """World-writable files of a module, by their paths on the host; parameters are read by another source."""
         raw = raw_bytes(name)
-        try:
-            own = self._root.sys(b"module", sysfs_name(name))
-        except ParseError:
+        directory = sysfs_name(name)
+        if directory is None:
             return
+        own = self._root.sys(b"module", directory)
         places = [own, *_drivers(own)]
         if raw not in (b"", b".", b"..") and b"/" not in raw and not raw.isdigit():  # /proc/1 is a process
             places += [self._root.proc(raw), self._root.proc(b"driver", raw), self._root.sys(b"kernel", raw)]
@@ -162,8 +161,8 @@ class FilesReader:
         return safe_text(path)
 
 
-def _places(root: Root, settings: Settings, release: str) -> ExamineRequest:
-    """Where things are, for the examiner."""
+def _request(root: Root, settings: Settings, release: str) -> ExamineRequest:
+    """The directories and limits of this host, for the examiner."""
     return ExamineRequest(
         release=release,
         rootfs=os.fsdecode(root.rootfs),
@@ -176,11 +175,11 @@ def _places(root: Root, settings: Settings, release: str) -> ExamineRequest:
     )
 
 
-def _files(scene: _Scene, found: Examination, hinted: Mapping[str, str]) -> Iterator[tuple[str, ModuleFile]]:
-    """The file of each module: the tree's, unless the one that its loader named is what is loaded."""
-    for name, module in scene.modules.items():
-        file = found.files.get(name)
-        named = found.files.get(hinted.get(name, ""))
+def _files(context: _Context, examination: Examination, hinted: Mapping[str, str]) -> Iterator[tuple[str, ModuleFile]]:
+    """The file of each module: the tree's, or the one that its loader named if that is the loaded one."""
+    for name, module in context.modules.items():
+        file = examination.files.get(name)
+        named = examination.files.get(hinted.get(name, ""))
         if named is not None and _is_better(named, file, module):
             file = replace(named, name=name)
         if file is not None:
@@ -188,7 +187,7 @@ def _files(scene: _Scene, found: Examination, hinted: Mapping[str, str]) -> Iter
 
 
 def _is_better(named: ModuleFile, file: ModuleFile | None, module: Module) -> bool:
-    """Whether the file that a loader named is rather the loaded one's than what the module tree has."""
+    """Whether the file that a loader named matches the loaded module better than the file of the module tree."""
     is_named = same_build(module.attributes, named)
     if named.stamp is None or is_named is False:
         return False
@@ -211,17 +210,17 @@ def _drivers(own: bytes) -> Iterator[bytes]:
 def _world_writable(place: bytes) -> Iterator[bytes]:
     """Files below a directory (or the file itself) that others may write; links are not followed."""
     pending = [(place, 0)]
-    looked = 0
+    entries = 0
     while pending:
         path, depth = pending.pop()
-        looked += 1
-        if looked > _MOST_ENTRIES:
+        entries += 1
+        if entries > _MOST_ENTRIES:
             return
         try:
             mode = os.lstat(path).st_mode
             if stat.S_ISDIR(mode) and depth < _DEEPEST:
                 pending += [(path + b"/" + name, depth + 1) for name in os.listdir(path)]
         except OSError:
-            continue  # it went, or is not ours to see
+            continue  # it is gone, or not permitted
         if mode & stat.S_IWOTH and not stat.S_ISLNK(mode):
             yield path

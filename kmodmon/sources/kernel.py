@@ -1,7 +1,9 @@
-"""Which kernel this is: /proc/version, /proc/sys/kernel/{osrelease,arch}, /proc/stat, /proc/cmdline, its configuration.
+"""Which kernel runs: /proc/version, /proc/sys/kernel/arch, /proc/stat, /proc/cmdline, its configuration.
 
-All are world readable and fixed for a boot, so they are read once. The configuration is /proc/config.gz
-(CONFIG_IKCONFIG_PROC; absent on Debian and Ubuntu), or a file that the distribution ships beside the kernel.
+Interfaces: Documentation/filesystems/proc.rst, Documentation/admin-guide/sysctl/kernel.rst; `kernel.identity`,
+`kernel.cmdline` and `kernel.kconfig` have the formats. All are world readable and fixed for a boot, so they are read
+once. Absent: `arch` before 6.1, where uname(2) answers instead; the configuration is /proc/config.gz
+(CONFIG_IKCONFIG_PROC; off on Debian and Ubuntu), or a file that the distribution ships beside the kernel.
 """
 
 import os
@@ -24,7 +26,7 @@ def _make(context: SourceContext) -> SourceReader:
 
 
 def read_kernel(root: Root) -> Reading:
-    """Look at the kernel's identity; failed when it does not say its version."""
+    """Read the kernel's identity; failed when /proc/version cannot be understood."""
     outcome = root.read(root.proc(b"version"))
     if not isinstance(outcome, Read):
         return Reading(outcome=outcome)

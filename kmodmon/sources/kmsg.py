@@ -1,22 +1,24 @@
 """/dev/kmsg: the kernel's log, one record a read(), followed.
 
-Interface: kernel/printk/printk.c (Documentation/ABI/testing/dev-kmsg). Opening takes CAP_SYSLOG in the initial user
-namespace while kernel.dmesg_restrict=1 (EPERM else), and printk_devkmsg=off refuses everybody. Readers are independent
-of each other. The first read gives the oldest record of the ring: what was read before is known by its number.
+Interface: kernel/printk/printk.c (Documentation/ABI/testing/dev-kmsg). Opening needs CAP_SYSLOG in the initial user
+namespace while kernel.dmesg_restrict=1 (EPERM otherwise), and printk_devkmsg=off refuses everybody. Absent: a container
+without the device. Readers are independent of each other. The first read gives the oldest record of the ring; records
+that an earlier run has read are recognised by their sequence number.
 
-- EPIPE: the ring was overwritten under us and the position moved to the oldest record; the gap in the numbers of the
-  records tells how many were lost, so there is nothing else to do.
-- EINVAL: the record did not fit and is lost; the gap tells of it too. 8192 bytes hold all that any version prints.
-- EAGAIN: nothing more. poll() says POLLERR besides POLLIN after a loss; that is no error.
-- Containers have all sorts of things at this path: the console (reading it would take what people type), /dev/null. A
-  character device other than 1:11 is not the log. A recorded machine has a plain file there, which is read once.
+- EPIPE: the ring was overwritten and the position moved to the oldest record. The gap in the sequence numbers tells how
+  many records were lost, so nothing else is done.
+- EINVAL: the record did not fit and is lost; the gap shows it too. 8192 bytes hold all that any version prints.
+- EAGAIN: nothing more. poll() returns POLLERR beside POLLIN after a loss, which is no error.
+- Containers have other files at this path: the console (reading it would take what people type), /dev/null. A character
+  device other than 1:11 is not the log. A recorded machine has a regular file there, which is read once.
 
-At most BATCH records are read in one turn of the loop, so that a flood does not starve a scrape; what is left wakes us
-again at once. What was read is handed on also when the next read() fails: the failure comes up after it.
+At most BATCH records are read in one turn of the loop, so that a flood does not delay a scrape; the rest makes the
+device readable again at once. When a read() fails, the records before it are emitted first and the error is raised by
+the next batch.
 
-The first records after a pause are read at once. When more follow, waking for each would cost more than all else: the
-next look waits until about CALM records have come at the pace of the last ones, 5 ms at most. The smallest ring
-(128 KiB) holds 1,700 records of usual length.
+The first records after a pause are read at once. When more follow, waking for each would cost more than the records
+themselves: the next read waits until about CALM records have come at the rate of the last ones, 5 ms at most. The
+smallest ring (128 KiB) holds 1,700 records of usual length.
 """
 
 import asyncio
@@ -31,8 +33,8 @@ from kmodmon.system.root import outcome_of
 from kmodmon.types.outcome import Absent, Read, switched_off
 from kmodmon.types.source_name import SourceName
 
-BATCH = 512
-CALM = 64  # records
+BATCH = 512  # records
+CALM = 64  # records to wait for between two reads
 LONGEST_WAIT, SHORTEST_WAIT = 0.005, 0.0005  # seconds
 _DEVICE = os.makedev(1, 11)
 _GOES_ON = frozenset({errno.EPIPE, errno.EINVAL, errno.EINTR})
@@ -43,11 +45,11 @@ class KmsgReader:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._caught_up = False  # there was nothing more at some time
+        self._caught_up = False  # a read() has returned EAGAIN since the start
         self._failure: OSError | None = None
 
     def batch(self, most: int) -> LogRead:
-        """Give at most `most` records; raises OSError when the device ended and nothing that was read is left."""
+        """Read at most `most` records; raises OSError when reading fails and no record is left."""
         if self._failure is not None:
             raise self._failure
         records, end = self._records(most)
@@ -74,7 +76,7 @@ class KmsgReader:
                 if error.errno not in _GOES_ON:
                     self._failure = error
                     break
-                turns -= 1  # so that a device which only ever fails does not hold the loop
+                turns -= 1  # so that a device that fails each time does not block the loop
         return records, False
 
 
@@ -102,9 +104,9 @@ async def run(context: SourceContext, emit: Emit) -> None:
         os.close(fd)
 
 
-async def _forever(emit: Emit, look: Reading) -> None:
-    """There is nothing to follow."""
-    emit(look)
+async def _forever(emit: Emit, reading: Reading) -> None:
+    """Emit the only reading of a source that has nothing to follow."""
+    emit(reading)
     await asyncio.Event().wait()
 
 
@@ -116,44 +118,44 @@ def _whole(fd: int) -> bytes:
 
 
 class _Follower:
-    """Watches the device from the loop and looks when there is something; `ended` fails when a look does."""
+    """Watches the device from the loop and reads when it is readable; `ended` gets the error that ends it."""
 
     def __init__(self, reader: KmsgReader, fd: int, emit: Emit) -> None:
         self._reader = reader
         self._fd = fd
         self._emit = emit
         self._loop = asyncio.get_running_loop()
-        self._looked_at = -1.0
+        self._read_at = -1.0
         self._to_the_end = False
         self._waiting: asyncio.TimerHandle | None = None
         self.ended: asyncio.Future[None] = self._loop.create_future()
 
-    def look(self) -> float:
-        """Read a batch and hand it on; gives how long the next look may wait. Raises what that raises."""
+    def read(self) -> float:
+        """Read a batch and emit it; return the seconds that the next read may wait. Raises OSError."""
         read = self._reader.batch(BATCH)
         now = self._loop.time()
-        wait = pause(len(read.records), now - self._looked_at) if read.end else 0.0
-        self._looked_at = now
+        wait = pause(len(read.records), now - self._read_at) if read.end else 0.0
+        self._read_at = now
         if read.records or not self._to_the_end:  # an empty one too, once: the log could be opened, and read to its end
             self._to_the_end = read.end
             self._emit(Reading(outcome=Read(read)))
         return wait
 
     def watch(self) -> None:
-        """Look as soon as there is something."""
+        """Read as soon as the device is readable."""
         self._waiting = None
         self._loop.add_reader(self._fd, self._readable)
 
     def stop(self) -> None:
-        """Neither watch nor wait any more."""
+        """Stop watching and waiting."""
         self._loop.remove_reader(self._fd)
         if self._waiting is not None:
             self._waiting.cancel()
 
     def _readable(self) -> None:
         try:
-            wait = self.look()
-        except Exception as error:  # noqa: BLE001 - raised again where the source is followed
+            wait = self.read()
+        except Exception as error:  # noqa: BLE001 - _follow() raises it again
             self.stop()
             if not self.ended.done():
                 self.ended.set_exception(error)
@@ -164,14 +166,14 @@ class _Follower:
 
 
 def pause(records: int, seconds: float) -> float:
-    """Seconds to wait for CALM records when `records` came in `seconds`; 0: they come too seldom, or too fast."""
+    """Seconds to wait for CALM records when `records` came in `seconds`; 0: they come too rarely, or too fast."""
     wait = seconds * CALM / max(records, 1)
     return 0.0 if wait < SHORTEST_WAIT or seconds > 10 * LONGEST_WAIT else min(wait, LONGEST_WAIT)
 
 
 async def _follow(reader: KmsgReader, fd: int, emit: Emit) -> None:
     follower = _Follower(reader, fd, emit)
-    follower.look()
+    follower.read()
     follower.watch()
     try:
         await follower.ended

@@ -1,6 +1,6 @@
 """modprobe.d: which modules the modprobe tool refuses, and which options it gives to others.
 
-Interfaces: the directories of modprobe.d(5), world readable on every distribution. Absent: none of them is there.
+Interfaces: the directories of modprobe.d(5), world readable on every distribution. Absent: none of them has files.
 """
 
 from collections.abc import Iterator
@@ -18,28 +18,28 @@ from kmodmon.types.text import safe_text
 
 _FILE_LIMIT = 4 << 20  # bytes
 _MOST_FILES = 1000
-_MOST_LINES = 50_000
+_MOST_LINES = 50_000  # of all files together
 
 
 class ModprobeReader:
-    """Reads all files that count; gives the same object while they say the same."""
+    """Reads all files that modprobe reads; returns the same object while their directives are the same."""
 
     def __init__(self, root: Root) -> None:
         self._host = HostTree(Path(fsdecode(root.rootfs)))
-        self._seen = ModprobeRead(config=ModprobeConfig())
+        self._state = ModprobeRead(config=ModprobeConfig())
 
     def __call__(self) -> Reading:
-        """Look once; what cannot be read is counted."""
+        """Read the files; those that cannot be read are counted."""
         listing = {directory: self._host.names(directory) for directory in DIRECTORIES}
         paths = effective_files(listing)[:_MOST_FILES]
         if not any(listing.values()):
             return Reading(outcome=Absent("there is no modprobe.d directory with files in it"))
         contents = {path: self._host.read_if_there(path, _FILE_LIMIT) for path in paths}
         config = modprobe_config(_placed(contents))
-        if config != self._seen.config:
-            self._seen = ModprobeRead(config=config)
+        if config != self._state.config:
+            self._state = ModprobeRead(config=config)
         unreadable = sum(raw is None and self._host.is_file(path) for path, raw in contents.items())
-        return Reading(outcome=Read(self._seen), unreadable=unreadable)
+        return Reading(outcome=Read(self._state), unreadable=unreadable)
 
 
 def _placed(contents: dict[str, bytes | None]) -> Iterator[Placed]:

@@ -1,18 +1,18 @@
-"""/proc/modules and /sys/module/NAME: what is loaded.
+"""/proc/modules and /sys/module/NAME: the loaded modules.
 
 Interfaces: kernel/module/procfs.c, kernel/module/sysfs.c (Documentation/ABI/testing/sysfs-module). World readable; real
 addresses need CAP_SYSLOG and kptr_restrict < 2. Absent: a kernel without CONFIG_MODULES has no /proc/modules.
 
 One read() of the list gives a page; a load or unload between two of them makes an unrelated module vanish or appear
-twice. So a reading that differs from the one before in names, and is longer than a page, is made again until two agree;
-what they still disagree about is asked of /sys/module.
+twice. So when a list longer than a page has other names than the list before, it is read again until two passes agree;
+/sys/module decides about names on which they still disagree.
 
-The list is read every few seconds and may be long, so only what differs costs anything: an unchanged list is one
-comparison of bytes; one in which lines changed and no module came or went (a count of references moves all the time)
-costs those lines. Attributes are read once, when a module appears, and again when its sysfs directory is another one: a
-module loaded anew between two looks leaves the same line. One listing of /sys/module shows that for all of them, and
-it is made when the kernel has sent any uevent since, as it does whenever a module's directory comes or goes
-(/sys/kernel/uevent_seqnum, lib/kobject_uevent.c; every time where that cannot be read).
+The list is read every few seconds and may be long, so only differences cost work. An unchanged list costs one
+comparison of bytes; a list in which lines changed and no module was loaded or unloaded (reference counts change all the
+time) costs those lines. Attributes are read when a module appears, and again when its sysfs directory is another one: a
+module that was loaded anew between two reads may have the same line. One listing of /sys/module shows that for all
+modules. It is made only when the kernel has sent any uevent since, as it does whenever a module's directory appears or
+disappears (/sys/kernel/uevent_seqnum, lib/kobject_uevent.c; every time where that file cannot be read).
 """
 
 import os
@@ -35,38 +35,38 @@ from kmodmon.types.source_name import SourceName
 
 T = TypeVar("T")
 
-_PASSES = 5
+_PASSES = 5  # over the list, until two agree
 
 
 class ModulesReader:
-    """Reads the module list consistently; remembers bytes, lines and attributes between looks."""
+    """Reads the module list consistently; caches bytes, lines and attributes between reads."""
 
     def __init__(self, root: Root) -> None:
         self._root = root
         self._raw: bytes | None = None
-        self._texts: list[bytes] = []  # of `_raw`; empty: not every line stands for a module
+        self._texts: list[bytes] = []  # lines of `_raw`; empty: not every line is one module
         self._lines: dict[bytes, ModuleLine] = {}
-        self._modules: dict[str, Module] = {}  # never changed: another one takes its place
-        self._seen = ModulesRead(modules=MappingProxyType(self._modules))
+        self._modules: dict[str, Module] = {}  # never modified, because `_state` shares it; replaced instead
+        self._state = ModulesRead(modules=MappingProxyType(self._modules))
         self._listing: Mapping[bytes, int] = MappingProxyType({})
-        self._uevents: str | None = None  # when `_listing` was made
-        self._unread = False  # a module is without attributes
+        self._uevents: str | None = None  # uevent_seqnum when `_listing` was made; None: it could not be read
+        self._unread = False  # the attributes of some module have not been read
 
     def __call__(self) -> Reading:
-        """Look at the list; the same object again when nothing changed."""
+        """Read the list; the outcome has the same object again when nothing changed."""
         outcome = self._root.read(self._root.proc(b"modules"))
         match outcome:
             case Read(raw):
                 if raw != self._raw and not self._same_modules(raw):
                     self._changed(raw)
                 self._renewed()
-                return Reading(outcome=Read(self._seen), unreadable=self._seen.skipped)
+                return Reading(outcome=Read(self._state), unreadable=self._state.skipped)
             case Absent() | Failed():
                 self._raw = None
                 return Reading(outcome=outcome)
 
     def _same_modules(self, raw: bytes) -> bool:
-        """Take over the lines that differ, if each is still about the same module; else do nothing."""
+        """Replace the lines that differ, if each is still about the same module; otherwise do nothing."""
         texts = raw.split(b"\n")
         if len(texts) != len(self._texts):
             return False
@@ -80,7 +80,7 @@ class ModulesReader:
             self._lines[texts[at]] = line
             self._texts[at] = texts[at]
         self._raw = raw
-        self._take({line.name: self._module(line) for line in file.lines})
+        self._update({line.name: self._module(line) for line in file.lines})
         return True
 
     def _changed(self, raw: bytes) -> None:
@@ -94,16 +94,16 @@ class ModulesReader:
         self._texts = texts if len(texts) == len(self._lines) + 1 else []
         modules = {line.name: self._module(line) for line in file.lines}
         self._modules, self._unread = {}, False
-        self._take(modules, len(file.skipped))
+        self._update(modules, len(file.skipped))
 
-    def _take(self, modules: dict[str, Module], skipped: int = 0) -> None:
-        """Let these modules be known beside, or in place of, those that are."""
+    def _update(self, modules: dict[str, Module], skipped: int = 0) -> None:
+        """Add these modules to those of the last read, or replace them."""
         self._modules = {**self._modules, **modules}
-        self._seen = ModulesRead(modules=MappingProxyType(self._modules), skipped=skipped)
+        self._state = ModulesRead(modules=MappingProxyType(self._modules), skipped=skipped)
         self._unread = self._unread or any(module.attributes is NO_ATTRIBUTES for module in modules.values())
 
     def _confirmed(self, file: ModulesFile) -> ModulesFile:
-        """Read again until two passes agree; what stays doubtful is there if sysfs has its directory."""
+        """Read again until two passes agree; a name that stays doubtful is loaded if sysfs has its directory."""
         self._raw = None
         for _ in range(_PASSES):
             outcome = self._root.read(self._root.proc(b"modules"))
@@ -119,18 +119,18 @@ class ModulesReader:
         return ModulesFile(lines=lines, skipped=file.skipped)
 
     def _parse(self, raw: bytes) -> ModulesFile:
-        """Parse only the lines that were not in the last look, when every line is a whole one."""
+        """Parse only the lines that were not in the last read, if every line is a whole one."""
         texts = raw.split(b"\n")
         fresh = [text for text in texts if text and text not in self._lines]
         parsed = parse_modules(b"\n".join(fresh) + b"\n") if fresh else ModulesFile(lines=())
         if parsed.skipped or len(parsed.lines) != len(fresh):
             return self._parse_odd(raw)
-        known = {**self._lines, **dict(zip(fresh, parsed.lines, strict=True))}
-        self._lines = {text: known[text] for text in texts if text}
+        lines = {**self._lines, **dict(zip(fresh, parsed.lines, strict=True))}
+        self._lines = {text: lines[text] for text in texts if text}
         return ModulesFile(lines=tuple(self._lines.values()))
 
     def _parse_odd(self, raw: bytes) -> ModulesFile:
-        """A name holds a newline, or a line is damaged: let sysfs say which names there are."""
+        """Parse with the names of sysfs, because a name holds a newline or a line is damaged."""
         self._lines = {}
         match self._root.directories(self._root.sys(b"module")):
             case Read(names):
@@ -142,10 +142,8 @@ class ModulesReader:
         return self._instance(name) is not None
 
     def _directory(self, name: str) -> bytes | None:
-        try:
-            return self._root.sys(b"module", sysfs_name(name))
-        except ParseError:
-            return None
+        directory = sysfs_name(name)
+        return None if directory is None else self._root.sys(b"module", directory)
 
     def _instance(self, name: str) -> int | None:
         directory = self._directory(name)
@@ -157,7 +155,7 @@ class ModulesReader:
             return None
 
     def _renewed(self) -> None:
-        """Read attributes that are still missing, and those of modules whose sysfs directory is another one."""
+        """Read attributes that are missing, and those of modules whose sysfs directory is another one."""
         uevents = self._root.text(self._root.sys(b"kernel", b"uevent_seqnum"))
         if uevents is not None and uevents == self._uevents and not self._unread:
             return
@@ -175,7 +173,7 @@ class ModulesReader:
             if instance is not None and instance != module.attributes.instance:
                 renewed[name] = replace(module, attributes=self._attributes(name, instance))
         if renewed:
-            self._take(renewed, self._seen.skipped)
+            self._update(renewed, self._state.skipped)
         self._unread = any(module.attributes is NO_ATTRIBUTES for module in self._modules.values())
 
     def _module(self, line: ModuleLine) -> Module:
@@ -209,7 +207,7 @@ class ModulesReader:
         )
 
     def _parsed(self, path: bytes, parse: Callable[[bytes], T | None]) -> T | None:
-        # A module may go while its attributes are read (ENODEV, ENOENT): then they are unknown, and it is gone soon.
+        # A module may be unloaded while its attributes are read (ENODEV, ENOENT): they stay unknown until it is gone.
         outcome = self._root.read(path)
         if not isinstance(outcome, Read):
             return None

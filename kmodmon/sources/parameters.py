@@ -1,10 +1,12 @@
 """/sys/module/*/parameters/*: the values of module parameters, of loaded and of built-in modules.
 
-Interface: kernel/params.c; modes as the modules declared them. Root-only ones (0400, 0600) need CAP_DAC_READ_SEARCH, a
-write-only one (0200) cannot be read by anybody, one without a getter says EPERM: all are kept, with the reason, and
-counted. A getter that hangs is given up after parameters.read_timeout and not asked again for an hour, or until its
-module is another one; what shares its lock keeps its last value while it hangs. Values are redacted by name before
-they leave this file, and bounded; a redacted value leaves a keyed digest, so that its change shows.
+Interface: kernel/params.c (Documentation/ABI/testing/sysfs-module). The module declares the mode: root-only parameters
+(0400, 0600) need CAP_DAC_READ_SEARCH, a write-only one (0200) cannot be read by anybody, one without a getter returns
+EPERM. Those are kept with the reason, and counted. Absent: no /sys/module.
+
+A getter that hangs is given up after parameters.read_timeout and not called again for an hour, or until its module is
+loaded anew; parameters that share its lock keep their last values while it hangs. Values are redacted by name before
+they leave this module, and bounded; a redacted value has a keyed digest, so that a change of it shows.
 """
 
 import hashlib
@@ -27,11 +29,11 @@ from kmodmon.types.text import safe_text
 
 _BUILTIN = b""  # the group of all built-in modules: they share one lock
 _GIVEN_UP_SECONDS = 3600.0
-_KEY = secrets.token_bytes(16)  # of the process: a reader made of new settings must not find every secret changed
+_KEY = secrets.token_bytes(16)  # one for the process, so that a reader with new settings makes the same digests
 
 
 class ParametersReader:
-    """Sweeps the parameters; remembers raw values and modes, so that an unchanged one costs its read and no more."""
+    """Reads all parameters; caches raw values and modes, so that an unchanged one costs only its read."""
 
     def __init__(self, root: Root, settings: ParameterSettings) -> None:
         self._root = root
@@ -40,11 +42,11 @@ class ParametersReader:
         self._raw: dict[bytes, Outcome[bytes]] = {}
         self._parsed: dict[bytes, Parameter] = {}
         self._modes: dict[bytes, int | None] = {}
-        self._hung: dict[bytes, tuple[int, float]] = {}  # path -> inode of the directory it hung in, and when
-        self._seen = ParametersRead(table=ParameterTable())
+        self._hung: dict[bytes, tuple[int, float]] = {}  # path -> inode of its directory and time when it hung
+        self._state = ParametersRead(table=ParameterTable())
 
     def __call__(self) -> Reading:
-        """Sweep once; the same object again when nothing changed. Absent without /sys/module, or when switched off."""
+        """Read all once; the same object again when nothing changed. Absent without /sys/module, or switched off."""
         if not self._settings.enabled:
             return Reading(outcome=switched_off("parameters.enabled"))
         directory = self._root.sys(b"module")
@@ -55,7 +57,7 @@ class ParametersReader:
         answers = self._reader.read_all(tuple(self._tasks(listed)))
         for path in answers.hung:
             self._hung[path] = _inode(os.path.dirname(path)), time.monotonic()
-        return self._look({name: paths for name, paths in listed.items() if paths}, answers.outcomes)
+        return self._result({name: paths for name, paths in listed.items() if paths}, answers.outcomes)
 
     def _tasks(self, listed: Mapping[bytes, tuple[bytes, ...]]) -> Iterator[Task]:
         for name, paths in listed.items():
@@ -80,17 +82,17 @@ class ParametersReader:
         del self._hung[path]
         return False
 
-    def _look(self, listed: Mapping[bytes, tuple[bytes, ...]], results: Mapping[bytes, Outcome[bytes]]) -> Reading:
+    def _result(self, listed: Mapping[bytes, tuple[bytes, ...]], results: Mapping[bytes, Outcome[bytes]]) -> Reading:
         modes = {path: self._root.mode(path) for paths in listed.values() for path in paths}
         if results != self._raw or modes != self._modes:
             self._modes = modes
             self._parsed = {path: self._parameter(path, results) for path in modes}
             self._raw = {**self._raw, **results}
-            self._seen = ParametersRead(table=self._table(listed))
-        return Reading(outcome=Read(self._seen), unreadable=self._seen.table.unreadable)
+            self._state = ParametersRead(table=self._table(listed))
+        return Reading(outcome=Read(self._state), unreadable=self._state.table.unreadable)
 
     def _table(self, listed: Mapping[bytes, tuple[bytes, ...]]) -> ParameterTable:
-        before = self._seen.table.parameters
+        before = self._state.table.parameters
         table: dict[str, Mapping[str, Parameter]] = {}
         for name, paths in listed.items():
             now = {safe_text(os.path.basename(path)): self._parsed[path] for path in paths}
@@ -133,12 +135,12 @@ class ParametersReader:
 
 
 def is_hidden(settings: ParameterSettings, module: str, name: str) -> bool:
-    """Whether the settings say that the value of this parameter is not to be shown."""
+    """Whether the settings hide the value of this parameter."""
     return _matches(settings.redact, module, name) and not _matches(settings.redact_allow, module, name)
 
 
 def _matches(patterns: tuple[str, ...], module: str, name: str) -> bool:
-    """Whether a pattern names the parameter; a pattern with a dot is held against module.parameter."""
+    """Whether a pattern matches the parameter; a pattern with a dot is compared with module.parameter."""
     dotted = tuple(pattern for pattern in patterns if "." in pattern)
     plain = tuple(pattern for pattern in patterns if "." not in pattern)
     return is_secret(name, plain) or bool(dotted and is_secret(f"{module}.{name}", dotted))

@@ -1,9 +1,16 @@
-"""The switches of trust: one poll source an interface, because each can be absent or unreadable by itself.
+"""Settings of trust and the kernel's counters: one poll source for each interface, because each can fail by itself.
 
-Interfaces: /proc/sys/kernel (Documentation/admin-guide/sysctl/kernel.rst), /sys/module/module/parameters/sig_enforce
-(absent with CONFIG_MODULE_SIG=n), /sys/kernel/security (securityfs, mounted on request), efivarfs (reads are slow and
-rate-limited, and Secure Boot cannot change while the system runs: read once), /sys/kernel/livepatch and
-/sys/kernel/*_count. All are world readable. Nothing wakes a watcher of them: they are polled.
+Interfaces, all world readable:
+
+- /proc/sys/kernel (Documentation/admin-guide/sysctl/kernel.rst). Absent: /proc/sys not mounted.
+- /sys/module/module/parameters/sig_enforce. Absent: CONFIG_MODULE_SIG=n.
+- /sys/kernel/security/{lockdown,lsm} (kernel_lockdown(7)). Absent: securityfs not mounted.
+- efivarfs (Documentation/filesystems/efivarfs.rst). Reads are slow and rate-limited, and Secure Boot cannot change
+  while the system runs: read once. Absent: BIOS boot, efivarfs not mounted.
+- /sys/kernel/livepatch (Documentation/ABI/testing/sysfs-kernel-livepatch). Absent: CONFIG_LIVEPATCH=n.
+- /sys/kernel/*_count (Documentation/ABI/testing/sysfs-kernel-*_count). Absent: kernels before 6.2.
+
+No file of these has poll support: they are read by timer.
 """
 
 from collections.abc import Callable, Iterable
@@ -35,7 +42,7 @@ T = TypeVar("T")
 
 
 class Gatherer:
-    """Reads small files and counts those that are there and could not be read or understood."""
+    """Reads small files; counts those that exist and could not be read or understood, and keeps the first reason."""
 
     def __init__(self, root: Root) -> None:
         self.root = root
@@ -43,9 +50,9 @@ class Gatherer:
         self.why = ""
 
     def parsed(self, path: bytes, parse: Callable[[bytes], T], *, line: bool = True) -> T | None:
-        """The value of a file; None when it is absent, or unreadable (then it is counted).
+        """Read and parse a file; None when it is absent, or unreadable (then it is counted).
 
-        `line`: it ends in a newline, so that one without was cut short and its number is another one.
+        `line`: the file ends in a newline, so that content without one was cut short and its number is wrong.
         """
         match self.root.read(path, limit=1 << 20):
             case Read(raw) if line and not raw.endswith(b"\n"):
@@ -62,13 +69,13 @@ class Gatherer:
         return None
 
     def numbers(self, settings: Iterable[SysctlSetting]) -> dict[str, int]:
-        """The values of those settings that this kernel has."""
-        found: dict[str, int] = {}
+        """Read the settings that this kernel has, by name."""
+        values: dict[str, int] = {}
         for setting in settings:
             value = self.parsed(self._path(setting), partial(parse_number, interface=setting.interface))
             if value is not None:
-                found[setting.name] = value
-        return found
+                values[setting.name] = value
+        return values
 
     def _path(self, setting: SysctlSetting) -> bytes:
         below = self.root.proc if setting.mount == "procfs" else self.root.sys
@@ -80,7 +87,7 @@ class Gatherer:
 
 
 def read_switches(root: Root) -> Reading:
-    """Settings of /proc/sys; failed when not one of them could be read."""
+    """Read the settings of /proc/sys; failed when not one of them could be read."""
     gather = Gatherer(root)
     kernel = (b"sys", b"kernel")
     enforce = root.sys(b"module", b"module", b"parameters", b"sig_enforce")
@@ -107,7 +114,7 @@ def _nothing(directory: bytes, gather: Gatherer) -> Reading:
 
 
 def read_lockdown(root: Root) -> Reading:
-    """The lockdown file of securityfs and the list of active security modules."""
+    """Read the lockdown file of securityfs and the list of active security modules."""
     directory = root.securityfs
     outcome = root.read(directory + b"/lockdown")
     if not isinstance(outcome, Read):
@@ -116,11 +123,11 @@ def read_lockdown(root: Root) -> Reading:
         return Reading(outcome=Failed(f"{directory.decode(errors='replace')}/lockdown: cut short"))
     gather = Gatherer(root)
     lsm = gather.parsed(directory + b"/lsm", parse_lsm, line=False)
-    return _look(lambda: LockdownRead(lockdown=parse_lockdown(outcome.value), lsm=lsm), gather.unreadable)
+    return _observe(lambda: LockdownRead(lockdown=parse_lockdown(outcome.value), lsm=lsm), gather.unreadable)
 
 
 def read_counters(root: Root) -> Reading:
-    """The kernel's own counts of oopses, warnings, lockups and stalls."""
+    """Read the kernel's own counts of oopses, warnings, lockups and stalls."""
     gather = Gatherer(root)
     counters = gather.numbers(COUNTERS)
     if not counters:
@@ -129,14 +136,14 @@ def read_counters(root: Root) -> Reading:
 
 
 def read_livepatches(root: Root) -> Reading:
-    """Every patch of /sys/kernel/livepatch."""
+    """Read every patch of /sys/kernel/livepatch."""
     directory = root.sys(b"kernel", b"livepatch")
     names = root.directories(directory)
     if not isinstance(names, Read):
         return Reading(outcome=names)
     gather = Gatherer(root)
-    found = {safe_text(name): _livepatch(root, directory + b"/" + name, gather) for name in names.value}
-    patches = {name: patch for name, patch in found.items() if patch is not None}
+    readable = {safe_text(name): _livepatch(root, directory + b"/" + name, gather) for name in names.value}
+    patches = {name: patch for name, patch in readable.items() if patch is not None}
     return Reading(outcome=Read(LivepatchesRead(patches=MappingProxyType(patches))), unreadable=gather.unreadable)
 
 
@@ -144,7 +151,7 @@ def _livepatch(root: Root, directory: bytes, gather: Gatherer) -> Livepatch | No
     files = [gather.parsed(directory + name, bytes) for name in (b"/enabled", b"/transition", b"/replace")]
     enabled, transition, replace = files
     if enabled is None or transition is None:
-        return None  # it went while we looked
+        return None  # the patch was removed meanwhile
     try:
         return parse_livepatch(enabled, transition, replace, gather.parsed(directory + b"/stack_order", bytes))
     except ParseError:
@@ -153,7 +160,7 @@ def _livepatch(root: Root, directory: bytes, gather: Gatherer) -> Livepatch | No
 
 
 def read_secure_boot(root: Root) -> Reading:
-    """SecureBoot, SetupMode and shim's MokSBStateRT."""
+    """Read SecureBoot, SetupMode and shim's MokSBStateRT."""
     names = root.names(root.efivars)
     if not isinstance(names, Read):
         return Reading(outcome=names)
@@ -167,10 +174,10 @@ def read_secure_boot(root: Root) -> Reading:
     secure, setup, mok = variable(SECURE_BOOT_FILE), variable(SETUP_MODE_FILE), variable(MOK_STATE_FILE)
     if gather.why:
         return Reading(outcome=Failed(gather.why), unreadable=gather.unreadable)
-    return _look(lambda: SecureBootRead(state=secure_boot(secure, setup, mok, variables_readable=True)), 0)
+    return _observe(lambda: SecureBootRead(state=secure_boot(secure, setup, mok, variables_readable=True)), 0)
 
 
-def _look(make: Callable[[], Observation], unreadable: int) -> Reading:
+def _observe(make: Callable[[], Observation], unreadable: int) -> Reading:
     try:
         outcome: Outcome[Observation] = Read(make())
     except ParseError as error:

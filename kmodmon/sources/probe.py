@@ -1,6 +1,6 @@
-"""Whether an event source could be followed here, without following it: what `kmodmon doctor` asks.
+"""Whether the event sources could be followed here, for `kmodmon doctor`, which does not follow them.
 
-Opening /dev/kmsg and listing tracefs disturb nobody; a trace_pipe is not opened, for it has one reader only.
+Opening /dev/kmsg and listing tracefs disturb nobody. A trace_pipe is not opened, because it has only one reader.
 """
 
 import os

@@ -1,8 +1,10 @@
-"""pstore: what earlier boots wrote when they died (`kernel.pstore` has the facts about the interface).
+"""pstore: dumps that earlier boots wrote when they died (`kernel.pstore` has the facts about the format).
 
-/sys/fs/pstore is 0750 root: CAP_DAC_READ_SEARCH. systemd moves its files into an archive early in the boot, perhaps
-while we look, so pstore is read before the archive; a file in both is one. A record of this boot (of an oops that the
-machine survived) is left out: the log has it. What is older than a month is left where it is.
+Interface: fs/pstore (Documentation/admin-guide/pstore-blk.rst, ramoops.rst). /sys/fs/pstore is 0750 root:
+CAP_DAC_READ_SEARCH. Absent: kernel without CONFIG_PSTORE, pstore not mounted. systemd moves the files into its archive
+early in the boot, perhaps while they are read, so pstore is read before the archive; a file in both counts once. A
+record of this boot (of an oops that the machine survived) is ignored, because the log has it, and so is a record older
+than a month.
 """
 
 from collections.abc import Iterator
@@ -15,24 +17,24 @@ from kmodmon.types.error import ParseError
 from kmodmon.types.outcome import Absent, Failed, Outcome, Read
 from kmodmon.types.source_name import SourceName
 
-PERIOD = 3600.0  # pstore may be mounted after us, and backends are modules
+PERIOD = 3600.0  # seconds; pstore may be mounted later, and backends are modules
 MAX_FILES = 128
 MAX_FILE_BYTES = 4 << 20
 MONTH_USEC = 30 * 86_400 * 1_000_000
 _KINDS = frozenset({"dmesg", "console"})
-_DEPTH = 3  # directories of the archive: of the time, of the record
+_DEPTH = 3  # levels of directories in the archive: of the time, of the record
 
 
 class PstoreReader:
-    """Reads pstore and systemd's archive of it; gives no dumps while they are those of the last look."""
+    """Reads pstore and systemd's archive of it; returns dumps only when they differ from those of the last read."""
 
     def __init__(self, context: SourceContext) -> None:
-        self._around = context
+        self._context = context
         self._last: tuple[Dump, ...] = ()
 
     def __call__(self) -> Reading:
-        """Look once."""
-        root, now = self._around.root, self._around.clock.now().realtime_usec
+        """Read both directories."""
+        root, now = self._context.root, self._context.clock.now().realtime_usec
         booted = _booted(root, now)
         listing = root.names(root.pstore)
         parts: dict[tuple[str, int, bytes | None], DumpPart] = {}
@@ -45,7 +47,7 @@ class PstoreReader:
                         parts.setdefault((part.name.backend, part.name.id, part.text), part)
                 case Failed():
                     unreadable += 1
-                case Absent():  # no record that we read, or moved to the archive meanwhile
+                case Absent():  # another kind of record, or moved to the archive meanwhile
                     continue
         if not parts and not isinstance(listing, Read):
             return Reading(outcome=listing, unreadable=unreadable)
@@ -97,7 +99,7 @@ def _is_earlier(part: DumpPart, booted: int | None, now: int, *, archived: bool)
 
 
 def _booted(root: Root, now: int) -> int | None:
-    """When this boot began, by the wall clock of now; None when /proc/uptime cannot be read."""
+    """When this boot began, microseconds since the epoch by the present clock; None without /proc/uptime."""
     words = (root.text(root.proc(b"uptime")) or "").split()
     try:
         return now - int(float(words[0]) * 1e6)

@@ -1,7 +1,8 @@
 """/proc/sys/kernel/tainted: the kernel's taint number.
 
-Interface: kernel/panic.c, kernel/sysctl.c (Documentation/admin-guide/sysctl/kernel.rst). World readable, host-global.
-Nothing wakes a watcher of it, so it is read by timer and whenever a module or a report was heard of.
+Interface: kernel/panic.c, kernel/sysctl.c (Documentation/admin-guide/sysctl/kernel.rst). World readable, the same in
+every container. Absent: /proc/sys not mounted. The file has no poll support, so it is read by timer, and whenever a
+module event or a kernel report was received.
 """
 
 from kmodmon.kernel.taint import parse_tainted

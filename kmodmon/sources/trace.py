@@ -1,15 +1,16 @@
 """tracefs events/module: every load, unload and autoload request, with its time and the task behind it.
 
-Interfaces: include/trace/events/{module,initcall,sched}.h in an instance of our own (`tracefs`). An event's task is
-looked up the moment the event is read.
+Interfaces: include/trace/events/{module,initcall,sched}.h (Documentation/trace/events.rst) in an instance of kmodmon's
+own; `tracefs` has permissions and absence. The task of an event is looked up as soon as the event is read.
 
 Facts the code below is written from:
 
-- module_load comes before init and is the last to be heard of a load that fails in it; initcall_finish, which only
-  modules cause after boot, says what init returned.
-- A read gives one page at most; 0 bytes, which is no end, after tracing_on was switched off.
-- What an earlier run left in the buffer is older than our start; if its clock was another one it cannot be dated.
-- Autoload requests can be caused by any user as fast as it likes: the number of tasks looked up for them is bounded.
+- module_load comes before init(), and is the last event of a load that fails in init() except module_free.
+  initcall_finish, which only modules cause after boot, says what init() returned.
+- A read() gives one page at most. It returns 0 bytes, which is no end of file, after tracing_on was switched off.
+- Events that an earlier run left in the buffer are older than this process; if the instance's clock was another one,
+  they cannot be dated.
+- Any user can cause autoload requests without limit: the number of tasks looked up for them is bounded.
 """
 
 import asyncio
@@ -44,26 +45,27 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_READS = 64  # pages in one turn of the loop
+_READS = 64  # pages in one turn of reading
 _READS_ALL = 1 << 16  # pages of a whole buffer, at start and at the end
-_SHORT = 2048  # bytes: a read() stops where there is no more, or when nearly a page of 4096 is full
-_BACKLOG = 4096  # events that wait for the look-up; then the pipe waits, and the kernel counts what it loses
-_STARTS_WAIT = 0.1  # seconds that the start of a tool waits for what the tool does
+_SHORT = 2048  # bytes; a read() of fewer emptied the pipe, because it only stops early when a page of 4096 is full
+_BACKLOG = 4096  # events that wait for the look-up; beyond them the pipe is not read, and the kernel counts its losses
+_STARTS_WAIT = 0.1  # seconds that the exec of a tool waits for the events that the tool causes
 _REST_MAX = 1 << 16  # bytes of an unfinished line
-_RETRY = 60.0
-_PAUSE = 1.0
-_CHECK = 10.0
-_REQUESTS_A_SECOND = 20
-_SWITCH = 0.0005  # seconds that another thread may keep the interpreter from this one; Python's own are ten times that
+_RETRY = 60.0  # seconds between attempts while tracefs is absent
+_PAUSE = 1.0  # seconds
+_CHECK = 10.0  # seconds between integrity checks
+_REQUESTS_A_SECOND = 20  # requests whose task is looked up
+_SWITCH = 0.0005  # seconds that another thread may hold the GIL; Python's default is ten times that
 _KINDS = {kind.value: kind for kind in TraceKind}
 _TASKS = frozenset({TraceKind.LOAD, TraceKind.FREE, TraceKind.EXEC})
 
 
 class Follower:
-    """Follows trace_pipe of an instance in threads of its own, and hands on in the loop what it says.
+    """Follows trace_pipe of an instance in two threads, and emits readings in the loop.
 
-    One thread reads, and does of the look-up of tasks only what cannot wait: a task may exit within a millisecond, so
-    nothing that the loop does, nor the look-up of another task, may stand before it. The other thread does the rest.
+    One thread reads, and takes snapshots of the tasks: a task may exit within a millisecond, so neither the loop nor
+    the look-up of another task may delay it. The other thread looks up the rest and appends readings, which the loop
+    emits.
     """
 
     def __init__(self, instance: Instance, actors: "Actors", emit: Emit, clock: Clock) -> None:
@@ -72,9 +74,9 @@ class Follower:
         self._clock = clock
         self._emit = emit
         self._rest = b""
-        self._second, self._looked_up = 0, 0
-        self._told: deque[Reading] = deque()
-        self._called = False  # `_tell` is to come
+        self._second, self._lookups = 0, 0  # of requests: the current second, and their number in it
+        self._pending: deque[Reading] = deque()
+        self._scheduled = False  # `_emit_pending` has been called into the loop and has not run yet
         self._loop = asyncio.get_running_loop()
         self._broken: asyncio.Future[None] = self._loop.create_future()
         self._queue = TraceQueue(_BACKLOG)
@@ -82,18 +84,18 @@ class Follower:
         self._fd = instance.open_pipe()
         self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._reader = threading.Thread(target=self._guarded, args=(self._follow,), name="trace", daemon=True)
-        self._looker = threading.Thread(target=self._guarded, args=(self._look_up,), name="actors", daemon=True)
+        self._resolver = threading.Thread(target=self._guarded, args=(self._resolve,), name="actors", daemon=True)
         try:
             self._take(adopted=instance.adopted, dated=dated, reads=_READS_ALL)
             instance.set_up()
         except BaseException:
-            self._close()  # what is left open would be in the way of the next try
+            self._close()  # an open pipe would make the next attempt fail with EBUSY
             raise
 
     async def follow(self) -> None:
         """Follow until cancelled, which removes the instance; raises OSError when it can no longer be read."""
         try:
-            self._looker.start()
+            self._resolver.start()
             self._put(self._began())
             self._reader.start()
             await self._broken
@@ -108,7 +110,7 @@ class Follower:
         finally:
             self._end_reader()
             self._put(None)
-            self._looker.join()
+            self._resolver.join()
             self._close()
 
     def _end_reader(self) -> None:
@@ -125,7 +127,7 @@ class Follower:
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except Exception as error:  # noqa: BLE001  # whatever it is, it ends this thread, and the loop must know
+        except Exception as error:  # noqa: BLE001  # any error ends this thread, and follow() raises it
             self._loop.call_soon_threadsafe(self._break, error)
 
     def _break(self, error: Exception) -> None:
@@ -145,18 +147,18 @@ class Follower:
             if self._stop in ready:
                 return
             if self._fd in ready and not self._take():
-                # Readable, but nothing there: somebody switched tracing off. Do not spin; switch it on again.
+                # Readable but empty: somebody switched tracing off. Wait, so as not to spin, and switch it on again.
                 if select.select((self._stop,), (), (), _PAUSE)[0]:
                     return
                 self._instance.switch_on()
             if time.monotonic() >= check:
                 at = self._clock.now().monotonic_usec
-                self._take()  # nothing may wait in the pipe that is older than the verdict
+                self._take()  # events older than the check must be in the queue before it
                 self._put(IntegrityCheck(at))
                 check = time.monotonic() + _CHECK
 
     def _began(self, *, lost: int = 0) -> Reading:
-        began = TraceRead(began=True, tells_init=self._instance.tells_init, at_usec=self._clock.now().monotonic_usec)
+        began = TraceRead(began=True, tells_init=self._instance.records_init, at_usec=self._clock.now().monotonic_usec)
         return Reading(outcome=Read(began), lost=lost)
 
     def _put(self, item: Item) -> None:
@@ -165,20 +167,21 @@ class Follower:
                 self._queue.put(item, timeout=_PAUSE)
                 return
             except queue.Full:
-                if not self._looker.is_alive():
-                    return  # it broke, and so will the follower
+                if not self._resolver.is_alive():
+                    return  # it failed, and so will follow()
 
     def _take(self, *, adopted: bool = False, dated: bool = True, reads: int = _READS) -> bool:
-        """Read what is there, and glance at the tasks behind it; False when the pipe said that it has ended."""
+        """Read the pipe and take snapshots of the tasks; False when it returned 0 bytes and nothing before."""
         data, alive = self._read(reads)
         whole, self._rest = split_stream(self._rest + data)
         if len(self._rest) > _REST_MAX:
             whole, self._rest = whole + self._rest, b""
         if whole:
             chunk = parse_trace(whole)
-            glances = self._actors.glance(dict.fromkeys(event.tid for event in chunk.events if event.event in _TASKS))
+            tids = dict.fromkeys(event.tid for event in chunk.events if event.event in _TASKS)
+            snapshots = self._actors.snapshots(tids)
             at = self._clock.now().monotonic_usec
-            self._put(TraceBatch(chunk=chunk, glances=glances, adopted=adopted, dated=dated, at_usec=at))
+            self._put(TraceBatch(chunk=chunk, snapshots=snapshots, adopted=adopted, dated=dated, at_usec=at))
         return alive
 
     def _read(self, reads: int) -> tuple[bytes, bool]:
@@ -192,70 +195,71 @@ class Follower:
                 return b"".join(parts), bool(parts)
             parts.append(part)
             if len(part) < _SHORT:
-                break  # to be told that there is nothing more takes time in which a task may exit; poll() knows it
+                break  # a further read() would only return EAGAIN, and cost time in which a task may exit
         return b"".join(parts), True
 
-    # The thread that looks up
+    # The thread that looks up tasks
 
-    def _look_up(self) -> None:
-        untold = False
+    def _resolve(self) -> None:
+        postponed = False  # readings are pending that _emit_pending is not scheduled for
         while True:
             try:
-                item = self._queue.get(timeout=_STARTS_WAIT if untold else None)
+                item = self._queue.get(timeout=_STARTS_WAIT if postponed else None)
             except queue.Empty:
-                untold = self._call()
+                postponed = self._schedule()
                 continue
             if item is None:
-                self._call()
+                self._schedule()
                 return
-            look = self._look_of(item)
-            if look is not None:
-                self._told.append(look)
-                untold = _only_starts(look) or self._call()
+            reading = self._reading(item)
+            if reading is not None:
+                self._pending.append(reading)
+                postponed = _only_starts(reading) or self._schedule()
 
-    def _look_of(self, item: Reading | TraceBatch | IntegrityCheck) -> Reading | None:
+    def _reading(self, item: Reading | TraceBatch | IntegrityCheck) -> Reading | None:
         match item:
             case TraceBatch():
-                return self._looked(item)
+                return self._batch_read(item)
             case IntegrityCheck():
                 return self._checked(item.at_usec)
             case _:
                 return item
 
     def _checked(self, at_usec: Usec) -> Reading:
-        # Anybody who is root may switch our events off (`trace-cmd reset` does it to every instance).
+        # Any root process may disable the events (`trace-cmd reset` does so in every instance).
         if self._instance.is_intact():
             return Reading(outcome=Read(TraceRead(intact=True, at_usec=at_usec)), quiet=True)
         self._instance.set_up()
         return self._began(lost=1)
 
-    def _call(self) -> bool:
-        if not self._called:
-            self._called = True
-            self._loop.call_soon_threadsafe(self._tell)
+    def _schedule(self) -> bool:
+        """Have the loop emit what is pending; always False: nothing is postponed any more."""
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon_threadsafe(self._emit_pending)
         return False
 
-    def _tell(self) -> None:
-        # In the loop. What has come while it was busy is one look: a hundred loads cost it little more than one.
-        self._called = False  # first: what is appended from here on calls again
-        looks = [self._told.popleft() for _ in range(len(self._told))]
-        for look in _joined(looks):
-            self._emit(look)
+    def _emit_pending(self) -> None:
+        # In the loop. Readings appended while it was busy are merged: a hundred loads cost it little more than one.
+        self._scheduled = False  # first, so that whatever is appended from here on schedules another call
+        readings = [self._pending.popleft() for _ in range(len(self._pending))]
+        for reading in _merge(readings):
+            self._emit(reading)
 
-    def _looked(self, batch: TraceBatch) -> Reading | None:
+    def _batch_read(self, batch: TraceBatch) -> Reading | None:
         chunk = batch.chunk
         lost = chunk.lost + chunk.lost_uncounted + (0 if batch.dated else len(chunk.events))
         entries = tuple(self._entries(batch)) if batch.dated else ()
         if not (entries or lost or chunk.skipped):
             return None
-        heard = TraceRead(entries=entries, adopted=batch.adopted, at_usec=batch.at_usec)
-        return Reading(outcome=Read(heard), lost=lost, unreadable=len(chunk.skipped))
+        read = TraceRead(entries=entries, adopted=batch.adopted, at_usec=batch.at_usec)
+        return Reading(outcome=Read(read), lost=lost, unreadable=len(chunk.skipped))
 
     def _entries(self, batch: TraceBatch) -> Iterator[TraceEntry]:
         for event in batch.chunk.events:
             kind = _KINDS.get(event.event)
             if kind is not None:
-                actor, asked_for = self._actor(kind, event, batch.glances.get(event.tid))
+                actor, asked_for = self._actor(kind, event, batch.snapshots.get(event.tid))
                 yield TraceEntry(
                     kind=kind,
                     monotonic_usec=Usec(event.trace_usec),
@@ -268,68 +272,68 @@ class Follower:
                 )
 
     def _actor(
-        self, kind: TraceKind, event: TraceEvent, glance: "ProcSnapshot | None"
+        self, kind: TraceKind, event: TraceEvent, snapshot: "ProcSnapshot | None"
     ) -> tuple[Actor | None, str | None]:
         match kind:
             case TraceKind.LOAD | TraceKind.FREE:
-                return self._actors.capture(event.tid, event.comm, event.trace_usec, glance)
+                return self._actors.capture(event.tid, event.comm, event.trace_usec, snapshot)
             case TraceKind.EXEC:
-                return self._actors.started(event.tid, event.trace_usec, glance), None
-            case TraceKind.REQUEST if self._may_look_up(event.trace_usec):
+                return self._actors.started(event.tid, event.trace_usec, snapshot), None
+            case TraceKind.REQUEST if self._lookup_allowed(event.trace_usec):
                 return self._actors.capture(event.tid, event.comm, event.trace_usec)
             case TraceKind.REQUEST:
                 return Actor(process=Process(pid=event.tid, comm=event.comm)), None
             case TraceKind.INIT:
                 return None, None
 
-    def _may_look_up(self, monotonic_usec: int) -> bool:
+    def _lookup_allowed(self, monotonic_usec: int) -> bool:
         second = monotonic_usec // 1_000_000
         if second != self._second:
-            self._second, self._looked_up = second, 0
-        self._looked_up += 1
-        return self._looked_up <= _REQUESTS_A_SECOND
+            self._second, self._lookups = second, 0
+        self._lookups += 1
+        return self._lookups <= _REQUESTS_A_SECOND
 
 
-def _only_starts(look: Reading) -> bool:
-    """Whether all it says is that tools began: that is no news until they did something, or were refused."""
-    match look.outcome:
-        case Read(TraceRead(entries=entries)) if entries and not look.lost:
+def _only_starts(reading: Reading) -> bool:
+    """Whether it only reports execs of tools; they are emitted together with the events that the tools cause."""
+    match reading.outcome:
+        case Read(TraceRead(entries=entries)) if entries and not reading.lost:
             return all(entry.kind is TraceKind.EXEC for entry in entries)
         case _:
             return False
 
 
-def _joined(looks: Iterable[Reading]) -> Iterator[Reading]:
-    """One look for several in a row that only bring entries."""
+def _merge(readings: Iterable[Reading]) -> Iterator[Reading]:
+    """Merge readings in a row that only bring entries into one each."""
     last: Reading | None = None
-    for look in looks:
-        if last is not None and (both := _both(last, look)) is not None:
-            last = both
+    for reading in readings:
+        if last is not None and (merged := _merged(last, reading)) is not None:
+            last = merged
             continue
         if last is not None:
             yield last
-        last = look
+        last = reading
     if last is not None:
         yield last
 
 
-def _both(one: Reading, other: Reading) -> Reading | None:
-    match one.outcome, other.outcome:
-        case Read(TraceRead() as first), Read(TraceRead() as second) if not any(
-            heard.began or heard.adopted or heard.intact for heard in (first, second)
+def _merged(first: Reading, second: Reading) -> Reading | None:
+    match first.outcome, second.outcome:
+        case Read(TraceRead() as before), Read(TraceRead() as after) if not any(
+            read.began or read.adopted or read.intact for read in (before, after)
         ):
-            heard = replace(second, entries=first.entries + second.entries)
-            unreadable = one.unreadable + other.unreadable
-            return replace(other, outcome=Read(heard), lost=one.lost + other.lost, unreadable=unreadable)
+            both = replace(after, entries=before.entries + after.entries)
+            unreadable = first.unreadable + second.unreadable
+            return replace(second, outcome=Read(both), lost=first.lost + second.lost, unreadable=unreadable)
         case _:
             return None
 
 
 def _raise_priority() -> None:
-    """Let this thread run as soon as there is an event, before the task behind it goes on; the unit permits it.
+    """Let this thread run as soon as there is an event, before the task behind it continues; the unit permits it.
 
-    A fair scheduler would let insmod exit first, most of all that of Linux 6.6 and later. Refused, less is found of
-    short-lived tasks, and events say so (`exited`).
+    A fair scheduler would often let insmod exit first. Where the priority is refused, more tasks have exited before
+    they are looked up, and their events have `exited` set.
     """
     sys.setswitchinterval(_SWITCH)
     try:
@@ -355,8 +359,8 @@ async def _follow(context: SourceContext, emit: Emit) -> None:
     from kmodmon.sources.actor import Actors  # psutil: only the daemon needs it
 
     settings = context.settings.trace
-    place = _place(context.root)
-    instance = Instance(context.root, place + b"/" + settings.instance.encode(), settings.buffer)
+    instances = _instances(context.root)
+    instance = Instance(context.root, instances + b"/" + settings.instance.encode(), settings.buffer)
     actors = Actors(context.root, context.settings, context.clock)
     await Follower(instance, actors, emit, context.clock).follow()
 
@@ -366,16 +370,16 @@ def _absence(context: SourceContext) -> Absent | None:
         return switched_off("trace.enabled")
     if not context.root.live:
         return Absent("a recorded machine has no trace to follow", AbsentReason.NOT_RECORDED)
-    found = context.root.names(_place(context.root))
-    if isinstance(found, Absent):
-        return Absent(f"{found.why} (kernel without tracing, tracefs not mounted, or lockdown=confidentiality)")
+    names = context.root.names(_instances(context.root))
+    if isinstance(names, Absent):
+        return Absent(f"{names.why} (kernel without tracing, tracefs not mounted, or lockdown=confidentiality)")
     return None
 
 
-def _place(root: Root) -> bytes:
-    # Where only debugfs is mounted, tracefs is found below it.
-    places = (root.tracefs + b"/instances", root.debugfs + b"/tracing/instances")
-    return next((place for place in places if not isinstance(root.names(place), Absent)), places[0])
+def _instances(root: Root) -> bytes:
+    # Where only debugfs is mounted, tracefs is mounted below it automatically.
+    directories = (root.tracefs + b"/instances", root.debugfs + b"/tracing/instances")
+    return next((path for path in directories if not isinstance(root.names(path), Absent)), directories[0])
 
 
 SOURCE = EventSource(

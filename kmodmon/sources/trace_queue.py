@@ -1,4 +1,4 @@
-"""What one thread read of the trace, and another has yet to look up."""
+"""The queue between the thread that reads the trace and the thread that looks up its tasks."""
 
 import queue
 from collections import deque
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TraceBatch:
-    """What one turn of reading gave, and what was seen of the tasks at once, by thread id."""
+    """The events of one turn of reading, with snapshots of their tasks."""
 
     chunk: TraceChunk
-    glances: "Mapping[int, ProcSnapshot]"
-    adopted: bool
-    dated: bool
-    at_usec: Usec
+    snapshots: "Mapping[int, ProcSnapshot]"  # by thread id; tasks that had exited are missing
+    adopted: bool  # an earlier run left the events in the buffer
+    dated: bool  # the buffer's clock is CLOCK_MONOTONIC, so the events have usable times
+    at_usec: Usec  # CLOCK_MONOTONIC after the snapshots
 
 
 @dataclass(frozen=True, slots=True)
 class IntegrityCheck:
-    """At this moment all that was in the pipe had been read."""
+    """Asks whether the events are still enabled. Everything traced before `at_usec` is in the queue before it."""
 
     at_usec: Usec
 
@@ -36,9 +36,9 @@ Item: TypeAlias = TraceBatch | IntegrityCheck | Reading | None
 
 
 class TraceQueue(queue.Queue[Item]):
-    """A queue that is full when the batches in it have so many events: a turn of reading may give one, or thousands."""
+    """A queue limited by the number of events in it, not of batches: a batch may hold one event, or thousands."""
 
-    def _init(self, maxsize: int) -> None:  # the library's name
+    def _init(self, maxsize: int) -> None:  # this and the three below override methods of queue.Queue
         self._items: deque[Item] = deque()
         self._weight = 0
 

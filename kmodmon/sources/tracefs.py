@@ -1,19 +1,23 @@
-"""A tracefs instance of our own: made or adopted, set up for the module loader's events, read, removed.
+"""A tracefs instance of kmodmon's own: made or adopted, set up for the module loader's events, read, removed.
 
-Interface: kernel/trace/trace.c (Documentation/trace/ftrace.rst, "Instances"). The mount is 0700 root; the unit hands
-the instance over to the daemon's user. Absent: no CONFIG_TRACING, tracefs not mounted, or empty (lockdown at
-confidentiality from boot; set at run time, opening fails with EPERM but an open trace_pipe goes on).
+Interface: kernel/trace/trace.c (Documentation/trace/ftrace.rst, "Instances"). The mount is 0700 root; the packaged unit
+hands the instance over to the daemon's user. Absent: kernel without CONFIG_TRACING, tracefs not mounted, or empty
+(booted under lockdown=confidentiality; set at run time, opening fails with EPERM but an open trace_pipe goes on).
 
 Facts the code below is written from:
 
-- mkdir in instances/ makes a buffer of 1408 KiB a CPU, to be shrunk at once. Reading trace_pipe consumes; one reader at
-  a time (EBUSY). rmdir fails while a file is open in it.
-- The buffer outlives us: what was traced after a crash is read by the next start. A clean stop removes the instance.
-- poll() waits for `buffer_percent` of the buffer unless that is 0. The clock `mono` is CLOCK_MONOTONIC; setting the
-  clock empties the buffer.
+- mkdir in instances/ allocates a buffer of 1408 KiB for each CPU, which is shrunk at once. rmdir fails while a file is
+  open in it.
+- Reading trace_pipe consumes. A second reader gets EBUSY since Linux kernel commit c2489bb7e6be ("tracing: Introduce
+  pipe_cpumask to avoid race on trace_pipes") (in v6.6, and in 5.10 and 6.1 stable); before, a second open succeeds.
+- The buffer outlives the daemon: what was traced after a crash is read by the next start. A clean stop removes the
+  instance.
+- poll() waits for `buffer_percent` of the buffer unless that is 0. The file exists since Linux kernel commit
+  03329f993978 ("tracing: Add tracefs file buffer_percentage"); setting it fails silently where it is absent.
+- The clock `mono` is CLOCK_MONOTONIC; setting the clock empties the buffer.
 - insmod may have exited before its event is read. Its exec is traced too, which comes some milliseconds earlier, and
-  tells who ran a load that is refused without a trace event. Only kmod's tools in the usual directories: a file name
-  that others could choose would let them write lines of their own into trace_pipe.
+  names who ran a load that is refused without a trace event. Only kmod's tools in the usual directories are traced: a
+  file name that others could choose would let them write lines of their own into trace_pipe.
 """
 
 import logging
@@ -35,27 +39,27 @@ _EXTRA = (b"module/module_request", _INIT, _EXEC)
 
 
 class Instance:
-    """Our tracefs instance: made or adopted, set up, read, removed."""
+    """The tracefs instance of this daemon; `adopted`: it existed before, `records_init`: initcall_finish is enabled."""
 
     def __init__(self, root: Root, path: bytes, buffer_bytes: int) -> None:
         self._root = root
         self._path = path
         self._kib = max(1, buffer_bytes // 1024)
         self.adopted = not root.make_directory(path)
-        self.tells_init = False
+        self.records_init = False
         if not self.adopted:
             self._try(b"buffer_size_kb", b"%d" % self._kib)
 
     def readable_clock(self) -> bool:
-        """Whether what an adopted buffer holds is timed by a clock that we understand."""
+        """Whether the clock of an adopted buffer is CLOCK_MONOTONIC, so that the events in it can be dated."""
         return self._clock() == "mono"
 
     def open_pipe(self) -> int:
-        """Open trace_pipe without blocking; raises OSError, EBUSY when somebody else reads it."""
+        """Open trace_pipe without blocking; raises OSError, EBUSY when another process reads it."""
         return self._root.open(self._path + b"/trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
 
     def set_up(self) -> None:
-        """Have the events recorded; raises OSError when they are not, and we may not change it."""
+        """Enable the events; raises OSError when they are not enabled and cannot be."""
         if not self.readable_clock():
             self._write(b"trace_clock", b"mono")
         self._try(b"buffer_percent", b"0")
@@ -65,25 +69,25 @@ class Instance:
             self._enable(event)
         self._try(b"events/" + _EXEC + b"/filter", _EXEC_FILTER.encode())
         enabled = [event for event in _EXTRA if self._enabled_if_possible(event)]
-        self.tells_init = _INIT in enabled
+        self.records_init = _INIT in enabled
         self.switch_on()
 
     def is_intact(self) -> bool:
-        """Whether all is recorded still; what may not be read is taken to be as it was."""
+        """Whether tracing and the needed events are still enabled; a switch that cannot be read counts as enabled."""
         switches = (b"tracing_on", *(b"events/" + event + b"/enable" for event in _NEEDED))
         return all(self._number(name) != 0 for name in switches)
 
     def switch_on(self) -> None:
-        """Have tracing on; raises OSError."""
+        """Enable tracing_on; raises OSError."""
         if self._number(b"tracing_on") != 1:
             self._write(b"tracing_on", b"1")
 
     def switch_off(self) -> None:
-        """Stop recording; what is recorded stays."""
+        """Disable tracing_on; the events in the buffer stay."""
         self._try(b"tracing_on", b"0")
 
     def remove(self) -> None:
-        """Remove the instance; one that root made for us stays, because it is not ours to remove."""
+        """Remove the instance; one that root made for the daemon's user stays, because rmdir is not permitted."""
         try:
             self._root.remove_directory(self._path)
         except OSError as error:
@@ -107,7 +111,7 @@ class Instance:
     def _clock(self) -> str | None:
         outcome = self._root.read(self._path + b"/trace_clock")
         try:
-            return parse_trace_clock(outcome.value).current if isinstance(outcome, Read) else None
+            return parse_trace_clock(outcome.value) if isinstance(outcome, Read) else None
         except ParseError:
             return None
 

@@ -1,19 +1,21 @@
-"""NETLINK_KOBJECT_UEVENT, the kernel's own group: a hint that a module came or went.
+"""NETLINK_KOBJECT_UEVENT, the kernel's own group: a hint that a module was loaded or unloaded.
 
-Interface: lib/kobject_uevent.c, through pyroute2. Joining needs no privilege. Absent: kernel without CONFIG_NET, or a
-network namespace owned by a user namespace, which is sent nothing.
+Interface: lib/kobject_uevent.c (Documentation/ABI/testing/sysfs-uevent), through pyroute2. Joining needs no privilege.
+Absent: kernel without CONFIG_NET, or a network namespace owned by another user namespace than the initial one, which
+gets no events (`kernel.uevent` has the commit).
 
 Facts the code below is written from:
 
-- Only what the kernel itself sent counts: its address is (0, 1). pyroute2's own messages no longer know the sender, so
-  the datagrams are taken where its transport hands them over (`enqueue`), which saves building its messages as well.
-- After ENOBUFS pyroute2's socket is of no more use: the loss is counted, the socket made anew, the module list read.
-- Most uevents are not about modules: those cost one search for bytes and the sequence number.
+- Only events of the kernel itself count: its address is (0, 1). pyroute2's own messages do not keep the sender, so the
+  datagrams are taken where its transport hands them over (`enqueue`), which also saves building its messages.
+- After ENOBUFS pyroute2's socket cannot be used again: the loss is counted, a new socket is opened, the module list is
+  read.
+- Most uevents are not about modules: they cost one search for bytes and the sequence number.
 - SEQNUM counts every uevent of the system; one that went to another network namespace is a gap too. A gap therefore
-  only causes a reading, at most once a second.
+  only causes a read of the module list, at most once a second.
 
-Importing pyroute2 imports all of it (0.11 s, 8 MiB), so only what is needed is imported (`partial_import`), and only
-when the source starts.
+Importing pyroute2 imports all of it (0.11 s, 8 MiB), so only the submodule that is needed is imported
+(`partial_import`), and only when the source starts.
 """
 
 import asyncio
@@ -30,11 +32,11 @@ from kmodmon.types.source_name import SourceName
 
 _KERNEL = (0, 1)  # port id and groups of the sender
 _GROUP = 1
-_GAP_PAUSE = 1.0
-_REOPEN_PAUSE = 0.1
+_GAP_PAUSE = 1.0  # seconds between reports of missing numbers
+_REOPEN_PAUSE = 0.1  # seconds
 
-_BURST = 256
-_LARGEST = 1 << 14  # bytes; the kernel's are 2 KiB of keys at most, and a head
+_BURST = 256  # datagrams
+_LARGEST = 1 << 14  # bytes; the kernel's have a head and at most 2 KiB of keys
 
 Datagram: TypeAlias = tuple[bytes, object]  # and its sender
 Take: TypeAlias = Callable[[Iterable[Datagram]], None]
@@ -49,17 +51,17 @@ class UeventReader:
         self._loop = asyncio.get_running_loop()
         self._seqnum: int | None = None
         self._missed = 0
-        self._said_gap = 0.0
+        self._gap_reported_at = 0.0
         self.overflow = asyncio.Event()
 
     def opened(self, *, lost: int) -> None:
-        """Say that from now on every uevent is heard; `lost`: times the socket overflowed before."""
+        """Report that from now on every uevent is received; `lost`: number of overflows of the socket before."""
         self._seqnum = None
         self.overflow.clear()
         self._emit(Reading(outcome=Read(UeventsRead(began=True)), lost=lost))
 
     def take(self, datagrams: Iterable[Datagram]) -> None:
-        """Take what was received; a datagram without an address is the transport's word for an error (ENOBUFS)."""
+        """Process received datagrams; one without an address stands for an error of the transport (ENOBUFS)."""
         events: list[ModuleUevent] = []
         unreadable = 0
         for data, address in datagrams:
@@ -72,9 +74,9 @@ class UeventReader:
                         events += _module(data)
                     except ParseError:
                         unreadable += 1
-        late = self._missed and self._loop.time() - self._said_gap > _GAP_PAUSE
+        late = self._missed and self._loop.time() - self._gap_reported_at > _GAP_PAUSE
         if events or unreadable or late:
-            missed, self._missed, self._said_gap = self._missed, 0, self._loop.time()
+            missed, self._missed, self._gap_reported_at = self._missed, 0, self._loop.time()
             self._emit(Reading(outcome=Read(UeventsRead(events=tuple(events), missed=missed)), unreadable=unreadable))
 
     def _number(self, datagram: bytes) -> None:
@@ -82,7 +84,7 @@ class UeventReader:
         if not digits.isdigit():
             return
         now, before = int(digits), self._seqnum
-        # Two CPUs may send in the other order: only going on counts.
+        # Two CPUs may send in the wrong order, so a number smaller than the last is not a gap.
         if before is not None and now > before + 1:
             self._missed += now - before - 1
         if before is None or now > before:
@@ -93,28 +95,28 @@ def _module(datagram: bytes) -> tuple[ModuleUevent, ...]:
     event = parse_uevent(datagram)
     if event.module is None and event.module_old is None:
         return ()
-    heard = ModuleUevent(
+    uevent = ModuleUevent(
         action=event.action,
         module=event.module or "",  # empty: it was moved out of /sys/module
         synthetic=event.synthetic,
         moved_from=event.module_old,
     )
-    return (heard,)
+    return (uevent,)
 
 
 async def run_uevent(context: SourceContext, emit: Emit, opened: Open | None = None) -> None:
-    """Listen until cancelled; raises OSError when no socket can be had. `opened`: joins the group in another way."""
+    """Follow uevents until cancelled; raises OSError when no socket can be opened. `opened` replaces the socket."""
     why = _absence(context)
     if why is not None:
         emit(Reading(outcome=why))
         await asyncio.get_running_loop().create_future()
-    hearer = UeventReader(emit)
+    reader = UeventReader(emit)
     lost = 0
     while True:
-        close = await (opened or _open)(hearer.take)
+        close = await (opened or _open)(reader.take)
         try:
-            hearer.opened(lost=lost)
-            await hearer.overflow.wait()
+            reader.opened(lost=lost)
+            await reader.overflow.wait()
         finally:
             close()
         lost = 1
@@ -126,7 +128,7 @@ async def _open(take: Take) -> Callable[[], None]:
 
     class Socket(pyroute2.AsyncUeventSocket):  # type: ignore[misc, name-defined]  # pyroute2 has no types
         def enqueue(self, data: bytes, addr: object) -> None:
-            # asyncio hands over one datagram a turn of the loop; the rest of a burst is taken at once.
+            # asyncio hands over one datagram in each turn of the loop; the rest of a burst is taken at once.
             take([(data, addr), *received(self)])
 
     socket = Socket()
@@ -147,7 +149,7 @@ class Receiver(Protocol):
 
 
 def received(socket: Receiver) -> Iterator[Datagram]:
-    """Give what else waits in the socket, an error as a datagram of nobody."""
+    """Receive the datagrams that wait in the socket, at most _BURST; an error becomes a datagram without address."""
     for _ in range(_BURST):
         try:
             yield socket.recvfrom(_LARGEST)

@@ -1,12 +1,15 @@
-"""The one error of layer 0, and the root of every error that kmodmon raises on purpose."""
+"""Errors that kmodmon raises on purpose: their base, the error of parsers, and the error of what a person wrote."""
 
 
 class KmodmonError(Exception):
-    """Base of every deliberate error; its text is one sentence a person can act on."""
+    """Base of every deliberate error. Its text is one sentence that a person can act on."""
 
 
 class ParseError(KmodmonError):
-    """Bytes that are not of the format they were said to be; nothing was lost, the caller still has them."""
+    """Bytes that do not have the expected format: the only exception that a parser raises.
+
+    `interface` names the kernel file or format, `excerpt` is at most 80 bytes of the input, `why` a short reason.
+    """
 
     def __init__(self, interface: str, excerpt: bytes, why: str) -> None:
         self.interface = interface
@@ -16,10 +19,10 @@ class ParseError(KmodmonError):
 
 
 class ConfigError(KmodmonError):
-    """Something a person wrote (settings, policy, baseline, a flag) and kmodmon refuses; nothing of it is in force.
+    """Settings, a policy, a baseline or a flag that kmodmon refuses as a whole.
 
-    `file` is a path or "command line", `key` a dotted key or a flag or "" for the file as a whole, `hint` what to
-    write instead or ""; `line` counts from 1, None: not known.
+    `file` is a path or "command line"; `key` is a dotted key, a flag, or "" for the whole file; `hint` says what to
+    write instead, or is ""; `line` counts from 1, None: unknown.
     """
 
     def __init__(self, file: str, key: str, why: str, hint: str = "", *, line: int | None = None) -> None:
@@ -28,6 +31,6 @@ class ConfigError(KmodmonError):
         self.why = why
         self.hint = hint
         self.line = line
-        place = file if line is None else f"{file}, line {line}"
-        said = f"{place}: {key}: {why}" if key else f"{place}: {why}"
-        super().__init__(f"{said}; {hint}" if hint else said)
+        location = file if line is None else f"{file}, line {line}"
+        message = f"{location}: {key}: {why}" if key else f"{location}: {why}"
+        super().__init__(f"{message}; {hint}" if hint else message)

@@ -1,10 +1,10 @@
 r"""Untrusted bytes as text that is safe to show, lossless, and valid UTF-8.
 
-The kernel validates neither module names nor most of what it prints: a name may hold a space, a newline,
-0xFF or a terminal escape (observed on 4.18, 6.1 and 7.2). kmodmon writes them as the kernel's own
-/dev/kmsg does (Documentation/ABI/testing/dev-kmsg): every byte of a character that is not printable, and the
-backslash itself, becomes ``\xNN``. So two different names never look the same, no control character reaches a
-label, a log or a terminal, and the bytes can be had back. HTML and label quoting are the edges' duty still.
+The kernel validates neither module names nor most of the text it prints: a name may hold a space, a newline, 0xFF or a
+terminal escape (observed on 4.18, 6.1 and 7.2). kmodmon escapes them as the kernel's own /dev/kmsg does
+(Documentation/ABI/testing/dev-kmsg): every byte of a character that is not printable, and the backslash itself, becomes
+``\xNN``. So two different names never look the same, no control character reaches a label, a log or a terminal, and the
+original bytes can be restored. Quoting for HTML and for labels is still the duty of whoever writes them.
 """
 
 import re
@@ -14,7 +14,7 @@ _PLAIN = re.compile(rb"[ -\[\]-~]*")
 
 
 def safe_text(raw: bytes) -> str:
-    r"""Give `raw` as printable text; what is not printable, and the backslash, as ``\xNN`` of its UTF-8 bytes."""
+    r"""Return `raw` as printable text: unprintable characters and the backslash become ``\xNN`` of their bytes."""
     if _PLAIN.fullmatch(raw):
         return raw.decode("ascii")
     out: list[str] = []
@@ -27,7 +27,7 @@ def safe_text(raw: bytes) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Give any text with what a terminal would obey as ``\xNN`` of its bytes; safe text stays as it is."""
+    r"""Return `text` with unprintable characters as ``\xNN`` of their UTF-8 bytes; safe text stays as it is."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else _escaped(char) for char in text)
@@ -38,16 +38,16 @@ def _escaped(char: str) -> str:
 
 
 def raw_bytes(text: str) -> bytes:
-    """Undo :func:`safe_text`: the exact bytes the kernel gave (for building a path from a module name)."""
+    """Undo :func:`safe_text`: the exact bytes of the kernel, for a path built from a module name."""
     out = bytearray()
     end = 0
-    for found in _ESCAPE.finditer(text):
-        out += text[end : found.start()].encode("utf-8", "surrogateescape")
-        out.append(int(found[1], 16))
-        end = found.end()
+    for escape in _ESCAPE.finditer(text):
+        out += text[end : escape.start()].encode("utf-8", "surrogateescape")
+        out.append(int(escape[1], 16))
+        end = escape.end()
     return bytes(out + text[end:].encode("utf-8", "surrogateescape"))
 
 
 def bounded(text: str, limit: int) -> str:
-    """Cut `text` to `limit` characters; a cut text ends in an ellipsis, so that it shows."""
+    """Cut `text` to `limit` characters; a text that was cut ends in an ellipsis."""
     return text if len(text) <= limit else text[: max(0, limit - 1)] + "…"

@@ -57,7 +57,6 @@ def test_command_line_when_dash_or_underscore_then_the_same_name() -> None:
         (b"modprobe.blacklist=a,b modprobe.blacklist=c", CommandLineFacts(modprobe_blacklist=("a", "b", "c"))),
         (b"lsm=lockdown,yama", CommandLineFacts(lsm=("lockdown", "yama"))),
         (b"lsm=", CommandLineFacts(lsm=())),
-        (b"panic_on_taint=0x3000,nousertaint", CommandLineFacts(panic_on_taint="0x3000,nousertaint")),
         (b"quiet -- nomodule lockdown=integrity", CommandLineFacts()),
     ],
 )

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.kernel.kmsg import KmsgRecord, parse_prefix, parse_record, render_record
+from kmodmon.kernel.kmsg import KmsgRecord, parse_prefix, parse_record
 from kmodmon.types.error import ParseError
 from kmodmon.types.text import safe_text
+from tests.kernel.render import render_record
 
 RECORDED = [
     b"4,444,33973663,-;hello_unsigned: loading out-of-tree module taints kernel.\n",

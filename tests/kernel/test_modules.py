@@ -13,9 +13,9 @@ from kmodmon.kernel.modules import (
     is_complete,
     merge_passes,
     parse_modules,
-    render_line,
 )
 from kmodmon.types.text import raw_bytes, safe_text
+from tests.kernel.render import render_line
 
 RECORDED = b"""\
 stack_b 16384 0 - Live 0xffffffffc05c3000 (OE)

@@ -10,14 +10,15 @@ import pytest
 
 from kmodmon.kernel.crossview import filter_function_modules, kallsyms_modules, kprobe_modules
 from kmodmon.kernel.identity import parse_version
-from kmodmon.kernel.kmsg import parse_record, render_record
+from kmodmon.kernel.kmsg import parse_record
 from kmodmon.kernel.lockdown import parse_lockdown, parse_lsm
-from kmodmon.kernel.modules import parse_modules, render_line
+from kmodmon.kernel.modules import parse_modules
 from kmodmon.kernel.sysmodule import parse_build_id
 from kmodmon.kernel.taint import letters, parse_tainted
 from kmodmon.kernel.trace import parse_trace, parse_trace_clock
-from kmodmon.kernel.vmallocinfo import area_of, parse_module_areas
+from kmodmon.kernel.vmallocinfo import parse_module_areas
 from kmodmon.types.text import safe_text
+from tests.kernel.render import render_line, render_record
 
 RECORDED = Path(__file__).parent / "recorded"
 KERNELS = ("6.1.0-56-cloud-amd64", "7.2.13+deb14-cloud-amd64")
@@ -63,9 +64,8 @@ def test_trace_when_recorded_then_every_event(kernel: str) -> None:
     assert letters(loads["flags_mod"].taints or 0) == "COEKN"
     assert loads["dummy"].taints == 0
     assert [event.module for event in chunk.events if event.event == "module_free"][-1] == "hello_unsigned"
-    requests = [(event.module, event.comm, event.wait) for event in chunk.events if event.event == "module_request"]
-    assert requests[-2:] == [("fs-a\\x0ab c", "co\\x0am m", True), ("fs-x-y", "co\\x0am m", True)]
-    assert all(event.refcnt is not None for event in chunk.events if event.event in ("module_get", "module_put"))
+    requests = [(event.module, event.comm) for event in chunk.events if event.event == "module_request"]
+    assert requests[-2:] == [("fs-a\\x0ab c", "co\\x0am m"), ("fs-x-y", "co\\x0am m")]
 
 
 @every_kernel
@@ -84,9 +84,10 @@ def test_views_when_a_module_is_hidden_then_ftrace_alone_still_names_it(kernel: 
 def test_vmallocinfo_when_addresses_are_real_then_every_module_with_text_has_an_area(kernel: str) -> None:
     areas = parse_module_areas([read(kernel, "vmallocinfo")])
     for line in parse_modules(read(kernel, "modules"), read(kernel, "sysfs_names").split(b"\0")).lines:
-        area = None if line.address is None else area_of(areas, line.address)
-        assert (area is None) == (line.address is None), line.name
-        if area is not None and kernel.startswith("6.1."):
+        addresses = [] if line.address is None else [line.address]
+        holding = [area for area in areas for address in addresses if (area.start or 0) <= address < (area.end or 0)]
+        assert len(holding) == len(addresses), line.name
+        for area in holding if kernel.startswith("6.1.") else ():
             assert area.size == line.size + 4096  # one area a module, and a guard page
 
 
@@ -115,5 +116,5 @@ def test_small_files_when_recorded_then_values(kernel: str) -> None:
     assert letters(parse_tainted(read(kernel, "tainted"))) == "PCOEKN"
     assert parse_lockdown(read(kernel, "lockdown")).mode == "none"
     assert "lockdown" in parse_lsm(read(kernel, "lsm"))
-    assert parse_trace_clock(read(kernel, "trace_clock")).current == "local"
+    assert parse_trace_clock(read(kernel, "trace_clock")) == "local"
     assert len(parse_build_id(read(kernel, "build_id_note")) or "") == 40

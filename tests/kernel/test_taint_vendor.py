@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.kernel.taint import FLAGS, Flag, decode, parse_tainted_text, render_tainted_text
+from kmodmon.kernel.taint import FLAGS, Flag, decode, parse_tainted_text
 from kmodmon.kernel.taint_vendor import EL7, EL8, EL9, EL10, SUSE, choose_flags
+from tests.kernel.render import render_tainted_text
 
 TABLES = (EL7, EL8, EL9, EL10, SUSE)
 EL8_VERSION = (

@@ -22,9 +22,7 @@ NET = (
 
 def test_parse_uevent_when_a_load_then_the_module() -> None:
     event = parse_uevent(ADD)
-    assert (event.action, event.devpath, event.subsystem) == ("add", "/module/dummy", "module")
-    assert (event.seqnum, event.module, event.synthetic) == (1072, "dummy", False)
-    assert event.fields["SEQNUM"] == "1072"
+    assert (event.action, event.module, event.synthetic) == ("add", "dummy", False)
 
 
 def test_parse_uevent_when_written_by_hand_then_synthetic() -> None:
@@ -35,7 +33,7 @@ def test_parse_uevent_when_written_by_hand_then_synthetic() -> None:
 
 def test_parse_uevent_when_a_kobject_moved_then_where_it_was() -> None:
     event = parse_uevent(MOVE)
-    assert (event.module, event.devpath_old, event.module_old) == (None, "/module/hidden_mod", "hidden_mod")
+    assert (event.module, event.module_old) == (None, "hidden_mod")
 
 
 def test_parse_uevent_when_another_subsystem_then_no_module() -> None:
@@ -49,7 +47,7 @@ def test_parse_uevent_when_name_is_odd_then_it_comes_back(name: bytes) -> None:
 
 
 def test_parse_uevent_when_a_key_comes_twice_then_the_kernel_s_own_counts() -> None:
-    assert parse_uevent(ADD + b"ACTION=remove\0SEQNUM=1\0").seqnum == 1072
+    assert parse_uevent(ADD + b"ACTION=remove\0SEQNUM=x\0").action == "add"
 
 
 @pytest.mark.parametrize(
@@ -78,7 +76,7 @@ def test_parse_uevent_when_any_bytes_then_value_or_parse_error(datagram: bytes) 
         event = parse_uevent(datagram)
     except ParseError:
         return
-    assert event.devpath.isprintable()
+    assert event.module is None or event.module.isprintable()
     assert event.module is None or is_about_modules(datagram)
 
 

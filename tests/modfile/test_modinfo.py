@@ -8,7 +8,7 @@ from kmodmon.kernel.module_name import THIS_MODULE, is_file_name, kernel_name, n
 from kmodmon.kernel.note import build_id, parse_notes
 from kmodmon.modfile.elf import parse_elf, parse_symbols, section_bytes
 from kmodmon.modfile.ksymtab import Export, kernel_exports, module_exports
-from kmodmon.modfile.modinfo import ModInfo, ModinfoParameter, SoftDependency, parse_modinfo, parse_softdep
+from kmodmon.modfile.modinfo import ModInfo, ModinfoParameter, parse_modinfo
 from kmodmon.modfile.modversions import ModVersions, parse_extended, parse_modversions
 from kmodmon.modfile.vermagic import explain_difference, same_magic
 from kmodmon.types.error import ParseError
@@ -84,14 +84,6 @@ def test_parse_modinfo_when_keys_repeat_then_all_are_kept_and_the_first_counts()
 def test_gpl_compatible_when_a_license_then_the_kernels_answer(license: str, *, compatible: bool) -> None:
     assert parse_modinfo(b"license=" + license.encode()).gpl_compatible is compatible
     assert not parse_modinfo(b"").gpl_compatible
-
-
-def test_parse_softdep_when_pre_and_post_then_both() -> None:
-    assert parse_softdep("ignored pre: a b post: c") == SoftDependency(pre=("a", "b"), post=("c",))
-    assert parse_modinfo(b"weakdep=a b\0softdep=pre: c").soft_dependencies == (
-        SoftDependency(pre=("c",)),
-        SoftDependency(weak=("a", "b")),
-    )
 
 
 @given(st.binary(max_size=300))

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from kmodmon.events.kinds.log import KernelReported
 from kmodmon.events.kinds.module import ModuleLoadFailed
-from kmodmon.kernel.kmsg import parse_record, render_record
+from kmodmon.kernel.kmsg import parse_record
 from kmodmon.subjects.log import account_to_json
+from tests.kernel.render import render_record
 from tests.kmsg_maker import WARNING, boots
 from tests.reports.test_live_log import OOPS, Listener, later
 

@@ -121,7 +121,7 @@ def test_capture_when_it_was_seen_to_start_then_its_exit_takes_nothing(procfs: P
 def test_capture_when_it_exits_after_the_glance_then_its_uid_is_known(procfs: Procfs) -> None:
     procfs.process(344, "rmmod", 320, b"rmmod\0", uid=1000, at=99.0)
     who, clock = actors(procfs)
-    seen = who.glance([344])
+    seen = who.snapshots([344])
     procfs.exit(344)
     actor, _ = who.capture(344, "rmmod", clock.monotonic_usec, seen[344])
     assert actor.uid == 1000 and not actor.exited and actor.process.cmdline == ("rmmod",)
@@ -130,7 +130,7 @@ def test_capture_when_it_exits_after_the_glance_then_its_uid_is_known(procfs: Pr
 def test_capture_when_the_glance_was_at_an_earlier_task_of_that_id_then_it_does_not_count(procfs: Procfs) -> None:
     procfs.process(344, "insmod", 320, b"insmod\0", uid=1000, at=99.0)
     who, clock = actors(procfs)
-    seen = who.glance([344])
+    seen = who.snapshots([344])
     procfs.exit(344)
     clock.advance(5.0)
     assert who.capture(344, "insmod", clock.monotonic_usec, seen[344])[0].exited
@@ -141,7 +141,7 @@ def test_capture_when_a_tool_has_a_megabyte_of_arguments_then_little_of_it_is_ke
 ) -> None:
     procfs.process(344, "insmod", 320, b"insmod\0" + b"x" * (1 << 20), uid=1000, at=99.0)
     who, clock = actors(procfs)
-    seen = who.glance([344])
+    seen = who.snapshots([344])
     actor, _ = who.capture(344, "insmod", clock.monotonic_usec, seen[344])
     assert actor.process.cmdline is not None and sum(map(len, actor.process.cmdline)) < 1000
 

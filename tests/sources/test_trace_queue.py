@@ -14,7 +14,7 @@ LINE = b"          insmod-344     [000] .....    12.%06d: module_free: transient
 def batch(events: int) -> TraceBatch:
     chunk = parse_trace(b"".join(LINE % at for at in range(events)))
     assert len(chunk.events) == events
-    return TraceBatch(chunk=chunk, glances={}, adopted=False, dated=True, at_usec=Usec(0))
+    return TraceBatch(chunk=chunk, snapshots={}, adopted=False, dated=True, at_usec=Usec(0))
 
 
 def test_backlog_when_turns_gave_an_event_each_then_so_many_turns_wait() -> None:
