@@ -94,8 +94,8 @@ def expire(stamps: Timestamps, now: Instant, keep_seconds: float) -> Timestamps:
 def happened_before(stamps: Timestamps, moment: Instant) -> Timestamps:
     """Only what happened before `moment`."""
     series = {
-        name: MappingProxyType({labels: at for labels, at in one.items() if at < moment.seconds})
-        for name, one in stamps.series.items()
+        name: MappingProxyType({labels: at for labels, at in each.items() if at < moment.seconds})
+        for name, each in stamps.series.items()
     }
     return replace(stamps, series=MappingProxyType(series))
 

@@ -62,7 +62,7 @@ def render_families(families: Iterable[Family], form: ExpositionFormat) -> bytes
 
 @dataclass(slots=True)
 class _Block:
-    """One rendered family: the bytes, their checksum and their deflate segment (made at the first gzip scrape)."""
+    """One rendered family: the bytes, their checksum and their deflate segment (built at the first gzip scrape)."""
 
     body: bytes
     deflated: bytes | None = None
@@ -141,10 +141,10 @@ class Exposition:
 
 def family(metric: Metric, samples: Iterable[Sample]) -> Family:
     """A metric with its samples as a family of prometheus-client."""
-    made = _FAMILIES[metric.kind](metric.name, metric.help, labels=metric.labels)
+    built = _FAMILIES[metric.kind](metric.name, metric.help, labels=metric.labels)
     for labels, value in samples:
-        made.add_metric(labels, value)
-    return made
+        built.add_metric(labels, value)
+    return built
 
 
 def _deflate(body: bytes) -> bytes:

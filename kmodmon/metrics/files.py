@@ -17,14 +17,14 @@ _PER_MODULE = "modules loaded"
 _MOST_RELEASES = 64
 
 
-def _cards(state: State) -> Iterator[tuple[Module, Provenance]]:
+def _provenances(state: State) -> Iterator[tuple[Module, Provenance]]:
     for module in state.inventory.modules.values():
         yield module, provenance_of(state, module)
 
 
 def _info(state: State) -> Iterator[Sample]:
-    for module, known in _cards(state):
-        file = known.file
+    for module, provenance in _provenances(state):
+        file = provenance.file
         loaded = state.inventory.loaded.get(module.name)
         version = module.attributes.version or (file.version if file is not None else None)
         srcversion = module.attributes.srcversion or (file.srcversion if file is not None else None)
@@ -34,9 +34,9 @@ def _info(state: State) -> Iterator[Sample]:
                 version or "",
                 srcversion or "",
                 (file.license if file is not None else None) or "",
-                known.signature.value,
-                known.signer or "",
-                known.origin.value,
+                provenance.signature.value,
+                provenance.signer or "",
+                provenance.origin.value,
                 "" if loaded is None else str(loaded.before_start).lower(),
             ),
             1.0,
@@ -44,17 +44,17 @@ def _info(state: State) -> Iterator[Sample]:
 
 
 def _differs(state: State) -> Iterator[Sample]:
-    for module, known in _cards(state):
-        if known.differs is not None:
-            yield (module.name,), float(known.differs)
+    for module, provenance in _provenances(state):
+        if provenance.differs is not None:
+            yield (module.name,), float(provenance.differs)
 
 
 def _origins(state: State) -> Iterable[Sample]:
     if not state.inventory.support:
         return ()
     counts = dict.fromkeys(Origin, 0)
-    for _, known in _cards(state):
-        counts[known.origin] += 1
+    for _, provenance in _provenances(state):
+        counts[provenance.origin] += 1
     return [((origin.value,), float(count)) for origin, count in counts.items()]
 
 
@@ -161,7 +161,7 @@ METRICS: tuple[Metric, ...] = (
         interface="inotify, module files",
         bound=f"{len(TREES)} kinds of directory",
         of=("counts",),
-        events=CountOf(kinds=(FileChanged,), known=tuple((tree,) for tree in TREES)),
+        events=CountOf(kinds=(FileChanged,), initial=tuple((tree,) for tree in TREES)),
     ),
     Metric(
         name="kmodmon_file_change_timestamp_seconds",

@@ -114,7 +114,7 @@ METRICS: tuple[Metric, ...] = (
         absent="no report of an earlier boot",
         bound=f"{len(_REPORTS)} signatures",
         of=("counts",),
-        events=CountOf(kinds=(PreviousBootReported,), known=()),
+        events=CountOf(kinds=(PreviousBootReported,), initial=()),
     ),
     Metric(
         name="kmodmon_previous_boot_report_timestamp_seconds",
@@ -144,6 +144,6 @@ METRICS: tuple[Metric, ...] = (
         interface="/dev/kmsg, tracefs module events",
         bound=f"{len(_REASONS)} reasons",
         of=("counts",),
-        events=CountOf(kinds=(ModuleLoadFailed,), known=tuple((reason,) for reason in _REASONS)),
+        events=CountOf(kinds=(ModuleLoadFailed,), initial=tuple((reason,) for reason in _REASONS)),
     ),
 )

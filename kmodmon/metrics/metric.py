@@ -27,11 +27,11 @@ class MetricType(StrEnum):
 class CountOf:
     """The metric counts events with details of these classes, as far as `where` holds, by its labels.
 
-    Every label set in `known` starts at 0, so that the first event is an increase.
+    Every label set in `initial` starts at 0, so that the first event is an increase.
     """
 
     kinds: tuple[type[EventDetails], ...]
-    known: tuple[Labels, ...] = ((),)
+    initial: tuple[Labels, ...] = ((),)
     where: Callable[[Event], bool] = every_event
 
 
@@ -83,9 +83,9 @@ _NO_SERIES: Series = MappingProxyType({})
 
 
 def counted(metric: Metric, state: State) -> Samples:
-    """Samples of a counter that events move; what is known beforehand is there from the start."""
-    known = metric.events.known if isinstance(metric.events, CountOf) else ()
-    counts = {**dict.fromkeys(known, 0), **state.counts.get(metric.name, {})}
+    """Samples of a counter that events move; label sets known beforehand start at 0."""
+    initial = metric.events.initial if isinstance(metric.events, CountOf) else ()
+    counts = {**dict.fromkeys(initial, 0), **state.counts.get(metric.name, {})}
     return ((labels, float(count)) for labels, count in counts.items())
 
 

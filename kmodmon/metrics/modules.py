@@ -136,7 +136,7 @@ METRICS: tuple[Metric, ...] = (
         interface="/proc/modules, module uevents, tracefs module:module_load",
         bound="5 verdicts",
         of=("counts",),
-        events=CountOf(kinds=(ModuleLoaded,), known=tuple((status.value,) for status in SignatureStatus)),
+        events=CountOf(kinds=(ModuleLoaded,), initial=tuple((status.value,) for status in SignatureStatus)),
     ),
     Metric(
         name="kmodmon_module_unloads_total",

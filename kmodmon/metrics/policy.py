@@ -13,16 +13,16 @@ _MOST_SERIES = 1000
 _FILE = "policy.file"
 
 
-def _standing(state: State, *, dry_run: bool = False) -> Iterator[Finding]:
-    return (one for one in state.findings.current.values() if one.dry_run is dry_run)
+def _current(state: State, *, dry_run: bool = False) -> Iterator[Finding]:
+    return (finding for finding in state.findings.current.values() if finding.dry_run is dry_run)
 
 
 def _counts(state: State) -> Iterable[Sample]:
     if state.policy.policy is None or not state.findings.judged:
         return ()
     counts = {(rule.name, rule.severity.value): 0 for rule in state.policy.policy.denying if not rule.dry_run}
-    for one in _standing(state):
-        key = (one.rule, one.severity.value)
+    for finding in _current(state):
+        key = (finding.rule, finding.severity.value)
         counts[key] = counts.get(key, 0) + 1
     return [(key, float(count)) for key, count in counts.items()]
 
@@ -31,18 +31,18 @@ def _dry_runs(state: State) -> Iterable[Sample]:
     if state.policy.policy is None or not state.findings.judged:
         return ()
     counts = {rule.name: 0 for rule in state.policy.policy.denying if rule.dry_run}
-    for one in _standing(state, dry_run=True):
-        counts[one.rule] = counts.get(one.rule, 0) + 1
+    for finding in _current(state, dry_run=True):
+        counts[finding.rule] = counts.get(finding.rule, 0) + 1
     return [((rule,), float(count)) for rule, count in counts.items()]
 
 
 def _each(state: State) -> Iterator[Sample]:
-    keys = dict.fromkeys((one.rule, one.module or "", one.severity.value) for one in _standing(state))
+    keys = dict.fromkeys((finding.rule, finding.module or "", finding.severity.value) for finding in _current(state))
     return ((key, 1.0) for key in islice(keys, _MOST_SERIES))
 
 
 def _dropped(state: State) -> Iterable[Sample]:
-    keys = {(one.rule, one.module or "", one.severity.value) for one in _standing(state)}
+    keys = {(finding.rule, finding.module or "", finding.severity.value) for finding in _current(state)}
     return single(max(0, len(keys) - _MOST_SERIES) + state.findings.dropped)
 
 
@@ -50,8 +50,8 @@ def _drift(state: State) -> Iterable[Sample]:
     if not state.baseline.judged:
         return ()
     counts = dict.fromkeys(DriftKind, 0)
-    for one in state.baseline.drift:
-        counts[one.kind] += 1
+    for difference in state.baseline.drift:
+        counts[difference.kind] += 1
     return [((kind.value,), float(count)) for kind, count in counts.items()]
 
 

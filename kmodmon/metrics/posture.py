@@ -17,8 +17,8 @@ def _lockdown(state: State) -> Iterable[Sample]:
 
 
 def _secure_boot(state: State) -> Iterable[Sample]:
-    found = state.posture.secure_boot
-    return single(None if found in (None, SecureBoot.UNKNOWN) else found is SecureBoot.ENABLED)
+    value = state.posture.secure_boot
+    return single(None if value in (None, SecureBoot.UNKNOWN) else value is SecureBoot.ENABLED)
 
 
 def _settings(state: State) -> Iterable[Sample]:
@@ -133,7 +133,7 @@ METRICS: tuple[Metric, ...] = (
         interface="all of the above",
         bound=f"{len(_SETTINGS)} settings",
         of=("counts",),
-        events=CountOf(kinds=(SettingChanged,), known=_SETTINGS),
+        events=CountOf(kinds=(SettingChanged,), initial=_SETTINGS),
     ),
     Metric(
         name="kmodmon_posture_change_timestamp_seconds",

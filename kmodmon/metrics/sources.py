@@ -78,6 +78,6 @@ METRICS: tuple[Metric, ...] = (
         interface="all sources",
         bound="event types",
         of=("counts",),
-        events=CountOf(kinds=(EventDetails,), known=tuple((name,) for name in EVENT_KINDS)),
+        events=CountOf(kinds=(EventDetails,), initial=tuple((name,) for name in EVENT_KINDS)),
     ),
 )

@@ -15,8 +15,8 @@ def _flags(state: State) -> Iterable[Sample]:
     if value is None:
         return ()
     flags = state.taint.flags
-    known = {(flag.label, flag.letter): float(value >> flag.bit & 1) for flag in flags if flag.known}
-    return {**known, **{(flag.label, flag.letter): 1.0 for flag in decode(value, flags)}}.items()
+    defined = {(flag.label, flag.letter): float(value >> flag.bit & 1) for flag in flags if flag.known}
+    return {**defined, **{(flag.label, flag.letter): 1.0 for flag in decode(value, flags)}}.items()
 
 
 METRICS: tuple[Metric, ...] = (

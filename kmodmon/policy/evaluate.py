@@ -25,7 +25,7 @@ from kmodmon.types.units import Instant
 
 AWAY_USEC = 10_000_000  # a module that is loaded anew is away for a moment
 BOOT_SECONDS = 120.0  # while a system boots its modules come one by one
-SETTLED_USEC = 300_000_000  # what the run before told and we have not seen by then is gone
+SETTLED_USEC = 300_000_000  # what an earlier run reported and is not present by then is over
 
 Evaluation = tuple[State, tuple[Event, ...]]
 _GROUNDS = frozenset(StatePart) - {StatePart.COUNTERS}  # what judgement depends on

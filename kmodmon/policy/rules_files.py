@@ -13,44 +13,44 @@ from kmodmon.types.error import ConfigError
 from kmodmon.types.units import Instant
 
 
-def policy_file_read(known: PolicyState, read: RulesFileRead, at: Instant) -> tuple[PolicyState, tuple[Event, ...]]:
+def policy_file_read(before: PolicyState, read: RulesFileRead, at: Instant) -> tuple[PolicyState, tuple[Event, ...]]:
     """Take over a policy file; without one the shipped policy alone is in force. The same object: nothing changed."""
     try:
         policy = POLICY if read.raw is None else parse_policy(read.raw, read.path)
     except ConfigError as error:
         refusal = _refusal(error)
-        after = PolicyState(policy=known.policy or POLICY, loaded=known.loaded or at, refusal=refusal)
-        return after, _refused("policy", refusal, at) if refusal != known.refusal else ()
-    if policy == known.policy and known.refusal is None:
-        return known, ()
+        after = PolicyState(policy=before.policy or POLICY, loaded=before.loaded or at, refusal=refusal)
+        return after, _refused("policy", refusal, at) if refusal != before.refusal else ()
+    if policy == before.policy and before.refusal is None:
+        return before, ()
     return PolicyState(policy=policy, loaded=at), ()
 
 
 def baseline_file_read(
-    known: BaselineState, read: RulesFileRead, at: Instant
+    before: BaselineState, read: RulesFileRead, at: Instant
 ) -> tuple[BaselineState, tuple[Event, ...]]:
     """Take over a baseline file; without a file there is no baseline. The same object: nothing changed."""
     try:
         baseline = None if read.raw is None else parse_baseline(read.raw, read.path).for_host(read.host)
     except ConfigError as error:
         refusal = _refusal(error)
-        after = replace(known, path=read.path, refusal=refusal)
-        return after, _refused("baseline", refusal, at) if refusal != known.refusal else ()
-    if (baseline, read.path) == (known.baseline, known.path) and known.refusal is None:
-        return known, ()
-    return replace(known, baseline=baseline, path=read.path, loaded=at, refusal=None), ()
+        after = replace(before, path=read.path, refusal=refusal)
+        return after, _refused("baseline", refusal, at) if refusal != before.refusal else ()
+    if (baseline, read.path) == (before.baseline, before.path) and before.refusal is None:
+        return before, ()
+    return replace(before, baseline=baseline, path=read.path, loaded=at, refusal=None), ()
 
 
-def policy_unreadable(known: PolicyState, why: str) -> PolicyState:
+def policy_unreadable(before: PolicyState, why: str) -> PolicyState:
     """A policy file that is there and cannot be read: what was in force stays; at the start, the shipped policy."""
-    after = replace(known, policy=known.policy or POLICY, refusal=FileRefusal(path="", why=why))
-    return known if after == known else after
+    after = replace(before, policy=before.policy or POLICY, refusal=FileRefusal(path="", why=why))
+    return before if after == before else after
 
 
-def baseline_unreadable(known: BaselineState, why: str) -> BaselineState:
+def baseline_unreadable(before: BaselineState, why: str) -> BaselineState:
     """A baseline file that is there and cannot be read: what was in force stays."""
-    after = replace(known, refusal=FileRefusal(path=known.path, why=why))
-    return known if after == known else after
+    after = replace(before, refusal=FileRefusal(path=before.path, why=why))
+    return before if after == before else after
 
 
 def _refusal(error: ConfigError) -> FileRefusal:

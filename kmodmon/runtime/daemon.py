@@ -47,7 +47,7 @@ from kmodmon.web.stats import HttpLimits
 
 log = logging.getLogger(__name__)
 
-# Looking for garbage stops every thread, also the one that must see a task before it exits: short looks, and often.
+# A garbage collection stops every thread, also the one that must read a task before it exits: short ones, and often.
 _GARBAGE_AFTER = 1_000  # objects
 _SOURCES = (*(source.name for source in POLLED), *(source.name for source in FOLLOWED))
 STALL = 60.0  # seconds without a completed cycle after which the loop counts as stuck
@@ -98,7 +98,7 @@ class Daemon:
 
     @property
     def cycling(self) -> bool:
-        """Whether the loop completed a look lately."""
+        """Whether the loop completed a reading lately."""
         return self._clock.now().monotonic_usec - self._cycled < STALL * 1e6
 
     @property
@@ -128,7 +128,7 @@ class Daemon:
         await self._engine.start()
         self._ready = True
         gc.collect()
-        gc.freeze()  # what start-up made stays; the collector need not look at it again
+        gc.freeze()  # what start-up made stays; the collector need not visit it again
         gc.set_threshold(_GARBAGE_AFTER)
         log.info("kmodmon serves on %s", ", ".join(self._server.addresses))
         self._notifier.ready()

@@ -73,7 +73,7 @@ class Engine:
     polled_sources: Sequence[PollSource]
     event_sources: Sequence[EventSource]
     on_step: Callable[[State, Sequence[Event]], None] = lambda state, events: None
-    cycles: int = 0  # completed looks: the watchdog is fed only while this moves
+    cycles: int = 0  # completed readings: the watchdog is fed only while this moves
     _polled: dict[SourceName, _Polled] = field(default_factory=dict)
     _tasks: dict[SourceName, asyncio.Task[None]] = field(default_factory=dict)
     _saved: dict[str, object] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class Engine:
             self._polled[source.name] = _Polled(source=source, read=source.make(self.context))
         for name, polled in self._polled.items():
             if not polled.source.threaded:
-                self.look(name)
+                self.read_now(name)
         for event_source in self.event_sources:
             self._tasks[event_source.name] = asyncio.create_task(self._follow(event_source), name=event_source.name)
         for name, polled in self._polled.items():
@@ -130,9 +130,9 @@ class Engine:
             if source.depends_on(context.settings) != source.depends_on(before):
                 self._restart(source)
 
-    def look(self, name: SourceName) -> None:
+    def read_now(self, name: SourceName) -> None:
         """Read one source now, on this thread."""
-        self._look_here(self._polled[name])
+        self._read_here(self._polled[name])
 
     def wake(self, names: Iterable[SourceName], *, prompt: bool = False) -> None:
         """Have sources read soon, wake-ups within DEBOUNCE being one; `prompt`: now, if they were not just read."""
@@ -154,7 +154,7 @@ class Engine:
         now = self.clock.now().monotonic_usec
         for name, polled in self._polled.items():
             if polled.source.cheap and (polled.last is None or now - polled.last.monotonic_usec > FRESH * 1e6):
-                self.look(name)
+                self.read_now(name)
 
     def feed(self, source: SourceName, reading: Reading, at: Instant) -> None:
         """Step the pipeline with one reading and hand on what happened."""
@@ -203,14 +203,14 @@ class Engine:
                 changed[checkpoint.section] = checkpoint.save(self.state)
         return changed
 
-    def _look_here(self, polled: _Polled) -> None:
+    def _read_here(self, polled: _Polled) -> None:
         at = self.clock.now()  # before: nothing that was read is older
-        self._looked(polled, _guarded(polled.source.name, polled.read), at)
+        self._take_reading(polled, _guarded(polled.source.name, polled.read), at)
 
-    def _looked(self, polled: _Polled, look: Reading, at: Instant) -> None:
+    def _take_reading(self, polled: _Polled, reading: Reading, at: Instant) -> None:
         polled.last = at
         polled.rests_until = time.monotonic() + DEBOUNCE
-        self.feed(polled.source.name, look, at)
+        self.feed(polled.source.name, reading, at)
 
     def _arm(self, polled: _Polled) -> None:
         if polled.timer is not None:
@@ -232,7 +232,7 @@ class Engine:
         if polled.source.threaded:
             self._start_thread(polled.source.name)
         else:
-            self._look_here(polled)
+            self._read_here(polled)
 
     def _start_thread(self, name: SourceName) -> None:
         polled = self._polled[name]
@@ -251,10 +251,10 @@ class Engine:
                 polled.outdated = False
                 polled.read = polled.source.make(self.context)
             if isinstance(polled.read, AwaitedReader):
-                look = await _guarded_wait(polled.source.name, polled.read)
+                reading = await _guarded_wait(polled.source.name, polled.read)
             else:
-                look = await loop.run_in_executor(polled.pool, _guarded, polled.source.name, polled.read)
-            self._looked(polled, look, self.clock.now())
+                reading = await loop.run_in_executor(polled.pool, _guarded, polled.source.name, polled.read)
+            self._take_reading(polled, reading, self.clock.now())
             if not polled.again:
                 return
 
@@ -275,13 +275,13 @@ class Engine:
             await asyncio.wait((after,))
         delay = RETRY_FIRST
 
-        def emit(look: Reading) -> None:
+        def emit(reading: Reading) -> None:
             nonlocal delay
             delay = RETRY_FIRST
             at = self.clock.now()
-            self.feed(source.name, look, at)
-            if not look.quiet:
-                self.wake((*source.wakes, *look.wakes), prompt=source.prompt)
+            self.feed(source.name, reading, at)
+            if not reading.quiet:
+                self.wake((*source.wakes, *reading.wakes), prompt=source.prompt)
 
         while True:
             try:

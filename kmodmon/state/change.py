@@ -25,7 +25,7 @@ class StatePart(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One changed part; `names` of the modules concerned, None where it is not told by module."""
+    """One changed part; `names` of the modules concerned, None where modules are not told apart."""
 
     part: StatePart
     names: frozenset[str] | None = None

@@ -1,6 +1,6 @@
 """Everything kmodmon knows at one moment: one frozen value. Readers take it whole; only `pipeline.step` makes the next.
 
-Each part is replaced only when it changed, so `is` tells a reader whether it must look again (the metrics do).
+Each part is replaced only when it changed, so `is` tells a reader whether anything changed (the metrics rely on it).
 
 `SUBJECT_FOLDS` says, for each observation, which part of the state takes it. A fold is a few lines: it hands the
 observation and the part to the function of the subject, and says what changed. What happens when a source cannot be

@@ -65,7 +65,7 @@ def record_of(state: State, module: Module) -> FileRecord | None:
 
 
 def kernel_verifies(state: State) -> bool | None:
-    """Whether this kernel checks module signatures at all (CONFIG_MODULE_SIG); None: it cannot be told."""
+    """Whether this kernel checks module signatures at all (CONFIG_MODULE_SIG); None: unknown."""
     config = None if state.kernel is None else state.kernel.config
     if config is not None:
         return config.is_on("CONFIG_MODULE_SIG")
