@@ -2,7 +2,7 @@
 
 from kmodmon.events.event import Actor, Event, Process
 from kmodmon.events.sentence import sentence_of
-from kmodmon.lifecycle.autoload import MOST_TOLD, requested
+from kmodmon.lifecycle.autoload import MAX_REPORTED, requested
 from kmodmon.lifecycle.pending import Lifecycle
 from kmodmon.lifecycle.signals import TraceEntry, TraceKind
 from kmodmon.system.clock import FakeClock
@@ -42,10 +42,10 @@ def test_request_when_names_are_made_up_by_the_thousand_then_few_are_told_and_th
     asking = Asking()
     for number in range(5000):
         asking.ask(f"fs-{number}")
-    assert len(asking.told) == MOST_TOLD and len(asking.life.asked) <= MOST_TOLD + 1
+    assert len(asking.told) == MAX_REPORTED and len(asking.life.request_counts) <= MAX_REPORTED + 1
     (later,) = asking.ask("net-pf-9", after=601)
-    assert later.fields["untold"] == 5000 - MOST_TOLD
-    assert sentence_of(later).endswith(f"(uid 1000), {5000 - MOST_TOLD} more before it")
+    assert later.fields["untold"] == 5000 - MAX_REPORTED
+    assert sentence_of(later).endswith(f"(uid 1000), {5000 - MAX_REPORTED} more before it")
     (next_one,) = asking.ask("net-pf-10")
     assert "untold" not in next_one.fields
 
