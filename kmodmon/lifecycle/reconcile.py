@@ -25,14 +25,14 @@ def modules_read(inventory: Inventory, lifecycle: Lifecycle, read: ModulesRead, 
     tracker = ModuleTracker(inventory, lifecycle, context)
     records = tracker.records
     before, now = inventory.modules, read.modules
-    undecided = records.pending_loads.keys() | records.recent_unloads.keys()
+    unsettled = records.pending_loads.keys() | records.recent_unloads.keys()
     # Most readings have no other object than the one before: then only what is open is processed.
     changed = () if before is now else other_modules(now, before)
     for name in dict.fromkeys((*changed, *records.undecided)):
         if name in now:
             tracker.listed(name, now[name])
-    if not (undecided <= now.keys() and records.loaded.keys() <= now.keys()):
-        for name in (records.loaded.keys() | undecided) - now.keys():
+    if not (unsettled <= now.keys() and records.loaded.keys() <= now.keys()):
+        for name in (records.loaded.keys() | unsettled) - now.keys():
             tracker.not_listed(name)
     same = before is now and inventory.support is True and inventory.skipped == read.skipped
     records.lifecycle = replace(lifecycle, listed_at=context.at)

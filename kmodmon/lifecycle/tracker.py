@@ -204,8 +204,7 @@ class ModuleTracker:
 
     def uevent(self, event: ModuleUevent) -> None:
         """The kernel sent a uevent about a module."""
-        is_move = event.action == "move" and event.moved_from is not None
-        name = self._name_of(event.moved_from if is_move and event.moved_from is not None else event.module)
+        name = self._name_of(event.module if event.moved_from is None or event.action != "move" else event.moved_from)
         records, record = self.records, self.records.record_of(name)
         match decide_uevent(record, event, self._coverage):
             case Decision.PENDING if event.action == "add":
