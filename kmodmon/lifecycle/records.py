@@ -1,6 +1,6 @@
-"""What is recorded of modules while a signal is processed: each change of it, with the event that reports it.
+"""What is recorded of modules while a signal is processed: each change, and the event that reports it.
 
-`tracker` says which change; a `ModuleRecords` lives for one call of `reconcile`.
+`tracker` calls for the changes. One object serves one call of `reconcile`.
 """
 
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ class ModuleRecords:
     """Modules that are loaded, pending, in discrepancy or just unloaded, and the events of this call."""
 
     def __init__(self, inventory: Inventory, lifecycle: Lifecycle, context: LifecycleContext) -> None:
-        self.lifecycle = lifecycle  # of its maps, `builds` and the others below are merged in `result`
+        self.lifecycle = lifecycle  # what the signals cover; the changes below are put into it by `result`
         self.context = context
         self.at = context.at
         self.events: list[Event] = []
@@ -85,9 +85,11 @@ class ModuleRecords:
 
     @property
     def coverage(self) -> SignalCoverage:
+        """What the signals cover now."""
         return SignalCoverage(self.lifecycle, self.context)
 
     def record_of(self, name: str) -> ModuleRecord:
+        """Everything recorded of one name."""
         return ModuleRecord(
             pending=self.pending_loads.get(name),
             loaded=self.loaded.get(name),
