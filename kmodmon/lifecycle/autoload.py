@@ -1,9 +1,9 @@
-"""Who asked for a module: the kernel loads on request, and modprobe then acts for somebody else.
+"""Attributes loads to the tasks that requested them: the kernel loads on request, and runs modprobe on their behalf.
 
-The trace tells of the request (module_request, in the task that asked and usually waits) and of the load, in a modprobe
-that the kernel started for it. Requests can be made by any user at any rate, and for names that nobody has: each name
-is told once in a while, and no more than MOST_TOLD of them in that time, or anybody could drive what matters out of the
-history. What is not told is counted, and the next one that is tells how many there were.
+The trace has the request (module_request, in the task that requests and usually waits) and the load, in a modprobe that
+the kernel started for it. Any user can cause requests at any rate, and for names that no module has: each name is
+reported once per REPORT_PERIOD_USEC, and no more than MAX_REPORTED names in that time, or a user could push other
+events out of the history. What is not reported is counted, and the next reported request has the count.
 """
 
 import re
@@ -17,101 +17,105 @@ from kmodmon.lifecycle.pending import MAX_ATTEMPTS, MAX_REQUESTS, REQUEST_USEC, 
 from kmodmon.lifecycle.signals import TraceEntry
 from kmodmon.types.units import Instant
 
-TELL_AGAIN_USEC = 600_000_000
-MAX_ASKED = 256
-MOST_TOLD = 100
-_UNTOLD = "\0"  # in place of the names that were not told; no name has it, for names are safe text
-ATTEMPT_USEC = 30_000_000  # a tool that was started longer ago is not the one the log speaks of
-ALONE_USEC = 2_000_000  # the only tool started this shortly before is meant, even if it does not name the module
-CLOCK_USEC = 1_000_000  # the log's clock is not the trace's
+REPORT_PERIOD_USEC = 600_000_000
+MAX_COUNTS = 256  # names with a count of their own
+MAX_REPORTED = 100
+_UNREPORTED = "\0"  # key of the count of all names that were not reported; no name is this, for names are safe text
+ATTEMPT_USEC = 30_000_000  # a tool that was started longer before a log record did not cause it
+ALONE_USEC = (
+    2_000_000  # a tool started this shortly before is the cause if no other was, even without the module's name
+)
+CLOCK_USEC = 1_000_000  # how much the clocks of the log and the trace may differ
 _SUFFIX = re.compile(r"\.ko(?:\.(?:gz|xz|zst))?$")
 
 
-def requested(life: Lifecycle, entry: TraceEntry, now: Instant) -> tuple[Lifecycle, tuple[Event, ...]]:
-    """Remember a request; it is an event, unless the same name was told of lately."""
-    life = replace(life, requests=(*life.requests, entry)[-MAX_REQUESTS:])
-    at = now.back_to(entry.monotonic_usec)
-    before = life.asked.get(entry.module)
-    if before is not None and at.monotonic_usec - before.told.monotonic_usec < TELL_AGAIN_USEC:
-        return _asked(life, entry.module, replace(before, repeats=before.repeats + 1)), ()
-    untold = life.asked.get(_UNTOLD, RequestCount(told=at))
-    if _told_lately(life, at) >= MOST_TOLD:
-        return _asked(life, _UNTOLD, replace(untold, repeats=untold.repeats + 1)), ()
+def requested(lifecycle: Lifecycle, entry: TraceEntry, now: Instant) -> tuple[Lifecycle, tuple[Event, ...]]:
+    """Record a request; it is an event unless the same name, or MAX_REPORTED names, were reported in this period."""
+    lifecycle = replace(lifecycle, requests=(*lifecycle.requests, entry)[-MAX_REQUESTS:])
+    counts, at = lifecycle.request_counts, now.back_to(entry.monotonic_usec)
+    before = counts.get(entry.module)
+    if before is not None and at.monotonic_usec - before.reported_at.monotonic_usec < REPORT_PERIOD_USEC:
+        return _with_count(lifecycle, entry.module, replace(before, repeats=before.repeats + 1)), ()
+    unreported = counts.get(_UNREPORTED, RequestCount(reported_at=at))
+    if _count_reported(lifecycle, at) >= MAX_REPORTED:
+        return _with_count(lifecycle, _UNREPORTED, replace(unreported, repeats=unreported.repeats + 1)), ()
     event = Event(
         details=ModuleRequested(
             name=entry.module,
             repeats=0 if before is None else before.repeats,
-            unreported=untold.repeats,
+            unreported=unreported.repeats,
         ),
         at=at,
         actor=entry.actor,
         evidence=(f"module_request traced at {entry.monotonic_usec / 1e6:.6f}",),
     )
-    life = replace(life, asked=MappingProxyType({name: one for name, one in life.asked.items() if name != _UNTOLD}))
-    return _asked(life, entry.module, RequestCount(told=at)), (event,)
+    reported = {name: count for name, count in counts.items() if name != _UNREPORTED}
+    lifecycle = replace(lifecycle, request_counts=MappingProxyType(reported))
+    return _with_count(lifecycle, entry.module, RequestCount(reported_at=at)), (event,)
 
 
-def _told_lately(life: Lifecycle, at: Instant) -> int:
-    horizon = at.monotonic_usec - TELL_AGAIN_USEC
-    return sum(one.told.monotonic_usec > horizon for name, one in life.asked.items() if name != _UNTOLD)
+def _count_reported(lifecycle: Lifecycle, at: Instant) -> int:
+    horizon = at.monotonic_usec - REPORT_PERIOD_USEC
+    counts = lifecycle.request_counts.items()
+    return sum(count.reported_at.monotonic_usec > horizon for name, count in counts if name != _UNREPORTED)
 
 
-def _asked(life: Lifecycle, name: str, asked: RequestCount) -> Lifecycle:
-    known = {key: value for key, value in life.asked.items() if key != name}
-    if len(known) >= MAX_ASKED:
-        del known[next(iter(known))]
-    return replace(life, asked=MappingProxyType({**known, name: asked}))
+def _with_count(lifecycle: Lifecycle, name: str, count: RequestCount) -> Lifecycle:
+    counts = {key: value for key, value in lifecycle.request_counts.items() if key != name}
+    if len(counts) >= MAX_COUNTS:
+        del counts[next(iter(counts))]
+    return replace(lifecycle, request_counts=MappingProxyType({**counts, name: count}))
 
 
-def attempted(life: Lifecycle, entry: TraceEntry) -> Lifecycle:
-    """Remember that somebody started a tool of kmod's: what it tries may be refused without a trace event."""
-    return replace(life, attempts=(*life.attempts, entry)[-MAX_ATTEMPTS:])
+def attempted(lifecycle: Lifecycle, entry: TraceEntry) -> Lifecycle:
+    """Record the start of a kmod tool: the kernel may refuse what it loads without a module_load event."""
+    return replace(lifecycle, attempts=(*lifecycle.attempts, entry)[-MAX_ATTEMPTS:])
 
 
-def with_requester(life: Lifecycle, load: TraceEntry) -> TraceEntry:
-    """The load with the task that asked for it, where the kernel's own modprobe did it for somebody."""
+def with_requester(lifecycle: Lifecycle, load: TraceEntry) -> TraceEntry:
+    """Add the requesting task to a load, where the kernel's own modprobe did it for another task."""
     actor = load.actor
     if actor is None or actor.process.comm != "modprobe":
         return load
     recent = [
-        entry for entry in life.requests if 0 <= load.monotonic_usec - entry.monotonic_usec <= REQUEST_USEC
+        entry for entry in lifecycle.requests if 0 <= load.monotonic_usec - entry.monotonic_usec <= REQUEST_USEC
     ]  # fmt: skip
     if load.asked_for is not None:
         recent = [entry for entry in recent if entry.module == load.asked_for]
     elif not actor.exited or len({entry.module for entry in recent}) != 1:
-        return load  # somebody's own modprobe, or it cannot be told which request it served
+        return load  # a modprobe that a user started, or one that could have served several requests
     if not recent:
         return load
     return replace(load, actor=replace(actor, requester=recent[-1].actor))
 
 
-def attribute(life: Lifecycle, events: tuple[Event, ...]) -> tuple[Event, ...]:
-    """The events, with the actor of each load failure that only the log told of, as far as the trace knows it."""
-    if not life.attempts or not any(_wants_actor(event) for event in events):
+def attribute(lifecycle: Lifecycle, events: tuple[Event, ...]) -> tuple[Event, ...]:
+    """Add the actor to load failures that only the log reported, where the trace has the start of the tool."""
+    if not lifecycle.attempts or not any(_wants_actor(event) for event in events):
         return events
-    return tuple(_attributed(life, event) if _wants_actor(event) else event for event in events)
+    return tuple(_attributed(lifecycle, event) if _wants_actor(event) else event for event in events)
 
 
 def _wants_actor(event: Event) -> bool:
     return isinstance(event.details, ModuleLoadFailed) and event.actor is None
 
 
-def _attributed(life: Lifecycle, event: Event) -> Event:
-    recent = [entry for entry in life.attempts if -CLOCK_USEC <= _age(entry, event) <= ATTEMPT_USEC]
-    named = [entry for entry in recent if event.module is not None and event.module in _named(entry)]
-    alone = [entry for entry in recent if _age(entry, event) <= ALONE_USEC]
-    found = named[-1] if named else alone[0] if len(alone) == 1 else None
-    if found is None or found.actor is None:
+def _attributed(lifecycle: Lifecycle, event: Event) -> Event:
+    recent = [entry for entry in lifecycle.attempts if -CLOCK_USEC <= _age(entry, event) <= ATTEMPT_USEC]
+    naming = [entry for entry in recent if event.module is not None and event.module in _module_names(entry)]
+    shortly_before = [entry for entry in recent if _age(entry, event) <= ALONE_USEC]
+    attempt = naming[-1] if naming else shortly_before[0] if len(shortly_before) == 1 else None
+    if attempt is None or attempt.actor is None:
         return event
-    how = "it was told to load it" if named else "the only tool started in the two seconds before"
-    return replace(event, actor=found.actor, evidence=(*event.evidence, f"exec traced, {how}"))
+    how = "it was told to load it" if naming else "the only tool started in the two seconds before"
+    return replace(event, actor=attempt.actor, evidence=(*event.evidence, f"exec traced, {how}"))
 
 
 def _age(entry: TraceEntry, event: Event) -> int:
     return event.at.monotonic_usec - entry.monotonic_usec
 
 
-def _named(entry: TraceEntry) -> Iterator[str]:
+def _module_names(entry: TraceEntry) -> Iterator[str]:
     arguments = None if entry.actor is None else entry.actor.process.cmdline
     for argument in (arguments or ())[1:]:
         yield _SUFFIX.sub("", argument.rpartition("/")[2]).replace("-", "_")

@@ -1,4 +1,4 @@
-"""What is loaded, as /proc/modules and /sys/module say. A module exists here while the kernel lists it."""
+"""The loaded modules, as /proc/modules and /sys/module show them, and how each was loaded."""
 
 import enum
 from collections.abc import Iterator, Mapping
@@ -13,10 +13,10 @@ from kmodmon.types.units import Instant
 
 
 class SignatureStatus(enum.StrEnum):
-    """How far a module's signature can be trusted; the values are public (`kmodmon_modules_by_trust`)."""
+    """How far a module's signature can be trusted; the values are labels of `kmodmon_modules_by_trust`."""
 
-    VALID = "valid"  # verified: by the kernel at load (no E), or by us against a certificate
-    SIGNED = "signed"  # it carries a signature, but there is no certificate to verify it with
+    VALID = "valid"  # verified by the kernel at the load (no taint E), or here against a certificate
+    SIGNED = "signed"  # has a signature, and there is no certificate to verify it with
     UNSIGNED = "unsigned"
     INVALID = "invalid"
     UNKNOWN = "unknown"
@@ -24,11 +24,11 @@ class SignatureStatus(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleAttributes:
-    """/sys/module/NAME, read once when the module appears; None: the kernel offers no such attribute for it."""
+    """Attributes of /sys/module/NAME, read once when the module appears. None: the module has no such attribute."""
 
-    instance: int | None = None  # inode of the sysfs directory: another one means it was loaded anew
+    instance: int | None = None  # inode of the sysfs directory; another one means that the module was reloaded
     version: str | None = None
-    srcversion: str | None = None
+    srcversion: str | None = None  # with MODULE_VERSION or CONFIG_MODULE_SRCVERSION_ALL
     coresize: int | None = None  # bytes
     initsize: int | None = None  # bytes
     build_id: str | None = None  # hex of .note.gnu.build-id
@@ -39,28 +39,28 @@ NO_ATTRIBUTES = ModuleAttributes()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Module:
-    """One loaded module. `name` is safe text; `taint` holds the kernel's letters, unknown ones kept."""
+    """One line of /proc/modules, and the attributes of the module."""
 
-    name: str
+    name: str  # safe text
     size: int  # bytes
     refcnt: int | None = None  # None: kernel without CONFIG_MODULE_UNLOAD
     holders: tuple[str, ...] = ()
-    permanent: bool = False
+    permanent: bool = False  # has an init and no exit: it cannot be unloaded
     state: ModuleState = ModuleState.LIVE
-    address: int | None = None  # None: hidden from us (kptr_restrict), or a module without text
-    taint: str = ""
+    address: int | None = None  # None: not shown to this process (kptr_restrict), or the module has no text
+    taint: str = ""  # the kernel's letters, unknown ones included
     attributes: ModuleAttributes = NO_ATTRIBUTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
-    """What tells one build of a module from another, and what is said of it when it goes; None as in its attributes."""
+    """What distinguishes two builds of a module. None as in `ModuleAttributes`."""
 
     taint: str = ""
     version: str | None = None
     srcversion: str | None = None
     build_id: str | None = None
-    instance: int | None = None
+    instance: int | None = None  # of the sysfs directory; not part of the build, but of this load
 
 
 UNKNOWN_BUILD = Build()
@@ -68,38 +68,35 @@ UNKNOWN_BUILD = Build()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """How a module came in, as far as it was witnessed; kept until its unload is known, even while nothing lists it."""
+    """How a module was loaded. Kept until its unload is reported, even while /proc/modules does not show the module."""
 
-    before_start: bool  # it was there at our first look in this boot
-    while_down: bool = False  # it came while kmodmon was not running
-    at: Instant | None = None  # None: nobody saw the moment
-    actor: Actor | None = None
-    init_usec: int | None = None  # how long init ran
-    signals: tuple[str, ...] = ("list",)  # list, uevent, trace: who told of it
+    before_start: bool  # loaded at the first reading of this boot
+    while_down: bool = False  # loaded while kmodmon was not running
+    at: Instant | None = None  # None: the time of the load is unknown
+    actor: Actor | None = None  # None: not traced
+    init_usec: int | None = None  # how long init ran; None: no init, or not traced
+    signals: tuple[str, ...] = ("list",)  # list, uevent, trace: which reported the load
     build: Build = UNKNOWN_BUILD
-    coming: bool = False  # told before its init was over, because that took too long
+    coming: bool = False  # reported as loaded while its init ran, because that took longer than INIT_USEC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """Every module of the kernel. `support` is None until read, False for a kernel without loadable modules.
+    """Every module of the kernel."""
 
-    `loaded` also names modules that the list does not: those whose unload nobody has seen.
-    """
-
-    support: bool | None = None
-    modules: Mapping[str, Module] = field(default_factory=lambda: MappingProxyType({}))
-    loaded: Mapping[str, Loaded] = field(default_factory=lambda: MappingProxyType({}))
+    support: bool | None = None  # None: not read yet; False: a kernel without CONFIG_MODULES
+    modules: Mapping[str, Module] = field(default_factory=lambda: MappingProxyType({}))  # as listed
+    loaded: Mapping[str, Loaded] = field(default_factory=lambda: MappingProxyType({}))  # also those that hide
     builtin: frozenset[str] = frozenset()
-    skipped: int = 0  # lines of /proc/modules that could not be understood
+    skipped: int = 0  # lines of /proc/modules that could not be parsed
 
 
 EMPTY_INVENTORY = Inventory()
 
 
-def other_modules(now: Mapping[str, Module], was: Mapping[str, Module]) -> Iterator[str]:
-    """Names of listed modules that are another object than before, the new ones among them, in the list's order."""
-    return compress(now, map(is_not, now.values(), map(was.get, now)))
+def other_modules(now: Mapping[str, Module], before: Mapping[str, Module]) -> Iterator[str]:
+    """Names of the modules in `now` that `before` does not have as the same object, in the order of `now`."""
+    return compress(now, map(is_not, now.values(), map(before.get, now)))
 
 
 def differing_modules(now: Mapping[str, Module], was: Mapping[str, Module]) -> frozenset[str]:
@@ -115,7 +112,7 @@ def _alike(now: Module, was: Module | None) -> bool:
 
 
 def build_of(module: Module) -> Build:
-    """What is to be remembered of a module as it is listed now."""
+    """The build of a listed module."""
     return Build(
         taint=module.taint,
         version=module.attributes.version,

@@ -1,109 +1,131 @@
-"""What is open about the lives of modules while their witnesses still speak, and what the witnesses are worth."""
+"""What is open about modules: loads and discrepancies that are not decided yet, and what the signals cover so far."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from kmodmon.lifecycle.inventory import Build, Module
+from kmodmon.lifecycle.inventory import Build, Loaded, Module
 from kmodmon.lifecycle.signals import TraceEntry
 from kmodmon.types.units import Instant
 
-SETTLE_USEC = 2_000_000  # witnesses of one event are heard within milliseconds of each other
-INIT_USEC = 10_000_000  # an init that runs longer than this is told as a load that is still coming
-READ_USEC = 40_000  # the trace was read to its end that long after a thing: then it is silent about it
-MARGIN_USEC = 1_000_000  # how much longer than a thing the trace must have been whole, to be held against it
-REQUEST_USEC = 10_000_000  # modprobe loads what was requested within this time, or not for that request
+SETTLE_USEC = 2_000_000  # all signals of one load or unload are read within milliseconds; after this none is to come
+INIT_USEC = 10_000_000  # an init that runs longer is reported: the module is loaded, state "coming"
+READ_USEC = 40_000  # a trace read to its end this long after a moment has no more events of that moment
+MARGIN_USEC = 1_000_000  # the trace must be complete for this long before a moment, to be held against another signal
+REQUEST_USEC = 10_000_000  # a load that follows a request later than this is not attributed to it
 MAX_REQUESTS = 64
 MAX_ATTEMPTS = 64
 MAX_REFUSALS = 16
 MAX_BUILDS = 1024
-MAX_OPEN = 4096  # a bound for what hostile loaders could pile up; nobody loads that many modules in two seconds
+MAX_OPEN = 4096  # pending loads; more within two seconds would be an attack on the memory of this process
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingLoad:
-    """A module that came and is not told yet."""
+    """A module that a signal reported as loaded or loading, and about which nothing is decided yet."""
 
-    since: Instant  # when we first heard of it
-    load: TraceEntry | None = None
-    ret: int | None = None  # what init returned; None: it runs, there is none, or the trace does not tell
-    init_usec: int | None = None
-    added: Instant | None = None  # its uevents
-    removed: Instant | None = None
-    module: Module | None = None  # as the list shows it now
-    last: Module | None = None  # as the list showed it last
-    last_at: Instant | None = None  # when that was
-    absent_at: Instant | None = None  # a look at the list that did not have it, before
-    before_start: bool = False  # it was coming at our first look: no news
-    while_down: bool = False
-    blind: bool = False  # the trace lost events after it came: its end may be one of them
+    since: Instant  # when the first signal was read
+    module_load: TraceEntry | None = None  # None: not traced (yet)
+    init_ret: int | None = None  # what init returned, never an error; None: it runs, there is none, or it is not traced
+    init_usec: int | None = None  # how long init ran; None as for init_ret
+    add_uevent_at: Instant | None = None
+    remove_uevent_at: Instant | None = None
+    listed: Module | None = None  # in the newest reading of /proc/modules; None: not in it
+    last_listed: Module | None = None  # in the last reading that had it
+    last_listed_at: Instant | None = None
+    not_listed_at: Instant | None = None  # the last reading before it that did not have it; None: there was none
+    before_start: bool = False  # loading at the first reading of this boot: its load is no event
+    while_down: bool = False  # loaded while kmodmon was not running
+    trace_lost_after: bool = False  # trace events were lost since: its module_free may be among them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discrepancy:
-    """Something that does not fit a told module. `said`: settled as a contradiction; it stands until it is resolved."""
+    """A signal that disagrees with a module reported as loaded.
+
+    `said`: it was reported as a contradiction, and stays until it is resolved.
+    """
 
     kind: str
     since: Instant
-    present_at: Instant | None = None  # a look at the list that had it, before
-    while_down: bool = False
+    present_at: Instant | None = None  # the last reading of /proc/modules before it; None: there was none
+    while_down: bool = False  # it came up at the first reading after a restart
     said: bool = False
 
 
-LEFT = "left_list"  # not in the list any more, and no unload was seen
-REMADE = "remade"  # its sysfs directory is another one, and no load was seen
-REMOVED = "removed"  # a remove uevent, and no unload was seen
-MOVED = "moved"  # its sysfs directory was moved away
-NEVER_LISTED = "never_listed"  # loaded by the trace, not freed, and not in the list
-NEVER_TRACED = "never_traced"  # in the list, and the trace did not see it come
-LOADED_TWICE = "loaded_twice"  # loaded again while it was loaded
-HIDING = frozenset({LEFT, REMOVED, MOVED, NEVER_LISTED})  # doubts that a hidden module would raise
+LEFT = "left_list"  # not in the list any more, and no module_free
+REMADE = "remade"  # /sys/module/NAME has another inode, and no module_free or module_load
+REMOVED = "removed"  # a remove uevent, and no module_free
+MOVED = "moved"  # a move uevent: its directory left /sys/module
+NEVER_LISTED = "never_listed"  # module_load, no module_free, and not in the list
+NEVER_TRACED = "never_traced"  # in the list, and no module_load
+LOADED_TWICE = "loaded_twice"  # a second module_load without a module_free
+HIDING = frozenset({LEFT, REMOVED, MOVED, NEVER_LISTED})  # discrepancies that a hidden module causes
+
+CONTRADICTIONS: Mapping[str, str] = MappingProxyType({
+    LEFT: "/proc/modules no longer has it, and the trace, which was on all the time, saw no module_free",
+    REMADE: "its directory in /sys/module is another one, and the trace saw it neither freed nor loaded",
+    REMOVED: "a remove uevent came, and the trace saw no module_free",
+    MOVED: "a move uevent took its directory out of /sys/module",
+    NEVER_LISTED: "/proc/modules does not have it, and the trace saw no module_free",
+    NEVER_TRACED: "/proc/modules has it, and the trace, which was on all the time, did not see it come",
+    LOADED_TWICE: "the trace saw it loaded a second time without a module_free in between",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecentUnload:
-    """A life that ended. `unfreed`: its init failed, and the trace will tell of the free that belongs to it."""
+    """A module that was just unloaded, or whose init just failed: /proc/modules may still list it."""
 
     since: Instant
-    unfreed: bool = False
+    free_expected: bool = False  # its init failed, and the module_free of that load is still to be read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleRecord:
+    """All that is recorded of one module name. A name is never both pending and loaded."""
+
+    pending: PendingLoad | None = None
+    loaded: Loaded | None = None
+    discrepancy: Discrepancy | None = None
+    recent_unload: RecentUnload | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestCount:
-    """Autoload requests of one name: told once in a while, counted in between."""
+    """Autoload requests for one name: when one was last reported, and how many followed that were only counted."""
 
-    told: Instant
+    reported_at: Instant
     repeats: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifecycle:
-    """What is not settled yet, and what the witnesses are worth at this moment."""
+    """What is not decided yet, and what each signal covers."""
 
-    comings: Mapping[str, PendingLoad] = field(default_factory=lambda: MappingProxyType({}))
-    doubts: Mapping[str, Discrepancy] = field(default_factory=lambda: MappingProxyType({}))
-    over: Mapping[str, RecentUnload] = field(default_factory=lambda: MappingProxyType({}))
-    builds: Mapping[str, Build] = field(default_factory=lambda: MappingProxyType({}))  # the last one told of each name
-    requests: tuple[TraceEntry, ...] = ()
-    attempts: tuple[TraceEntry, ...] = ()  # starts of kmod's tools
-    refusals: tuple[TraceEntry, ...] = ()  # inits that failed, of loads whose own event was lost
-    asked: Mapping[str, RequestCount] = field(default_factory=lambda: MappingProxyType({}))
-    listed_at: Instant | None = None  # last look at the list
-    trace_since: Instant | None = None  # the trace is whole since then; None: there is none
-    trace_intact: Instant | None = None  # when it was last found so
-    tells_init: bool = False
-    uevents: bool = False
-    trace_usec: int = 0  # CLOCK_MONOTONIC of the last trace event that was told
+    comings: Mapping[str, PendingLoad] = field(default_factory=lambda: MappingProxyType({}))  # pending loads
+    doubts: Mapping[str, Discrepancy] = field(default_factory=lambda: MappingProxyType({}))  # discrepancies
+    recent_unloads: Mapping[str, RecentUnload] = field(default_factory=lambda: MappingProxyType({}))
+    builds: Mapping[str, Build] = field(default_factory=lambda: MappingProxyType({}))  # as last unloaded, by name
+    requests: tuple[TraceEntry, ...] = ()  # the newest module_request events
+    attempts: tuple[TraceEntry, ...] = ()  # the newest starts of modprobe, insmod and the like
+    refusals: tuple[TraceEntry, ...] = ()  # inits that failed, and whose module_load was lost
+    request_counts: Mapping[str, RequestCount] = field(default_factory=lambda: MappingProxyType({}))
+    listed_at: Instant | None = None  # last reading of /proc/modules; None: not read yet
+    trace_since: Instant | None = None  # the trace is complete from here on; None: it is not read
+    trace_intact: Instant | None = None  # when it was last read to its end and found unchanged; None: never
+    uevents: bool = False  # uevents are received
+    trace_usec: int = 0  # CLOCK_MONOTONIC of the newest module_load or module_free that was processed
 
     @property
     def waits(self) -> bool:
-        """Whether time must pass before something here is settled."""
-        return bool(self.comings or self.over) or any(not doubt.said for doubt in self.doubts.values())
+        """Whether something here is decided by the passing of time."""
+        return bool(self.comings or self.recent_unloads) or any(not each.said for each in self.doubts.values())
 
     @property
     def hiding(self) -> Mapping[str, Discrepancy]:
-        """Modules that must still be loaded, by what witnesses say, though something shows them no longer."""
-        return {name: doubt for name, doubt in self.doubts.items() if doubt.said and doubt.kind in HIDING}
+        """Contradictions of modules that are still loaded by one signal, though another no longer shows them."""
+        return {name: each for name, each in self.doubts.items() if each.said and each.kind in HIDING}
 
 
 NO_LIFECYCLE = Lifecycle()
@@ -111,9 +133,9 @@ NO_LIFECYCLE = Lifecycle()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LifecycleContext:
-    """When something was heard, and what there is to know of our own start."""
+    """When a signal was read, and how this process started."""
 
     at: Instant
     started: Instant
-    resumed: bool
+    resumed: bool  # an earlier run of this boot left a checkpoint
     trace_expected: bool  # the trace has not been opened yet, and may be

@@ -1,18 +1,9 @@
-"""The lives of modules, told once each, from three witnesses: the list, uevents, and the trace of the loader.
+"""Entry points of the module lifecycle: one function for each signal. Pure.
 
-- The *trace* is exact: with it a load is told at the kernel's own time, with its task, even if the module was gone
-  before any look at the list. A load whose init fails is traced as well, and is told as a failure, not as a load.
-- The *list* says what is there now, and gives size, srcversion and state. Without a trace it decides alone.
-- A *uevent* is a hint that has the list read. Only a life that was added and removed before the list could show it is
-  told by uevents alone.
-
-What one witness says waits for the others for as long as they may still speak (SETTLE), and no longer: `comings` are
-modules that came and are not told yet, `doubts` told modules about which witnesses disagree, `over` names that ended
-and that the list may show a moment longer. Where the trace was whole all the time (nothing lost, found intact after
-the fact) a disagreement is a contradiction, and an event; where it was not, the list is believed.
-
-The same functions serve a restart: what an adopted trace buffer and the list say is compared with what was told by the
-run before, and what came or went in between is told as such (`while_down`).
+Each takes the inventory and the lifecycle as they are, and returns both as they are after the signal, with the events
+that it causes. What did not change stays the same object: readers compare with `is`. `decision` says what a signal
+means. The same functions serve a restart: an adopted trace buffer and the first reading of the list are compared with
+the checkpoint, and what was loaded or unloaded in between is reported with `while_down`.
 """
 
 from dataclasses import replace
@@ -24,93 +15,99 @@ from kmodmon.lifecycle.autoload import attempted, requested, with_requester
 from kmodmon.lifecycle.inventory import Inventory, other_modules
 from kmodmon.lifecycle.pending import Lifecycle, LifecycleContext
 from kmodmon.lifecycle.signals import ModulesRead, TraceEntry, TraceKind, TraceRead, UeventsRead
-from kmodmon.lifecycle.tracker import Lives
+from kmodmon.lifecycle.tracker import ModuleTracker
 from kmodmon.types.units import Instant
 
 Told: TypeAlias = tuple[Inventory, Lifecycle, tuple[Event, ...]]
 
 
-def modules_read(inventory: Inventory, life: Lifecycle, read: ModulesRead, scene: LifecycleContext) -> Told:
-    """Fold one consistent reading of the module list."""
-    lives = Lives(inventory, life, scene)
+def modules_read(inventory: Inventory, lifecycle: Lifecycle, read: ModulesRead, context: LifecycleContext) -> Told:
+    """Process one consistent reading of /proc/modules."""
+    tracker = ModuleTracker(inventory, lifecycle, context)
+    records = tracker.records
     before, now = inventory.modules, read.modules
-    open_names = lives.comings.keys() | lives.over.keys()
-    # Most looks find nothing that is another object than before: then only what is open is to be looked at.
+    unsettled = records.pending_loads.keys() | records.recent_unloads.keys()
+    # Most readings have no other object than the one before: then only what is open is processed.
     changed = () if before is now else other_modules(now, before)
-    for name in dict.fromkeys((*changed, *lives.comings, *lives.over, *lives.doubts)):
+    for name in dict.fromkeys((*changed, *records.undecided)):
         if name in now:
-            lives.listed(name, now[name])
-    if not (open_names <= now.keys() and lives.loaded.keys() <= now.keys()):
-        for name in (lives.loaded.keys() | open_names) - now.keys():
-            lives.unlisted(name)
+            tracker.listed(name, now[name])
+    if not (unsettled <= now.keys() and records.loaded.keys() <= now.keys()):
+        for name in (records.loaded.keys() | unsettled) - now.keys():
+            tracker.not_listed(name)
     same = before is now and inventory.support is True and inventory.skipped == read.skipped
-    lives.life = replace(life, listed_at=scene.at)
-    return lives.close(inventory if same else replace(inventory, support=True, modules=now, skipped=read.skipped))
+    records.lifecycle = replace(lifecycle, listed_at=context.at)
+    return records.result(inventory if same else replace(inventory, support=True, modules=now, skipped=read.skipped))
 
 
-def trace_read(inventory: Inventory, life: Lifecycle, heard: TraceRead, lost: int, scene: LifecycleContext) -> Told:
-    """Fold what was read of the trace. `lost`: events that the kernel dropped before it."""
-    lives = Lives(inventory, life, scene)
+def trace_read(
+    inventory: Inventory, lifecycle: Lifecycle, read: TraceRead, lost: int, context: LifecycleContext
+) -> Told:
+    """Process what was read from the trace. `lost`: events that the kernel overwrote before it."""
+    tracker = ModuleTracker(inventory, lifecycle, context)
+    records = tracker.records
     if lost:
-        lives.trace_lost()
-        lives.events.append(_lost(lost, scene.at))
-        lives.life = replace(lives.life, trace_since=scene.at)
-    for entry in heard.entries:
-        if not heard.adopted or entry.monotonic_usec > life.trace_usec:
-            _entry(lives, entry)
+        tracker.trace_lost()
+        records.events.append(_lost_event(lost, context.at))
+        records.lifecycle = replace(records.lifecycle, trace_since=context.at)
+    for entry in read.entries:
+        if not read.adopted or entry.monotonic_usec > lifecycle.trace_usec:
+            _trace_entry(tracker, entry)
     if lost:
-        lives.blind()
-    read_at = scene.at.back_to(heard.at_usec) if heard.at_usec else scene.at
-    if heard.began:
-        lives.life = replace(lives.life, trace_since=read_at, trace_intact=None, tells_init=heard.tells_init)
-    elif heard.intact:
-        lives.life = replace(lives.life, trace_intact=read_at)
-    return lives.close(inventory)
+        tracker.mark_trace_lost()
+    read_at = context.at.back_to(read.at_usec) if read.at_usec else context.at
+    if read.began:
+        records.lifecycle = replace(records.lifecycle, trace_since=read_at, trace_intact=None)
+    elif read.intact:
+        records.lifecycle = replace(records.lifecycle, trace_intact=read_at)
+    return records.result(inventory)
 
 
-def _entry(lives: Lives, entry: TraceEntry) -> None:
+def _trace_entry(tracker: ModuleTracker, entry: TraceEntry) -> None:
+    records = tracker.records
     match entry.kind:
         case TraceKind.REQUEST:
-            lives.life, events = requested(lives.life, entry, lives.at)
-            lives.events += events
+            records.lifecycle, events = requested(records.lifecycle, entry, records.at)
+            records.events += events
         case TraceKind.EXEC:
-            lives.life = attempted(lives.life, entry)
+            records.lifecycle = attempted(records.lifecycle, entry)
         case TraceKind.LOAD:
-            lives.traced_load(with_requester(lives.life, entry))
+            tracker.module_load(with_requester(records.lifecycle, entry))
         case TraceKind.INIT:
-            lives.traced_init(entry)
+            tracker.initcall_finish(entry)
         case TraceKind.FREE:
-            lives.traced_free(entry)
+            tracker.module_free(entry)
 
 
-def uevents_read(inventory: Inventory, life: Lifecycle, heard: UeventsRead, scene: LifecycleContext) -> Told:
-    """Fold uevents; what somebody wrote into a `uevent` file tells of no module."""
-    lives = Lives(inventory, replace(life, uevents=True) if heard.began else life, scene)
-    for event in heard.events:
+def uevents_read(inventory: Inventory, lifecycle: Lifecycle, read: UeventsRead, context: LifecycleContext) -> Told:
+    """Process uevents; a synthetic one, which somebody wrote into a `uevent` file, says nothing about a module."""
+    lifecycle = replace(lifecycle, uevents=True) if read.began else lifecycle
+    tracker = ModuleTracker(inventory, lifecycle, context)
+    for event in read.events:
         if not event.synthetic:
-            lives.heard(event)
-    return lives.close(inventory)
+            tracker.uevent(event)
+    return tracker.records.result(inventory)
 
 
-def signal_lost(inventory: Inventory, life: Lifecycle, source: str, scene: LifecycleContext) -> Told:
-    """A witness cannot be heard any more; what waited for the trace is decided by the list."""
+def signal_lost(inventory: Inventory, lifecycle: Lifecycle, source: str, context: LifecycleContext) -> Told:
+    """A source cannot be read any more; without the trace, the list decides what waits for it."""
     if source == "uevent":
-        return inventory, replace(life, uevents=False), ()
-    lives = Lives(inventory, life, scene)
-    lives.trace_lost()
-    lives.blind()
-    return lives.close(inventory)
+        return inventory, replace(lifecycle, uevents=False), ()
+    tracker = ModuleTracker(inventory, lifecycle, context)
+    tracker.trace_lost()
+    tracker.mark_trace_lost()
+    return tracker.records.result(inventory)
 
 
-def settled(inventory: Inventory, life: Lifecycle, scene: LifecycleContext) -> Told:
-    """Time has passed."""
-    if not life.waits:
-        return inventory, life, ()
-    lives = Lives(inventory, life, scene)
-    lives.settle()
-    return lives.close(inventory)
+def settled(inventory: Inventory, lifecycle: Lifecycle, context: LifecycleContext) -> Told:
+    """Time has passed: decide what has waited long enough."""
+    if not lifecycle.waits:
+        return inventory, lifecycle, ()
+    tracker = ModuleTracker(inventory, lifecycle, context)
+    tracker.time_passed()
+    return tracker.records.result(inventory)
 
 
-def _lost(count: int, at: Instant) -> Event:
+def _lost_event(count: int, at: Instant) -> Event:
     why = "trace events were overwritten before they were read"
     return Event(details=TraceEventsLost(source="trace", why=why, lost=count), at=at, severity=Severity.WARNING)

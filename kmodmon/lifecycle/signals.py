@@ -1,6 +1,6 @@
-"""What uevents and trace events told of modules: hints with a time and a task, to be reconciled with the module list.
+"""What the sources read about modules: /proc/modules, the trace and uevents. `decision` says what each is worth.
 
-The source has looked up the task behind a trace event at once, before it exits; judging is left to `lifecycle`.
+The source looks up the task behind a trace event at once, before it exits.
 """
 
 import enum
@@ -14,7 +14,7 @@ from kmodmon.types.units import Usec
 
 
 class TraceKind(enum.StrEnum):
-    """Which trace event it was."""
+    """The kernel's name of a trace event (include/trace/events/{module,initcall,sched}.h)."""
 
     LOAD = "module_load"
     FREE = "module_free"
@@ -25,52 +25,47 @@ class TraceKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceEntry:
-    """One trace event. `module`: its name, for a request the alias asked for, empty where the event names none."""
+    """One trace event."""
 
     kind: TraceKind
     monotonic_usec: Usec
-    tid: int
-    module: str = ""
-    taint: str = ""  # letters in bit order; only of a load
-    ret: int | None = None  # what init returned
-    actor: Actor | None = None  # None: it was not looked up (init), or lookups are off and the name is unknown
-    asked_for: str | None = None  # the module or alias that a modprobe started by the kernel was told to load
+    tid: int  # thread id in the initial pid namespace
+    module: str = ""  # of a request: the requested name or alias; empty: the event names none (init, exec)
+    taint: str = ""  # letters in bit order; of a load only
+    ret: int | None = None  # of an init: what it returned
+    actor: Actor | None = None  # None: not looked up (init), or look-ups are off and the name is unknown
+    asked_for: str | None = None  # what the kernel told its own modprobe to load; None: another task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceRead(Observation):
-    """What a read of trace_pipe gave, in the order of time.
-
-    `began`: from now on every load and unload is seen. `adopted`: entries an earlier run left in the buffer unread.
-    `intact`: the trace was looked after, and records all it should; nothing else was heard. `at_usec`: when this was
-    read, on CLOCK_MONOTONIC; 0: just now.
-    """
+    """What was read from trace_pipe, in the order of time."""
 
     entries: tuple[TraceEntry, ...] = ()
-    began: bool = False
-    adopted: bool = False
-    intact: bool = False
-    tells_init: bool = True  # this kernel traces what init returned
-    at_usec: int = 0
+    began: bool = False  # from now on the trace has every load and unload
+    adopted: bool = False  # the entries were left in the buffer by an earlier run
+    intact: bool = False  # nothing to read, and the trace was checked: it still records all that it should
+    tells_init: bool = True  # this kernel has initcall_finish
+    at_usec: int = 0  # when it was read, CLOCK_MONOTONIC; 0: when it is processed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleUevent:
-    """One uevent about a module, sent by the kernel itself."""
+    """One uevent of subsystem `module`, sent by the kernel (lib/kobject_uevent.c)."""
 
-    action: str
-    module: str
-    synthetic: bool = False  # somebody wrote it into a `uevent` file: nothing was loaded or removed
-    moved_from: str | None = None
+    action: str  # add, remove, move; the kernel sends others only as synthetic ones
+    module: str  # the directory in /sys/module: the name with `!` for each `/`; empty: it was moved out
+    synthetic: bool = False  # it has SYNTH_UUID: somebody wrote it into a `uevent` file, nothing was loaded or removed
+    moved_from: str | None = None  # of a move: the directory before; None: it was not in /sys/module
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UeventsRead(Observation):
-    """Uevents in the order received. `missed`: gap in SEQNUM, which network namespaces make too."""
+    """Uevents in the order received."""
 
     events: tuple[ModuleUevent, ...] = ()
-    began: bool = False
-    missed: int = 0
+    began: bool = False  # from now on uevents are received
+    missed: int = 0  # gap in SEQNUM; uevents of other network namespaces make gaps too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +73,7 @@ class ModulesRead(Observation):
     """/proc/modules with the attributes of /sys/module/NAME. The same object again means that nothing changed."""
 
     modules: Mapping[str, Module]
-    skipped: int = 0  # lines that could not be understood
+    skipped: int = 0  # lines that could not be parsed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,288 +1,300 @@
-"""The lives of modules as the three witnesses tell them: the list, the trace and uevents.
-
-`lifecycle` says which observation calls what; here are the rules. Nothing outside one call ever sees a `Lives`.
-"""
+"""Takes in the signals about modules one by one: `decision` says what each means, and `records` reports it."""
 
 from dataclasses import replace
 
 from kmodmon.kernel.modules import ModuleState
-from kmodmon.lifecycle.books import LIST, words
-from kmodmon.lifecycle.inventory import Loaded, Module, build_of
-from kmodmon.lifecycle.module_events import (
-    INIT_FAILED,
-    UNKNOWN_REASON,
-    changed_event,
-    is_other_build,
-    load_failed_event,
-    unloaded_event,
+from kmodmon.lifecycle.coverage import SignalCoverage
+from kmodmon.lifecycle.decision import (
+    Decision,
+    decide_discrepancy,
+    decide_initcall_finish,
+    decide_listed,
+    decide_module_free,
+    decide_module_load,
+    decide_not_listed,
+    decide_pending,
+    decide_pending_after_wait,
+    decide_uevent,
 )
+from kmodmon.lifecycle.inventory import Inventory, Module, build_of
+from kmodmon.lifecycle.module_events import INIT_FAILED, UNKNOWN_REASON
 from kmodmon.lifecycle.pending import (
     LEFT,
     LOADED_TWICE,
     MAX_REFUSALS,
     MOVED,
     NEVER_LISTED,
+    NEVER_TRACED,
     REMADE,
     REMOVED,
     SETTLE_USEC,
     Discrepancy,
+    Lifecycle,
+    LifecycleContext,
     PendingLoad,
     RecentUnload,
 )
-from kmodmon.lifecycle.settling import Settling
+from kmodmon.lifecycle.records import LIST, REMOVE_UEVENT, ModuleRecords, trace_evidence
 from kmodmon.lifecycle.signals import ModuleUevent, TraceEntry
 
 
-class Lives(Settling):
-    """Hears the witnesses."""
+class ModuleTracker:
+    """Signals in, records and events out."""
 
-    # The list
+    def __init__(self, inventory: Inventory, lifecycle: Lifecycle, context: LifecycleContext) -> None:
+        self.records = ModuleRecords(inventory, lifecycle, context)
+        self._modules = inventory.modules  # of the reading before this call
+        self._context = context
+        self._at = context.at
+
+    @property
+    def _coverage(self) -> SignalCoverage:
+        return self.records.coverage
+
+    # /proc/modules
 
     def listed(self, name: str, module: Module) -> None:
-        """The list shows a module that is new, or not as it was, or about which something is open."""
-        coming, told, over = self.comings.get(name), self.loaded.get(name), self.over.get(name)
-        if coming is not None:
-            self.comings[name] = replace(coming, module=module, last=module, last_at=self.at)
-            self.decide(name)
-        elif self._is_leftover(name, module):
+        """A reading shows a module that is new or changed, or about which something is open."""
+        records, record = self.records, self.records.record_of(name)
+        decision = decide_listed(record, module, self._coverage)
+        if decision is Decision.IGNORE:
             return
-        elif told is not None:
-            self._listed_again(name, told, module)
-        else:
-            first = self.life.listed_at is None
-            self.open(
-                name,
-                PendingLoad(
-                    since=self.at,
-                    module=module,
-                    last=module,
-                    last_at=self.at,
-                    absent_at=self.life.listed_at if over is None else over.since,
-                    before_start=first and not self.scene.resumed,
-                    while_down=first and self.scene.resumed,
-                ),
-            )
-            self.decide(name)
+        if record.pending is None:
+            records.recent_unloads.pop(name, None)
+        match decision:
+            case Decision.PENDING:
+                load = record.pending or self._first_listed(record.recent_unload)
+                records.add(name, replace(load, listed=module, last_listed=module, last_listed_at=self._at))
+                self._decide(name)
+            case Decision.DISCREPANCY:
+                records.disagree(name, REMADE)
+            case Decision.RELOADED:
+                records.report_reloaded(name, module, self._at, while_down=self._coverage.is_first_reading)
+            case Decision.CHANGED:
+                records.report_changed(name, module)
+                self._listed_again(name, module)
+            case Decision.RETURNED:
+                del records.discrepancies[name]  # whether it was hidden is for `subjects.hidden`
+                self._listed_again(name, module)
+            case Decision.UPDATED:
+                self._listed_again(name, module)
 
-    def unlisted(self, name: str) -> None:
-        """The list does not show a module that it showed, or that is open or told."""
-        coming, told = self.comings.get(name), self.loaded.get(name)
-        if coming is not None:
-            self.comings[name] = replace(coming, module=None)
-            self.decide(name)
-        elif told is not None:
-            self._unlisted_told(name, told)
+    def _first_listed(self, recent_unload: RecentUnload | None) -> PendingLoad:
+        is_first = self._coverage.is_first_reading
+        return PendingLoad(
+            since=self._at,
+            not_listed_at=self.records.lifecycle.listed_at if recent_unload is None else recent_unload.since,
+            before_start=is_first and not self._context.resumed,
+            while_down=is_first and self._context.resumed,
+        )
 
-    def _is_leftover(self, name: str, module: Module) -> bool:
-        over = self.over.get(name)
-        if over is None:
-            return False
-        # Either the old life is still shown, or a new one whose trace event is on its way.
-        if module.state is ModuleState.GOING or self._age(over.since) < SETTLE_USEC:
-            return True
-        del self.over[name]
-        return False
+    def _listed_again(self, name: str, module: Module) -> None:
+        before = self.records.loaded[name]
+        signals = before.signals if "list" in before.signals else ("list", *before.signals)
+        is_coming = before.coming and module.state is ModuleState.COMING
+        loaded = replace(before, build=build_of(module), signals=signals, coming=is_coming)
+        if loaded != before:
+            self.records.loaded[name] = loaded
 
-    def _listed_again(self, name: str, told: Loaded, module: Module) -> None:
-        doubt, now = self.doubts.get(name), build_of(module)
-        if doubt is not None and doubt.kind in (LEFT, NEVER_LISTED):
-            del self.doubts[name]  # it is back; whether it was hidden is for `hidden` to say
-        elif None not in (told.build.instance, now.instance) and told.build.instance != now.instance:
-            self._listed_remade(name, module)
-            return
-        elif told.build.taint != now.taint or is_other_build(told.build, now):
-            self.events.append(changed_event(name, told.build, now, self.at, (LIST, "/sys/module"), loaded=True))
-        signals = told.signals if "list" in told.signals else ("list", *told.signals)
-        after = replace(told, build=now, signals=signals, coming=told.coming and module.state is ModuleState.COMING)
-        if after != told:
-            self.loaded[name] = after
-
-    def _listed_remade(self, name: str, module: Module) -> None:
-        doubt = self.doubts.get(name)
-        if not self._patient:
-            self._reloaded(name, module, self.at, while_down=self.life.listed_at is None)
-        elif doubt is None or doubt.kind != REMADE:
-            self._doubt(name, REMADE)
-
-    def _unlisted_told(self, name: str, told: Loaded) -> None:
-        doubt = self.doubts.get(name)
-        if doubt is not None and doubt.kind in (LEFT, NEVER_LISTED):
-            return
-        if self._patient:
-            self._doubt(name, LEFT)
-        elif doubt is not None and doubt.kind == REMOVED:
-            self.end(name, doubt.since, None, ("remove uevent", LIST))
-        elif self.life.uevents and self.life.listed_at is not None:
-            self._doubt(name, LEFT)  # its uevent comes
-        else:
-            self.end(name, self.at, None, (LIST,), while_down=self.life.listed_at is None)
+    def not_listed(self, name: str) -> None:
+        """A reading does not show a module that is loaded or pending."""
+        records, record = self.records, self.records.record_of(name)
+        match decide_not_listed(record, self._coverage):
+            case Decision.PENDING if record.pending is not None:
+                records.add(name, replace(record.pending, listed=None))
+                self._decide(name)
+            case Decision.DISCREPANCY:
+                records.disagree(name, LEFT)
+            case Decision.REMOVED:
+                records.report_removed(name, LIST)
+            case Decision.UNLOADED:
+                records.report_unloaded(name, self._at, LIST, while_down=self._coverage.is_first_reading)
 
     # The trace
 
-    def traced_load(self, entry: TraceEntry) -> None:
-        """The loader took a module in; its init is still to run."""
-        name = entry.module
-        self.told_usec = max(self.told_usec, entry.monotonic_usec)
-        coming, told = self.comings.get(name), self.loaded.get(name)
-        if coming is not None and coming.load is None:
-            # What the list showed may be a later life of that name: the next word of the trace or the list decides.
-            self.comings[name] = replace(coming, load=entry, before_start=False)
-            return
-        if coming is not None:
-            self._superseded(name, coming, entry)
-        elif told is not None:
-            if self._is_late_word(told, entry):
-                self._enriched(name, told, entry)
-                return
-            self._loaded_twice(name, told, entry)
-        self.over.pop(name, None)
-        self.open(name, PendingLoad(since=self.at, load=entry, absent_at=self.life.listed_at))
+    def module_load(self, entry: TraceEntry) -> None:
+        """A load was traced; its init is still to run."""
+        records, name = self.records, entry.module
+        records.trace_usec = max(records.trace_usec, entry.monotonic_usec)
+        record = records.record_of(name)
+        decision = decide_module_load(record, entry, self._coverage)
+        if record.loaded is not None and decision is Decision.UPDATED:
+            at, signals = self._coverage.time_of(entry), (*record.loaded.signals, "trace")
+            records.loaded[name] = replace(record.loaded, at=at, actor=entry.actor, signals=signals)
+        elif record.pending is not None and decision is Decision.PENDING:
+            # The list may have shown a later load of that name: the next signal decides.
+            records.add(name, replace(record.pending, module_load=entry, before_start=False))
+        else:
+            self._end_previous(name, record.pending, entry, decision)
+            records.recent_unloads.pop(name, None)
+            listed_at = records.lifecycle.listed_at
+            records.add(name, PendingLoad(since=self._at, module_load=entry, not_listed_at=listed_at))
 
-    def traced_init(self, entry: TraceEntry) -> None:
+    def _end_previous(self, name: str, load: PendingLoad | None, entry: TraceEntry, decision: Decision) -> None:
+        records = self.records
+        if load is not None and decision is Decision.FAILED:
+            records.report_failed(name, load, UNKNOWN_REASON, entry)
+        if load is not None and decision is Decision.LOADED_AND_UNLOADED:
+            records.report_loaded(name, load)
+        if decision is Decision.CONTRADICTED:
+            records.contradict(name, LOADED_TWICE, trace_evidence(entry))
+        if name in records.loaded:
+            evidence = (trace_evidence(entry), "its unload was not seen")
+            records.report_unloaded(name, self._coverage.time_of(entry), *evidence)
+
+    def initcall_finish(self, entry: TraceEntry) -> None:
         """The init of the module that this task loads has returned."""
-        for name, coming in reversed(self.comings.items()):
-            if coming.load is not None and coming.load.tid == entry.tid and coming.ret is None:
-                spent = entry.monotonic_usec - coming.load.monotonic_usec
-                self.comings[name] = replace(coming, ret=entry.ret, init_usec=spent)
-                if entry.ret is not None and entry.ret < 0:
-                    self.fail(name, INIT_FAILED, entry, unfreed=True)
-                else:
-                    self.decide(name)
-                return
-        if entry.ret is not None and entry.ret < 0:
-            self.refusals = (*self.refusals, entry)[-MAX_REFUSALS:]
-
-    def traced_free(self, entry: TraceEntry) -> None:
-        """The loader let a module go: one that was unloaded, or one whose init failed."""
-        name = entry.module
-        self.told_usec = max(self.told_usec, entry.monotonic_usec)
-        coming, over = self.comings.get(name), self.over.get(name)
-        if coming is not None:
-            if self._has_lived(coming, entry):
-                self.begin(name)
-                self._freed(name, entry)
-            else:
-                self.fail(name, INIT_FAILED, entry)
-        elif name in self.loaded:
-            if self.loaded[name].coming:
-                self._failed_late(name, entry)
-            else:
-                self._freed(name, entry)
-        elif over is not None and over.unfreed:
-            self.over[name] = replace(over, unfreed=False)
+        records, (name, load) = self.records, self._initialising(entry.tid)
+        decision = decide_initcall_finish(load, entry)
+        if decision is Decision.REMEMBERED:
+            records.refusals = (*records.refusals, entry)[-MAX_REFUSALS:]
+        if load is None or load.module_load is None:
+            return
+        init_usec = entry.monotonic_usec - load.module_load.monotonic_usec
+        load = replace(load, init_ret=entry.ret, init_usec=init_usec)
+        if decision is Decision.FAILED:
+            records.report_failed(name, load, INIT_FAILED, entry, free_expected=True)
         else:
-            self._unknown_freed(name, entry)
+            records.add(name, load)
+            self._decide(name)
 
-    def _unknown_freed(self, name: str, entry: TraceEntry) -> None:
-        # Its load was before the trace began, or was lost.
-        self.over[name] = RecentUnload(since=self.at)
-        how = Loaded(before_start=False, signals=("trace",), actor=entry.actor)
-        refused = [refusal for refusal in self.refusals if refusal.tid == entry.tid]
-        evidence = (*words("module_free", entry), "its load was not seen")
-        if refused:
-            self.refusals = tuple(refusal for refusal in self.refusals if refusal.tid != entry.tid)
-            moment = self._moment(entry)
-            self.events.append(load_failed_event(name, how, moment, INIT_FAILED, refused[-1].ret, evidence))
-        else:
-            self.events.append(unloaded_event(name, how, self._moment(entry), entry.actor, evidence))
+    def _initialising(self, tid: int) -> tuple[str, PendingLoad | None]:
+        for name, load in reversed(self.records.pending_loads.items()):
+            if load.module_load is not None and load.module_load.tid == tid and load.init_ret is None:
+                return name, load
+        return "", None
 
-    def _has_lived(self, coming: PendingLoad, entry: TraceEntry) -> bool:
-        if coming.ret is not None:
-            return coming.ret >= 0
-        # What was seen after the free is of a later life of that name.
-        listed = coming.last_at if coming.last is not None and coming.last.state is not ModuleState.COMING else None
-        if any(seen is not None and seen.monotonic_usec < entry.monotonic_usec for seen in (coming.added, listed)):
-            return True
-        # rmmod is another task; the loader itself frees what it could not begin.
-        return coming.load is not None and coming.load.tid != entry.tid
+    def module_free(self, entry: TraceEntry) -> None:
+        """A module was freed, by an unload or after its init failed."""
+        records, name = self.records, entry.module
+        records.trace_usec = max(records.trace_usec, entry.monotonic_usec)
+        record = records.record_of(name)
+        refusals = [refusal for refusal in records.refusals if refusal.tid == entry.tid]
+        match decide_module_free(record, entry, is_init_failed=bool(refusals)):
+            case Decision.LOADED_AND_UNLOADED if record.pending is not None:
+                records.report_loaded(name, record.pending)
+                records.report_freed(name, entry)
+            case Decision.FAILED if record.pending is not None:
+                records.report_failed(name, record.pending, INIT_FAILED, entry)
+            case Decision.FAILED_LATE:
+                records.report_failed_late(name, entry)
+            case Decision.UNLOADED:
+                records.report_freed(name, entry)
+            case Decision.UPDATED if record.recent_unload is not None:
+                records.recent_unloads[name] = replace(record.recent_unload, free_expected=False)
+            case Decision.FAILED_UNSEEN | Decision.UNLOADED_UNSEEN:
+                records.report_unseen(name, entry, refusals)
 
-    def _failed_late(self, name: str, entry: TraceEntry) -> None:
-        # Its init ran for so long that it was told as loaded, coming; now it has failed.
-        how = self.loaded.pop(name)
-        self.open(name, PendingLoad(since=how.at or self.at, while_down=how.while_down))
-        self.fail(name, INIT_FAILED, entry, how=how)
+    def trace_lost(self) -> None:
+        """Trace events were lost, or the trace cannot be read any more: the list decides what waits for it."""
+        records = self.records
+        records.lifecycle = replace(records.lifecycle, trace_since=None, trace_intact=None)
+        for name in tuple(records.pending_loads):
+            self._decide(name)
+        for name, discrepancy in tuple(records.discrepancies.items()):
+            if not discrepancy.said:
+                self._decide_discrepancy(name, discrepancy)
 
-    def _freed(self, name: str, entry: TraceEntry) -> None:
-        self.end(
-            name,
-            self._moment(entry),
-            entry.actor,
-            words("module_free", entry),
-            while_down=self._was_down(entry),
-        )
-        self.over[name] = RecentUnload(since=self.at)
-
-    def _superseded(self, name: str, coming: PendingLoad, entry: TraceEntry) -> None:
-        # Its end was lost, or it would not be loaded again.
-        if coming.ret is not None and coming.ret >= 0:
-            self.begin(name)
-            self.end(name, self._moment(entry), None, (*words("module_load", entry), "its unload was not seen"))
-        else:
-            self.fail(name, UNKNOWN_REASON, entry)
-
-    def _loaded_twice(self, name: str, told: Loaded, entry: TraceEntry) -> None:
-        if told.at is not None and self._is_whole_since(told.at) and name not in self.doubts:
-            self.contradict(name, LOADED_TWICE, words("module_load", entry))
-        self.end(name, self._moment(entry), None, (*words("module_load", entry), "its unload was not seen"))
-
-    def _is_late_word(self, told: Loaded, entry: TraceEntry) -> bool:
-        # The list was believed before the trace could be read, at start or while it was behind.
-        if "trace" in told.signals:
-            return False
-        before = told.at or self.scene.started
-        return entry.monotonic_usec <= before.monotonic_usec
-
-    def _enriched(self, name: str, told: Loaded, entry: TraceEntry) -> None:
-        how = replace(told, at=self._moment(entry), actor=entry.actor, signals=(*told.signals, "trace"))
-        self.loaded[name] = how
+    def mark_trace_lost(self) -> None:
+        """Of what is pending now, the trace may have lost the end."""
+        for name, load in self.records.pending_loads.items():
+            self.records.pending_loads[name] = replace(load, trace_lost_after=True)
 
     # Uevents
 
-    def heard(self, event: ModuleUevent) -> None:
+    def uevent(self, event: ModuleUevent) -> None:
         """The kernel sent a uevent about a module."""
-        name = self._known_name(event.module)
-        match event.action:
-            case "add":
-                self._added(name)
-            case "remove":
-                self._removed(name)
-            case "move" if event.moved_from is not None:
-                self._moved(self._known_name(event.moved_from), event)
-            case "move" if name in self.doubts and self.doubts[name].kind == MOVED:
-                del self.doubts[name]  # it came back
-            case _:
-                return
+        name = self._name_of(event.module if event.moved_from is None or event.action != "move" else event.moved_from)
+        records, record = self.records, self.records.record_of(name)
+        match decide_uevent(record, event, self._coverage):
+            case Decision.PENDING if event.action == "add":
+                self._add_uevent(name, record.pending)
+            case Decision.PENDING if record.pending is not None:
+                records.add(name, replace(record.pending, remove_uevent_at=self._at))
+            case Decision.LOADED_AND_REMOVED as decision if record.pending is not None:
+                self._carry_out(name, replace(record.pending, remove_uevent_at=self._at), decision)
+            case Decision.REMOVED:
+                records.report_removed(name, "add uevent")
+                records.add(name, PendingLoad(since=self._at, add_uevent_at=self._at))
+            case Decision.DISCREPANCY:
+                records.disagree(name, REMOVED)
+            case Decision.CONTRADICTED:
+                records.contradict(name, MOVED, f"moved to {event.module or 'elsewhere'}")
+                records.discrepancies[name] = Discrepancy(kind=MOVED, since=self._at, said=True)
+            case Decision.RESOLVED:
+                del records.discrepancies[name]
 
-    def _added(self, name: str) -> None:
-        coming = self.comings.get(name)
-        if coming is not None:
-            self.comings[name] = replace(coming, added=coming.added or self.at)
-        elif name in self.over and self._patient:
-            return  # the trace was read first, and told the whole of it
-        elif name not in self.loaded:
-            self.over.pop(name, None)
-            self.open(name, PendingLoad(since=self.at, added=self.at, absent_at=self.life.listed_at))
-        elif not self._patient and (doubt := self.doubts.get(name)) is not None and doubt.kind == REMOVED:
-            self.end(name, doubt.since, None, ("remove uevent", "add uevent"))
-            self.open(name, PendingLoad(since=self.at, added=self.at))
+    def _add_uevent(self, name: str, load: PendingLoad | None) -> None:
+        if load is None:
+            self.records.recent_unloads.pop(name, None)
+            load = PendingLoad(since=self._at, not_listed_at=self.records.lifecycle.listed_at)
+        self.records.add(name, replace(load, add_uevent_at=load.add_uevent_at or self._at))
 
-    def _removed(self, name: str) -> None:
-        coming = self.comings.get(name)
-        if coming is not None and coming.added is not None:
-            self.comings[name] = replace(coming, removed=self.at)
-            if not self._patient:
-                self.came_and_went(name)
-        elif name in self.loaded and name not in self.doubts:
-            self._doubt(name, REMOVED)
-
-    def _moved(self, name: str, event: ModuleUevent) -> None:
-        if name in self.loaded or name in self.comings:
-            self.contradict(name, MOVED, (f"moved to {event.module or 'elsewhere'}",))
-            self.doubts[name] = Discrepancy(kind=MOVED, since=self.at, said=True)
-
-    def _known_name(self, directory: str) -> str:
-        if "!" in directory:  # in /sys/module every `/` is a `!`
-            for name in (*self.comings, *self.loaded):
+    def _name_of(self, directory: str) -> str:
+        if "!" in directory:  # a kobject name has `!` for each `/` (lib/kobject.c)
+            for name in (*self.records.pending_loads, *self.records.loaded):
                 if name.replace("/", "!") == directory:
                     return name
         return directory
+
+    # Time
+
+    def time_passed(self) -> None:
+        """Decide what has waited long enough."""
+        records, coverage = self.records, self._coverage
+        for name, load in tuple(records.pending_loads.items()):
+            if coverage.age(load.since) >= SETTLE_USEC:
+                self._carry_out(name, load, decide_pending_after_wait(load, coverage))
+        for name, discrepancy in tuple(records.discrepancies.items()):
+            if not discrepancy.said and coverage.age(discrepancy.since) >= SETTLE_USEC:
+                self._decide_discrepancy(name, discrepancy)
+        for name, recent_unload in tuple(records.recent_unloads.items()):
+            module = self._modules.get(name)
+            is_listed = module is not None and module.state is not ModuleState.GOING  # the next reading says why
+            if coverage.age(recent_unload.since) >= 2 * SETTLE_USEC and not is_listed:
+                del records.recent_unloads[name]
+
+    # What was decided
+
+    def _decide(self, name: str) -> None:
+        load = self.records.pending_loads.get(name)
+        if load is not None:
+            self._carry_out(name, load, decide_pending(load, self._coverage))
+
+    def _carry_out(self, name: str, load: PendingLoad, decision: Decision) -> None:
+        records = self.records
+        match decision:
+            case Decision.LOADED:
+                records.report_loaded(name, load)
+            case Decision.LOADED_NOT_TRACED:
+                records.report_loaded(name, load)
+                records.contradict(name, NEVER_TRACED)
+            case Decision.LOADED_NOT_LISTED:
+                records.report_loaded(name, load)
+                records.disagree(name, NEVER_LISTED)
+            case Decision.LOADED_AND_LEFT:
+                records.report_loaded(name, load)
+                records.report_unloaded(name, self._at, LIST)
+            case Decision.LOADED_AND_REMOVED:
+                records.report_loaded(name, load)
+                records.report_unloaded(name, load.remove_uevent_at or self._at, REMOVE_UEVENT)
+                records.recent_unloads[name] = RecentUnload(since=self._at)
+            case Decision.FAILED:
+                records.report_failed(name, load, UNKNOWN_REASON)
+            case Decision.DROPPED:
+                del records.pending_loads[name]
+            case Decision.CONTRADICTED:
+                del records.pending_loads[name]
+                records.contradict(name, NEVER_LISTED, "an add uevent, and neither a remove uevent nor a listing")
+
+    def _decide_discrepancy(self, name: str, discrepancy: Discrepancy) -> None:
+        records, listed = self.records, self._modules.get(name)
+        match decide_discrepancy(discrepancy, records.loaded.get(name), listed, self._coverage):
+            case Decision.CONTRADICTED:
+                records.report_discrepancy(name, discrepancy, listed)
+            case Decision.RESOLVED:
+                del records.discrepancies[name]
+            case Decision.UNLOADED:
+                records.report_unloaded(name, discrepancy.since, LIST, while_down=discrepancy.while_down)
+            case Decision.RELOADED if listed is not None:
+                records.report_reloaded(name, listed, discrepancy.since, while_down=discrepancy.while_down)

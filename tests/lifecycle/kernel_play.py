@@ -1,4 +1,4 @@
-"""A kernel that loads and unloads modules and shows it to three witnesses, each heard whenever a test wants."""
+"""A simulated kernel that loads and unloads modules, with three signals that a test reads whenever it wants."""
 
 from dataclasses import dataclass, replace
 
@@ -21,14 +21,14 @@ def actor(comm: str, pid: int) -> Actor:
 
 @dataclass
 class Wire:
-    """What waits to be heard."""
+    """What the kernel wrote and nobody has read yet."""
 
     trace: list[TraceEntry]
     uevents: list[ModuleUevent]
 
 
 class Play:
-    """A story told by a kernel: what really happened is counted, to be compared with what was told."""
+    """The simulated kernel. What really happens is counted, to be compared with the events."""
 
     def __init__(self, *, trace: bool = True, uevents: bool = True, init_events: bool = True) -> None:
         self.story = Story()
@@ -43,7 +43,7 @@ class Play:
         self.loaders: dict[str, int] = {}
         self.loads = self.unloads = self.failures = 0
 
-    # What the kernel does
+    # What happens in the kernel
 
     def begin(self, *present: str) -> None:
         for name in present:
@@ -56,21 +56,21 @@ class Play:
         self.read_list(after=0.05)
 
     def coming(self, name: str, taint: str = "") -> None:
-        """The loader has taken it in; its init runs."""
+        """The load is traced, and init runs."""
         self.tid += 1
         self.loaders[name] = self.tid
         self.modules[name] = self._module(name, ModuleState.COMING, taint)
         self._trace(TraceKind.LOAD, name, self.tid, taint=taint, comm="insmod")
 
     def came(self, name: str) -> None:
-        """Its init is over, and it lives."""
+        """Init returns 0: the module is live."""
         self._returned(name, 0)
         self.modules[name] = replace(self.modules[name], state=ModuleState.LIVE)
         self._uevent("add", name)
         self.loads += 1
 
     def failed(self, name: str) -> None:
-        """Its init said no."""
+        """Init returns an error: the load fails."""
         self._returned(name, -5)
         self._trace(TraceKind.FREE, name, self.loaders[name], comm="insmod")
         del self.modules[name]
@@ -82,7 +82,7 @@ class Play:
         self.came(name)
 
     def going(self, name: str) -> None:
-        """rmmod has begun: exit runs."""
+        """The unload begins: exit runs."""
         self.modules[name] = replace(self.modules[name], state=ModuleState.GOING)
 
     def gone(self, name: str) -> None:
@@ -97,7 +97,7 @@ class Play:
         self.pass_time(0.001)
         self.gone(name)
 
-    # Who hears of it
+    # What is read
 
     def read_list(self, after: float = 0.001) -> None:
         self.story.see("modules", modules_read(*self.modules.values()), after)
@@ -121,7 +121,7 @@ class Play:
         self.story.clock.advance(seconds)
 
     def wait(self, seconds: float) -> None:
-        """Let the daemon go on: it hears everything, ticks every second and finds its trace intact."""
+        """Run the daemon: it reads every signal each second, and confirms the trace every ten."""
         self.hear_all()
         for second in range(int(seconds)):
             self.story.see("clock", Tick(), after=1.0)
@@ -130,11 +130,11 @@ class Play:
                 self.story.see("trace", TraceRead(intact=True))
 
     def listing(self, name: str, *, coming: bool = False, srcversion: str = "ABC") -> Module:
-        """A line of the list, with a sysfs directory of its own, that no other witness tells of."""
+        """A line of /proc/modules with a sysfs directory of its own, without a trace event or a uevent."""
         module = self._module(name, ModuleState.COMING if coming else ModuleState.LIVE)
         return replace(module, attributes=replace(module.attributes, srcversion=srcversion))
 
-    # What was told
+    # What was reported
 
     def told(self, kind: EventType, name: str | None = None) -> int:
         return len([event for event in self.story.events if event.type == kind and name in (None, event.module)])
@@ -148,7 +148,7 @@ class Play:
         loads, unloads, failures = (self.told(kind) for kind in kinds)
         return loads, unloads, failures
 
-    # How
+    # Helpers
 
     def _module(self, name: str, state: ModuleState, taint: str = "") -> Module:
         self.instances += 1

@@ -1,4 +1,4 @@
-"""Lives of modules as list, uevents and trace tell of them: each told once, whoever is heard first, or not at all."""
+"""Loads and unloads from /proc/modules, uevents and the trace: each is one event, whichever signal is read first."""
 
 from collections.abc import Callable
 
@@ -117,7 +117,7 @@ def test_lifecycle_when_the_trace_is_read_late_then_a_load_waits_for_who_did_it(
     play = begun()
     play.coming("brief")
     play.read_list()
-    for _ in range(15):  # nothing of the trace, not even that it is intact
+    for _ in range(15):  # the trace is not read, nor confirmed
         play.story.see("clock", Tick(), after=1.0)
         play.read_list()
     assert play.told(LOADED) == 0
@@ -170,7 +170,7 @@ def test_lifecycle_when_uevents_are_heard_long_after_the_trace_then_no_second_li
 
 
 def test_lifecycle_when_loaded_with_no_trace_loss_but_started_before_then_no_contradiction() -> None:
-    """A module that came between the first reading and the start of the trace was seen by neither."""
+    """A module loaded after the first reading and before the trace was opened is in neither."""
     play = Play()
     play.read_list()
     play.load("between")
@@ -311,9 +311,9 @@ def test_lifecycle_when_list_and_uevents_then_an_unload_has_the_time_of_its_ueve
     play.going("dummy")
     play.gone("dummy")
     play.hear_uevents()
-    heard = play.story.clock.monotonic_usec
+    read_at = play.story.clock.monotonic_usec
     play.read_list(after=0.05)
-    assert last(play, UNLOADED).at.monotonic_usec == heard
+    assert last(play, UNLOADED).at.monotonic_usec == read_at
 
 
 def test_lifecycle_when_only_the_list_and_init_fails_then_no_load() -> None:
@@ -342,28 +342,28 @@ def test_lifecycle_when_the_next_of_a_name_is_another_build_then_changed() -> No
     assert event.fields["while_loaded"] is False
 
 
-# Any order of hearing
+# Signals read in any order
 
 STEPS = st.sampled_from(["load", "fail", "coming", "came", "going", "gone", "trace", "uevents", "list", "time", "tick"])
 NAMES = st.sampled_from(["a", "b", "c"])
 MOMENTS = st.lists(st.tuples(STEPS, NAMES), max_size=60)
-WITNESSES = st.tuples(st.booleans(), st.booleans())
+SIGNALS = st.tuples(st.booleans(), st.booleans())
 
 
 def act(play: Play, step: str, name: str) -> None:
-    """Do what is possible for a module in its state; nothing else ever happens in a kernel."""
+    """Do the step if it is possible for the module in its state, as in a kernel."""
     listed = play.modules.get(name)
     state = None if listed is None else listed.state.value
     possible: dict[tuple[str, str | None], Callable[[str], None]] = {
         ("load", None): play.load, ("coming", None): play.coming, ("came", "coming"): play.came,
         ("fail", "coming"): play.failed, ("going", "live"): play.going, ("gone", "going"): play.gone,
     }  # fmt: skip
-    hearing: dict[str, Callable[[], None]] = {
+    reads: dict[str, Callable[[], None]] = {
         "trace": play.hear_trace, "uevents": play.hear_uevents, "list": play.read_list,
         "time": lambda: play.pass_time(0.03), "tick": lambda: play.wait(1),
     }  # fmt: skip
-    if step in hearing:
-        hearing[step]()
+    if step in reads:
+        reads[step]()
     elif (do := possible.get((step, state))) is not None:
         do(name)
         play.pass_time(0.0005)
@@ -398,7 +398,7 @@ def test_lifecycle_when_there_is_no_trace_and_uevents_are_heard_at_any_time_then
 ) -> None:
     play = begun("a", trace=False)
     for step, name in moments:
-        if step != "fail":  # of which no uevent tells
+        if step != "fail":  # which has no uevent
             act(play, step, name)
     finish(play)
     assert (play.told(LOADED), play.told(UNLOADED)) == (play.loads, play.unloads)
@@ -407,7 +407,7 @@ def test_lifecycle_when_there_is_no_trace_and_uevents_are_heard_at_any_time_then
 
 
 @settings(max_examples=300, deadline=None)
-@given(moments=MOMENTS, signals=WITNESSES, losses=st.sets(st.integers(0, 60), max_size=3))
+@given(moments=MOMENTS, signals=SIGNALS, losses=st.sets(st.integers(0, 60), max_size=3))
 def test_lifecycle_when_witnesses_are_missing_or_lossy_then_never_a_contradiction_and_the_list_wins(
     moments: list[tuple[str, str]], signals: tuple[bool, bool], losses: set[int]
 ) -> None:
