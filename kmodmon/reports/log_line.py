@@ -1,4 +1,4 @@
-"""One record of the kernel's log, as the recogniser wants it: whoever read it, live or from a saved file.
+"""One record of the kernel log, as the recognizer takes it, from /dev/kmsg or from a saved file.
 
 The text is safe text (`kmodmon.types.text`), not bytes. The daemon sends every raw record through the prefilter as
 bytes and makes a LogLine only of the few that a report can begin or go on with, so the decoding costs nothing where

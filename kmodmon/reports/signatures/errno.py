@@ -1,4 +1,4 @@
-"""What insmod, modprobe, rmmod and kmod print when the kernel says no: the errno's sentence, and what it means here.
+"""What insmod, modprobe, rmmod and kmod print when the kernel refuses: the sentence of the errno, and what it means.
 
 kmod's tools print `could not insert module X: SENTENCE` with the C library's text for the errno. One errno has many
 causes; the kernel log has the line that tells them apart, where there is one (kernel/module/main.c load_module()).
@@ -11,13 +11,13 @@ from kmodmon.events.report import LoadFailure
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sentence:
-    """One errno sentence; `reasons` are the refusals it can stand for."""
+    """The sentence of one errno."""
 
     errno: str
     text: str  # as the C library words it, lower case
     meaning: str
     next_step: str
-    reasons: tuple[LoadFailure, ...] = ()
+    reasons: tuple[LoadFailure, ...] = ()  # why the kernel may have refused; empty: no refusal that its log names
 
 
 _LOG = "Read the kernel log (`kmodmon events --type ModuleLoadFailed` or `dmesg | tail`): it says which. "
@@ -193,9 +193,9 @@ TOOL_SENTENCES: tuple[ToolSentence, ...] = tuple(
 
 
 def find_sentence(text: str) -> Sentence | ToolSentence | None:
-    """Give the sentence that `text` holds; the longest wins, so that `no such device or address` is itself."""
+    """Return the longest sentence in `text` (`no such device or address` holds another one); None: there is none."""
     lowered = text.lower()
-    known: tuple[Sentence | ToolSentence, ...] = (*SENTENCES, *TOOL_SENTENCES)
-    found = [one for one in known if one.text in lowered]
-    found += [one for one in SENTENCES if one.errno == text.strip().upper()]
-    return max(found, key=lambda one: len(one.text), default=None)
+    sentences: tuple[Sentence | ToolSentence, ...] = (*SENTENCES, *TOOL_SENTENCES)
+    matches = [sentence for sentence in sentences if sentence.text in lowered]
+    matches += [sentence for sentence in SENTENCES if sentence.errno == text.strip().upper()]
+    return max(matches, key=lambda sentence: len(sentence.text), default=None)
