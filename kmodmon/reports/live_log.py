@@ -45,8 +45,6 @@ from kmodmon.types.units import Instant
 CHUNK = 64  # records given to the recognizer at once while a report is open; they may close it
 MAX_UNFINISHED = 1024  # reports in an unbroken storm; a restart replays the storm only as far back as that
 
-_PREFILTER = Prefilter()  # remembers the shapes of irrelevant lines; its verdict is a function of the line alone
-
 
 class ReplayStage(enum.IntEnum):
     """How far the replay of the ring has come; the stages follow each other in this order."""
@@ -58,8 +56,13 @@ class ReplayStage(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogReaderState(LogMemory):
-    """What the log reader remembers from one batch to the next, in this process only."""
+    """What the log reader remembers from one batch to the next, in this process only.
 
+    Nothing changes in place, except that the prefilter learns irrelevant shapes. What it selects does not depend on
+    them, so all states of one process share it.
+    """
+
+    prefilter: Prefilter = field(default_factory=Prefilter, repr=False, compare=False)
     recognizer: RecognizerState = field(default_factory=RecognizerState)
     stage: ReplayStage = ReplayStage.NEW
     attempts: Attempts = NO_ATTEMPTS
@@ -97,7 +100,7 @@ def process_records(account: LogAccount, memory: LogMemory | None, read: LogRead
     `memory`: None for the first batch of a process.
     """
     state = _reader_state(account, memory)
-    selected = _PREFILTER.select(read.records)
+    selected = state.prefilter.select(read.records)
     newest_usec = _printk_usec(read.records[-1]) if read.records and read.live else None
     counted = count(account, read.records, account.clock.after_read(at, newest_usec), regular=selected.regular)
     if state.is_idle and not selected.hits and counted.account.is_reported:
@@ -132,6 +135,7 @@ class _LogReader:
     def __init__(self, account: LogAccount, state: LogReaderState, at: Instant) -> None:
         self.account = account
         self.at = at
+        self.prefilter = state.prefilter
         self.recognizer = state.recognizer
         self.stage = state.stage
         self.attempts = state.attempts
@@ -143,7 +147,11 @@ class _LogReader:
         """Return the parts as they are now; a part without a change is the same object as before the batch."""
         account, summaries, due = emit_due(self.account, self.summaries, self.at)
         state = LogReaderState(
-            recognizer=self.recognizer, stage=self.stage, attempts=self.attempts, summaries=summaries
+            prefilter=self.prefilter,
+            recognizer=self.recognizer,
+            stage=self.stage,
+            attempts=self.attempts,
+            summaries=summaries,
         )
         return LogResult(account=account, hearing=state, events=(*self.events, *due), clues=tuple(self.clues))
 
@@ -179,7 +187,7 @@ class _LogReader:
         """Give the recognizer the records that matter; `hits`: the prefilter's selection, None: not selected yet."""
         if not records:
             return
-        hits = _PREFILTER.select(records).hits if hits is None else hits
+        hits = self.prefilter.select(records).hits if hits is None else hits
         position = 0
         while position < len(records):
             begins = not self.recognizer.wants_all

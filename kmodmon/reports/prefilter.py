@@ -58,7 +58,10 @@ _NOTHING = Selection((), True)
 
 
 class Prefilter:
-    """Remembers irrelevant shapes. What it selects depends on the records alone, not on what it remembers."""
+    """Remembers irrelevant shapes; one for each reader of a log, which keeps it from batch to batch.
+
+    What it selects depends on the records alone, not on what it remembers.
+    """
 
     def __init__(self) -> None:
         self._irrelevant: set[bytes] = set()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kmodmon.events.event import Event, EventType
 from kmodmon.kernel.kmsg import parse_record
-from kmodmon.reports.live_log import CHUNK, process_records, process_timeout
+from kmodmon.reports.live_log import CHUNK, LogReaderState, process_records, process_timeout
 from kmodmon.reports.log_line import LogLine
 from kmodmon.reports.recognizer import RecognizerState, flush, recognize
 from kmodmon.reports.report_events import FORGED_PAUSE_USEC, LOST_PAUSE_USEC
@@ -333,6 +333,17 @@ def test_hear_when_printk_drifts_then_events_keep_our_time() -> None:
     listener.wait(later(5))
     (event,) = listener.of(EventType.KERNEL_REPORT)
     assert NOW.monotonic_usec - event.at.monotonic_usec == (len(WARNING) - 1) * 100
+
+
+def test_hear_when_batches_follow_each_other_then_one_prefilter_learns_from_all_of_them() -> None:
+    listener, other = Listener(), Listener()
+    listener.take(records(QUIET))
+    first = listener.hearing
+    listener.take(records((*QUIET, *WARNING), first=len(QUIET)))
+    other.take(records(QUIET))
+    assert isinstance(first, LogReaderState) and isinstance(listener.hearing, LogReaderState)
+    assert listener.hearing.prefilter is first.prefilter
+    assert isinstance(other.hearing, LogReaderState) and other.hearing.prefilter is not first.prefilter
 
 
 @given(st.lists(st.binary(max_size=120), max_size=50))
