@@ -56,6 +56,16 @@ class KmsgRecord:
         """Whether the kernel printed it."""
         return self.facility == 0
 
+    @property
+    def number(self) -> int:
+        """What reports call this record: its sequence number."""
+        return self.seq
+
+    @property
+    def printable(self) -> str:
+        """The text as safe text."""
+        return safe_text(self.text)
+
 
 def parse_prefix(raw: bytes) -> tuple[int, int]:
     """Give (priority, seq) and look no further: for records that will not be read on. Raises ParseError."""

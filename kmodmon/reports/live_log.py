@@ -16,14 +16,13 @@ are replayed, and not counted again, in three stages:
 
 import enum
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from kmodmon.events.event import Event
 from kmodmon.events.report import KernelReport
-from kmodmon.kernel.kmsg import parse_prefix, parse_record
+from kmodmon.kernel.kmsg import KmsgRecord, parse_prefix, parse_record
 from kmodmon.reports.load_refusal import NO_ATTEMPTS, Attempts, reported_once
-from kmodmon.reports.log_line import LogLine
 from kmodmon.reports.prefilter import Prefilter
 from kmodmon.reports.recognizer import Recognized, RecognizerState, flush, recognize, tick
 from kmodmon.reports.report_events import (
@@ -39,7 +38,6 @@ from kmodmon.subjects.log import LogAccount, LogMemory, LogRead, Unfinished
 from kmodmon.subjects.log_count import count
 from kmodmon.subjects.taint import Clue, clue_of
 from kmodmon.types.error import ParseError
-from kmodmon.types.text import safe_text
 from kmodmon.types.units import Instant
 
 CHUNK = 64  # records given to the recognizer at once while a report is open; they may close it
@@ -198,7 +196,7 @@ class _LogReader:
                     return
                 position, end = hits[hit], _run_end(hits, hit)
             chunk = records[position:end]
-            self._apply(*recognize(self.recognizer, _lines(chunk), self.at.monotonic_usec), chunk, begins=begins)
+            self._apply(*recognize(self.recognizer, _parse(chunk), self.at.monotonic_usec), chunk, begins=begins)
             position = end
 
     def flush_idle(self) -> None:
@@ -284,19 +282,9 @@ def _printk_usec(raw: bytes) -> int | None:
     return int(fields[0]) if fields and fields[0].isdigit() else None
 
 
-def _lines(records: Iterable[bytes]) -> Iterable[LogLine]:
+def _parse(records: Iterable[bytes]) -> Iterator[KmsgRecord]:
     for raw in records:
         try:
-            record = parse_record(raw)
+            yield parse_record(raw)
         except ParseError:
             continue  # counted as malformed, or by its sequence number; it has no text
-        yield LogLine(
-            text=safe_text(record.text),
-            level=record.level,
-            facility=record.facility,
-            seq=record.seq,
-            printk_usec=record.printk_usec,
-            caller=record.caller,
-            continuation=record.continuation,
-            number=record.seq,
-        )

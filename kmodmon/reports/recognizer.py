@@ -113,7 +113,7 @@ def recognize(
                 forgeries.append(forgery)
             continue
         last_record_usec = now_usec
-        for text in texts(line.text):
+        for text in texts(line.printable):
             match = assembler.add(line, text)
             if match is not None:
                 notices.append(_notice(line, text, match))
@@ -165,12 +165,13 @@ def _deduplicate(state: RecognizerState, reports: list[KernelReport], now_usec: 
 
 
 def _forgery(line: LogLine) -> Forgery | None:
-    match = match_line(texts(line.text)[0])
+    text = line.printable
+    match = match_line(texts(text)[0])
     if match is None or match.signature.weak or match.signature.stage in (MatchStage.LINE, MatchStage.NOTICE):
         return None
     return Forgery(
         signature=match.signature.name,
-        text=bounded(line.text, MAX_TEXT),
+        text=bounded(text, MAX_TEXT),
         number=line.number,
         facility=line.facility or 0,
     )

@@ -31,14 +31,23 @@ MAX_TEXT = 4096
 class SavedLine:
     """One line; None: the file does not say."""
 
-    text: str  # safe text
-    number: int  # 1-based line of the file
-    level: int | None = None
-    facility: int | None = None  # 0: said to be the kernel's; None: not said
-    seq: int | None = None
-    printk_usec: int | None = None
-    caller: str | None = None
-    continuation: bool = False
+    text: str  # safe text, without prefix
+    number: int  # line of the file, from 1 on; parts of one record have the same
+    level: int | None = None  # 0 (emerg) to 7 (debug)
+    facility: int | None = None  # 0: the kernel
+    printk_usec: int | None = None  # microseconds of printk's clock
+    caller: str | None = None  # `T123` (thread) or `C0` (CPU)
+    continuation: bool = False  # continues the record before it (flag `c` of /dev/kmsg)
+
+    @property
+    def printable(self) -> str:
+        """The text, which is safe text already."""
+        return self.text
+
+    @property
+    def from_kernel(self) -> bool:
+        """Whether the kernel may have written it: the file does not name user space."""
+        return not self.facility
 
 
 def read_saved_log(data: bytes) -> Iterator[SavedLine]:
@@ -155,7 +164,6 @@ def _saved(number: int, line: Prefixed, text: str) -> SavedLine:
         number=number,
         level=line.level,
         facility=line.facility,
-        seq=line.seq,
         printk_usec=line.usec,
         caller=line.caller,
         continuation=line.continuation,

@@ -12,12 +12,10 @@ from hypothesis import strategies as st
 from kmodmon.events.event import Event, EventType
 from kmodmon.kernel.kmsg import parse_record
 from kmodmon.reports.live_log import CHUNK, LogReaderState, process_records, process_timeout
-from kmodmon.reports.log_line import LogLine
 from kmodmon.reports.recognizer import RecognizerState, flush, recognize
 from kmodmon.reports.report_events import FORGED_PAUSE_USEC, LOST_PAUSE_USEC
 from kmodmon.subjects.log import NO_LOG, LogAccount, LogMemory, LogRead, account_from_json, account_to_json
 from kmodmon.subjects.taint import Clue
-from kmodmon.types.text import safe_text
 from kmodmon.types.units import Instant, Usec
 from tests.kmsg_maker import WARNING, boots, record, records, renumbered, warning
 from tests.subjects.test_log_count import STREAMS, count_singly
@@ -166,13 +164,9 @@ def test_hear_when_the_stream_is_cut_differently_then_the_same_is_told(cuts: lis
 @pytest.mark.parametrize("seed", range(8))
 def test_hear_when_only_what_the_prefilter_picks_is_heard_then_nothing_is_missed(seed: int) -> None:
     stream = mixed(seed, length=80)
-    lines = [
-        LogLine(text=safe_text(one.text), facility=one.facility, printk_usec=one.printk_usec, number=one.seq)
-        for one in map(parse_record, stream)
-    ]
-    state, spoken = recognize(RecognizerState(dedupe=False), lines)
+    state, recognized = recognize(RecognizerState(dedupe=False), map(parse_record, stream))
     _, last = flush(state)
-    expected = (*spoken.reports, *last.reports)
+    expected = (*recognized.reports, *last.reports)
     first_of_kind = {report.fingerprint: report for report in reversed(expected)}
     told = [
         (one.report_class.value, one.module, one.first_line)

@@ -3,20 +3,14 @@
 from kmodmon.events.report import KernelReport, LoadFailure, ReportClass
 from kmodmon.kernel.kmsg import parse_record
 from kmodmon.reports.load_refusal import MAX_MODULES, NO_ATTEMPTS, Attempts, reported_once
-from kmodmon.reports.log_line import LogLine
 from kmodmon.reports.recognizer import RecognizerState, recognize
-from kmodmon.types.text import safe_text
 from tests.kmsg_maker import record
 
 
 def refusals(*texts: bytes, usec: int = 1_000_000, apart: int = 50) -> tuple[KernelReport, ...]:
     """What the recogniser makes of lines that come one after the other."""
     raws = [record(at, text, priority=4, usec=usec + at * apart) for at, text in enumerate(texts)]
-    lines = [
-        LogLine(text=safe_text(refusal.text), facility=0, printk_usec=refusal.printk_usec, number=refusal.seq)
-        for refusal in map(parse_record, raws)
-    ]
-    return recognize(RecognizerState(), lines)[1].load_failures
+    return recognize(RecognizerState(), map(parse_record, raws))[1].load_failures
 
 
 def first_refusals(*texts: bytes, apart: int = 50) -> list[tuple[str | None, LoadFailure | None, str | None]]:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given, settings
@@ -5,9 +6,8 @@ from hypothesis import strategies as st
 
 from kmodmon.events.report import FaultReason, KernelReport, LoadFailure, ReportClass
 from kmodmon.reports.assembler import MAX_OPEN
-from kmodmon.reports.log_line import LogLine
 from kmodmon.reports.recognizer import MAX_DISTINCT, WINDOW_USEC, Recognized, RecognizerState, flush, recognize, tick
-from kmodmon.savedlog.savedlog import read_saved_log
+from kmodmon.savedlog.savedlog import SavedLine, read_saved_log
 from tests.reports.casefile import CASES, read_case
 
 SECOND = 1_000_000
@@ -21,24 +21,19 @@ WARN = (
 )
 
 
-def _lines(texts: tuple[str, ...], facility: int = 0) -> list[LogLine]:
-    return [LogLine(text=text, number=number, facility=facility) for number, text in enumerate(texts, 1)]
+def _lines(texts: tuple[str, ...], facility: int = 0) -> list[SavedLine]:
+    return [SavedLine(text=text, number=number, facility=facility) for number, text in enumerate(texts, 1)]
 
 
-def _pool() -> list[LogLine]:
+def _pool() -> list[SavedLine]:
     saved = [line for path in CASES for line in read_saved_log(read_case(path).log)]
-    return [
-        LogLine(
-            text=line.text, number=number, facility=line.facility, caller=line.caller, continuation=line.continuation
-        )
-        for number, line in enumerate(saved[::3], 1)
-    ]
+    return [replace(line, number=number, level=None, printk_usec=None) for number, line in enumerate(saved[::3], 1)]
 
 
 POOL = _pool()
 
 
-def _all(lines: list[LogLine], cuts: tuple[int, ...] = ()) -> tuple[KernelReport, ...]:
+def _all(lines: list[SavedLine], cuts: tuple[int, ...] = ()) -> tuple[KernelReport, ...]:
     state, reports = RecognizerState(dedupe=False), list[KernelReport]()
     edges = sorted({0, len(lines), *(cut % (len(lines) + 1) for cut in cuts)})
     for start, end in pairwise(edges):
@@ -50,7 +45,7 @@ def _all(lines: list[LogLine], cuts: tuple[int, ...] = ()) -> tuple[KernelReport
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(POOL), max_size=120), st.lists(st.integers(0, 200), max_size=6))
 def test_recognise_when_the_stream_is_cut_anywhere_then_the_reports_are_the_same(
-    lines: list[LogLine], cuts: list[int]
+    lines: list[SavedLine], cuts: list[int]
 ) -> None:
     assert _all(lines, tuple(cuts)) == _all(lines)
 
@@ -162,8 +157,8 @@ def test_recognise_when_two_bugs_differ_in_function_then_the_fingerprints_differ
 def test_recognise_when_a_record_continues_the_module_list_then_the_list_goes_on() -> None:
     lines = [
         *_lines(WARN[:2]),
-        LogLine(text="Modules linked in: a(OE) b", number=3),
-        LogLine(text=" c d(P) [last unloaded: e]", number=4, continuation=True),
+        SavedLine(text="Modules linked in: a(OE) b", number=3),
+        SavedLine(text=" c d(P) [last unloaded: e]", number=4, continuation=True),
     ]
     report = _all(lines)[0]
     assert [(module.name, module.flags) for module in report.linked] == [("a", "OE"), ("b", ""), ("c", ""), ("d", "P")]
