@@ -27,7 +27,7 @@ class Explanation:
     wording: str = ""  # kernel releases that word it so; empty: not known to change
 
     def to_json(self) -> JsonObject:
-        """Stable keys."""
+        """Return the public form, `kmodmon explain --json`."""
         return {
             "subject": self.subject,
             "meaning": self.meaning,

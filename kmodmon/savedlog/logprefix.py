@@ -8,7 +8,7 @@ parsed by itself, so a file may mix formats. Facts the code is written from:
 - A tag other than `kernel` means that user space wrote the line. A line without a tag counts as the kernel's.
 - Exactly one blank separates a stamp from the text: a text that begins with a blank continues the line before it.
 - The caller `[T123]` or `[C0]` behind the stamp is of kernels with CONFIG_PRINTK_CALLER (since 5.1).
-- The flag of a raw /dev/kmsg record is `-` or `c`, up to 4.9 also `+`.
+- The flag of a raw /dev/kmsg record is `-` or `c`; kernels older than 4.18 also wrote `+`.
 - Serial lines carry control bytes, carriage returns, and what a getty or shell wrote before the stamp.
 """
 

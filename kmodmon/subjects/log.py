@@ -62,7 +62,7 @@ class LogAccount:
 
     @property
     def total(self) -> int:
-        """Records read."""
+        """Records counted in this boot, of all levels and origins."""
         return sum(self.records.values())
 
     @property

@@ -65,14 +65,15 @@ class SignatureMatch:
         return {name.rstrip("23456789"): text for name, text in self.groups.items() if text is not None}
 
 
-# Fragments for patterns. A function is a symbol with or without offset; without symbols it is a bare address.
+# Fragments for patterns. A function is a symbol with or without offset; without a symbol it is a bare address.
+# Behind the module's name is its build ID under CONFIG_STACKTRACE_BUILD_ID (since 5.14).
 SYMBOL = r"(?P<function>[A-Za-z_.$][\w.$:<>]*)(?:\+(?P<offset>0x[0-9a-f]+)/0x[0-9a-f]+)?"
 MODULE = r"(?:\s+\[(?P<module>[\w-]+)(?:@[0-9a-f]+\+0x[0-9a-f]+)?(?: [0-9a-f]{8,})?\])?"
 FUNC = rf"(?:{SYMBOL}|0x[0-9a-f]+|[0-9a-f]{{8,16}}){MODULE}"
 PLACE = r"(?P<file>[\w./+,@~-]+\.(?:c|h|S|rs|cc|cpp|inc|y|l)):(?P<line>\d+)"
 COMM = r"(?P<comm>.{0,24}?)"
 DEV = r"(?P<dev>[\w:!./-]+)"
-# Bus devices print `driver 0000:00:1f.0: ` or `[drm] ` in front of their own words.
+# dev_err() and the like put driver and device, `ahci 0000:00:1f.2: `, before the text.
 BUS = r"(?:[\w.-]+ [\w:.-]+(?: \S{1,16})?: )?"
 
 
