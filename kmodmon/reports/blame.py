@@ -29,9 +29,6 @@ _HELPERS = re.compile(
     r"kobject_(?:add|put|get|del|init)|sysfs_|stack_chk|smp_call|delay|udelay|msleep|usleep|rest_init|start_kernel|secondary_start|cpu_startup|do_idle|cpu_idle|default_idle|arch_local"
     r")"
 )
-_ENTRY = re.compile(
-    r"_*(?:asm_|sysvec|exc_|el[01]|ret_|entry_|do_syscall|x64_sys|ia32_sys|arm64_sys|se_sys|do_sys|sys_|SyS_|system_call|invoke_)"
-)
 _CLONE = re.compile(r"\.(?:isra|constprop|part|cold|llvm|lto_priv|localalias)(?:\.\d+)?|\.\d+$")
 
 

@@ -54,7 +54,6 @@ _TASK_OLD = re.compile(
 )
 _TAINT_NAMES = re.compile(r"Tainted: \[.\]=")
 _RELEASE = re.compile(r"\b(?P<release>\d+\.\d+(?:\.\d+)?[\w.+~-]*)")
-_MODULES = re.compile(r"(?:Modules linked in:|last sysfs file:)")
 _UNLOADED = re.compile(r"\[last unloaded: (?P<name>[\w-]+)")
 _MODULE = re.compile(r"(?P<name>[\w-]+)(?:\((?P<flags>[A-Za-z+?-]*)\))?$")
 _MODULE_LIST = re.compile(r"(?:\s*+[\w-]++(?:\([A-Za-z+?-]*\))?)++(?:\s*\[last unloaded.*)?\s*$")

@@ -142,15 +142,11 @@ class Draft:
 
     def _add_task(self, kind: LineKind, text: str) -> None:
         task = parse_task(text)
-        if (
-            kind is LineKind.TASK
-            and self.previous is not LineKind.FOREIGN
-            and self.taint is not None
-            and task.taint is not None
-        ):
+        has_both = self.taint is not None and task.taint is not None
+        if has_both and kind is LineKind.TASK and self.previous is not LineKind.FOREIGN:
             return  # the second dump, of the panic, has it again
-        self.cpu = self.cpu if self.cpu is not None else task.cpu
-        self.pid = self.pid if self.pid is not None else task.pid
+        self.cpu = task.cpu if self.cpu is None else self.cpu
+        self.pid = task.pid if self.pid is None else self.pid
         self.comm = self.comm or task.comm
         self.release = self.release or task.release
         if kind is LineKind.TAINT:
@@ -226,9 +222,9 @@ class Draft:
 
     def _title(self, culprit: Frame | None) -> str:
         title = _NUMBERS.sub("N", self._subject()) if "{what}" in self.signature.title else self._subject()
-        return (
-            title if culprit is None else f"{title} in {Frame(function=plain(culprit.function), module=culprit.module)}"
-        )
+        if culprit is None:
+            return title
+        return f"{title} in {Frame(function=plain(culprit.function), module=culprit.module)}"
 
     def fingerprint(self, culprit: Frame | None) -> str:
         """Return the same for the same bug: from class, signature, subject and functions, and nothing that varies."""
@@ -236,13 +232,8 @@ class Draft:
         subject = _NUMBERS.sub("N", self._subject())
         if culprit is not None and not is_helper(culprit.function):
             names.insert(0, culprit.function)
-        parts = (
-            self.signature.report_class.value,
-            self.signature.name,
-            subject,
-            *dict.fromkeys(plain(name) for name in names),
-        )
-        return fingerprint(*parts)
+        functions = dict.fromkeys(plain(name) for name in names)
+        return fingerprint(self.signature.report_class.value, self.signature.name, subject, *functions)
 
 
 class _Missing(dict[str, str]):
@@ -260,28 +251,10 @@ def _source(path: str) -> str:
     return parts[-1]
 
 
-_TREE = frozenset(
-    {
-        "arch",
-        "block",
-        "crypto",
-        "drivers",
-        "fs",
-        "include",
-        "init",
-        "io_uring",
-        "ipc",
-        "kernel",
-        "lib",
-        "mm",
-        "net",
-        "rust",
-        "samples",
-        "security",
-        "sound",
-        "virt",
-    }
-)
+_TREE_DIRECTORIES = """
+arch block crypto drivers fs include init io_uring ipc kernel lib mm net rust samples security sound virt
+"""
+_TREE = frozenset(_TREE_DIRECTORIES.split())
 
 
 def _is_trap(function: str) -> bool:
@@ -289,36 +262,11 @@ def _is_trap(function: str) -> bool:
 
 
 # Functions with the BUG() or WARN() of a detector: the report is about their caller.
-_TRAPS = frozenset(
-    {
-        "warn",
-        "panic",
-        "refcount_warn_saturate",
-        "list_del_entry_valid",
-        "list_add_valid",
-        "list_del_entry_valid_or_report",
-        "list_add_valid_or_report",
-        "list_add",
-        "list_del_entry",
-        "usercopy_abort",
-        "usercopy_warn",
-        "fortify_panic",
-        "fortify_report",
-        "slab_err",
-        "warn_slowpath_fmt",
-        "warn_slowpath_null",
-        "warn_slowpath_common",
-        "refcount_error_report",
-        "refcount_sub_and_test_checked",
-        "refcount_inc_checked",
-        "refcount_inc_not_zero_checked",
-        "refcount_add_checked",
-        "dump_stack",
-        "dump_stack_lvl",
-        "show_stack",
-        "debug_print_object",
-        "asan_memcpy",
-        "asan_memset",
-        "asan_memmove",
-    }
-)
+_TRAP_FUNCTIONS = """
+warn panic refcount_warn_saturate list_del_entry_valid list_add_valid list_del_entry_valid_or_report
+list_add_valid_or_report list_add list_del_entry usercopy_abort usercopy_warn fortify_panic fortify_report
+slab_err warn_slowpath_fmt warn_slowpath_null warn_slowpath_common refcount_error_report
+refcount_sub_and_test_checked refcount_inc_checked refcount_inc_not_zero_checked refcount_add_checked
+dump_stack dump_stack_lvl show_stack debug_print_object asan_memcpy asan_memset asan_memmove
+"""
+_TRAPS = frozenset(_TRAP_FUNCTIONS.split())

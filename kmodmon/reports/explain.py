@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from kmodmon.events.report import LoadFailure, ReportClass
 from kmodmon.reports.signatures import table
-from kmodmon.reports.signatures.errno import Sentence, ToolSentence, find_sentence
+from kmodmon.reports.signatures.errno import find_sentence
 from kmodmon.reports.signatures.signature import SignatureMatch
 from kmodmon.savedlog.savedlog import read_saved_log
 from kmodmon.types.units import JsonObject
@@ -70,14 +70,13 @@ def _signature(match: SignatureMatch) -> Explanation:
 
 
 def _sentence(text: str) -> Explanation | None:
-    match find_sentence(text):
-        case Sentence() as sentence:
-            reasons = ", ".join(reason.value for reason in sentence.reasons)
-            why = f"{sentence.errno} from the kernel" + (f"; refusals it stands for: {reasons}." if reasons else ".")
-            return Explanation(subject=sentence.errno, meaning=sentence.meaning, why=why, next_step=sentence.next_step)
-        case ToolSentence() as sentence:
-            return Explanation(
-                subject=sentence.text, meaning=sentence.meaning, why="kmod's own words.", next_step=sentence.next_step
-            )
-        case None:
-            return None
+    sentence = find_sentence(text)
+    if sentence is None:
+        return None
+    why = "kmod's own words."
+    if sentence.errno is not None:
+        reasons = ", ".join(reason.value for reason in sentence.reasons)
+        why = f"{sentence.errno} from the kernel" + (f"; refusals it stands for: {reasons}." if reasons else ".")
+    return Explanation(
+        subject=sentence.errno or sentence.text, meaning=sentence.meaning, why=why, next_step=sentence.next_step
+    )

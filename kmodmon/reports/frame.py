@@ -51,10 +51,7 @@ _USER_SEGMENTS = frozenset({"33", "0033", "23", "0023", "2b", "73", "0073", "1b"
 
 def parse_frame(text: str) -> Frame | None:
     """Parse a call trace entry; None when `text` is no such entry."""
-    match = _FRAME.match(text) or _ARM.match(text)
-    if match is not None:
-        return _frame(match, text)
-    match = _DECODED.match(text)
+    match = _FRAME.match(text) or _ARM.match(text) or _DECODED.match(text)
     return None if match is None else _frame(match, text)
 
 

@@ -132,37 +132,27 @@ class _LogReader:
 
     def __init__(self, account: LogAccount, state: LogReaderState, at: Instant) -> None:
         self.account = account
+        self.state = state
         self.at = at
-        self.prefilter = state.prefilter
-        self.recognizer = state.recognizer
-        self.stage = state.stage
-        self.attempts = state.attempts
-        self.summaries = state.summaries
         self.events: list[Event] = []
         self.clues: list[Clue] = []
 
     def result(self) -> LogResult:
         """Return the parts as they are now; a part without a change is the same object as before the batch."""
-        account, summaries, due = emit_due(self.account, self.summaries, self.at)
-        state = LogReaderState(
-            prefilter=self.prefilter,
-            recognizer=self.recognizer,
-            stage=self.stage,
-            attempts=self.attempts,
-            summaries=summaries,
-        )
+        account, summaries, due = emit_due(self.account, self.state.summaries, self.at)
+        state = replace(self.state, summaries=summaries)
         return LogResult(account=account, hearing=state, events=(*self.events, *due), clues=tuple(self.clues))
 
     def replay(self, records: Sequence[bytes]) -> None:
         """Process records that were counted before: after a restart only, not when the log is merely reopened."""
-        if self.stage is ReplayStage.NEW or not records:
+        if self.state.stage is ReplayStage.NEW or not records:
             return
         unfinished = self.account.unfinished
         split = len(records)
         if unfinished is not None:
             begin = unfinished.since_seq
             split = next((index for index, raw in enumerate(records) if parse_prefix(raw)[1] >= begin), split)
-        if self.stage is ReplayStage.REPORTED:
+        if self.state.stage is ReplayStage.REPORTED:
             self.process(records[:split])
         if split < len(records):
             self.enter(ReplayStage.UNFINISHED)
@@ -170,25 +160,24 @@ class _LogReader:
 
     def enter(self, stage: ReplayStage) -> None:
         """Go on to a later stage."""
-        if stage <= self.stage:
+        if stage <= self.state.stage:
             return
-        if self.stage is ReplayStage.REPORTED:
+        if self.state.stage is ReplayStage.REPORTED:
             # A report that a timeout closed is still open here, because a replay has no timeouts: close it.
-            self._apply(*flush(self.recognizer, self.at.monotonic_usec))
-        self.stage = stage
-        if stage is ReplayStage.NEW:
-            self.recognizer = replace(self.recognizer, dedupe=True)
-            if not self.recognizer.wants_all:
-                self.account = replace(self.account, unfinished=None)
+            self._apply(*flush(self.state.recognizer, self.at.monotonic_usec))
+        recognizer = replace(self.state.recognizer, dedupe=stage is ReplayStage.NEW)
+        self.state = replace(self.state, stage=stage, recognizer=recognizer)
+        if stage is ReplayStage.NEW and not recognizer.wants_all:
+            self.account = replace(self.account, unfinished=None)
 
     def process(self, records: Sequence[bytes], hits: Sequence[int] | None = None) -> None:
         """Give the recognizer the records that matter; `hits`: the prefilter's selection, None: not selected yet."""
         if not records:
             return
-        hits = self.prefilter.select(records).hits if hits is None else hits
+        hits = self.state.prefilter.select(records).hits if hits is None else hits
         position = 0
         while position < len(records):
-            begins = not self.recognizer.wants_all
+            begins = not self.state.in_report
             end = position + CHUNK
             if begins:
                 hit = bisect_left(hits, position)
@@ -196,12 +185,12 @@ class _LogReader:
                     return
                 position, end = hits[hit], _run_end(hits, hit)
             chunk = records[position:end]
-            self._apply(*recognize(self.recognizer, _parse(chunk), self.at.monotonic_usec), chunk, begins=begins)
+            self._apply(*recognize(self.state.recognizer, _parse(chunk), self.at.monotonic_usec), chunk, begins=begins)
             position = end
 
     def flush_idle(self) -> None:
         """Close reports that got no line for a second."""
-        self._apply(*tick(self.recognizer, self.at.monotonic_usec))
+        self._apply(*tick(self.state.recognizer, self.at.monotonic_usec))
 
     def _apply(
         self,
@@ -212,15 +201,15 @@ class _LogReader:
         begins: bool = False,
     ) -> None:
         # `begins`: no report was open before `records`.
-        self.recognizer = recognizer
-        clock = self.account.clock
-        self.attempts, refusals = reported_once(self.attempts, recognized.load_failures)
+        attempts, refusals = reported_once(self.state.attempts, recognized.load_failures)
+        self.state = replace(self.state, recognizer=recognizer, attempts=attempts)
+        stage, clock = self.state.stage, self.account.clock
         clues = (taint_notice_clue(notice, clock, self.at) for notice in recognized.taints)
         self.clues += (clue for clue in clues if clue is not None)
         reported = () if self.account.unfinished is None else self.account.unfinished.reported
         for report in recognized.reports:
-            self._report(report, again=self.stage is ReplayStage.REPORTED or report.first_line in reported)
-        if self.stage is ReplayStage.NEW:
+            self._report(report, again=stage is ReplayStage.REPORTED or report.first_line in reported)
+        if stage is ReplayStage.NEW:
             self._emit(recognized, refusals)
             self._count(recognized)
             self._track_unfinished(recognized, records, begins)
@@ -236,8 +225,10 @@ class _LogReader:
         clock, at = self.account.clock, self.at
         self.events += (failure_event(refusal, clock, at) for refusal in refusals)
         self.events += (denial_event(denial, clock, at) for denial in recognized.denials if denial.reason is None)
-        if recognized.forgeries and self.summaries.forged_sample is None:
-            self.summaries = replace(self.summaries, forged_sample=recognized.forgeries[0])
+        summaries = self.state.summaries
+        if recognized.forgeries and summaries.forged_sample is None:
+            summaries = replace(summaries, forged_sample=recognized.forgeries[0])
+            self.state = replace(self.state, summaries=summaries)
 
     def _count(self, recognized: Recognized) -> None:
         if not (recognized.repeats or recognized.suppressed or recognized.forged):
@@ -254,13 +245,13 @@ class _LogReader:
 
     def _track_unfinished(self, recognized: Recognized, records: Sequence[bytes], begins: bool) -> None:
         before, after = self.account.unfinished, None
-        if self.recognizer.wants_all and begins:
+        if self.state.in_report and begins:
             after = Unfinished(since_seq=parse_prefix(records[0])[1], reported=recognized.closed)
-        elif self.recognizer.wants_all and before is not None:
+        elif self.state.in_report and before is not None:
             reported = (*before.reported, *recognized.closed)
             after = replace(before, reported=reported) if recognized.closed else before
         if after is not None and len(after.reported) > MAX_UNFINISHED:
-            first = min((draft.first.number for draft in self.recognizer.open), default=after.since_seq)
+            first = min((draft.first.number for draft in self.state.recognizer.open), default=after.since_seq)
             reported = tuple(number for number in after.reported if number >= first)
             after = Unfinished(since_seq=first, reported=reported[-MAX_UNFINISHED:])
         if after is not before:

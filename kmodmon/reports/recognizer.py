@@ -13,7 +13,7 @@ from types import MappingProxyType
 from kmodmon.events.report import FaultReason, KernelReport, ReportClass
 from kmodmon.reports.assembler import Assembler
 from kmodmon.reports.draft import Draft
-from kmodmon.reports.fingerprint import notice_fingerprint
+from kmodmon.reports.fingerprint import fingerprint
 from kmodmon.reports.log_line import LogLine
 from kmodmon.reports.signatures.signature import MatchStage, SignatureMatch, texts
 from kmodmon.reports.signatures.table import match_line
@@ -187,7 +187,7 @@ def _notice(line: LogLine, text: str, match: SignatureMatch) -> KernelReport:
         severity=signature.severity,
         reason=signature.reason,
         title=title if module is None else f"{title}: {module}",
-        fingerprint=notice_fingerprint(signature.report_class.value, signature.name, module, symbol),
+        fingerprint=fingerprint(signature.report_class.value, signature.name, module or "", symbol or ""),
         first_line=line.number,
         last_line=line.number,
         module=module,

@@ -10,14 +10,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
-from kmodmon.savedlog.logprefix import Prefixed, strip_prefix
+from kmodmon.savedlog.logprefix import Prefixed, stamp_usec, strip_prefix
 
 _FIELD = re.compile(r'"(?P<name>pri|fac|time|caller|msg)":\s*(?P<value>.*?),?\s*$')
 _EXPORT = re.compile(rb"(?:\A|\n)__(?:CURSOR|REALTIME_TIMESTAMP)=")
 _PRETTY = re.compile(rb"\s*\{\r?\n\s*\"\w+\" : ")
 _VERBOSE = re.compile(rb"(?:-- .*\n)?\S+ \d{4}-\d\d-\d\d \S+(?: \S+)? \[s=[0-9a-f]+;i=[^\n]*\n    [A-Z_]+=")
 _NAME = re.compile(r"[A-Z0-9_]{1,64}")
-MAX_JSON = 1 << 16
 
 
 def is_export(data: bytes) -> bool:
@@ -188,11 +187,7 @@ def _from_dmesg(record: object) -> list[Prefixed]:
     stamp = str(record.get("time", "")).strip()
     seconds, _, fraction = stamp.partition(".")
     if seconds.isdecimal() and len(seconds) < 12:
-        line.usec = (
-            int(seconds) * 1_000_000 + int(fraction[:6].ljust(6, "0"))
-            if fraction.isdecimal()
-            else int(seconds) * 1_000_000
-        )
+        line.usec = stamp_usec(seconds, fraction if fraction.isdecimal() else "")
     caller = record.get("caller")
     line.caller = caller if isinstance(caller, str) else line.caller
     line.stamped = True

@@ -59,14 +59,10 @@ _LOGCAT = re.compile(r"(?:\d{4}-)?\d\d-\d\d \d\d:\d\d:\d\d\.\d+\s+(?:\w+\s+)?\d+
 # `adb logcat -v brief`: the letter of the level, the tag, the process.
 _LOGCAT_BRIEF = re.compile(r"[VDIWEF]/(?P<tag>[^(:]{1,40}?)\s*\(\s*\d+\): ?")
 _DAYTIME = re.compile(rf"{_CLOCK}\s+")
-_FACILITY = re.compile(
-    r"(?P<facility>kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local\d)\s*:(?P<level>emerg|"
-    r"alert|crit|err|warn|notice|info|debug)\s*: ?"
-)
+_NAMED = r"(?P<facility>kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local\d)"
+_FACILITY = re.compile(rf"{_NAMED}\s*:(?P<level>emerg|alert|crit|err|warn|notice|info|debug)\s*: ?")
 # socklog and its like write the selector in place of host and tag.
-_SELECTOR = re.compile(
-    r"(?P<facility>kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local\d)\.(?P<level>[a-z]{3,7})"
-)
+_SELECTOR = re.compile(rf"{_NAMED}\.(?P<level>[a-z]{{3,7}})")
 # A relay puts its own date and host in front of the whole line.
 _RELAYED = re.compile(r"[\w.:-]{1,255} (?=[A-Z][a-z]{2}\s+\d{1,2} \d\d:\d\d:\d\d |\d{4}-\d\d-\d\dT\d\d:)")
 # `grep -H -n -b` over logs; `-` stands before the lines around a hit.
@@ -125,6 +121,11 @@ def strip_prefix(raw: str) -> Prefixed:
         if line.text == before:
             break
     return line
+
+
+def stamp_usec(seconds: str, fraction: str) -> int:
+    """Return a stamp of printk in microseconds, from the digits before and behind its point."""
+    return int(seconds[:12]) * 1_000_000 + int(fraction[:6].ljust(6, "0"))
 
 
 def _clean(raw: str) -> str:
@@ -190,8 +191,7 @@ def _tag_5424(line: Prefixed, rest: str) -> bool:
 
 def _printk(line: Prefixed, match: re.Match[str], bare: str) -> bool:
     if line.usec is None:
-        fraction = match["fraction"][:6].ljust(6, "0")
-        line.usec = int(match["seconds"][:12]) * 1_000_000 + int(fraction)
+        line.usec = stamp_usec(match["seconds"], match["fraction"])
     line.caller = line.caller or match["caller"]
     line.stamped = True
     return _rest(line, match, bare)

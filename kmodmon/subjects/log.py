@@ -72,17 +72,6 @@ class LogAccount:
 
 
 NO_LOG = LogAccount()
-# Field of LogAccount: its key in the checkpoint, which an older version of kmodmon may have written.
-_COUNTS: Mapping[str, str] = MappingProxyType(
-    {
-        "lost": "lost",
-        "lost_reported": "lost_told",
-        "malformed": "malformed",
-        "forged": "forged",
-        "forged_reported": "forged_told",
-        "suppressed": "suppressed",
-    }
-)
 
 
 def account_to_json(account: LogAccount) -> JsonObject:
@@ -111,18 +100,26 @@ def account_from_json(document: JsonObject) -> LogAccount:
     for name, count in _numbers(document.get("records")).items():
         level, _, origin = name.partition("/")
         records[level, origin] = count
-    counts = {field: number_or_none(document.get(key)) or 0 for field, key in _COUNTS.items()}
     return replace(
         NO_LOG,
         opened=document.get("opened") is True,
         first_seq=number_or_none(document.get("first_seq")),
         next_seq=number_or_none(document.get("next_seq")),
         records=MappingProxyType(records),
+        lost=_count(document, "lost"),
+        lost_reported=_count(document, "lost_told"),
+        malformed=_count(document, "malformed"),
+        forged=_count(document, "forged"),
+        forged_reported=_count(document, "forged_told"),
         repeats=MappingProxyType(_numbers(document.get("repeats"))),
+        suppressed=_count(document, "suppressed"),
         unfinished=_unfinished(document.get("unfinished")),
         clock=clock_from_json(document.get("clock")),
-        **counts,
     )
+
+
+def _count(document: JsonObject, key: str) -> int:
+    return number_or_none(document.get(key)) or 0
 
 
 def _unfinished(value: JsonValue) -> Unfinished | None:
