@@ -92,10 +92,10 @@ def test_recognise_when_a_storm_of_different_reports_comes_then_stays_bounded_an
     state, recognized = recognize(RecognizerState(), _lines(texts), now_usec=SECOND)
     _, last = flush(state, SECOND)
     assert len(state.open) <= MAX_OPEN
-    told = len(recognized.reports) + len(last.reports)
-    again = sum((*recognized.repeats.values(), *last.repeats.values()))
-    assert told == MAX_DISTINCT
-    assert told + again + recognized.suppressed + last.suppressed == 1000
+    reported = len(recognized.reports) + len(last.reports)
+    repeated = sum((*recognized.repeats.values(), *last.repeats.values()))
+    assert reported == MAX_DISTINCT
+    assert reported + repeated + recognized.suppressed + last.suppressed == 1000
 
 
 def test_recognise_when_one_report_never_ends_then_closes_it() -> None:
