@@ -62,6 +62,16 @@ class KmsgRecord:
         """Whether the kernel or a module printed the record, not userspace."""
         return self.facility == 0
 
+    @property
+    def number(self) -> int:
+        """What reports call this record: its sequence number."""
+        return self.seq
+
+    @property
+    def printable(self) -> str:
+        """The text as safe text."""
+        return safe_text(self.text)
+
 
 def parse_prefix(raw: bytes) -> tuple[int, int]:
     """Return (priority, seq) and parse nothing else, for records that nobody reads further. Raises ParseError."""

@@ -1,6 +1,7 @@
-"""What the kernel says: signatures as data (one file a theme, listed in `table.THEMES`), and reports from its lines.
+"""What the kernel reports in its log: signatures as data (one file a theme, in `signatures`), and reports from lines.
 
-Left to right: `prefilter` picks the records that can mean something, `table.match` names the signature of a line,
-`assembler` puts lines together into drafts, `draft` and `blame` close them into reports, `recognise` is the pure face
-of all that for the daemon, `offline` and `explain` for the command line.
+From a record to a report: `prefilter` selects the raw records that can match a signature, `signatures.table.match_line`
+finds the signature of a line, `assembler` puts lines together into drafts, `draft` and `blame` turn a draft into a
+report, and `recognizer` is the pure interface to all that. `live_log` runs it on /dev/kmsg, `previous_boot` on the
+dumps of pstore, `saved_log` and `explain` on what the command line gets.
 """

@@ -1,7 +1,7 @@
-"""Which module a report is blamed on, by which sign; and which frames make two reports the same bug.
+"""Decides which module a report names, and which frames identify the bug.
 
-Documentation/admin-guide/bug-hunting.rst. The absence of `[mod]` clears no module, its presence convicts none: this
-names where to look first and says why.
+Documentation/admin-guide/bug-hunting.rst. A module in the call trace is no proof against it, and its absence none for
+it: what is named here is the module to look at first, with the sign that it is named by (`FaultReason`).
 """
 
 import re
@@ -9,7 +9,8 @@ from collections.abc import Iterable
 
 from kmodmon.events.report import FaultReason, Frame, LinkedModule
 
-# Code that finds damage, waits, or prints: never the culprit, always in the way. By prefix after leading underscores.
+# Functions that detect damage, wait, allocate or print: they stand in the trace between the bug and the report.
+# Matched as prefixes, after leading underscores.
 _HELPERS = re.compile(
     r"_*(?:"
     r"list_(?:add|del)|hlist_|refcount|kref_|rcuref|usercopy|check_(?:object_size|heap_object|copy_size|bytes|object|noncircular|prev|usage|flags|wait_context|slab|memory_region|poison|unmap|deadlock)|"
@@ -28,24 +29,21 @@ _HELPERS = re.compile(
     r"kobject_(?:add|put|get|del|init)|sysfs_|stack_chk|smp_call|delay|udelay|msleep|usleep|rest_init|start_kernel|secondary_start|cpu_startup|do_idle|cpu_idle|default_idle|arch_local"
     r")"
 )
-_ENTRY = re.compile(
-    r"_*(?:asm_|sysvec|exc_|el[01]|ret_|entry_|do_syscall|x64_sys|ia32_sys|arm64_sys|se_sys|do_sys|sys_|SyS_|system_call|invoke_)"
-)
 _CLONE = re.compile(r"\.(?:isra|constprop|part|cold|llvm|lto_priv|localalias)(?:\.\d+)?|\.\d+$")
 
 
 def plain(function: str) -> str:
-    """Give the function's name without what the compiler put behind it: `.isra.0`, `.cold`, `.constprop.3`."""
+    """Return the function's name without the compiler's suffixes: `.isra.0`, `.cold`, `.constprop.3`."""
     return _CLONE.sub("", function)
 
 
 def is_helper(function: str) -> bool:
-    """Whether the function only finds, waits, allocates or prints."""
+    """Whether the function only detects, waits, allocates or prints."""
     return _HELPERS.match(function) is not None
 
 
 def culprits(frames: Iterable[Frame]) -> tuple[Frame, ...]:
-    """Give the reliable frames that do more than find, wait, allocate or print."""
+    """Return the reliable frames whose function may hold the bug: those of modules, and all that are no helpers."""
     return tuple(
         frame for frame in frames if frame.reliable and (frame.module is not None or not is_helper(frame.function))
     )
@@ -54,13 +52,17 @@ def culprits(frames: Iterable[Frame]) -> tuple[Frame, ...]:
 def blame(
     banner: Frame | None, pointer: Frame | None, frames: tuple[Frame, ...], linked: tuple[LinkedModule, ...]
 ) -> tuple[str | None, FaultReason | None]:
-    """Give the module to look at first and the sign it is named by; None where every sign points into the core."""
+    """Return the module to look at first and the sign that it is named by.
+
+    `banner`: the function in the first line of the report; `pointer`: where the instruction pointer was; `linked`: the
+    modules of `Modules linked in:`. Both results are None when all signs point into the core kernel.
+    """
     if banner is not None and banner.module is not None:
         return banner.module, FaultReason.BANNER
     if pointer is not None and pointer.module is not None:
         return pointer.module, FaultReason.INSTRUCTION
-    stood_in_core = next((frame for frame in (pointer, banner) if frame is not None), None)
-    if stood_in_core is None or is_helper(stood_in_core.function):
+    place = next((frame for frame in (pointer, banner) if frame is not None), None)  # in the core kernel
+    if place is None or is_helper(place.function):
         below = next(iter(culprits(frames)), None)
         if below is not None and below.module is not None:
             return below.module, FaultReason.BELOW_DETECTOR

@@ -1,6 +1,16 @@
-"""The lines below a report's banner: what each of them tells, and whether it belongs to a report at all.
+"""Parses the lines below the banner of a report, and decides whether a line belongs to a report at all.
 
-Kernel files: kernel/panic.c, lib/dump_stack.c, arch/*/kernel/process*.c, traps.c, dumpstack.c, mm/show_mem.c.
+Kernel files: kernel/panic.c, lib/dump_stack.c, arch/*/kernel/process*.c, traps.c, dumpstack.c, mm/show_mem.c. Wordings:
+
+- The task line is `CPU: 1 PID: 149 Comm: insmod Tainted: G  OE  5.10.0 #1` up to 6.8, with `UID: 0` between CPU and PID
+  in 6.11 and later. 2.6 wrote `Pid: 149, comm: insmod Not tainted 2.6.32 #1`. `[Kdump: loaded]` may stand before the
+  taint.
+- 6.11 and later print the names of the taint bits on a line of their own: `Tainted: [O]=OOT_MODULE`; 6.8 does not.
+- The list of modules may be split over several records, the later ones with flag `c` and a blank in front. `[last
+  unloaded: NAME]` up to 5.18 is `[last unloaded: NAME(TAINTS)]` in 6.0 and later; with
+  CONFIG_MODULE_UNLOAD_TAINT_TRACKING (6.0 and later) it ends the line `Unloaded tainted modules:` instead.
+- The end marker is `---[ end trace NUMBER ]---`, with a number that is always zero in 6.1 and later.
+- arm64 writes `Call trace:`, other architectures `Call Trace:`.
 """
 
 import enum
@@ -12,25 +22,24 @@ from kmodmon.reports.frame import parse_frame, parse_inline, parse_pointer
 
 
 class LineKind(enum.IntEnum):
-    """What a line is in a report; FOREIGN: nothing known, it may be anybody's."""
+    """What a line is in a report."""
 
-    FOREIGN = 0
-    BODY = 1  # registers, code, memory state: belongs to a report, tells nothing that is kept
-    FRAME = 2
-    POINTER = 3
+    FOREIGN = 0  # no form that a report has: the line may belong to anything
+    BODY = 1  # registers, code, memory state: belongs to a report, and nothing of it is kept
+    FRAME = 2  # an entry of a call trace
+    POINTER = 3  # the instruction pointer: `RIP:`, `pc :`, `NIP`, `epc :`, `Krnl PSW`
     TRACE = 4  # `Call Trace:` and its like: frames follow
-    OTHER_TRACE = 5  # frames that follow are of somebody else: who allocated, who freed, another lock's holder
-    BACKTRACE = 6  # lockdep's own stack, after those of others
-    TASK = 7
-    TAINT = 8
-    MODULES = 9
-    UNLOADED = 10
+    OTHER_TRACE = 5  # the next frames are another trace: of the allocation, of the free, of the holder of a lock
+    BACKTRACE = 6  # `stack backtrace:`: lockdep's own trace, after those of the locks
+    TASK = 7  # CPU, process and taint
+    TAINT = 8  # the names of the taint bits
+    MODULES = 9  # `Modules linked in:`, or a line that continues it
+    UNLOADED = 10  # `Unloaded tainted modules:`
     CUT = 11  # `cut here` or a line of `=`: a report begins, or ends
-    END = 12
-    END_PANIC = 13
+    END = 12  # `end trace`
+    END_PANIC = 13  # `end Kernel panic`
 
 
-# `CPU: 1 PID: 149 Comm: insmod Tainted: G  OE  5.10.0 #1`, `Pid: 149, comm: insmod Not tainted 2.6.32 #1`.
 _TASK = re.compile(
     r"(?:CPU:?\s*(?P<cpu>\d+)[ :,]+)?(?:UID: \d+ )?(?:[Pp][Ii][Dd]: (?P<pid>\d+),? ?(?:[Cc]omm: (?P<comm>.{0,24}?)))"
     r"(?P<rest>\s+(?:\[?Kdump: loaded\]? |\[?last unloaded)?.{0,12}?(?:Tainted|Not tainted).*|\s*$)"
@@ -45,7 +54,6 @@ _TASK_OLD = re.compile(
 )
 _TAINT_NAMES = re.compile(r"Tainted: \[.\]=")
 _RELEASE = re.compile(r"\b(?P<release>\d+\.\d+(?:\.\d+)?[\w.+~-]*)")
-_MODULES = re.compile(r"(?:Modules linked in:|last sysfs file:)")
 _UNLOADED = re.compile(r"\[last unloaded: (?P<name>[\w-]+)")
 _MODULE = re.compile(r"(?P<name>[\w-]+)(?:\((?P<flags>[A-Za-z+?-]*)\))?$")
 _MODULE_LIST = re.compile(r"(?:\s*+[\w-]++(?:\([A-Za-z+?-]*\))?)++(?:\s*\[last unloaded.*)?\s*$")
@@ -107,17 +115,17 @@ _BODY = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """Who ran where, as the line says."""
+    """What a task line says; None: it does not say."""
 
     cpu: int | None = None
     pid: int | None = None
     comm: str | None = None
-    taint: str | None = None  # from `Tainted:` or `Not tainted` on
-    release: str | None = None
+    taint: str | None = None  # the line from `Tainted:` or `Not tainted` on
+    release: str | None = None  # of the kernel
 
 
 def kind_of(text: str, after: LineKind) -> LineKind:
-    """Say what the line is; `after` is what the report's line before it was (lists go on over lines)."""
+    """Classify a line; `after`: kind of the previous line of the report, because a list may continue on this one."""
     if _CUT.match(text):
         return LineKind.CUT
     if _END.match(text):
@@ -159,10 +167,10 @@ _HEADINGS: tuple[tuple[re.Pattern[str], LineKind], ...] = (
 
 
 def parse_task(text: str) -> Task:
-    """Read the line that names CPU, process and taint, in any of its forms."""
-    found = _TASK.match(text) or _CPU_TAINT.match(text)
-    if found is not None:
-        groups = found.groupdict()
+    """Parse the line with CPU, process and taint, in any of its forms."""
+    match = _TASK.match(text) or _CPU_TAINT.match(text)
+    if match is not None:
+        groups = match.groupdict()
         taint, release = _taint(groups.get("rest") or "")
         return Task(
             cpu=_number(groups.get("cpu")),
@@ -171,9 +179,9 @@ def parse_task(text: str) -> Task:
             taint=taint,
             release=release,
         )
-    found = _TASK_OLD.match(text)
-    if found is not None:
-        named = {key.rstrip("2345"): value for key, value in found.groupdict().items() if value is not None}
+    match = _TASK_OLD.match(text)
+    if match is not None:
+        named = {key.rstrip("2345"): value for key, value in match.groupdict().items() if value is not None}
         return Task(pid=_number(named.get("pid")), comm=named.get("comm"))
     taint, release = _taint(text)
     return Task(taint=taint, release=release)
@@ -183,9 +191,9 @@ def _taint(rest: str) -> tuple[str | None, str | None]:
     at = max(rest.find("Tainted: "), rest.find("Not tainted"))
     if at < 0:
         return None, None
-    said = rest[at:]
-    release = _RELEASE.search(said)
-    return said, None if release is None else release["release"]
+    text_from = rest[at:]
+    release = _RELEASE.search(text_from)
+    return text_from, None if release is None else release["release"]
 
 
 def _number(digits: str | None) -> int | None:
@@ -193,13 +201,15 @@ def _number(digits: str | None) -> int | None:
 
 
 def parse_modules(text: str) -> tuple[tuple[LinkedModule, ...], str | None]:
-    """Read `Modules linked in:` or what goes on with it: the modules with their letters, and the last one unloaded."""
+    """Parse `Modules linked in:`, or a line that continues it: the modules, and the last one unloaded or None."""
     unloaded = _UNLOADED.search(text)
     listed = (
         text.split("[last unloaded", 1)[0].removeprefix("Modules linked in:").removeprefix("Unloaded tainted modules:")
     )
-    found = (_MODULE.match(word) for word in listed.split())
-    modules = tuple(LinkedModule(name=one["name"], flags=one["flags"] or "") for one in found if one is not None)
+    match = (_MODULE.match(word) for word in listed.split())
+    modules = tuple(
+        LinkedModule(name=module["name"], flags=module["flags"] or "") for module in match if module is not None
+    )
     return modules, None if unloaded is None else unloaded["name"]
 
 
@@ -219,7 +229,7 @@ _ARCHES: tuple[tuple[str, re.Pattern[str]], ...] = (
 
 
 def arch_of(text: str) -> str | None:
-    """Tell the architecture from a line that only one of them prints; None for all others."""
+    """Return the architecture whose kernel alone prints such a line; None for all other lines."""
     for arch, pattern in _ARCHES:
         if pattern.match(text):
             return arch

@@ -1,4 +1,4 @@
-"""A report in the making: one banner and what its lines have told so far. Mutable, and never seen outside the room."""
+"""An unfinished report: its banner, and what its lines have given so far. Mutable; only this package uses it."""
 
 import copy
 import re
@@ -11,7 +11,7 @@ from kmodmon.reports.body import LineKind, arch_of, parse_modules, parse_task
 from kmodmon.reports.fingerprint import fingerprint
 from kmodmon.reports.frame import first_of_arm, parse_frame, parse_inline, parse_pointer
 from kmodmon.reports.log_line import LogLine
-from kmodmon.reports.signatures.signature import LogSignature, MatchStage, SignatureMatch
+from kmodmon.reports.signatures.signature import LogSignature, SignatureMatch
 from kmodmon.types.text import bounded
 
 MAX_FRAMES = 64
@@ -25,55 +25,53 @@ _NUMBERS = re.compile(r"\b(?:0x)?[0-9a-f]*\d[0-9a-f]*\b")
 
 @dataclass(slots=True, kw_only=True)
 class Draft:
-    """What one report is made of; `signature` changes only from a weak or general one to the banner's own."""
+    """One unfinished report. None: no line of it has said so yet."""
 
-    signature: LogSignature
-    groups: dict[str, str | None]
+    signature: LogSignature  # changes only from a weak or general one to that of the banner
+    groups: dict[str, str | None]  # named groups of the signature's match
     first: LogLine
     last: LogLine
-    at: int  # count of the recogniser's lines at the last own line
-    began: int
-    caller: str | None
-    stage: MatchStage
-    header: bool = False
-    died: bool = False
-    ended: bool = False
-    panic: bool = False
-    lines: int = 1
-    previous: LineKind = LineKind.FOREIGN
-    trace: bool = False  # frames that come are the report's own
-    other: bool = False  # frames that come are somebody else's
-    traces: int = 0
+    at: int  # the assembler's count of lines at the last line of this report
+    caller: str | None  # None: kernel without CONFIG_PRINTK_CALLER
+    header: bool = False  # the banner has come, not only a detector's line before it
+    died: bool = False  # the line `Oops: 0002 [#1]` has come
+    ended: bool = False  # the end marker has come
+    panic: bool = False  # a panic has come: its dump follows, also after the end marker
+    lines: int = 0
+    previous: LineKind = LineKind.FOREIGN  # of the last body line
+    trace: bool = False  # the next frames belong to the report's own trace
+    other: bool = False  # the next frames belong to another trace: who allocated, who freed, another CPU
+    traces: int = 0  # headings `Call Trace:` so far
     cpu: int | None = None
     pid: int | None = None
     comm: str | None = None
     arch: str | None = None
     release: str | None = None
     taint: Letters | None = None
-    named_taint: bool = False
-    banner: Frame | None = None
-    pointer: Frame | None = None
-    pointed: bool = False
+    named_taint: bool = False  # `taint` is from the line with names (`Tainted: [O]=OOT_MODULE`, since 6.11)
+    banner: Frame | None = None  # the function in the first line
+    pointer: Frame | None = None  # where the instruction pointer was
+    pointer_named: bool = False  # `pointer` is final
     frames: list[Frame] = field(default_factory=list)
     linked: list[LinkedModule] = field(default_factory=list)
     last_unloaded: str | None = None
-    evidence: list[str] = field(default_factory=list)
+    evidence: list[str] = field(default_factory=list)  # the first MAX_EVIDENCE lines
 
     def copy(self) -> "Draft":
-        """A draft that can be written on while the old state stays as it was."""
+        """Return a copy that can be added to while this one stays as it is."""
         new = copy.copy(self)
         new.frames, new.linked, new.evidence = list(self.frames), list(self.linked), list(self.evidence)
         return new
 
     def add_line(self, line: LogLine, text: str, at: int) -> None:
-        """Count an own line and keep the first ones as evidence."""
+        """Count a line of the report, and keep the first ones as evidence."""
         self.last, self.at, self.lines = line, at, self.lines + 1
         if len(self.evidence) < MAX_EVIDENCE:
             self.evidence.append(bounded(text, MAX_TEXT))
 
-    def take_banner(self, found: SignatureMatch) -> None:
-        """Keep what a banner's groups say, if nothing earlier said it."""
-        groups = found.groups
+    def add_banner(self, match: SignatureMatch) -> None:
+        """Take function, CPU and task from a banner, where no earlier line gave them."""
+        groups = match.groups
         function = groups.get("function") or groups.get("function2")
         if function and self.banner is None:
             offset = groups.get("offset")
@@ -87,19 +85,19 @@ class Draft:
         self.pid = int(pid) if self.pid is None and pid else self.pid
         self.comm = self.comm or groups.get("comm")
 
-    def take(self, kind: LineKind, text: str) -> None:
-        """Keep what a body line says."""
+    def add_body(self, kind: LineKind, text: str) -> None:
+        """Take what a body line gives."""
         if self.arch is None:
             self.arch = arch_of(text)
         match kind:
             case LineKind.FRAME:
-                self._take_frame(text)
+                self._add_frame(text)
             case LineKind.POINTER:
-                self._take_pointer(text)
+                self._add_pointer(text)
             case LineKind.TASK | LineKind.TAINT:
-                self._take_task(kind, text)
+                self._add_task(kind, text)
             case LineKind.MODULES | LineKind.UNLOADED:
-                self._take_modules(kind, text)
+                self._add_modules(kind, text)
             case LineKind.TRACE:
                 self._begin_trace()
             case LineKind.OTHER_TRACE:
@@ -115,7 +113,7 @@ class Draft:
         self.traces += 1
         self.trace = not self.other and not (self.frames and self.traces > 1)
 
-    def _take_frame(self, text: str) -> None:
+    def _add_frame(self, text: str) -> None:
         if self.other or len(self.frames) >= MAX_FRAMES or (self.traces > 1 and not self.trace):
             return
         if not self.frames:
@@ -124,7 +122,7 @@ class Draft:
                 self.frames.append(callee)
         frame = parse_frame(text)
         if not self.trace and self.pointer is None and self.evidence and self.evidence[-1].rstrip().endswith("RIP:"):
-            self.pointer = frame  # 2.6 x86-64: the address stands on the line after `RIP:`
+            self.pointer = frame  # 2.6 x86-64 wrote the address on the line after `RIP:`
             return
         if frame is None:
             inlined = parse_inline(text)
@@ -132,27 +130,23 @@ class Draft:
         if frame is not None:
             self.frames.append(frame)
 
-    def _take_pointer(self, text: str) -> None:
-        if self.pointed or self.frames:
-            return  # a summary after the trace, or another CPU's
+    def _add_pointer(self, text: str) -> None:
+        if self.pointer_named or self.frames:
+            return  # a summary after the trace, or that of another CPU
         pointer = parse_pointer(text)
         if pointer is not None and not pointer.user:
             # `IP: [<...>] func` comes right below the banner on older kernels, `EIP: 0060:[<...>]` without a name
-            # before the line that has it: only a named one settles it.
+            # before the line that has it: only one with a name is final.
             self.pointer = pointer.frame
-            self.pointed = pointer.frame is not None
+            self.pointer_named = pointer.frame is not None
 
-    def _take_task(self, kind: LineKind, text: str) -> None:
+    def _add_task(self, kind: LineKind, text: str) -> None:
         task = parse_task(text)
-        if (
-            kind is LineKind.TASK
-            and self.previous is not LineKind.FOREIGN
-            and self.taint is not None
-            and task.taint is not None
-        ):
-            return  # the second dump, of the panic, says it again
-        self.cpu = self.cpu if self.cpu is not None else task.cpu
-        self.pid = self.pid if self.pid is not None else task.pid
+        has_both = self.taint is not None and task.taint is not None
+        if has_both and kind is LineKind.TASK and self.previous is not LineKind.FOREIGN:
+            return  # the second dump, of the panic, has it again
+        self.cpu = task.cpu if self.cpu is None else self.cpu
+        self.pid = task.pid if self.pid is None else self.pid
         self.comm = self.comm or task.comm
         self.release = self.release or task.release
         if kind is LineKind.TAINT:
@@ -161,26 +155,29 @@ class Draft:
         elif self.taint is None and task.taint is not None:
             self.taint = parse_tainted_text(task.taint)
 
-    def _take_modules(self, kind: LineKind, text: str) -> None:
+    def _add_modules(self, kind: LineKind, text: str) -> None:
         modules, unloaded = parse_modules(text)
         if kind is LineKind.MODULES and len(self.linked) < MAX_LINKED:
             self.linked += modules[: MAX_LINKED - len(self.linked)]
         self.last_unloaded = self.last_unloaded or unloaded
 
-    # What the lines amount to.
+    # The finished report.
 
     def culprit(self) -> Frame | None:
-        """The function the report is about: the instruction's, the banner's, else the first that is no helper."""
+        """Return the function that the report is about.
+
+        It is that of the instruction pointer, else that of the banner, else the first of the trace that is no helper.
+        """
         for frame in (self.pointer, self.banner):
             if frame is not None and not _is_trap(frame.function):
                 return frame
         reliable = [frame for frame in self.frames if frame.reliable]
-        if not reliable:  # an unwinder that trusts nothing: 4.9 marked every frame with `?`
+        if not reliable:  # the unwinder of 4.9 marked every frame with `?`
             return next((frame for frame in self.frames if not is_helper(frame.function)), None)
         return next(iter(culprits(reliable)), reliable[0])
 
     def report(self) -> KernelReport:
-        """Close the draft."""
+        """Return the finished report."""
         frames, linked = tuple(self.frames), tuple(self.linked)
         culprit = self.culprit()
         module, reason = blame(self.banner, self.pointer, frames, linked)
@@ -225,23 +222,18 @@ class Draft:
 
     def _title(self, culprit: Frame | None) -> str:
         title = _NUMBERS.sub("N", self._subject()) if "{what}" in self.signature.title else self._subject()
-        return (
-            title if culprit is None else f"{title} in {Frame(function=plain(culprit.function), module=culprit.module)}"
-        )
+        if culprit is None:
+            return title
+        return f"{title} in {Frame(function=plain(culprit.function), module=culprit.module)}"
 
     def fingerprint(self, culprit: Frame | None) -> str:
-        """The same for the same bug: class, signature, subject, the functions that do the work; nothing that varies."""
+        """Return the same for the same bug: from class, signature, subject and functions, and nothing that varies."""
         names = [frame.function for frame in culprits(self.frames)[:3]]
         subject = _NUMBERS.sub("N", self._subject())
         if culprit is not None and not is_helper(culprit.function):
             names.insert(0, culprit.function)
-        parts = (
-            self.signature.report_class.value,
-            self.signature.name,
-            subject,
-            *dict.fromkeys(plain(name) for name in names),
-        )
-        return fingerprint(*parts)
+        functions = dict.fromkeys(plain(name) for name in names)
+        return fingerprint(self.signature.report_class.value, self.signature.name, subject, *functions)
 
 
 class _Missing(dict[str, str]):
@@ -250,7 +242,8 @@ class _Missing(dict[str, str]):
 
 
 def _source(path: str) -> str:
-    # Out-of-tree modules are built under somebody's home: only what the kernel tree has in common is the same bug.
+    # The path of an out-of-tree module begins with the directory it was built in, up to 6.12: only the part from a
+    # directory of the kernel tree on, or the file's name, is the same on every machine.
     parts = path.split("/")
     for at, part in enumerate(parts):
         if part in _TREE:
@@ -258,65 +251,22 @@ def _source(path: str) -> str:
     return parts[-1]
 
 
-_TREE = frozenset(
-    {
-        "arch",
-        "block",
-        "crypto",
-        "drivers",
-        "fs",
-        "include",
-        "init",
-        "io_uring",
-        "ipc",
-        "kernel",
-        "lib",
-        "mm",
-        "net",
-        "rust",
-        "samples",
-        "security",
-        "sound",
-        "virt",
-    }
-)
+_TREE_DIRECTORIES = """
+arch block crypto drivers fs include init io_uring ipc kernel lib mm net rust samples security sound virt
+"""
+_TREE = frozenset(_TREE_DIRECTORIES.split())
 
 
 def _is_trap(function: str) -> bool:
     return plain(function).lstrip("_") in _TRAPS
 
 
-# Where a BUG() or WARN() traps for somebody else: the caller is what the report is about.
-_TRAPS = frozenset(
-    {
-        "warn",
-        "panic",
-        "refcount_warn_saturate",
-        "list_del_entry_valid",
-        "list_add_valid",
-        "list_del_entry_valid_or_report",
-        "list_add_valid_or_report",
-        "list_add",
-        "list_del_entry",
-        "usercopy_abort",
-        "usercopy_warn",
-        "fortify_panic",
-        "fortify_report",
-        "slab_err",
-        "warn_slowpath_fmt",
-        "warn_slowpath_null",
-        "warn_slowpath_common",
-        "refcount_error_report",
-        "refcount_sub_and_test_checked",
-        "refcount_inc_checked",
-        "refcount_inc_not_zero_checked",
-        "refcount_add_checked",
-        "dump_stack",
-        "dump_stack_lvl",
-        "show_stack",
-        "debug_print_object",
-        "asan_memcpy",
-        "asan_memset",
-        "asan_memmove",
-    }
-)
+# Functions with the BUG() or WARN() of a detector: the report is about their caller.
+_TRAP_FUNCTIONS = """
+warn panic refcount_warn_saturate list_del_entry_valid list_add_valid list_del_entry_valid_or_report
+list_add_valid_or_report list_add list_del_entry usercopy_abort usercopy_warn fortify_panic fortify_report
+slab_err warn_slowpath_fmt warn_slowpath_null warn_slowpath_common refcount_error_report
+refcount_sub_and_test_checked refcount_inc_checked refcount_inc_not_zero_checked refcount_add_checked
+dump_stack dump_stack_lvl show_stack debug_print_object asan_memcpy asan_memset asan_memmove
+"""
+_TRAPS = frozenset(_TRAP_FUNCTIONS.split())

@@ -1,10 +1,10 @@
-"""One message, explained: what it means, why it is said, what to do next."""
+"""Explains one message of the kernel or of kmod's tools: what it means, where it comes from, what to do next."""
 
 from dataclasses import dataclass, replace
 
 from kmodmon.events.report import LoadFailure, ReportClass
 from kmodmon.reports.signatures import table
-from kmodmon.reports.signatures.errno import Sentence, ToolSentence, find_sentence
+from kmodmon.reports.signatures.errno import find_sentence
 from kmodmon.reports.signatures.signature import SignatureMatch
 from kmodmon.savedlog.savedlog import read_saved_log
 from kmodmon.types.units import JsonObject
@@ -14,20 +14,20 @@ _NAMELESS = "a_module"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """What a line, or an errno's sentence, means; None is what does not apply."""
+    """What a line of the kernel, or a sentence of kmod's tools, means."""
 
-    subject: str  # the signature, or the errno
+    subject: str  # name of the signature, or of the errno, or the sentence
     meaning: str
     why: str
     next_step: str
-    report_class: ReportClass | None = None
-    severity: str | None = None
-    module: str | None = None
-    reason: LoadFailure | None = None
-    wording: str = ""
+    report_class: ReportClass | None = None  # None: not a line of the kernel
+    severity: str | None = None  # None: not a line of the kernel
+    module: str | None = None  # None: the line names none
+    reason: LoadFailure | None = None  # None: not the refusal of a module
+    wording: str = ""  # kernel releases that word it so; empty: not known to change
 
     def to_json(self) -> JsonObject:
-        """Stable keys."""
+        """Return the public form, `kmodmon explain --json`."""
         return {
             "subject": self.subject,
             "meaning": self.meaning,
@@ -41,22 +41,21 @@ class Explanation:
 
 
 def explain_line(text: str) -> Explanation | None:
-    """Explain one message, with or without a log's prefix; None: nothing is known of it."""
+    """Explain one message, with or without the prefix of a log; None when no signature and no sentence matches."""
     lines = [line.text.lstrip(" ") for line in read_saved_log(text.encode("utf-8", "surrogateescape"))]
     for line in lines:
-        found = table.match(line)
-        if found is not None:
-            return _signature(found)
-    for line in lines:  # many begin with the module's name, which people leave out
-        found = table.match(f"{_NAMELESS}: {line}")
-        if found is not None:
-            return replace(_signature(found), module=None)
+        match = table.match_line(line)
+        if match is not None:
+            return _signature(match)
+    for line in lines:  # many lines begin with the name of the module, which people leave out
+        match = table.match_line(f"{_NAMELESS}: {line}")
+        if match is not None:
+            return replace(_signature(match), module=None)
     return _sentence(text)
 
 
-def _signature(found: SignatureMatch) -> Explanation:
-    signature = found.signature
-    groups = {key.rstrip("23456789"): value for key, value in found.groups.items() if value is not None}
+def _signature(match: SignatureMatch) -> Explanation:
+    signature = match.signature
     return Explanation(
         subject=signature.name,
         meaning=signature.help,
@@ -64,21 +63,20 @@ def _signature(found: SignatureMatch) -> Explanation:
         next_step=signature.advice,
         report_class=signature.report_class,
         severity=signature.severity.value,
-        module=groups.get("module"),
+        module=match.merged_groups.get("module"),
         reason=signature.reason,
         wording=signature.wording,
     )
 
 
 def _sentence(text: str) -> Explanation | None:
-    match find_sentence(text):
-        case Sentence() as said:
-            reasons = ", ".join(reason.value for reason in said.reasons)
-            why = f"{said.errno} from the kernel" + (f"; refusals it stands for: {reasons}." if reasons else ".")
-            return Explanation(subject=said.errno, meaning=said.meaning, why=why, next_step=said.next_step)
-        case ToolSentence() as said:
-            return Explanation(
-                subject=said.text, meaning=said.meaning, why="kmod's own words.", next_step=said.next_step
-            )
-        case None:
-            return None
+    sentence = find_sentence(text)
+    if sentence is None:
+        return None
+    why = "kmod's own words."
+    if sentence.errno is not None:
+        reasons = ", ".join(reason.value for reason in sentence.reasons)
+        why = f"{sentence.errno} from the kernel" + (f"; refusals it stands for: {reasons}." if reasons else ".")
+    return Explanation(
+        subject=sentence.errno or sentence.text, meaning=sentence.meaning, why=why, next_step=sentence.next_step
+    )

@@ -1,16 +1,20 @@
-"""Functions in the lines of a report: call trace entries and instruction pointers of every architecture.
+"""Parses the functions in the lines of a report: call trace entries and instruction pointers of every architecture.
 
 Kernel files: lib/vsprintf.c (%pS, %pB), arch/*/kernel/{dumpstack,stacktrace,traps,process}.c. A frame is a symbol with
-offset and size, `func+0x12/0x34 [mod]`, behind up to three bracketed addresses. Facts:
+offset and size, `func+0x12/0x34 [mod]`, behind up to three bracketed addresses. Wordings:
 
-- x86 writes `? ` before, powerpc `(unreliable)` behind an address that was only found on the stack. arm64 (since
-  6.13) writes source marks such as `(P)` behind a frame; they are no module.
-- Kernels with CONFIG_STACKTRACE_BUILD_ID write `[mod 40-hex-digits]`. 2.6 x86-64 wrote `:mod:func+0x12/0x34`.
+- x86 writes `? ` before an address that it only found on the stack, powerpc `(unreliable)` behind it. arm64 (since
+  about 6.13) writes marks such as `(P)` behind a frame for where it comes from; they are no module.
+- Kernels with CONFIG_STACKTRACE_BUILD_ID (since 5.14) write `[mod 40-hex-digits]`. 2.6 x86-64 wrote
+  `:mod:func+0x12/0x34`.
 - 32-bit arm writes `(callee) from [<address>] (caller+0x12/0x34)`: the caller is what the entry adds.
-- Decoded traces put `file.c:123` behind the symbol, or the file in place of the offset: `func (file.c:123) mod`.
+- scripts/decode_stacktrace.sh puts the place in the source instead of the offset, `func (file.c:123) mod`. syzkaller
+  puts it behind the symbol, `func+0x12/0x34 file.c:123`, and `func file.c:123 [inline]` for an inlined function.
+- `RIP: 0033:` and the like are addresses in user space: the segment is the user's.
 """
 
 import re
+from dataclasses import dataclass
 
 from kmodmon.events.report import Frame
 
@@ -46,35 +50,32 @@ _USER_SEGMENTS = frozenset({"33", "0033", "23", "0023", "2b", "73", "0073", "1b"
 
 
 def parse_frame(text: str) -> Frame | None:
-    """Give the call trace entry that `text` is; None when it is none."""
-    found = _FRAME.match(text) or _ARM.match(text)
-    if found is not None:
-        return _frame(found, text)
-    found = _DECODED.match(text)
-    return None if found is None else _frame(found, text)
+    """Parse a call trace entry; None when `text` is no such entry."""
+    match = _FRAME.match(text) or _ARM.match(text) or _DECODED.match(text)
+    return None if match is None else _frame(match, text)
 
 
 def first_of_arm(text: str) -> Frame | None:
-    """Give the callee of an arm entry `(callee) from (caller)`; only the first entry's callee is news."""
-    found = _ARM_FIRST.match(text)
-    return None if found is None else Frame(function=_clean(found["function"]), module=found["module"])
+    """Parse the callee of an arm entry `(callee) from (caller)`, which only the first entry of a trace adds."""
+    match = _ARM_FIRST.match(text)
+    return None if match is None else Frame(function=_clean(match["function"]), module=match["module"])
 
 
 def parse_inline(text: str) -> str | None:
-    """Give the function of an `[inline]` entry of a decoded trace."""
-    found = _INLINE.match(text)
-    return None if found is None else found["function"]
+    """Parse an `[inline]` entry of a decoded trace; return its function, None when `text` is no such entry."""
+    match = _INLINE.match(text)
+    return None if match is None else match["function"]
 
 
-def _frame(found: re.Match[str], text: str) -> Frame:
-    groups = found.groupdict()
+def _frame(match: re.Match[str], text: str) -> Frame:
+    groups = match.groupdict()
     offset, size = groups.get("offset"), groups.get("size")
     return Frame(
-        function=_clean(found["function"]),
+        function=_clean(match["function"]),
         offset=None if offset is None else int(offset, 16),
         size=None if size is None else int(size, 16),
         module=groups.get("module") or groups.get("oldmodule"),
-        reliable=not groups.get("weak") and "(unreliable)" not in text[found.end() :],
+        reliable=not groups.get("weak") and "(unreliable)" not in text[match.end() :],
     )
 
 
@@ -82,23 +83,21 @@ def _clean(function: str) -> str:
     return function.lstrip(".")  # powerpc ELFv1 marks code with a leading dot
 
 
-def parse_pointer(text: str) -> "Pointer | None":
-    """Give what an instruction pointer line says; None when `text` is no such line."""
-    found = _POINTER.match(text)
-    if found is None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstructionPointer:
+    """Where the processor was."""
+
+    frame: Frame | None  # None: an address without a symbol, or in user space
+    user: bool  # the code segment is that of user space
+
+
+def parse_pointer(text: str) -> InstructionPointer | None:
+    """Parse the line with the instruction pointer; None when `text` is no such line."""
+    match = _POINTER.match(text)
+    if match is None:
         return None
-    rest = found["rest"]
-    pointed = _POINTED.match(rest)
+    rest = match["rest"]
+    symbol = _POINTED.match(rest)
     segment = rest[:5].split(":", 1)[0].strip() if ":" in rest[:5] else None
     user = segment in _USER_SEGMENTS
-    return Pointer(frame=None if pointed is None or user else _frame(pointed, rest), user=user)
-
-
-class Pointer:
-    """Where the processor stood: `frame` is None for an address without a symbol, `user` for user space."""
-
-    __slots__ = ("frame", "user")
-
-    def __init__(self, *, frame: Frame | None, user: bool) -> None:
-        self.frame = frame
-        self.user = user
+    return InstructionPointer(frame=None if symbol is None or user else _frame(symbol, rest), user=user)

@@ -1,27 +1,28 @@
-"""From raw records of /dev/kmsg to what the kernel said: the account of the records, and the events in them.
+"""Turns raw records of /dev/kmsg into counts, events, and clues to taint bits.
 
-Most records are nothing, and a flood is many records: a batch is counted as a whole (`model.logcount`), and only the
-records in which the prefilter hears something, or that come while a report is open, reach the recogniser.
+Most records match no signature, and a flood is many records. So a batch is counted as a whole
+(`kmodmon.subjects.log_count`), and only the records that pass the prefilter, or that come while a report is open, are
+parsed and given to the recognizer.
 
-The device gives its whole ring again to whoever opens it. After a restart the records that were counted before are
-heard once more and not counted, in three stages:
+Each open() of /dev/kmsg reads the whole ring again. After a restart the records that the process before has counted
+are replayed, and not counted again, in three stages:
 
-- PAST: whatever was told of them was told; they only give clues to taint bits that nobody explained yet.
-- AGAIN: from where the recogniser last had nothing open. It hears the same lines and comes to the same reports, so a
-  report that was open when the process ended is whole again; those that were told are known by their first record.
-- NOW: records that nobody counted yet.
+- REPORTED: the events of these records are in the history. They only give clues to taint bits.
+- UNFINISHED: begins at the first record of a report that was open when the process ended. The recognizer reads the
+  same lines and comes to the same reports, so the open report is complete again. Reports whose events are in the
+  history are known by the sequence number of their first record.
+- NEW: records that no process has counted.
 """
 
 import enum
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from kmodmon.events.event import Event
 from kmodmon.events.report import KernelReport
-from kmodmon.kernel.kmsg import parse_prefix, parse_record
+from kmodmon.kernel.kmsg import KmsgRecord, parse_prefix, parse_record
 from kmodmon.reports.load_refusal import NO_ATTEMPTS, Attempts, reported_once
-from kmodmon.reports.log_line import LogLine
 from kmodmon.reports.prefilter import Prefilter
 from kmodmon.reports.recognizer import Recognized, RecognizerState, flush, recognize, tick
 from kmodmon.reports.report_events import (
@@ -31,60 +32,59 @@ from kmodmon.reports.report_events import (
     emit_due,
     failure_event,
     report_event,
-    taint_line_clue,
+    taint_notice_clue,
 )
 from kmodmon.subjects.log import LogAccount, LogMemory, LogRead, Unfinished
 from kmodmon.subjects.log_count import count
 from kmodmon.subjects.taint import Clue, clue_of
 from kmodmon.types.error import ParseError
-from kmodmon.types.text import safe_text
 from kmodmon.types.units import Instant
 
-CHUNK = 64  # records handed to the recogniser at once while a report is open: as many as it may need to close it
-MAX_TOLD = 1024  # a storm that long without a quiet record is not heard again from its beginning
-
-_PREFILTER = Prefilter()  # remembers lines known to be boring; its verdict is a function of the line alone
-
-
-_NOTHING_HEARD = RecognizerState()
+CHUNK = 64  # records given to the recognizer at once while a report is open; they may close it
+MAX_UNFINISHED = 1024  # reports in an unbroken storm; a restart replays the storm only as far back as that
 
 
 class ReplayStage(enum.IntEnum):
-    """How far hearing the ring again has come."""
+    """How far the replay of the ring has come; the stages follow each other in this order."""
 
-    PAST = 0
-    AGAIN = 1
-    NOW = 2
+    REPORTED = 0
+    UNFINISHED = 1
+    NEW = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogReaderState(LogMemory):
-    """The recogniser's memory and what belongs to it."""
+    """What the log reader remembers from one batch to the next, in this process only.
 
-    state: RecognizerState = _NOTHING_HEARD
-    stage: ReplayStage = ReplayStage.NOW
+    Nothing changes in place, except that the prefilter learns irrelevant shapes. What it selects does not depend on
+    them, so all states of one process share it.
+    """
+
+    prefilter: Prefilter = field(default_factory=Prefilter, repr=False, compare=False)
+    recognizer: RecognizerState = field(default_factory=RecognizerState)
+    stage: ReplayStage = ReplayStage.NEW
     attempts: Attempts = NO_ATTEMPTS
-    dues: PendingSummaries = NOTHING_PENDING
+    summaries: PendingSummaries = NOTHING_PENDING
 
     @property
     def in_report(self) -> bool:
         """Whether a report is open."""
-        return self.state.wants_all
+        return self.recognizer.wants_all
 
     @property
     def waits(self) -> bool:
-        """Whether a report is open, or something is told after a pause."""
-        return self.in_report or self.dues.owed
+        """Whether a report is open, or a summary waits for the end of its pause."""
+        return self.in_report or self.summaries.pending
 
     @property
     def is_idle(self) -> bool:
-        """Whether records that mean nothing change nothing here."""
-        return self.stage is ReplayStage.NOW and not self.waits
+        """Whether irrelevant records leave this state as it is."""
+        return self.stage is ReplayStage.NEW and not self.waits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogResult:
-    """What a batch came to."""
+    """The account and the memory after a batch, and what the batch gave."""
 
     account: LogAccount
     hearing: LogReaderState
@@ -92,186 +92,190 @@ class LogResult:
     clues: tuple[Clue, ...] = ()
 
 
-def process_records(account: LogAccount, hearing: LogMemory | None, read: LogRead, at: Instant) -> LogResult:
-    """Take in records in the order they were read; `hearing` is None when the process has just started."""
-    picked = _PREFILTER.pick(read.records)
-    newest = _stamp(read.records[-1]) if read.records and read.live else None
-    counted = count(account, read.records, account.clock.looked(at, newest), regular=picked.regular)
-    heard = _memory(account, hearing)
-    if heard.is_idle and not picked.hits and counted.account.is_told:
-        return LogResult(account=counted.account, hearing=heard)
-    ear = _LogReader(account, heard, at)
-    ear.again(counted.known)
-    ear.account = counted.account
+def process_records(account: LogAccount, memory: LogMemory | None, read: LogRead, at: Instant) -> LogResult:
+    """Count records in the order in which they were read, and recognize reports in them.
+
+    `memory`: None for the first batch of a process.
+    """
+    state = _reader_state(account, memory)
+    selected = state.prefilter.select(read.records)
+    newest_usec = _printk_usec(read.records[-1]) if read.records and read.live else None
+    counted = count(account, read.records, account.clock.after_read(at, newest_usec), regular=selected.regular)
+    if state.is_idle and not selected.hits and counted.account.is_reported:
+        return LogResult(account=counted.account, hearing=state)
+    reader = _LogReader(account, state, at)
+    reader.replay(counted.replayed)
+    reader.account = counted.account
     if counted.fresh or read.end:
-        ear.enter(ReplayStage.NOW)
-    ear.listen(counted.fresh, picked.hits if len(counted.fresh) == len(read.records) else None)
-    return ear.said()
+        reader.enter(ReplayStage.NEW)
+    reader.process(counted.fresh, selected.hits if len(counted.fresh) == len(read.records) else None)
+    return reader.result()
 
 
-def process_timeout(account: LogAccount, hearing: LogMemory | None, at: Instant) -> LogResult:
-    """Time passed: a report that has been silent for a second is complete, and what was held back is told."""
-    ear = _LogReader(account, _memory(account, hearing), at)
-    ear.silence()
-    return ear.said()
+def process_timeout(account: LogAccount, memory: LogMemory | None, at: Instant) -> LogResult:
+    """Close a report without new lines for a second, and emit summaries whose pause is over."""
+    reader = _LogReader(account, _reader_state(account, memory), at)
+    reader.flush_idle()
+    return reader.result()
 
 
-def _memory(account: LogAccount, hearing: LogMemory | None) -> LogReaderState:
-    if isinstance(hearing, LogReaderState):
-        return hearing
+def _reader_state(account: LogAccount, memory: LogMemory | None) -> LogReaderState:
+    if isinstance(memory, LogReaderState):
+        return memory
     if account.next_seq is None:
         return LogReaderState()
-    return LogReaderState(stage=ReplayStage.PAST, state=replace(_NOTHING_HEARD, dedupe=False))
+    return LogReaderState(stage=ReplayStage.REPORTED, recognizer=RecognizerState(dedupe=False))
 
 
 class _LogReader:
-    """The working copy of account and memory while one batch is taken in; nothing outside one call sees it."""
+    """A mutable copy of account and memory for the time of one batch."""
 
-    def __init__(self, account: LogAccount, heard: LogReaderState, at: Instant) -> None:
+    def __init__(self, account: LogAccount, state: LogReaderState, at: Instant) -> None:
         self.account = account
+        self.state = state
         self.at = at
-        self.state = heard.state
-        self.stage = heard.stage
-        self.attempts = heard.attempts
-        self.dues = heard.dues
         self.events: list[Event] = []
         self.clues: list[Clue] = []
 
-    def said(self) -> LogResult:
-        """What it came to; parts that did not change stay the same objects."""
-        account, dues, owed = emit_due(self.account, self.dues, self.at)
-        heard = LogReaderState(state=self.state, stage=self.stage, attempts=self.attempts, dues=dues)
-        return LogResult(account=account, hearing=heard, events=(*self.events, *owed), clues=tuple(self.clues))
+    def result(self) -> LogResult:
+        """Return the parts as they are now; a part without a change is the same object as before the batch."""
+        account, summaries, due = emit_due(self.account, self.state.summaries, self.at)
+        state = replace(self.state, summaries=summaries)
+        return LogResult(account=account, hearing=state, events=(*self.events, *due), clues=tuple(self.clues))
 
-    def again(self, known: Sequence[bytes]) -> None:
-        """Records that were counted before: heard again after a restart, else passed over."""
-        if self.stage is ReplayStage.NOW or not known:
+    def replay(self, records: Sequence[bytes]) -> None:
+        """Process records that were counted before: after a restart only, not when the log is merely reopened."""
+        if self.state.stage is ReplayStage.NEW or not records:
             return
         unfinished = self.account.unfinished
-        split = len(known)
+        split = len(records)
         if unfinished is not None:
-            split = next((at for at, raw in enumerate(known) if parse_prefix(raw)[1] >= unfinished.since), split)
-        if self.stage is ReplayStage.PAST:
-            self.listen(known[:split])
-        if split < len(known):
-            self.enter(ReplayStage.AGAIN)
-            self.listen(known[split:])
+            begin = unfinished.since_seq
+            split = next((index for index, raw in enumerate(records) if parse_prefix(raw)[1] >= begin), split)
+        if self.state.stage is ReplayStage.REPORTED:
+            self.process(records[:split])
+        if split < len(records):
+            self.enter(ReplayStage.UNFINISHED)
+            self.process(records[split:])
 
     def enter(self, stage: ReplayStage) -> None:
         """Go on to a later stage."""
-        if stage <= self.stage:
+        if stage <= self.state.stage:
             return
-        if self.stage is ReplayStage.PAST:
-            # Silence, which ended reports then, is not heard again: begin with nothing open, as it was.
-            self.take(*flush(self.state, self.at.monotonic_usec))
-        self.stage = stage
-        if stage is ReplayStage.NOW:
-            self.state = replace(self.state, dedupe=True)
-            if not self.state.wants_all:
-                self.account = replace(self.account, unfinished=None)
+        if self.state.stage is ReplayStage.REPORTED:
+            # A report that a timeout closed is still open here, because a replay has no timeouts: close it.
+            self._apply(*flush(self.state.recognizer, self.at.monotonic_usec))
+        recognizer = replace(self.state.recognizer, dedupe=stage is ReplayStage.NEW)
+        self.state = replace(self.state, stage=stage, recognizer=recognizer)
+        if stage is ReplayStage.NEW and not recognizer.wants_all:
+            self.account = replace(self.account, unfinished=None)
 
-    def listen(self, records: Sequence[bytes], hits: Sequence[int] | None = None) -> None:
-        """Hand to the recogniser what it may want to hear; `hits`: what the prefilter picked, if that is known."""
+    def process(self, records: Sequence[bytes], hits: Sequence[int] | None = None) -> None:
+        """Give the recognizer the records that matter; `hits`: the prefilter's selection, None: not selected yet."""
         if not records:
             return
-        hits = _PREFILTER.pick(records).hits if hits is None else hits
+        hits = self.state.prefilter.select(records).hits if hits is None else hits
         position = 0
         while position < len(records):
-            began = not self.state.wants_all
+            begins = not self.state.in_report
             end = position + CHUNK
-            if began:
-                found = bisect_left(hits, position)
-                if found == len(hits):
+            if begins:
+                hit = bisect_left(hits, position)
+                if hit == len(hits):
                     return
-                position, end = hits[found], _run_end(hits, found)
+                position, end = hits[hit], _run_end(hits, hit)
             chunk = records[position:end]
-            self.take(*recognize(self.state, _lines(chunk), self.at.monotonic_usec), chunk, began=began)
+            self._apply(*recognize(self.state.recognizer, _parse(chunk), self.at.monotonic_usec), chunk, begins=begins)
             position = end
 
-    def silence(self) -> None:
-        """Nothing was read."""
-        self.take(*tick(self.state, self.at.monotonic_usec))
+    def flush_idle(self) -> None:
+        """Close reports that got no line for a second."""
+        self._apply(*tick(self.state.recognizer, self.at.monotonic_usec))
 
-    def take(
-        self, state: RecognizerState, spoken: Recognized, records: Sequence[bytes] = (), *, began: bool = False
+    def _apply(
+        self,
+        recognizer: RecognizerState,
+        recognized: Recognized,
+        records: Sequence[bytes] = (),
+        *,
+        begins: bool = False,
     ) -> None:
-        """Take over what the recogniser understood of `records`; `began`: it had nothing open before them."""
-        self.state = state
-        clock = self.account.clock
-        self.attempts, refusals = reported_once(self.attempts, spoken.load_failures)
-        self.clues += (clue for one in spoken.taints if (clue := taint_line_clue(one, clock, self.at)) is not None)
-        told = () if self.account.unfinished is None else self.account.unfinished.told
-        for report in spoken.reports:
-            self._report(report, known=self.stage is ReplayStage.PAST or report.first_line in told)
-        if self.stage is ReplayStage.NOW:
-            self._now(spoken, refusals)
-            self._remember_open(spoken, records, began)
+        # `begins`: no report was open before `records`.
+        attempts, refusals = reported_once(self.state.attempts, recognized.load_failures)
+        self.state = replace(self.state, recognizer=recognizer, attempts=attempts)
+        stage, clock = self.state.stage, self.account.clock
+        clues = (taint_notice_clue(notice, clock, self.at) for notice in recognized.taints)
+        self.clues += (clue for clue in clues if clue is not None)
+        reported = () if self.account.unfinished is None else self.account.unfinished.reported
+        for report in recognized.reports:
+            self._report(report, again=stage is ReplayStage.REPORTED or report.first_line in reported)
+        if stage is ReplayStage.NEW:
+            self._emit(recognized, refusals)
+            self._count(recognized)
+            self._track_unfinished(recognized, records, begins)
 
-    def _report(self, report: KernelReport, *, known: bool) -> None:
+    def _report(self, report: KernelReport, *, again: bool) -> None:
         event = report_event(report, self.account.clock, self.at)
-        if not known:
+        if not again:
             self.events.append(event)
         elif (clue := clue_of(event)) is not None:
             self.clues.append(clue)
 
-    def _now(self, spoken: Recognized, refusals: Iterable[KernelReport]) -> None:
+    def _emit(self, recognized: Recognized, refusals: Iterable[KernelReport]) -> None:
         clock, at = self.account.clock, self.at
-        self.events += (failure_event(one, clock, at) for one in refusals)
-        self.events += (denial_event(one, clock, at) for one in spoken.denials if one.reason is None)
-        if spoken.forgeries and self.dues.forgery is None:
-            self.dues = replace(self.dues, forgery=spoken.forgeries[0])
-        if spoken.repeats or spoken.suppressed or spoken.forged:
-            repeats = dict(self.account.repeats)
-            for repeat in spoken.repeats:
-                repeats[repeat.signature] = repeats.get(repeat.signature, 0) + repeat.count
-            self.account = replace(
-                self.account,
-                repeats=repeats,
-                suppressed=self.account.suppressed + spoken.suppressed,
-                forged=self.account.forged + spoken.forged,
-            )
+        self.events += (failure_event(refusal, clock, at) for refusal in refusals)
+        self.events += (denial_event(denial, clock, at) for denial in recognized.denials if denial.reason is None)
+        summaries = self.state.summaries
+        if recognized.forgeries and summaries.forged_sample is None:
+            summaries = replace(summaries, forged_sample=recognized.forgeries[0])
+            self.state = replace(self.state, summaries=summaries)
 
-    def _remember_open(self, spoken: Recognized, records: Sequence[bytes], began: bool) -> None:
+    def _count(self, recognized: Recognized) -> None:
+        if not (recognized.repeats or recognized.suppressed or recognized.forged):
+            return
+        repeats = dict(self.account.repeats)
+        for signature, times in recognized.repeats.items():
+            repeats[signature] = repeats.get(signature, 0) + times
+        self.account = replace(
+            self.account,
+            repeats=repeats,
+            suppressed=self.account.suppressed + recognized.suppressed,
+            forged=self.account.forged + recognized.forged,
+        )
+
+    def _track_unfinished(self, recognized: Recognized, records: Sequence[bytes], begins: bool) -> None:
         before, after = self.account.unfinished, None
-        if self.state.wants_all and began:
-            after = Unfinished(since=parse_prefix(records[0])[1], told=spoken.closed)
-        elif self.state.wants_all and before is not None:
-            after = replace(before, told=(*before.told, *spoken.closed)) if spoken.closed else before
-        if after is not None and len(after.told) > MAX_TOLD:
-            first = min((draft.first.number for draft in self.state.open), default=after.since)
-            after = Unfinished(since=first, told=tuple(one for one in after.told if one >= first)[-MAX_TOLD:])
+        if self.state.in_report and begins:
+            after = Unfinished(since_seq=parse_prefix(records[0])[1], reported=recognized.closed)
+        elif self.state.in_report and before is not None:
+            reported = (*before.reported, *recognized.closed)
+            after = replace(before, reported=reported) if recognized.closed else before
+        if after is not None and len(after.reported) > MAX_UNFINISHED:
+            first = min((draft.first.number for draft in self.state.recognizer.open), default=after.since_seq)
+            reported = tuple(number for number in after.reported if number >= first)
+            after = Unfinished(since_seq=first, reported=reported[-MAX_UNFINISHED:])
         if after is not before:
             self.account = replace(self.account, unfinished=after)
 
 
-def _run_end(hits: Sequence[int], found: int) -> int:
-    """The end of the run of neighbouring hits that begins with the one at `found`."""
-    end = hits[found] + 1
-    for hit in hits[found + 1 : found + CHUNK]:
+def _run_end(hits: Sequence[int], first: int) -> int:
+    """Return the end of the run of adjacent records that begins at `hits[first]`."""
+    end = hits[first] + 1
+    for hit in hits[first + 1 : first + CHUNK]:
         if hit != end:
             break
         end += 1
     return end
 
 
-def _stamp(raw: bytes) -> int | None:
-    stamp = raw[:80].split(b",", 3)[2:3]  # PRIO,SEQ,USEC,
-    return int(stamp[0]) if stamp and stamp[0].isdigit() else None
+def _printk_usec(raw: bytes) -> int | None:
+    fields = raw[:80].split(b",", 3)[2:3]  # PRIO,SEQ,USEC,
+    return int(fields[0]) if fields and fields[0].isdigit() else None
 
 
-def _lines(records: Iterable[bytes]) -> Iterable[LogLine]:
+def _parse(records: Iterable[bytes]) -> Iterator[KmsgRecord]:
     for raw in records:
         try:
-            record = parse_record(raw)
+            yield parse_record(raw)
         except ParseError:
-            continue  # counted by its number; there is no text to look at
-        yield LogLine(
-            text=safe_text(record.text),
-            level=record.level,
-            facility=record.facility,
-            seq=record.seq,
-            printk_usec=record.printk_usec,
-            caller=record.caller,
-            continuation=record.continuation,
-            number=record.seq,
-        )
+            continue  # counted as malformed, or by its sequence number; it has no text

@@ -1,27 +1,39 @@
-"""One record of the kernel's log, as the recogniser wants it: whoever read it, live or from a saved file.
+"""What the recognizer reads of one record of the kernel log, whoever parsed it.
 
-The text is safe text (`kmodmon.types.text`), not bytes. The daemon sends every raw record through the prefilter as
-bytes and makes a LogLine only of the few that a report can begin or go on with, so the decoding costs nothing where
-speed counts, and everything right of here is printable.
+`KmsgRecord` (a live record of /dev/kmsg) and `SavedLine` (a line of a saved log) both have it and are used as they are:
+nothing is copied between a parser and the recognizer.
 """
 
-from dataclasses import dataclass
+from typing import Protocol
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogLine:
-    """One line; every None means that the place it was read from does not say."""
+class LogLine(Protocol):
+    """One record of /dev/kmsg, or one line of a saved log."""
 
-    text: str  # safe text, without prefix; an embedded line feed is the four characters \x0a
-    level: int | None = None  # 0 (emerg) to 7 (debug)
-    facility: int | None = None  # 0: the kernel; None: unknown (offline), taken for the kernel; others are user space
-    seq: int | None = None  # /dev/kmsg sequence number
-    printk_usec: int | None = None  # printk's clock
-    caller: str | None = None  # `T123` or `C0`, only of kernels with CONFIG_PRINTK_CALLER
-    continuation: bool = False  # goes on with the record before it (flag `c` of /dev/kmsg)
-    number: int = 0  # what reports call this line: 1-based line of a saved log, or the sequence number
+    @property
+    def printable(self) -> str:
+        r"""The text without prefix, as safe text: an embedded line feed is the four characters ``\x0a``."""
+
+    @property
+    def number(self) -> int:
+        """What reports call this line: the sequence number, or the line of the saved log, from 1 on."""
+
+    @property
+    def facility(self) -> int | None:
+        """0: the kernel; None: a saved log that does not say; others are user space."""
 
     @property
     def from_kernel(self) -> bool:
         """Whether the kernel may have written it; user space can write to /dev/kmsg, but never with facility 0."""
-        return not self.facility
+
+    @property
+    def printk_usec(self) -> int | None:
+        """The stamp in microseconds of printk's clock; None: a saved log without stamps."""
+
+    @property
+    def caller(self) -> str | None:
+        """`T123` (thread) or `C0` (CPU); None: a kernel without CONFIG_PRINTK_CALLER, or a log that leaves it out."""
+
+    @property
+    def continuation(self) -> bool:
+        """Whether it continues the record before it (flag `c` of /dev/kmsg)."""

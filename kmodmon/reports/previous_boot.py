@@ -1,7 +1,8 @@
-"""Reports of earlier boots, from the dumps that pstore kept: each is told once, whatever holds it and however often.
+"""Reports of earlier boots, from the dumps that pstore kept: each is reported once.
 
-The same report may be in a dump, in the console's text beside it, and in the history, where it was told while the
-machine was still up. A console's text does not say which lines user space wrote; that is said with the report.
+The same report may be in a dump, in the console log beside it (Documentation/admin-guide/ramoops.rst), and in the
+history, where it was stored while the machine was still up. A console log does not mark which lines user space wrote:
+the field `kernel_only` of the event is false then.
 """
 
 from collections.abc import Iterable
@@ -15,33 +16,32 @@ from kmodmon.reports.saved_log import explain_log
 from kmodmon.subjects.reported import ReportedFingerprint, is_reported
 from kmodmon.types.units import Instant
 
-MAX_REPORTS = 64  # of one look; a directory full of dumps is not a reason to flood the history
+MAX_REPORTS = 64  # of one call: a directory full of dumps must not flood the history
 
 
 def previous_boot_reports(
-    told: tuple[ReportedFingerprint, ...], dumps: Iterable[Dump], at: Instant
+    reported: tuple[ReportedFingerprint, ...], dumps: Iterable[Dump], at: Instant
 ) -> tuple[Event, ...]:
-    """Give an event for each report that was not told yet, those that ended in a panic first.
+    """Return an event for each report that is not in `reported`, those that ended in a panic first.
 
-    Beyond MAX_REPORTS they are not told; the last event says how many there were.
+    At most MAX_REPORTS; the field `untold` of the last event is the number of those left out.
     """
-    found = [(report, dump) for dump in dumps for report in explain_log(dump.text)]
-    # Of one oops there may be a dump of its own, one of the panic it ended in, and the console's text.
-    found.sort(key=lambda one: (not one[0].panic, one[1].kind == "console"))
+    reports = [(report, dump) for dump in dumps for report in explain_log(dump.text)]
+    # One oops may be in a dump of its own, in the dump of the panic that followed, and in the console log.
+    reports.sort(key=lambda item: (not item[0].panic, item[1].kind == "console"))
     chosen: list[PreviousBootReported] = []
-    unreported = 0
-    for report, dump in found:
+    omitted = 0
+    for report, dump in reports:
         key = ReportedFingerprint(fingerprint=report.fingerprint, printk_usec=report.printk_usec, panic=report.panic)
-        if is_reported(told, key):
+        if is_reported(reported, key):
             continue
         if len(chosen) < MAX_REPORTS:
             chosen.append(_details(report, dump))
         else:
-            unreported += 1
-        told = (*told, key)
-    if unreported:
-        last = chosen[-1]
-        chosen[-1] = replace(last, unreported=unreported)
+            omitted += 1
+        reported = (*reported, key)
+    if omitted:
+        chosen[-1] = replace(chosen[-1], unreported=omitted)
     return tuple(_event(details, at) for details in chosen)
 
 

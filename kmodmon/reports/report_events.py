@@ -1,7 +1,9 @@
-"""What the recogniser understood, as events and as clues to taint bits; and what is told in sums.
+"""Events and taint clues from what the recognizer found, and summary events of losses and forgeries.
 
-Losses and forgeries may come in floods: the first is told at once, what follows as one event after a pause. What is not
-told yet is the difference of two numbers of the account, so that a restart does not forget it.
+Lost records and user records that imitate kernel reports may come in floods. So each kind is reported at most once per
+pause, with the number since its last report. A gap in the sequence numbers of /dev/kmsg means that the ring overwrote
+records before they were read (Documentation/ABI/testing/dev-kmsg). What is not reported yet is the difference of two
+counters of the account, which is in the checkpoint: a restart does not forget it.
 """
 
 from collections.abc import Mapping
@@ -21,7 +23,7 @@ from kmodmon.subjects.log_clock import LogClock
 from kmodmon.subjects.taint import Clue
 from kmodmon.types.units import Instant
 
-# What the loader says when it taints, and the letter it means (kernel/module/main.c).
+# Signature of a line that the loader prints when it taints the kernel: the letter (kernel/module/main.c).
 TAINT_LINES: Mapping[str, str] = MappingProxyType(
     {
         "out_of_tree": "O",
@@ -43,7 +45,7 @@ FORGED_PAUSE_USEC = 60_000_000
 
 
 def report_event(report: KernelReport, clock: LogClock, at: Instant) -> Event:
-    """A report as event, dated by its first line."""
+    """Return the event of a report, with the time of its first line."""
     return Event(
         details=KernelReported(report=report),
         at=clock.moment(report.printk_usec) or at,
@@ -54,7 +56,7 @@ def report_event(report: KernelReport, clock: LogClock, at: Instant) -> Event:
 
 
 def failure_event(report: KernelReport, clock: LogClock, at: Instant) -> Event:
-    """A module that the kernel refused; most refusals name none."""
+    """Return the event of a refused module; most refusals do not name the module."""
     reason = report.reason
     return Event(
         details=ModuleRefused(
@@ -72,7 +74,7 @@ def failure_event(report: KernelReport, clock: LogClock, at: Instant) -> Event:
 
 
 def denial_event(report: KernelReport, clock: LogClock, at: Instant) -> Event:
-    """Something other than a module that lockdown refused."""
+    """Return the event of what lockdown refused, other than a module."""
     return Event(
         details=LockdownDenied(
             signature=report.signature, what=report.symbol, comm=report.comm, printk_usec=report.printk_usec
@@ -83,52 +85,52 @@ def denial_event(report: KernelReport, clock: LogClock, at: Instant) -> Event:
     )
 
 
-def taint_line_clue(saying: KernelReport, clock: LogClock, at: Instant) -> Clue | None:
-    """What the loader said of a taint, as a clue to the bit; None for what sets no bit that is known."""
-    bits = _TAINT_BITS.get(saying.signature)
+def taint_notice_clue(notice: KernelReport, clock: LogClock, at: Instant) -> Clue | None:
+    """Return what the loader's line says about a taint bit; None when the line sets no bit of TAINT_LINES."""
+    bits = _TAINT_BITS.get(notice.signature)
     if bits is None:
         return None
     return Clue(
-        at=clock.moment(saying.printk_usec) or at,
+        at=clock.moment(notice.printk_usec) or at,
         bits=bits,
-        cause=Cause.of_report(saying.signature) if saying.module is None else Cause.of_module(saying.module),
-        module=saying.module,
-        evidence=saying.evidence,
+        cause=Cause.of_report(notice.signature) if notice.module is None else Cause.of_module(notice.module),
+        module=notice.module,
+        evidence=notice.evidence,
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingSummaries:
-    """When losses and forgeries were last told (CLOCK_MONOTONIC, None: never), and an example of what is not told."""
+    """When each kind of summary was last emitted, and what waits for the end of its pause."""
 
-    lost_reported: int | None = None
-    forged_reported: int | None = None
-    forgery: Forgery | None = None
-    owed: bool = False
+    lost_reported_usec: int | None = None  # CLOCK_MONOTONIC; None: not by this process
+    forged_reported_usec: int | None = None  # CLOCK_MONOTONIC; None: not by this process
+    forged_sample: Forgery | None = None  # the first forgery since the last summary; None: there was none
+    pending: bool = False  # losses or forgeries are not in a summary yet
 
 
 NOTHING_PENDING = PendingSummaries()
 
 
 def emit_due(
-    account: LogAccount, dues: PendingSummaries, at: Instant
+    account: LogAccount, summaries: PendingSummaries, at: Instant
 ) -> tuple[LogAccount, PendingSummaries, tuple[Event, ...]]:
-    """Tell what was lost or forged and is not told yet, unless the pause still lasts."""
+    """Return the summaries whose pause is over, and account and summaries with their counts marked as reported."""
     events: list[Event] = []
-    if account.lost > account.lost_reported and _is_time(dues.lost_reported, LOST_PAUSE_USEC, at):
+    if account.lost > account.lost_reported and _is_due(summaries.lost_reported_usec, LOST_PAUSE_USEC, at):
         events.append(_lost(account, at))
         account = replace(account, lost_reported=account.lost)
-        dues = replace(dues, lost_reported=at.monotonic_usec)
-    if account.forged > account.forged_reported and _is_time(dues.forged_reported, FORGED_PAUSE_USEC, at):
-        events.append(_forged(account, dues.forgery, at))
+        summaries = replace(summaries, lost_reported_usec=at.monotonic_usec)
+    if account.forged > account.forged_reported and _is_due(summaries.forged_reported_usec, FORGED_PAUSE_USEC, at):
+        events.append(_forged(account, summaries.forged_sample, at))
         account = replace(account, forged_reported=account.forged)
-        dues = replace(dues, forged_reported=at.monotonic_usec, forgery=None)
-    owed = not account.is_told
-    return account, (dues if dues.owed == owed else replace(dues, owed=owed)), tuple(events)
+        summaries = replace(summaries, forged_reported_usec=at.monotonic_usec, forged_sample=None)
+    pending = not account.is_reported
+    return account, (summaries if summaries.pending == pending else replace(summaries, pending=pending)), tuple(events)
 
 
-def _is_time(told: int | None, pause: int, at: Instant) -> bool:
-    return told is None or not 0 <= at.monotonic_usec - told < pause
+def _is_due(reported_usec: int | None, pause_usec: int, at: Instant) -> bool:
+    return reported_usec is None or not 0 <= at.monotonic_usec - reported_usec < pause_usec
 
 
 def _lost(account: LogAccount, at: Instant) -> Event:
@@ -140,15 +142,15 @@ def _lost(account: LogAccount, at: Instant) -> Event:
     )
 
 
-def _forged(account: LogAccount, example: Forgery | None, at: Instant) -> Event:
+def _forged(account: LogAccount, sample: Forgery | None, at: Instant) -> Event:
     return Event(
         details=LogForged(
             count=account.forged - account.forged_reported,
-            signature=None if example is None else example.signature,
-            facility=None if example is None else example.facility,
-            seq=None if example is None else example.number,
+            signature=None if sample is None else sample.signature,
+            facility=None if sample is None else sample.facility,
+            seq=None if sample is None else sample.number,
         ),
         at=at,
         severity=Severity.WARNING,
-        evidence=() if example is None else (example.text,),
+        evidence=() if sample is None else (sample.text,),
     )

@@ -1,22 +1,22 @@
-"""Structured copies of the kernel's log: journalctl -o json, json-pretty, export and verbose, dmesg --json.
+"""Parses structured copies of the kernel log: journalctl -o json, json-pretty, export and verbose, dmesg --json.
 
-systemd's Journal Export Formats (systemd.io); util-linux dmesg(1). journald keeps facility 0 for the kernel's records
-(`_TRANSPORT=kernel`) and writes a text that is not printable UTF-8 as an array of byte values (JSON) or with its length
-in front (export). dmesg --json is one object whose list may be spread over lines: `"msg": "..."` alone is read too.
+Formats: Journal Export Formats (systemd.io); dmesg(1) of util-linux. journald keeps facility 0 for the records of the
+kernel (`_TRANSPORT=kernel`), and writes a text that is not printable UTF-8 as an array of byte values (JSON) or with
+its length in front (export). dmesg --json is one object whose list may be spread over lines; a single line `"msg":
+"..."` is parsed too, for a file that is cut short.
 """
 
 import json
 import re
 from collections.abc import Iterator, Mapping
 
-from kmodmon.savedlog.logprefix import Prefixed, strip_prefix
+from kmodmon.savedlog.logprefix import Prefixed, stamp_usec, strip_prefix
 
 _FIELD = re.compile(r'"(?P<name>pri|fac|time|caller|msg)":\s*(?P<value>.*?),?\s*$')
 _EXPORT = re.compile(rb"(?:\A|\n)__(?:CURSOR|REALTIME_TIMESTAMP)=")
 _PRETTY = re.compile(rb"\s*\{\r?\n\s*\"\w+\" : ")
 _VERBOSE = re.compile(rb"(?:-- .*\n)?\S+ \d{4}-\d\d-\d\d \S+(?: \S+)? \[s=[0-9a-f]+;i=[^\n]*\n    [A-Z_]+=")
 _NAME = re.compile(r"[A-Z0-9_]{1,64}")
-MAX_JSON = 1 << 16
 
 
 def is_export(data: bytes) -> bool:
@@ -25,7 +25,7 @@ def is_export(data: bytes) -> bool:
 
 
 def read_export(data: bytes) -> Iterator[tuple[int, Prefixed]]:
-    """Give the records of an export, with the line of their message."""
+    """Return the records of an export, each with the line number of its message."""
     fields: dict[str, str] = {}
     number = at = 0
     message_line = 0
@@ -58,7 +58,7 @@ def _exported(fields: Mapping[str, str], number: int) -> Iterator[tuple[int, Pre
 
 
 def _journal(fields: Mapping[str, str]) -> Prefixed:
-    # A message may still hold a console prefix, where it came through a syslog relay.
+    # A message that came through a syslog relay may still have a console prefix.
     line = strip_prefix(fields["MESSAGE"])
     line.level = _number(fields.get("PRIORITY"), line.level)
     transport, tag = fields.get("_TRANSPORT"), fields.get("SYSLOG_IDENTIFIER")
@@ -77,20 +77,20 @@ def _number(digits: str | None, otherwise: int | None) -> int | None:
 
 
 def read_json(line: str) -> list[Prefixed] | None:
-    """Give the records in one line of JSON; an empty list for a part without text; None: no JSON of a log."""
+    """Return the records in one line of JSON; an empty list: a part without text; None: no JSON of a log."""
     if line.startswith("{") and len(line) > 2:
         try:
             value = json.loads(line.rstrip().rstrip(","), parse_int=str)
         except (ValueError, RecursionError):
             return None
         return _from_object(value)
-    found = _FIELD.match(line)
-    if found is None:
+    match = _FIELD.match(line)
+    if match is None:
         return None
-    if found["name"] != "msg":
+    if match["name"] != "msg":
         return []
     try:
-        text = json.loads(found["value"])
+        text = json.loads(match["value"])
     except (ValueError, RecursionError):
         return None
     record = strip_prefix(text) if isinstance(text, str) else Prefixed("")
@@ -99,7 +99,7 @@ def read_json(line: str) -> list[Prefixed] | None:
 
 
 def read_dmesg(data: bytes) -> list[tuple[int, Prefixed]] | None:
-    """Give the records of a whole `dmesg --json`, with the lines of their texts; None: it is none, or is cut short."""
+    """Return the records of a whole `dmesg --json`, with line numbers; None: another format, or cut short."""
     if data.lstrip()[:1] != b"{" or b'"dmesg"' not in data[:64]:
         return None
     try:
@@ -110,14 +110,14 @@ def read_dmesg(data: bytes) -> list[tuple[int, Prefixed]] | None:
     if not isinstance(records, list):
         return None
     numbers = [number for number, line in enumerate(data.split(b"\n"), 1) for _ in range(line.count(b'"msg":'))]
-    lines = [one for record in records for one in _from_dmesg(record)]
+    lines = [line for record in records for line in _from_dmesg(record)]
     if len(numbers) != len(lines):  # a text that holds `"msg":` itself
         numbers = list(range(1, len(lines) + 1))
     return list(zip(numbers, lines, strict=True))
 
 
 def read_pretty(data: bytes) -> list[tuple[int, Prefixed]] | None:
-    """Give the records of `journalctl -o json-pretty`, objects spread over lines; None: it is none, or is cut short."""
+    """Return the records of `journalctl -o json-pretty`, with line numbers; None: another format, or cut short."""
     if _PRETTY.match(data) is None or b'"MESSAGE" : ' not in data:
         return None
     text = data.decode("utf-8", "surrogateescape")
@@ -130,13 +130,16 @@ def read_pretty(data: bytes) -> list[tuple[int, Prefixed]] | None:
             value, at = decoder.raw_decode(text, begin)
         except (ValueError, RecursionError):
             return None
-        out += [(number, one) for one in _from_object(value) or []]
+        out += [(number, line) for line in _from_object(value) or []]
         number += text.count("\n", begin, at)
     return out
 
 
 def read_verbose(data: bytes) -> list[tuple[int, Prefixed]] | None:
-    """Give the records of `journalctl -o verbose`: a date with a cursor, then fields, one a line; None: it is none."""
+    """Return the records of `journalctl -o verbose`: a date with a cursor, then one field a line.
+
+    None: another format.
+    """
     if _VERBOSE.match(data) is None:
         return None
     out: list[tuple[int, Prefixed]] = []
@@ -161,14 +164,14 @@ def _from_object(value: object) -> list[Prefixed] | None:
         return None
     records = value.get("dmesg")
     if isinstance(records, list):
-        return [one for record in records for one in _from_dmesg(record)]
+        return [line for record in records for line in _from_dmesg(record)]
     if "msg" in value and ("pri" in value or "time" in value):
         return _from_dmesg(value)
     if isinstance(value.get("log"), str) and "stream" in value:  # a container that is a machine's console
         return [strip_prefix(value["log"])]
     if "MESSAGE" not in value:
         return None
-    return [_journal({str(key): _text(one) for key, one in value.items() if one is not None})]
+    return [_journal({str(key): _text(field) for key, field in value.items() if field is not None})]
 
 
 def _from_dmesg(record: object) -> list[Prefixed]:
@@ -184,11 +187,7 @@ def _from_dmesg(record: object) -> list[Prefixed]:
     stamp = str(record.get("time", "")).strip()
     seconds, _, fraction = stamp.partition(".")
     if seconds.isdecimal() and len(seconds) < 12:
-        line.usec = (
-            int(seconds) * 1_000_000 + int(fraction[:6].ljust(6, "0"))
-            if fraction.isdecimal()
-            else int(seconds) * 1_000_000
-        )
+        line.usec = stamp_usec(seconds, fraction if fraction.isdecimal() else "")
     caller = record.get("caller")
     line.caller = caller if isinstance(caller, str) else line.caller
     line.stamped = True

@@ -1,12 +1,14 @@
-r"""What log files put in front of the kernel's own words, line by line: levels, stamps, hosts, tags, mail quotes.
+r"""Removes what log files put in front of the kernel's text, line by line: levels, stamps, hosts, tags, mail quotes.
 
 Formats: the console (CONFIG_PRINTK_TIME, CONFIG_PRINTK_CALLER), raw /dev/kmsg, dmesg (plain, -T, -d, -e, -x,
 --time-format iso), journalctl (short, short-iso, short-precise, short-monotonic, short-full), syslog files (RFC 3164,
-RFC 5424, busybox), Android's logcat, CI and container runners, and mails that quote any of these. A line is read by
-itself, so that a file may mix them; what cannot be known is None. Facts the code is written from:
+RFC 5424, busybox), Android's logcat, CI and container runners, and mails that quote any of these. Each line is
+parsed by itself, so a file may mix formats. Facts the code is written from:
 
-- A tag other than `kernel` means that user space spoke. Without a tag the kernel is taken to speak.
-- Exactly one blank parts a stamp from the text: a text that begins with a blank goes on with the line before it.
+- A tag other than `kernel` means that user space wrote the line. A line without a tag counts as the kernel's.
+- Exactly one blank separates a stamp from the text: a text that begins with a blank continues the line before it.
+- The caller `[T123]` or `[C0]` behind the stamp is of kernels with CONFIG_PRINTK_CALLER (since 5.1).
+- The flag of a raw /dev/kmsg record is `-` or `c`; kernels older than 4.18 also wrote `+`.
 - Serial lines carry control bytes, carriage returns, and what a getty or shell wrote before the stamp.
 """
 
@@ -57,14 +59,10 @@ _LOGCAT = re.compile(r"(?:\d{4}-)?\d\d-\d\d \d\d:\d\d:\d\d\.\d+\s+(?:\w+\s+)?\d+
 # `adb logcat -v brief`: the letter of the level, the tag, the process.
 _LOGCAT_BRIEF = re.compile(r"[VDIWEF]/(?P<tag>[^(:]{1,40}?)\s*\(\s*\d+\): ?")
 _DAYTIME = re.compile(rf"{_CLOCK}\s+")
-_FACILITY = re.compile(
-    r"(?P<facility>kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local\d)\s*:(?P<level>emerg|"
-    r"alert|crit|err|warn|notice|info|debug)\s*: ?"
-)
+_NAMED = r"(?P<facility>kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local\d)"
+_FACILITY = re.compile(rf"{_NAMED}\s*:(?P<level>emerg|alert|crit|err|warn|notice|info|debug)\s*: ?")
 # socklog and its like write the selector in place of host and tag.
-_SELECTOR = re.compile(
-    r"(?P<facility>kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local\d)\.(?P<level>[a-z]{3,7})"
-)
+_SELECTOR = re.compile(rf"{_NAMED}\.(?P<level>[a-z]{{3,7}})")
 # A relay puts its own date and host in front of the whole line.
 _RELAYED = re.compile(r"[\w.:-]{1,255} (?=[A-Z][a-z]{2}\s+\d{1,2} \d\d:\d\d:\d\d |\d{4}-\d\d-\d\dT\d\d:)")
 # `grep -H -n -b` over logs; `-` stands before the lines around a hit.
@@ -102,20 +100,20 @@ _KERNEL_TAGS = frozenset({"kernel", "vmunix", "klogd", "kern"})
 
 @dataclass(slots=True)
 class Prefixed:
-    """A line without its prefix, and what the prefix said."""
+    """A line without its prefix, and what the prefix said; None: it did not say. Mutable while prefixes are removed."""
 
     text: str
-    level: int | None = None
-    facility: int | None = None
+    level: int | None = None  # 0 (emerg) to 7 (debug)
+    facility: int | None = None  # 0: the kernel
     seq: int | None = None
-    usec: int | None = None
-    caller: str | None = None
+    usec: int | None = None  # printk's clock
+    caller: str | None = None  # `T123` (thread) or `C0` (CPU)
     continuation: bool = False
-    stamped: bool = False  # something that only a log puts there was found
+    stamped: bool = False  # there was a prefix that only a log has
 
 
 def strip_prefix(raw: str) -> Prefixed:
-    """Take off everything that is not the kernel's own text; never fails."""
+    """Remove everything that is not the kernel's text; never fails."""
     line = Prefixed(_clean(raw))
     for _ in range(8):  # prefixes nest: a quoted syslog line holds a host, a tag, a stamp and a caller
         before = line.text
@@ -123,6 +121,11 @@ def strip_prefix(raw: str) -> Prefixed:
         if line.text == before:
             break
     return line
+
+
+def stamp_usec(seconds: str, fraction: str) -> int:
+    """Return a stamp of printk in microseconds, from the digits before and behind its point."""
+    return int(seconds[:12]) * 1_000_000 + int(fraction[:6].ljust(6, "0"))
 
 
 def _clean(raw: str) -> str:
@@ -139,8 +142,8 @@ def _strip_once(line: Prefixed) -> None:
     text = line.text
     bare = text.lstrip(" ")
     for pattern, take in _STEPS:
-        found = pattern.match(bare)
-        if found is not None and found.end() and take(line, found, bare):
+        match = pattern.match(bare)
+        if match is not None and match.end() and take(line, match, bare):
             return
     if bare.startswith("**"):
         line.text = _DROPPED.sub("", bare, count=1)
@@ -150,72 +153,71 @@ def _strip_once(line: Prefixed) -> None:
             line.text = bare[late.end() :]
 
 
-def _rest(line: Prefixed, found: re.Match[str], bare: str) -> bool:
-    line.text = bare[found.end() :]
+def _rest(line: Prefixed, match: re.Match[str], bare: str) -> bool:
+    line.text = bare[match.end() :]
     return True
 
 
-def _kmsg(line: Prefixed, found: re.Match[str], bare: str) -> bool:
-    priority = int(found["priority"])
-    line.level, line.facility, line.seq = priority & 7, priority >> 3, int(found["seq"])
-    line.usec, line.caller, line.continuation = int(found["usec"]), found["caller"], found["flag"] == "c"
+def _kmsg(line: Prefixed, match: re.Match[str], bare: str) -> bool:
+    priority = int(match["priority"])
+    line.level, line.facility, line.seq = priority & 7, priority >> 3, int(match["seq"])
+    line.usec, line.caller, line.continuation = int(match["usec"]), match["caller"], match["flag"] == "c"
     line.stamped = True
-    return _rest(line, found, bare)
+    return _rest(line, match, bare)
 
 
-def _level(line: Prefixed, found: re.Match[str], bare: str) -> bool:
-    priority = int(found["priority"])
+def _level(line: Prefixed, match: re.Match[str], bare: str) -> bool:
+    priority = int(match["priority"])
     line.level = priority & 7
-    if priority >= 8 or found["facility"] is not None:
-        line.facility = int(found["facility"] or priority >> 3)
+    if priority >= 8 or match["facility"] is not None:
+        line.facility = int(match["facility"] or priority >> 3)
     line.stamped = True
-    if found["version"] is None:
-        return _rest(line, found, bare)
-    rest = bare[found.end() :]
+    if match["version"] is None:
+        return _rest(line, match, bare)
+    rest = bare[match.end() :]
     stamp = _ISO.match(rest)
     return _tag_5424(line, rest[stamp.end() :] if stamp else rest)
 
 
 def _tag_5424(line: Prefixed, rest: str) -> bool:
-    found = _TAG_5424.match(rest)
-    if found is None:
+    match = _TAG_5424.match(rest)
+    if match is None:
         line.text = rest
         return True
-    line.facility = 0 if found["tag"] in _KERNEL_TAGS else line.facility or 1
-    line.text = rest[found.end() :].removeprefix("\ufeff").removeprefix("BOM")
+    line.facility = 0 if match["tag"] in _KERNEL_TAGS else line.facility or 1
+    line.text = rest[match.end() :].removeprefix("\ufeff").removeprefix("BOM")
     return True
 
 
-def _printk(line: Prefixed, found: re.Match[str], bare: str) -> bool:
+def _printk(line: Prefixed, match: re.Match[str], bare: str) -> bool:
     if line.usec is None:
-        fraction = found["fraction"][:6].ljust(6, "0")
-        line.usec = int(found["seconds"][:12]) * 1_000_000 + int(fraction)
-    line.caller = line.caller or found["caller"]
+        line.usec = stamp_usec(match["seconds"], match["fraction"])
+    line.caller = line.caller or match["caller"]
     line.stamped = True
-    return _rest(line, found, bare)
+    return _rest(line, match, bare)
 
 
-def _human(line: Prefixed, found: re.Match[str], bare: str) -> bool:
-    line.caller = line.caller or found["caller"]
+def _human(line: Prefixed, match: re.Match[str], bare: str) -> bool:
+    line.caller = line.caller or match["caller"]
     line.stamped = True
-    return _rest(line, found, bare)
+    return _rest(line, match, bare)
 
 
-def _caller(line: Prefixed, found: re.Match[str], bare: str) -> bool:
-    line.caller = line.caller or found["caller"]
-    return _rest(line, found, bare)
+def _caller(line: Prefixed, match: re.Match[str], bare: str) -> bool:
+    line.caller = line.caller or match["caller"]
+    return _rest(line, match, bare)
 
 
-def _facility(line: Prefixed, found: re.Match[str], bare: str) -> bool:
-    line.level = _LEVELS.index(found["level"])
-    line.facility = 0 if found["facility"] == "kern" else 1
+def _facility(line: Prefixed, match: re.Match[str], bare: str) -> bool:
+    line.level = _LEVELS.index(match["level"])
+    line.facility = 0 if match["facility"] == "kern" else 1
     line.stamped = True
-    return _rest(line, found, bare)
+    return _rest(line, match, bare)
 
 
-def _dated(line: Prefixed, found: re.Match[str], bare: str) -> bool:
+def _dated(line: Prefixed, match: re.Match[str], bare: str) -> bool:
     line.stamped = True
-    rest = bare[found.end() :]
+    rest = bare[match.end() :]
     tagged = _TAG.match(rest)
     plain_5424 = _TAG_5424.match(rest) if tagged is None else None
     if plain_5424 is not None and plain_5424["tag"] in _KERNEL_TAGS:
@@ -227,10 +229,10 @@ def _dated(line: Prefixed, found: re.Match[str], bare: str) -> bool:
         line.facility = 0 if not line.facility else line.facility
         line.text = rest[tagged.end() :]
     elif _BANNER.fullmatch(tagged["tag"]) and tagged["host"] is not None and tagged["pid"] is None:
-        line.text = rest[len(tagged["host"]) + 1 :]  # a host, and what the kernel said
-    elif tagged["host"] is None and (said := _SELECTOR.fullmatch(tagged["tag"])) is not None:
-        line.facility = 0 if said["facility"] == "kern" else 1
-        line.level = _LEVELS.index(said["level"]) if said["level"] in _LEVELS else line.level
+        line.text = rest[len(tagged["host"]) + 1 :]  # a host, and the kernel's text without a tag
+    elif tagged["host"] is None and (selector := _SELECTOR.fullmatch(tagged["tag"])) is not None:
+        line.facility = 0 if selector["facility"] == "kern" else 1
+        line.level = _LEVELS.index(selector["level"]) if selector["level"] in _LEVELS else line.level
         line.text = rest[tagged.end() :]
     elif tagged["host"] is not None and tagged["host"][-1:] != ":":
         line.facility = 1
@@ -240,28 +242,28 @@ def _dated(line: Prefixed, found: re.Match[str], bare: str) -> bool:
     return True
 
 
-def _host_kernel(line: Prefixed, found: re.Match[str], bare: str) -> bool:
+def _host_kernel(line: Prefixed, match: re.Match[str], bare: str) -> bool:
     line.stamped = True
-    return _rest(line, found, bare)
+    return _rest(line, match, bare)
 
 
-def _logcat_brief(line: Prefixed, found: re.Match[str], bare: str) -> bool:
-    if found["tag"] not in _KERNEL_TAGS:
+def _logcat_brief(line: Prefixed, match: re.Match[str], bare: str) -> bool:
+    if match["tag"] not in _KERNEL_TAGS:
         line.facility = 1
-    return _host_kernel(line, found, bare)
+    return _host_kernel(line, match, bare)
 
 
-def _stamped_cpu(line: Prefixed, found: re.Match[str], bare: str) -> bool:
-    return line.usec is not None and _rest(line, found, bare)
+def _stamped_cpu(line: Prefixed, match: re.Match[str], bare: str) -> bool:
+    return line.usec is not None and _rest(line, match, bare)
 
 
-def _bold(line: Prefixed, found: re.Match[str], bare: str) -> bool:
-    line.text = found["text"]
+def _bold(line: Prefixed, match: re.Match[str], bare: str) -> bool:
+    line.text = match["text"]
     return True
 
 
-def _grepped(line: Prefixed, found: re.Match[str], bare: str) -> bool:
-    return not line.stamped and _rest(line, found, bare)
+def _grepped(line: Prefixed, match: re.Match[str], bare: str) -> bool:
+    return not line.stamped and _rest(line, match, bare)
 
 
 _STEPS = (

@@ -1,9 +1,9 @@
-"""A saved kernel log, in any of the formats that people save and send them in, as lines.
+"""Reads a saved kernel log in any of the formats that people save and send, and returns its lines.
 
-Text files are read line by line (`logprefix`); JSON (dmesg --json, journalctl -o json) and the journal's export format
-are found by what they hold. pstore dumps (Documentation/admin-guide/ramoops.rst; records begin with `Oops#1 Part2` or
-`Panic#1 Part1`) hold the newest text in part 1, so parts are put back into the order of time. Mails wrap long lines:
-a line without stamp among stamped ones that would not have fitted behind the one before it is joined to it.
+Text files are read line by line (`logprefix`). JSON (dmesg --json, journalctl -o json) and the export format of the
+journal are recognized by their content. pstore dumps (Documentation/admin-guide/ramoops.rst) begin with `Oops#1 Part2`
+or `Panic#1 Part1`; part 1 has the newest text, so the parts are put back into the order of time. Mail programs wrap
+long lines: a line without stamp among stamped ones is joined to the line before, when it would not have fitted there.
 
 Any bytes give lines; nothing is raised.
 """
@@ -29,20 +29,29 @@ MAX_TEXT = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedLine:
-    """One line; None is what the file does not say."""
+    """One line; None: the file does not say."""
 
-    text: str  # safe text
-    number: int  # 1-based line of the file
-    level: int | None = None
-    facility: int | None = None  # 0: said to be the kernel's; None: not said
-    seq: int | None = None
-    printk_usec: int | None = None
-    caller: str | None = None
-    continuation: bool = False
+    text: str  # safe text, without prefix
+    number: int  # line of the file, from 1 on; parts of one record have the same
+    level: int | None = None  # 0 (emerg) to 7 (debug)
+    facility: int | None = None  # 0: the kernel
+    printk_usec: int | None = None  # microseconds of printk's clock
+    caller: str | None = None  # `T123` (thread) or `C0` (CPU)
+    continuation: bool = False  # continues the record before it (flag `c` of /dev/kmsg)
+
+    @property
+    def printable(self) -> str:
+        """The text, which is safe text already."""
+        return self.text
+
+    @property
+    def from_kernel(self) -> bool:
+        """Whether the kernel may have written it: the file does not name user space."""
+        return not self.facility
 
 
 def read_saved_log(data: bytes) -> Iterator[SavedLine]:
-    """Give the lines of `data` in the order the kernel wrote them."""
+    """Return the lines of `data` in the order in which the kernel wrote them."""
     readers = (read_dmesg, read_pretty, read_verbose)
     whole = next((lines for read in readers if (lines := read(data)) is not None), None)
     if whole is not None:
@@ -53,7 +62,7 @@ def read_saved_log(data: bytes) -> Iterator[SavedLine]:
         text = data.removeprefix(b"\xef\xbb\xbf")
         if text[:2] in (b"\xff\xfe", b"\xfe\xff"):
             text = text.decode("utf-16", "replace").encode("utf-8", "replace")
-        lines = _joined(_ordered(_unquoted(text) if _is_quoted(text) else _numbered(text)))
+        lines = _join_wrapped(_ordered(_unquoted(text) if _is_quoted(text) else _numbered(text)))
     for number, line in lines:
         for part in _parts(line.text):
             yield _saved(number, line, part)
@@ -77,13 +86,13 @@ def _is_quoted(data: bytes) -> bool:
 
 
 def _unquoted(data: bytes) -> list[tuple[int, str]]:
-    # A mail in quoted-printable: lines are broken with a `=` at their end, and bytes written as `=3D`.
+    # A mail in quoted-printable (RFC 2045): `=` at the end of a line breaks it, `=3D` is a byte.
     out: list[tuple[int, bytes]] = []
     soft = False
     for number, ended in enumerate(data.removesuffix(b"\n").split(b"\n"), 1):
         line = ended.rstrip(b"\r")
         breaks = line.endswith(b"=") and not line.endswith(b"==") and len(line) in _QUOTED_WIDTH
-        body = _QUOTED_BYTE.sub(lambda found: bytes([int(found[1], 16)]), line[:-1] if breaks else line)
+        body = _QUOTED_BYTE.sub(lambda match: bytes([int(match[1], 16)]), line[:-1] if breaks else line)
         if soft:
             out[-1] = out[-1][0], out[-1][1] + body
         else:
@@ -95,29 +104,29 @@ def _unquoted(data: bytes) -> list[tuple[int, str]]:
 def _ordered(lines: list[tuple[int, str]]) -> list[tuple[int, str]]:
     # pstore: within one dump the parts count backwards in time.
     heads = [
-        (at, found) for at, (_, line) in enumerate(lines) if "Part" in line and (found := _PART.match(line.strip()))
+        (at, match) for at, (_, line) in enumerate(lines) if "Part" in line and (match := _PART.match(line.strip()))
     ]
     if len(heads) < 2:
         return lines
     out = lines[: heads[0][0]]
     ends = [at for at, _ in heads[1:]] + [len(lines)]
     blocks = [
-        (found["kind"] + found["dump"], int(found["part"][:9]), lines[at:end])
-        for (at, found), end in zip(heads, ends, strict=True)
+        (match["kind"] + match["dump"], int(match["part"][:9]), lines[at:end])
+        for (at, match), end in zip(heads, ends, strict=True)
     ]
-    seen: list[str] = list(dict.fromkeys(dump for dump, _, _ in blocks))
-    for dump in seen:
-        for _, _, block in sorted((one for one in blocks if one[0] == dump), key=lambda one: -one[1]):
+    for dump in dict.fromkeys(name for name, _, _ in blocks):
+        parts = [(part, block) for name, part, block in blocks if name == dump]
+        for _, block in sorted(parts, key=lambda item: -item[0]):
             out += block
     return out
 
 
-def _joined(lines: list[tuple[int, str]]) -> list[tuple[int, Prefixed]]:
-    read = [(number, raw, line) for number, raw in lines for line in _understood(raw)]
+def _join_wrapped(lines: list[tuple[int, str]]) -> list[tuple[int, Prefixed]]:
+    read = [(number, raw, line) for number, raw in lines for line in _parse_line(raw)]
     if sum(line.stamped for _, _, line in read) * 2 < len(read):
         return [(number, line) for number, _, line in read]
     out: list[tuple[int, Prefixed]] = []
-    width = 0  # of the physical line before, if it may have been wrapped
+    width = 0  # of the line of the file before, if it may have been wrapped; else 0
     for number, raw, line in read:
         words = line.text.split(" ", 1)
         part = not line.stamped and _PART.match(line.text) is not None
@@ -130,7 +139,7 @@ def _joined(lines: list[tuple[int, str]]) -> list[tuple[int, Prefixed]]:
     return out
 
 
-def _understood(raw: str) -> list[Prefixed]:
+def _parse_line(raw: str) -> list[Prefixed]:
     bare = raw.lstrip().removeprefix("data: ")  # journalctl -o json-sse
     if bare[:1] in '{"' and ('"' in bare):
         records = read_json(bare)
@@ -141,7 +150,7 @@ def _understood(raw: str) -> list[Prefixed]:
 
 def _parts(text: str) -> list[str]:
     if "#0" in text:
-        text = _OCTAL.sub(lambda found: {"11": "        ", "12": "\n", "15": ""}[found[1]], text)
+        text = _OCTAL.sub(lambda match: {"11": "        ", "12": "\n", "15": ""}[match[1]], text)
     if "\\x0a" in text:
         text = text.replace("\\x0a", "\n").replace("\\x09", "        ")
     return text.split("\n") if "\n" in text else [text]
@@ -155,7 +164,6 @@ def _saved(number: int, line: Prefixed, text: str) -> SavedLine:
         number=number,
         level=line.level,
         facility=line.facility,
-        seq=line.seq,
         printk_usec=line.usec,
         caller=line.caller,
         continuation=line.continuation,
@@ -163,7 +171,7 @@ def _saved(number: int, line: Prefixed, text: str) -> SavedLine:
 
 
 def _safe(text: str) -> str:
-    # The kernel's own escapes (\x5c and so on) came with the file and are already what safe_text() makes.
+    # Escapes of the kernel (\x5c and so on) are in the file already, as safe_text() makes them.
     if "\\x" in text and text.isascii() and text.isprintable():
         return text
     return safe_text(text.encode("utf-8", "surrogateescape"))

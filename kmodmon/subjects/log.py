@@ -1,9 +1,8 @@
-"""The kernel log as an account: which record comes next, how many came by level and origin, how many were lost.
+"""The account of the kernel log: the sequence number of the next record, records by level and origin, records lost.
 
-The account is a checkpoint, written in one transaction with the events that the records gave: after a restart or a
-SIGKILL counting goes on at `next_seq`, so that nothing is counted twice and nothing that the ring still holds is
-missed. A report that was being put together at that moment is heard once more, from `unfinished` on, and not counted
-again.
+The account is a checkpoint, written in one transaction with the events that the records gave. After a restart or a
+SIGKILL counting goes on at `next_seq`: no record is counted twice, and none that the ring still holds is missed. The
+records of a report that was open at that moment are read once more, from `unfinished` on, and not counted again.
 """
 
 from collections.abc import Mapping
@@ -21,74 +20,63 @@ KERNEL, USER = "kernel", "user"
 
 
 class LogMemory:
-    """The recogniser's memory between two records; only the recogniser looks inside."""
+    """The log reader's memory between two batches. Opaque here: `kmodmon.reports.live_log` defines what it holds."""
 
     __slots__ = ()
 
     @property
     def in_report(self) -> bool:
-        """Whether a report is open, so that silence must be noticed."""
+        """Whether a report is open, which a second without records would complete."""
         return False
 
     @property
     def waits(self) -> bool:
-        """Whether the passing of time must be noticed."""
+        """Whether something happens when time passes without records."""
         return self.in_report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unfinished:
-    """Where the recogniser last had nothing open, and which reports (by their first record) it has told since."""
+    """Where to begin again after a restart, when a report is open."""
 
-    since: int
-    told: tuple[int, ...] = ()
+    since_seq: int  # of the record that opened the first report after the last moment without an open one
+    reported: tuple[int, ...] = ()  # the first records of the reports that were completed since then
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogAccount:
-    """Counts of this boot. `first_seq` and `next_seq` are None until a record was read."""
+    """Counts of this boot, over restarts of kmodmon."""
 
     opened: bool = False  # the log could be read at least once in this boot
-    first_seq: int | None = None  # the oldest record that was left at our first look; 0: all of the boot
-    next_seq: int | None = None
+    first_seq: int | None = None  # of the oldest record that was read; 0: all of the boot; None: no record yet
+    next_seq: int | None = None  # of the record that is read next; None: no record yet
     records: Mapping[tuple[str, str], int] = field(default_factory=lambda: MappingProxyType({}))  # (level, origin)
     lost: int = 0  # sequence numbers that were never read
-    lost_reported: int = 0  # as many of them are in events already
-    malformed: int = 0  # what was read and is no record; the stream goes on
-    forged: int = 0  # lines of user space in words that only the kernel uses
-    forged_reported: int = 0
-    repeats: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # signature -> not told again
-    suppressed: int = 0  # different reports beyond what is told in one window
-    unfinished: Unfinished | None = None
+    lost_reported: int = 0  # how many of them are in events
+    malformed: int = 0  # reads that gave no record
+    forged: int = 0  # records of user space in words that only the kernel uses
+    forged_reported: int = 0  # how many of them are in events
+    repeats: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # signature -> counted only
+    suppressed: int = 0  # reports left out because a window already had the largest number of different ones
+    unfinished: Unfinished | None = None  # None: no report is open
     clock: LogClock = UNSET_CLOCK
 
     @property
     def total(self) -> int:
-        """Records read."""
+        """Records counted in this boot, of all levels and origins."""
         return sum(self.records.values())
 
     @property
-    def is_told(self) -> bool:
+    def is_reported(self) -> bool:
         """Whether every loss and forgery is in an event."""
         return self.lost == self.lost_reported and self.forged == self.forged_reported
 
 
 NO_LOG = LogAccount()
-# Field of LogAccount: its key in the checkpoint, which an older version of kmodmon may have written.
-_COUNTS: Mapping[str, str] = MappingProxyType(
-    {
-        "lost": "lost",
-        "lost_reported": "lost_told",
-        "malformed": "malformed",
-        "forged": "forged",
-        "forged_reported": "forged_told",
-        "suppressed": "suppressed",
-    }
-)
 
 
 def account_to_json(account: LogAccount) -> JsonObject:
-    """The account as a checkpoint."""
+    """Write the checkpoint."""
     unfinished = account.unfinished
     return {
         "opened": account.opened,
@@ -102,7 +90,7 @@ def account_to_json(account: LogAccount) -> JsonObject:
         "forged_told": account.forged_reported,
         "repeats": dict(account.repeats),
         "suppressed": account.suppressed,
-        "unfinished": None if unfinished is None else [unfinished.since, *unfinished.told],
+        "unfinished": None if unfinished is None else [unfinished.since_seq, *unfinished.reported],
         "clock": clock_to_json(account.clock),
     }
 
@@ -113,24 +101,32 @@ def account_from_json(document: JsonObject) -> LogAccount:
     for name, count in _numbers(document.get("records")).items():
         level, _, origin = name.partition("/")
         records[level, origin] = count
-    counts = {field: number_or_none(document.get(key)) or 0 for field, key in _COUNTS.items()}
     return replace(
         NO_LOG,
         opened=document.get("opened") is True,
         first_seq=number_or_none(document.get("first_seq")),
         next_seq=number_or_none(document.get("next_seq")),
         records=MappingProxyType(records),
+        lost=_count(document, "lost"),
+        lost_reported=_count(document, "lost_told"),
+        malformed=_count(document, "malformed"),
+        forged=_count(document, "forged"),
+        forged_reported=_count(document, "forged_told"),
         repeats=MappingProxyType(_numbers(document.get("repeats"))),
+        suppressed=_count(document, "suppressed"),
         unfinished=_unfinished(document.get("unfinished")),
         clock=clock_from_json(document.get("clock")),
-        **counts,
     )
+
+
+def _count(document: JsonObject, key: str) -> int:
+    return number_or_none(document.get(key)) or 0
 
 
 def _unfinished(value: JsonValue) -> Unfinished | None:
     match value:
-        case [int(since), *told]:
-            return Unfinished(since=since, told=tuple(one for one in told if isinstance(one, int)))
+        case [int(since_seq), *reported]:
+            return Unfinished(since_seq=since_seq, reported=tuple(seq for seq in reported if isinstance(seq, int)))
         case _:
             return None
 
@@ -143,15 +139,15 @@ def _numbers(value: JsonValue) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogRead(Observation):
-    """Records of /dev/kmsg as read() gave them, in order. None at all: the log could be opened, and had no more."""
+    """One batch of records of /dev/kmsg, as read() gave them, in order."""
 
-    records: tuple[bytes, ...]
-    end: bool = False  # nothing more was there
-    live: bool = False  # and nothing had been there before: the newest of these was written just now
+    records: tuple[bytes, ...]  # empty: the log could be opened and had no record
+    end: bool = False  # the next read() gave EAGAIN
+    live: bool = False  # the read() before the batch gave EAGAIN too: the newest record was written just now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PstoreRead(Observation):
-    """Dumps of earlier boots: what pstore holds, and what systemd moved out of it."""
+    """Dumps of earlier boots: those in pstore, and those that systemd-pstore moved to /var/lib/systemd/pstore."""
 
     dumps: tuple[Dump, ...]

@@ -1,68 +1,72 @@
-"""Which moment a record of the kernel log was written at: three clocks, kept apart.
+"""Converts the stamp of a log record to CLOCK_MONOTONIC and wall time, over drift, suspend and steps of the clock.
 
-printk stamps records with the scheduler's clock. Like CLOCK_MONOTONIC it stands still in suspend and never steps; but
-nothing steers it, so that after weeks of uptime the two are seconds or minutes apart (20 ppm are 52 s in a month). How
-far is learnt from records that are read as they are written. The wall clock is a distance from CLOCK_MONOTONIC that
-changes with every suspend and every step: the last moment at each distance is kept, so that a record which is read late
-(after a restart of kmodmon) gets the wall time of when it was written.
+printk stamps records with local_clock(), the scheduler's clock (kernel/printk/printk.c). Like CLOCK_MONOTONIC it stops
+in suspend and never steps; but NTP does not steer it, so that after weeks of uptime the two differ by seconds or
+minutes (20 ppm are 52 s in a month). The difference is measured with records that are read as they are written. The
+offset of the wall clock from CLOCK_MONOTONIC changes with every suspend and every step. The last moment at each offset
+is kept, so that a record which is read late (after a restart of kmodmon) gets the wall time at which it was written.
 """
 
 from dataclasses import dataclass, replace
 
 from kmodmon.types.units import Instant, JsonObject, JsonValue, Usec
 
-STEP_USEC = 1_000_000  # a smaller change of the distance is the wall clock being steered
-MAX_DISTANCES = 16
+STEP_USEC = 1_000_000  # a smaller change of the offset is NTP steering the wall clock
+MAX_OFFSETS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogClock:
-    """What is known of the three clocks. `seen` is in order; its last moment is the newest look at the log."""
+    """The measured differences between printk's clock, CLOCK_MONOTONIC and the wall clock."""
 
     ahead_usec: int = 0  # CLOCK_MONOTONIC minus printk's clock
-    seen: tuple[Instant, ...] = ()  # the last moment at each distance between wall clock and CLOCK_MONOTONIC
+    last_at_offset: tuple[Instant, ...] = ()  # in order; the last one is the newest read of the log
 
-    def looked(self, at: Instant, newest_usec: int | None) -> "LogClock":
-        """The log was read at `at`; `newest_usec`: the stamp of a record written just then, None if none was."""
+    def after_read(self, at: Instant, newest_usec: int | None) -> "LogClock":
+        """Return the clock after a read of the log; `newest_usec`: stamp of a record written just then, None: none."""
         ahead = self.ahead_usec if newest_usec is None else at.monotonic_usec - newest_usec
-        kept = self.seen
+        kept = self.last_at_offset
         if kept and at.monotonic_usec < kept[-1].monotonic_usec:  # another boot's: a saved machine that was restored
             kept = ()
-        if kept and abs(_distance(kept[-1]) - _distance(at)) < STEP_USEC:
+        if kept and abs(_offset(kept[-1]) - _offset(at)) < STEP_USEC:
             kept = kept[:-1]
-        return replace(self, ahead_usec=ahead, seen=(*kept, at)[-MAX_DISTANCES:])
+        return replace(self, ahead_usec=ahead, last_at_offset=(*kept, at)[-MAX_OFFSETS:])
 
     def moment(self, printk_usec: int | None) -> Instant | None:
-        """When a record with this stamp was written; the newest look for one without; None: nothing was read yet."""
-        if not self.seen or printk_usec is None:
-            return self.seen[-1] if self.seen else None
+        """Return when a record with this stamp was written, never later than the newest read of the log.
+
+        `printk_usec` None: the moment of the newest read. The result is None when the log was not read yet.
+        """
+        if not self.last_at_offset or printk_usec is None:
+            return self.last_at_offset[-1] if self.last_at_offset else None
         monotonic = max(0, printk_usec + self.ahead_usec)
-        for then in self.seen:
-            if monotonic <= then.monotonic_usec:
-                return then.back_to(monotonic)
-        return self.seen[-1]
+        for last in self.last_at_offset:
+            if monotonic <= last.monotonic_usec:
+                return last.back_to(monotonic)
+        return self.last_at_offset[-1]
 
 
 UNSET_CLOCK = LogClock()
 
 
-def _distance(at: Instant) -> int:
+def _offset(at: Instant) -> int:
     return at.realtime_usec - at.monotonic_usec
 
 
 def clock_to_json(clock: LogClock) -> JsonObject:
-    """What is known of the clocks, as part of a checkpoint."""
+    """Write the clock's part of the checkpoint."""
     return {
         "ahead": clock.ahead_usec,
-        "seen": [[at.realtime_usec, at.monotonic_usec] for at in clock.seen],
+        "seen": [[at.realtime_usec, at.monotonic_usec] for at in clock.last_at_offset],
     }
 
 
 def clock_from_json(value: JsonValue) -> LogClock:
-    """Undo :func:`clock_to_json`; anything else is a clock that knows nothing."""
+    """Undo :func:`clock_to_json`; anything else gives the unset clock."""
     match value:
         case {"ahead": int(ahead), "seen": [*rows]}:
-            return LogClock(ahead_usec=ahead, seen=tuple(at for row in rows if (at := _instant(row)) is not None))
+            instants = (_instant(row) for row in rows)
+            return LogClock(ahead_usec=ahead, last_at_offset=tuple(at for at in instants if at is not None))
         case _:
             return UNSET_CLOCK
 

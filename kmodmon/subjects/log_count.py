@@ -1,8 +1,8 @@
-"""Counting records of /dev/kmsg: each once, by level and origin, and every gap in their numbers.
+"""Counts records of /dev/kmsg: each once, by level and origin, and every gap in their sequence numbers.
 
-A flood is many records, so a batch whose records are all of the usual form is not looked at one by one. Its priorities
-are counted as bytes; and as the kernel gives each record a greater number than the one before, the first and the last
-number tell how many are missing in between. Anything else is counted one by one.
+A flood is many records, so a batch whose records all have the regular form is counted as a whole: priorities as bytes,
+and lost records by the first and the last sequence number, because the kernel gives each record a greater number than
+the one before. Any other batch is counted record by record.
 """
 
 from bisect import bisect_left
@@ -24,17 +24,17 @@ _MAX_PRIORITY_DIGITS = 10  # as parse_prefix() takes them
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountedBatch:
-    """The account after a batch; `fresh` are the records that were counted, `known` those that were counted before."""
+    """The account after a batch, and the batch in two parts."""
 
     account: LogAccount
-    fresh: Sequence[bytes] = ()
-    known: Sequence[bytes] = ()
+    fresh: Sequence[bytes] = ()  # records that this batch counted
+    replayed: Sequence[bytes] = ()  # records that were counted before: the ring is read again after each open()
 
 
 def count(account: LogAccount, records: Sequence[bytes], clock: LogClock, *, regular: bool) -> CountedBatch:
-    """Take records into the account, in the order in which they were read.
+    """Add records to the account, in the order in which they were read.
 
-    `clock`: as of this look at the log. `regular`: each record begins with `PRIO,SEQ,USEC,FLAG;`.
+    `clock`: after this read of the log. `regular`: each record begins with `PRIO,SEQ,USEC,FLAG;`.
     """
     counted = _in_one(account, records, clock) if regular and records else None
     return count_singly(account, records, clock) if counted is None else counted
@@ -43,7 +43,7 @@ def count(account: LogAccount, records: Sequence[bytes], clock: LogClock, *, reg
 def count_singly(account: LogAccount, records: Sequence[bytes], clock: LogClock) -> CountedBatch:
     """Count record by record: the definition that :func:`count` must agree with."""
     fresh: list[bytes] = []
-    known: list[bytes] = []
+    replayed: list[bytes] = []
     priorities: Counter[int] = Counter()
     first, expected, lost, malformed = account.first_seq, account.next_seq, 0, 0
     for raw in records:
@@ -53,7 +53,7 @@ def count_singly(account: LogAccount, records: Sequence[bytes], clock: LogClock)
             malformed += 1
             continue
         if expected is not None and seq < expected:
-            known.append(raw)
+            replayed.append(raw)
             continue
         first = seq if first is None else first
         lost += 0 if expected is None else seq - expected
@@ -70,17 +70,17 @@ def count_singly(account: LogAccount, records: Sequence[bytes], clock: LogClock)
         lost=account.lost + lost,
         malformed=account.malformed + malformed,
     )
-    return CountedBatch(account=after, fresh=fresh, known=known)
+    return CountedBatch(account=after, fresh=fresh, replayed=replayed)
 
 
 def _in_one(account: LogAccount, records: Sequence[bytes], clock: LogClock) -> CountedBatch | None:
-    """Count a batch of rising numbers by its ends; None when it is no such batch."""
+    """Count a batch of ascending sequence numbers by its ends; None when it is no such batch."""
     expected = account.next_seq
     try:
         first, last = _seq(records[0]), _seq(records[-1])
-        known = 0 if expected is None or first >= expected else bisect_left(records, expected, key=_seq)
-        fresh = records[known:] if known else records
-        first = _seq(fresh[0]) if known and fresh else first
+        begin = 0 if expected is None or first >= expected else bisect_left(records, expected, key=_seq)
+        fresh = records[begin:] if begin else records
+        first = _seq(fresh[0]) if begin and fresh else first
     except ParseError:
         return None
     missing = last - first + 1 - len(fresh) if fresh else 0
@@ -98,7 +98,7 @@ def _in_one(account: LogAccount, records: Sequence[bytes], clock: LogClock) -> C
         records=_added(account.records, priorities),
         lost=account.lost + missing + (0 if expected is None or not fresh else first - expected),
     )
-    return CountedBatch(account=after, fresh=fresh, known=records[:known] if known else ())
+    return CountedBatch(account=after, fresh=fresh, replayed=records[:begin] if begin else ())
 
 
 def _seq(raw: bytes) -> int:
@@ -114,11 +114,11 @@ def _single_digits(records: Sequence[bytes]) -> Mapping[int, int] | None:
 
 
 def _priorities(digits: Mapping[bytes, int]) -> Mapping[int, int] | None:
-    if not all(one.isdigit() and len(one) <= _MAX_PRIORITY_DIGITS for one in digits):
+    if not all(priority.isdigit() and len(priority) <= _MAX_PRIORITY_DIGITS for priority in digits):
         return None
     counts: Counter[int] = Counter()
-    for one, times in digits.items():  # `06` and `6` are the same priority
-        counts[int(one)] += times
+    for priority, times in digits.items():  # `06` and `6` are the same priority
+        counts[int(priority)] += times
     return counts
 
 

@@ -1,7 +1,7 @@
-"""Which reports were told lately, in this boot or an earlier one: what pstore says again after a reboot is no news.
+"""The reports that were stored lately, in this boot or an earlier one: what pstore holds of them is not news.
 
-Remembered across boots. A report is known by its fingerprint and its stamp in printk's clock, to the microsecond. That
-it ended in a panic is news all the same: an oops may be told while the machine still lives.
+Kept across boots. A report is identified by its fingerprint and the stamp of its first line in printk's clock, to the
+microsecond. A report that ended in a panic is news all the same, because the oops may have been stored before.
 """
 
 from collections.abc import Iterable
@@ -12,60 +12,60 @@ from kmodmon.events.kinds.log import KernelReported
 from kmodmon.types.units import JsonObject, JsonValue
 
 MAX_REPORTED = 512
-REPEAT_USEC = 60_000_000  # a report that comes again within this time was counted, not told
+REPEAT_USEC = 60_000_000  # a report with the same fingerprint within this time was counted and is in no event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedFingerprint:
-    """One report; `printk_usec` is None where the log has no stamps."""
+    """One report that is in an event."""
 
     fingerprint: str
-    printk_usec: int | None
-    panic: bool = False
+    printk_usec: int | None  # of its first line; None: the log has no stamps
+    panic: bool = False  # it ended in a panic
+
+    def covers(self, other: "ReportedFingerprint") -> bool:
+        """Whether the other is the same report, or came so soon after it that it was only counted."""
+        if self.fingerprint != other.fingerprint or (other.panic and not self.panic):
+            return False
+        if self.printk_usec is None or other.printk_usec is None:
+            return True
+        apart_usec = other.printk_usec - self.printk_usec
+        return apart_usec == 0 or (not other.panic and 0 < apart_usec < REPEAT_USEC)
 
 
-def add_reported(told: tuple[ReportedFingerprint, ...], events: Iterable[Event]) -> tuple[ReportedFingerprint, ...]:
-    """Add the reports among the events; the same object when there is none."""
+def add_reported(reported: tuple[ReportedFingerprint, ...], events: Iterable[Event]) -> tuple[ReportedFingerprint, ...]:
+    """Add the reports among the events; return the same object when there is none."""
     new = tuple(
         ReportedFingerprint(fingerprint=report.fingerprint, printk_usec=report.printk_usec, panic=report.panic)
         for event in events
         if isinstance(event.details, KernelReported) and (report := event.details.report)
     )
-    return (*told, *new)[-MAX_REPORTED:] if new else told
+    return (*reported, *new)[-MAX_REPORTED:] if new else reported
 
 
-def is_reported(told: Iterable[ReportedFingerprint], report: ReportedFingerprint) -> bool:
-    """Whether a report was told, or came again so soon that it was only counted."""
-    return any(_covers(one, report) for one in told if one.fingerprint == report.fingerprint)
+def is_reported(reported: Iterable[ReportedFingerprint], report: ReportedFingerprint) -> bool:
+    """Whether the report is in an event, or came so soon after the same one that it was only counted."""
+    return any(earlier.covers(report) for earlier in reported)
 
 
-def _covers(one: ReportedFingerprint, report: ReportedFingerprint) -> bool:
-    if report.panic and not one.panic:
-        return False
-    if one.printk_usec is None or report.printk_usec is None:
-        return True
-    apart = report.printk_usec - one.printk_usec
-    return apart == 0 or (not report.panic and 0 < apart < REPEAT_USEC)
-
-
-def reported_to_json(told: tuple[ReportedFingerprint, ...]) -> JsonObject:
-    """What was told, as a checkpoint."""
-    return {"reports": [[one.fingerprint, one.printk_usec, one.panic] for one in told]}
+def reported_to_json(reported: tuple[ReportedFingerprint, ...]) -> JsonObject:
+    """Write the checkpoint."""
+    return {"reports": [[report.fingerprint, report.printk_usec, report.panic] for report in reported]}
 
 
 def reported_from_json(document: JsonObject) -> tuple[ReportedFingerprint, ...]:
-    """Undo :func:`told_to_json`; entries of another shape are dropped."""
+    """Undo :func:`reported_to_json`; entries of another shape are dropped."""
     rows = document.get("reports")
-    found = (_told(row) for row in rows) if isinstance(rows, list | tuple) else ()
-    return tuple(one for one in found if one is not None)
+    reports = (_from_row(row) for row in rows) if isinstance(rows, list | tuple) else ()
+    return tuple(report for report in reports if report is not None)
 
 
-def reported_joined(told: tuple[ReportedFingerprint, ...], earlier: JsonObject) -> tuple[ReportedFingerprint, ...]:
-    """What was told, with what an earlier run told before."""
-    return tuple(dict.fromkeys((*reported_from_json(earlier), *told)))[-MAX_REPORTED:]
+def reported_joined(reported: tuple[ReportedFingerprint, ...], earlier: JsonObject) -> tuple[ReportedFingerprint, ...]:
+    """Return what this run reported behind what an earlier run did, each once, the newest MAX_REPORTED."""
+    return tuple(dict.fromkeys((*reported_from_json(earlier), *reported)))[-MAX_REPORTED:]
 
 
-def _told(row: JsonValue) -> ReportedFingerprint | None:
+def _from_row(row: JsonValue) -> ReportedFingerprint | None:
     match row:
         case [str(fingerprint), int() | None as stamp, bool(panic)]:
             return ReportedFingerprint(fingerprint=fingerprint, printk_usec=stamp, panic=panic)

@@ -9,7 +9,7 @@ from kmodmon.reports.saved_log import explain_log
 HERE = Path(__file__).parent
 CASES = tuple(sorted((HERE / "cases").glob("*.log")))
 CLEAN = tuple(sorted((HERE / "clean").glob("*.log")))
-SAYINGS = ("module_taint", "module_load_failure", "lockdown_denial")
+NOTICES = ("module_taint", "module_load_failure", "lockdown_denial")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +30,13 @@ class Case:
     log: bytes
 
     @property
-    def sayings(self) -> bool:
-        """Whether it is about the loader's sayings, which are listed only on request."""
-        return any(one.report_class in SAYINGS for one in self.expected)
+    def has_notices(self) -> bool:
+        """Whether it expects notices, which are listed only on request."""
+        return any(expected.report_class in NOTICES for expected in self.expected)
 
     def reports(self) -> tuple[KernelReport, ...]:
         """What is found in the log."""
-        return explain_log(self.log, include_all=self.sayings)
+        return explain_log(self.log, include_all=self.has_notices)
 
 
 def read_case(path: Path) -> Case:

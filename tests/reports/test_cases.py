@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from kmodmon.reports.saved_log import explain_log
-from kmodmon.reports.signatures.table import SIGNATURES, match
+from kmodmon.reports.signatures.table import SIGNATURES, match_line
 from kmodmon.savedlog.savedlog import read_saved_log
 from tests.reports.casefile import CASES, CLEAN, fact, near_misses, read_case
 
@@ -40,8 +40,8 @@ def test_near_misses_when_counted_then_every_signature_has_one() -> None:
 
 @pytest.mark.parametrize(("name", "line"), near_misses())
 def test_a_near_miss_when_matched_then_is_not_that_signature(name: str, line: str) -> None:
-    found = match(line)
-    assert found is None or found.signature.name != name
+    match = match_line(line)
+    assert match is None or match.signature.name != name
 
 
 def test_near_misses_when_read_as_one_log_then_hardly_any_report() -> None:

@@ -6,10 +6,14 @@ from kmodmon.reports.signatures.errno import SENTENCES, TOOL_SENTENCES
 
 
 def test_explain_line_when_a_prefix_stands_before_the_message_then_knows_it_all_the_same() -> None:
-    found = explain_line("Mar  4 09:12:01 host kernel: [  12.345678] foo: version magic 'a' should be 'b'")
-    assert found is not None
-    assert (found.subject, found.module, found.reason) == ("version_magic", "foo", LoadFailure.VERSION_MAGIC)
-    assert found.report_class is ReportClass.MODULE_LOAD_FAILURE
+    explanation = explain_line("Mar  4 09:12:01 host kernel: [  12.345678] foo: version magic 'a' should be 'b'")
+    assert explanation is not None
+    assert (explanation.subject, explanation.module, explanation.reason) == (
+        "version_magic",
+        "foo",
+        LoadFailure.VERSION_MAGIC,
+    )
+    assert explanation.report_class is ReportClass.MODULE_LOAD_FAILURE
 
 
 @pytest.mark.parametrize(
@@ -30,10 +34,10 @@ def test_explain_line_when_a_prefix_stands_before_the_message_then_knows_it_all_
     ],
 )
 def test_explain_line_when_given_a_tools_sentence_then_names_the_errno(text: str, subject: str) -> None:
-    found = explain_line(text)
-    assert found is not None
-    assert found.subject == subject
-    assert found.meaning and found.next_step and found.why
+    explanation = explain_line(text)
+    assert explanation is not None
+    assert explanation.subject == subject
+    assert explanation.meaning and explanation.next_step and explanation.why
 
 
 def test_explain_line_when_nothing_is_known_then_none() -> None:
@@ -42,5 +46,7 @@ def test_explain_line_when_nothing_is_known_then_none() -> None:
 
 
 def test_sentences_when_read_then_each_says_what_and_what_to_do() -> None:
-    assert all(one.text == one.text.lower() and one.meaning and one.next_step for one in SENTENCES)
-    assert all(one.meaning and one.next_step for one in TOOL_SENTENCES)
+    assert all(
+        sentence.text == sentence.text.lower() and sentence.meaning and sentence.next_step for sentence in SENTENCES
+    )
+    assert all(sentence.meaning and sentence.next_step for sentence in TOOL_SENTENCES)

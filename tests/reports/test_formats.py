@@ -112,7 +112,7 @@ FORMATS: dict[str, Render] = {
 }
 
 
-def _told(report: KernelReport) -> tuple[object, ...]:
+def _facts(report: KernelReport) -> tuple[object, ...]:
     linked = tuple(sorted(module.name for module in report.linked))
     return (report.report_class, report.signature, report.title, report.module, report.module_reason, report.function,
             report.panic, report.fingerprint, report.cpu, report.pid, report.comm, report.taint_letters,
@@ -127,5 +127,5 @@ def test_a_recorded_report_when_saved_in_a_format_then_is_the_same(name: str) ->
         lines = [
             line for line in read_saved_log(log) if line.text and not line.text.startswith((" SUBSYSTEM=", " DEVICE="))
         ]
-        expected = [_told(report) for report in explain_log(log)]
-        assert [_told(report) for report in explain_log(FORMATS[name](lines).encode())] == expected, path.stem
+        expected = [_facts(report) for report in explain_log(log)]
+        assert [_facts(report) for report in explain_log(FORMATS[name](lines).encode())] == expected, path.stem

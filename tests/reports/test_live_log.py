@@ -1,4 +1,4 @@
-"""The live path: every record counted, every report told once, however the stream is cut and whenever we are killed."""
+"""The live log: each record is counted and each report is in one event, wherever the stream is cut or we are killed."""
 
 import random
 from collections.abc import Sequence
@@ -13,13 +13,11 @@ from kmodmon.events.event import Event, EventType
 from kmodmon.events.kinds.log import KernelReported, LogForged, LogLost
 from kmodmon.events.kinds.module import ModuleLoadFailed
 from kmodmon.kernel.kmsg import parse_record
-from kmodmon.reports.live_log import CHUNK, process_records, process_timeout
-from kmodmon.reports.log_line import LogLine
+from kmodmon.reports.live_log import CHUNK, LogReaderState, process_records, process_timeout
 from kmodmon.reports.recognizer import RecognizerState, flush, recognize
 from kmodmon.reports.report_events import FORGED_PAUSE_USEC, LOST_PAUSE_USEC
 from kmodmon.subjects.log import NO_LOG, LogAccount, LogMemory, LogRead, account_from_json, account_to_json
 from kmodmon.subjects.taint import Clue
-from kmodmon.types.text import safe_text
 from kmodmon.types.units import Instant, Usec
 from tests.kmsg_maker import WARNING, boots, record, records, renumbered, warning
 from tests.subjects.test_log_count import STREAMS, count_singly
@@ -53,7 +51,7 @@ def later(seconds: float) -> Instant:
 
 @dataclass(slots=True)
 class Listener:
-    """A daemon's share of it: account and memory from batch to batch. What it told is on disk, as is the account."""
+    """Account and memory of a daemon from batch to batch; events and account are on disk and survive a kill."""
 
     account: LogAccount = NO_LOG
     hearing: LogMemory | None = None
@@ -61,17 +59,17 @@ class Listener:
     clues: list[Clue] = field(default_factory=list)
 
     def take(self, batch: Sequence[bytes], at: Instant = NOW, *, end: bool = True, live: bool = False) -> list[Event]:
-        said = process_records(self.account, self.hearing, LogRead(records=tuple(batch), end=end, live=live), at)
-        self.account, self.hearing = said.account, said.hearing
-        self.events += said.events
-        self.clues += said.clues
-        return list(said.events)
+        result = process_records(self.account, self.hearing, LogRead(records=tuple(batch), end=end, live=live), at)
+        self.account, self.hearing = result.account, result.hearing
+        self.events += result.events
+        self.clues += result.clues
+        return list(result.events)
 
     def wait(self, at: Instant) -> list[Event]:
-        said = process_timeout(self.account, self.hearing, at)
-        self.account, self.hearing = said.account, said.hearing
-        self.events += said.events
-        return list(said.events)
+        result = process_timeout(self.account, self.hearing, at)
+        self.account, self.hearing = result.account, result.hearing
+        self.events += result.events
+        return list(result.events)
 
     def killed(self) -> "Listener":
         """The next process: what was written is all that it knows."""
@@ -82,16 +80,16 @@ class Listener:
 
     @property
     def reports(self) -> list[tuple[object, ...]]:
-        told = self.of(KernelReported.kind.type)
-        return [(e.fields["class"], e.module, e.fields["first_line"], e.fields["last_line"]) for e in told]
+        reported = self.of(KernelReported.kind.type)
+        return [(e.fields["class"], e.module, e.fields["first_line"], e.fields["last_line"]) for e in reported]
 
     @property
     def refusals(self) -> list[tuple[object, ...]]:
-        told = self.of(ModuleLoadFailed.kind.type)
-        return [(event.module, event.fields["reason"], event.fields["symbol"]) for event in told]
+        reported = self.of(ModuleLoadFailed.kind.type)
+        return [(event.module, event.fields["reason"], event.fields["symbol"]) for event in reported]
 
 
-def heard_whole(stream: Sequence[bytes]) -> Listener:
+def process_whole(stream: Sequence[bytes]) -> Listener:
     listener = Listener()
     listener.take(stream)
     listener.wait(later(5))
@@ -116,7 +114,7 @@ def mixed(seed: int = 1, length: int = 40) -> tuple[bytes, ...]:
 
 
 def test_hear_when_a_module_warns_then_one_report_names_it() -> None:
-    listener = heard_whole(records((*QUIET, *WARNING, *QUIET)))
+    listener = process_whole(records((*QUIET, *WARNING, *QUIET)))
     assert listener.reports == [("warning", "warn_mod", 8, 8 + len(WARNING) - 1)]
     assert listener.account.total == len(QUIET) * 2 + len(WARNING)
 
@@ -130,13 +128,13 @@ def test_hear_when_the_report_has_no_end_yet_then_it_is_told_after_a_second_of_s
 
 
 def test_hear_when_the_same_report_comes_again_then_it_is_counted_and_not_told() -> None:
-    listener = heard_whole(records(WARNING * 5))
+    listener = process_whole(records(WARNING * 5))
     assert (len(listener.reports), dict(listener.account.repeats)) == (1, {"warning": 4})
 
 
 @pytest.mark.parametrize("release", boots())
 def test_hear_when_a_stock_kernel_boots_then_it_reports_nothing(release: str) -> None:
-    listener = heard_whole(boots()[release])
+    listener = process_whole(boots()[release])
     assert (listener.reports, listener.account.forged) == ([], 0)
     assert listener.account.total == len(boots()[release])
 
@@ -160,7 +158,7 @@ def test_hear_when_the_stream_is_cut_differently_then_the_same_is_told(cuts: lis
     for begin, end in pairwise(places):
         listener.take(stream[begin:end])
     listener.wait(later(5))
-    whole = heard_whole(stream)
+    whole = process_whole(stream)
     assert (listener.reports, listener.refusals) == (whole.reports, whole.refusals)
     assert replace(listener.account, clock=whole.account.clock) == whole.account
 
@@ -168,22 +166,18 @@ def test_hear_when_the_stream_is_cut_differently_then_the_same_is_told(cuts: lis
 @pytest.mark.parametrize("seed", range(8))
 def test_hear_when_only_what_the_prefilter_picks_is_heard_then_nothing_is_missed(seed: int) -> None:
     stream = mixed(seed, length=80)
-    lines = [
-        LogLine(text=safe_text(one.text), facility=one.facility, printk_usec=one.printk_usec, number=one.seq)
-        for one in map(parse_record, stream)
-    ]
-    state, spoken = recognize(RecognizerState(dedupe=False), lines)
+    state, recognized = recognize(RecognizerState(dedupe=False), map(parse_record, stream))
     _, last = flush(state)
-    expected = (*spoken.reports, *last.reports)
+    expected = (*recognized.reports, *last.reports)
     first_of_kind = {report.fingerprint: report for report in reversed(expected)}
-    told = [
-        (one.report_class.value, one.module, one.first_line)
-        for one in expected
-        if one is first_of_kind[one.fingerprint]
+    reported = [
+        (report.report_class.value, report.module, report.first_line)
+        for report in expected
+        if report is first_of_kind[report.fingerprint]
     ]
-    listener = heard_whole(stream)
-    assert [(report_class, module, first) for report_class, module, first, _ in listener.reports] == told
-    assert len(told) + sum(listener.account.repeats.values()) == len(expected) > 0
+    listener = process_whole(stream)
+    assert [(report_class, module, first) for report_class, module, first, _ in listener.reports] == reported
+    assert len(reported) + sum(listener.account.repeats.values()) == len(expected) > 0
 
 
 @given(st.lists(st.integers(0, 600), min_size=1, max_size=5), st.integers(0, 7))
@@ -202,7 +196,7 @@ def test_hear_when_killed_anywhere_then_each_report_is_told_once_and_whole(kills
         begin = kill
     listener.take(stream[begin:])
     listener.wait(later(5))
-    whole = heard_whole(stream)
+    whole = process_whole(stream)
     assert listener.reports == whole.reports
     assert (listener.account.total, listener.account.lost) == (len(stream), 0)
 
@@ -217,16 +211,16 @@ def test_hear_when_killed_while_reports_overlap_then_nothing_is_told_twice(kill:
     listener = listener.killed()
     listener.take(stream)
     listener.wait(later(5))
-    whole = heard_whole(stream)
+    whole = process_whole(stream)
     firsts = [first for _, _, first, _ in listener.reports]
     assert len(firsts) == len(set(firsts))
     assert listener.refusals == whole.refusals
 
     # After a restart a repeat may be told once more; the number of reports stays.
-    def told(of: Listener) -> int:
+    def reported(of: Listener) -> int:
         return len(of.reports) + sum(of.account.repeats.values())
 
-    assert told(listener) == told(whole)
+    assert reported(listener) == reported(whole)
 
 
 def test_hear_when_killed_in_a_report_that_the_ring_lost_then_the_rest_goes_on() -> None:
@@ -246,12 +240,12 @@ def test_hear_when_the_ring_is_opened_again_by_the_same_process_then_an_open_rep
     listener.take(stream[:14])
     listener.take(stream)
     listener.wait(later(5))
-    assert listener.reports == heard_whole(stream).reports
+    assert listener.reports == process_whole(stream).reports
 
 
 def test_hear_when_restarted_then_what_was_told_gives_clues_again_and_no_events() -> None:
     stream = records((b"hello_mod: loading out-of-tree module taints kernel.", *WARNING))
-    listener = heard_whole(stream).killed()
+    listener = process_whole(stream).killed()
     listener.events.clear()
     listener.clues.clear()
     listener.take(stream)
@@ -286,23 +280,23 @@ def test_hear_when_killed_before_a_loss_was_told_then_the_next_process_tells_it(
 
 def test_hear_when_user_space_writes_like_the_kernel_then_it_is_a_forgery_and_no_report() -> None:
     listener = Listener()
-    told = listener.take(records((*OOPS, *WARNING), priority=8))
+    reported = listener.take(records((*OOPS, *WARNING), priority=8))
     listener.wait(later(5))
-    assert [event.type for event in told] == [LogForged.kind.type]
-    assert told[0].fields["signature"] == "null_pointer"
-    assert listener.account.forged == told[0].fields["count"]
+    assert [event.type for event in reported] == [LogForged.kind.type]
+    assert reported[0].fields["signature"] == "null_pointer"
+    assert listener.account.forged == reported[0].fields["count"]
     assert listener.reports == []
     again = listener.take(records(OOPS, first=len(OOPS) + len(WARNING), priority=12), later(6))
     assert again == []
     summed = listener.wait(later(1 + FORGED_PAUSE_USEC / 1e6))
-    assert sum(int(str(e.fields["count"])) for e in (*told, *summed)) == listener.account.forged
+    assert sum(int(str(e.fields["count"])) for e in (*reported, *summed)) == listener.account.forged
 
 
 def test_hear_when_user_space_writes_into_a_report_then_the_report_stays_as_it_was() -> None:
     lines = [record(at, text) for at, text in enumerate(WARNING)]
     lines[5:5] = [record(0, b"RIP: 0010:innocent+0x1/0x2 [innocent]", priority=12)]
     stream = [b"%b,%d,%b" % (raw.split(b",", 2)[0], at, raw.split(b",", 2)[2]) for at, raw in enumerate(lines)]
-    (report,) = heard_whole(stream).of(KernelReported.kind.type)
+    (report,) = process_whole(stream).of(KernelReported.kind.type)
     assert (report.module, report.fields["function"]) == ("warn_mod", "warn_init")
 
 
@@ -322,7 +316,7 @@ def test_hear_when_a_record_is_no_record_then_it_is_counted_and_the_stream_goes_
 
 
 def test_hear_when_read_late_then_the_event_has_the_time_of_its_record() -> None:
-    (event,) = heard_whole(records(WARNING)).of(KernelReported.kind.type)
+    (event,) = process_whole(records(WARNING)).of(KernelReported.kind.type)
     assert event.at == NOW.back_to(1_000_000)
     assert event.fields["printk_usec"] == 1_000_000
 
@@ -335,6 +329,17 @@ def test_hear_when_printk_drifts_then_events_keep_our_time() -> None:
     listener.wait(later(5))
     (event,) = listener.of(KernelReported.kind.type)
     assert NOW.monotonic_usec - event.at.monotonic_usec == (len(WARNING) - 1) * 100
+
+
+def test_hear_when_batches_follow_each_other_then_one_prefilter_learns_from_all_of_them() -> None:
+    listener, other = Listener(), Listener()
+    listener.take(records(QUIET))
+    first = listener.hearing
+    listener.take(records((*QUIET, *WARNING), first=len(QUIET)))
+    other.take(records(QUIET))
+    assert isinstance(first, LogReaderState) and isinstance(listener.hearing, LogReaderState)
+    assert listener.hearing.prefilter is first.prefilter
+    assert isinstance(other.hearing, LogReaderState) and other.hearing.prefilter is not first.prefilter
 
 
 @given(st.lists(st.binary(max_size=120), max_size=50))

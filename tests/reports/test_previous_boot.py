@@ -1,4 +1,4 @@
-"""Reports of earlier boots from many dumps: told once, and what is not told is counted."""
+"""Reports of earlier boots from many dumps: each is in one event, and those left out are counted."""
 
 from kmodmon.kernel.pstore import Dump
 from kmodmon.reports.previous_boot import MAX_REPORTS, previous_boot_reports

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given, settings
@@ -5,9 +6,8 @@ from hypothesis import strategies as st
 
 from kmodmon.events.report import FaultReason, KernelReport, LoadFailure, ReportClass
 from kmodmon.reports.assembler import MAX_OPEN
-from kmodmon.reports.log_line import LogLine
 from kmodmon.reports.recognizer import MAX_DISTINCT, WINDOW_USEC, Recognized, RecognizerState, flush, recognize, tick
-from kmodmon.savedlog.savedlog import read_saved_log
+from kmodmon.savedlog.savedlog import SavedLine, read_saved_log
 from tests.reports.casefile import CASES, read_case
 
 SECOND = 1_000_000
@@ -21,36 +21,31 @@ WARN = (
 )
 
 
-def _lines(texts: tuple[str, ...], facility: int = 0) -> list[LogLine]:
-    return [LogLine(text=text, number=number, facility=facility) for number, text in enumerate(texts, 1)]
+def _lines(texts: tuple[str, ...], facility: int = 0) -> list[SavedLine]:
+    return [SavedLine(text=text, number=number, facility=facility) for number, text in enumerate(texts, 1)]
 
 
-def _pool() -> list[LogLine]:
+def _pool() -> list[SavedLine]:
     saved = [line for path in CASES for line in read_saved_log(read_case(path).log)]
-    return [
-        LogLine(
-            text=line.text, number=number, facility=line.facility, caller=line.caller, continuation=line.continuation
-        )
-        for number, line in enumerate(saved[::3], 1)
-    ]
+    return [replace(line, number=number, level=None, printk_usec=None) for number, line in enumerate(saved[::3], 1)]
 
 
 POOL = _pool()
 
 
-def _all(lines: list[LogLine], cuts: tuple[int, ...] = ()) -> tuple[KernelReport, ...]:
+def _all(lines: list[SavedLine], cuts: tuple[int, ...] = ()) -> tuple[KernelReport, ...]:
     state, reports = RecognizerState(dedupe=False), list[KernelReport]()
     edges = sorted({0, len(lines), *(cut % (len(lines) + 1) for cut in cuts)})
     for start, end in pairwise(edges):
-        state, spoken = recognize(state, lines[start:end])
-        reports += spoken.reports
+        state, recognized = recognize(state, lines[start:end])
+        reports += recognized.reports
     return (*reports, *flush(state)[1].reports)
 
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(POOL), max_size=120), st.lists(st.integers(0, 200), max_size=6))
 def test_recognise_when_the_stream_is_cut_anywhere_then_the_reports_are_the_same(
-    lines: list[LogLine], cuts: list[int]
+    lines: list[SavedLine], cuts: list[int]
 ) -> None:
     assert _all(lines, tuple(cuts)) == _all(lines)
 
@@ -70,23 +65,23 @@ def test_recognise_when_given_a_batch_then_leaves_the_old_state_as_it_was() -> N
 
 
 def test_tick_when_a_report_is_silent_for_a_second_then_closes_it() -> None:
-    state, spoken = recognize(RecognizerState(), _lines(WARN[:4]), now_usec=10 * SECOND)
-    assert spoken == Recognized()
+    state, recognized = recognize(RecognizerState(), _lines(WARN[:4]), now_usec=10 * SECOND)
+    assert recognized == Recognized()
     assert state.wants_all
-    state, spoken = tick(state, 10 * SECOND + SECOND // 2)
-    assert spoken.reports == ()
-    state, spoken = tick(state, 11 * SECOND)
-    assert [report.module for report in spoken.reports] == ["foo"]
+    state, recognized = tick(state, 10 * SECOND + SECOND // 2)
+    assert recognized.reports == ()
+    state, recognized = tick(state, 11 * SECOND)
+    assert [report.module for report in recognized.reports] == ["foo"]
     assert not state.wants_all
 
 
 def test_recognise_when_a_report_repeats_within_the_window_then_counts_it() -> None:
     state, reports, repeats = RecognizerState(), 0, 0
     for second in range(3):
-        state, spoken = recognize(state, _lines(WARN), now_usec=second * SECOND)
+        state, recognized = recognize(state, _lines(WARN), now_usec=second * SECOND)
         state, closed = tick(state, second * SECOND + SECOND)
-        reports += len(spoken.reports) + len(closed.reports)
-        repeats += sum(repeat.count for repeat in (*spoken.repeats, *closed.repeats))
+        reports += len(recognized.reports) + len(closed.reports)
+        repeats += sum((*recognized.repeats.values(), *closed.repeats.values()))
     assert (reports, repeats) == (1, 2)
     state, _ = recognize(state, _lines(WARN), now_usec=WINDOW_USEC + 5 * SECOND)
     assert len(tick(state, WINDOW_USEC + 6 * SECOND)[1].reports) == 1
@@ -94,35 +89,35 @@ def test_recognise_when_a_report_repeats_within_the_window_then_counts_it() -> N
 
 def test_recognise_when_a_storm_of_different_reports_comes_then_stays_bounded_and_counts() -> None:
     texts = tuple(f"WARNING: CPU: 0 PID: 1 at drivers/f.c:1 f_{chr(97 + n % 26)}_{n:x}q+0x1/0x2" for n in range(1000))
-    state, spoken = recognize(RecognizerState(), _lines(texts), now_usec=SECOND)
+    state, recognized = recognize(RecognizerState(), _lines(texts), now_usec=SECOND)
     _, last = flush(state, SECOND)
     assert len(state.open) <= MAX_OPEN
-    told = len(spoken.reports) + len(last.reports)
-    again = sum(repeat.count for repeat in (*spoken.repeats, *last.repeats))
-    assert told == MAX_DISTINCT
-    assert told + again + spoken.suppressed + last.suppressed == 1000
+    reported = len(recognized.reports) + len(last.reports)
+    repeated = sum((*recognized.repeats.values(), *last.repeats.values()))
+    assert reported == MAX_DISTINCT
+    assert reported + repeated + recognized.suppressed + last.suppressed == 1000
 
 
 def test_recognise_when_one_report_never_ends_then_closes_it() -> None:
     texts = (WARN[1], *(f" frame_{number}+0x1/0x2" for number in range(5000)))
-    state, spoken = recognize(RecognizerState(dedupe=False), _lines(texts))
-    assert len(spoken.reports) == 1
-    assert len(spoken.reports[0].frames) <= 64
+    state, recognized = recognize(RecognizerState(dedupe=False), _lines(texts))
+    assert len(recognized.reports) == 1
+    assert len(recognized.reports[0].frames) <= 64
     assert not state.open
 
 
 def test_recognise_when_user_space_writes_a_report_then_counts_a_forgery_and_reports_nothing() -> None:
-    state, spoken = recognize(RecognizerState(), _lines(WARN, facility=1), now_usec=SECOND)
-    assert spoken.reports == () and not state.open
-    assert spoken.forged == len(spoken.forgeries) == 1
-    assert (spoken.forgeries[0].signature, spoken.forgeries[0].facility) == ("warning", 1)
+    state, recognized = recognize(RecognizerState(), _lines(WARN, facility=1), now_usec=SECOND)
+    assert recognized.reports == () and not state.open
+    assert recognized.forged == len(recognized.forgeries) == 1
+    assert (recognized.forgeries[0].signature, recognized.forgeries[0].facility) == ("warning", 1)
 
 
 def test_recognise_when_user_space_writes_into_an_open_report_then_the_report_is_untouched() -> None:
     mixed = [line for pair in zip(_lines(WARN), _lines(WARN[::-1], facility=1), strict=True) for line in pair]
     state, _ = recognize(RecognizerState(), mixed, now_usec=SECOND)
-    _, spoken = flush(state, SECOND)
-    assert [(report.lines, report.comm) for report in spoken.reports] == [(5, "insmod")]
+    _, recognized = flush(state, SECOND)
+    assert [(report.lines, report.comm) for report in recognized.reports] == [(5, "insmod")]
 
 
 def test_recognise_when_the_loader_refuses_then_gives_reason_and_only_a_named_module() -> None:
@@ -133,15 +128,15 @@ def test_recognise_when_the_loader_refuses_then_gives_reason_and_only_a_named_mo
         "Lockdown: dd: /dev/mem,kmem,port is restricted; see man kernel_lockdown.7",
         "foo: loading out-of-tree module taints kernel.",
     )
-    _, spoken = recognize(RecognizerState(), _lines(texts))
-    assert [(one.reason, one.module, one.symbol) for one in spoken.load_failures] == [
+    _, recognized = recognize(RecognizerState(), _lines(texts))
+    assert [(notice.reason, notice.module, notice.symbol) for notice in recognized.load_failures] == [
         (LoadFailure.UNSIGNED, None, None),
         (LoadFailure.UNKNOWN_SYMBOL, "foo", "bar"),
         (LoadFailure.LOCKDOWN, None, "unsigned module loading"),
     ]
-    assert [one.comm for one in spoken.denials] == ["insmod", "dd"]
-    assert [(one.module, one.module_reason) for one in spoken.taints] == [("foo", FaultReason.NAMED)]
-    assert spoken.reports == ()
+    assert [notice.comm for notice in recognized.denials] == ["insmod", "dd"]
+    assert [(notice.module, notice.module_reason) for notice in recognized.taints] == [("foo", FaultReason.NAMED)]
+    assert recognized.reports == ()
 
 
 def test_recognise_when_numbers_addresses_and_processes_differ_then_the_fingerprint_is_the_same() -> None:
@@ -162,8 +157,8 @@ def test_recognise_when_two_bugs_differ_in_function_then_the_fingerprints_differ
 def test_recognise_when_a_record_continues_the_module_list_then_the_list_goes_on() -> None:
     lines = [
         *_lines(WARN[:2]),
-        LogLine(text="Modules linked in: a(OE) b", number=3),
-        LogLine(text=" c d(P) [last unloaded: e]", number=4, continuation=True),
+        SavedLine(text="Modules linked in: a(OE) b", number=3),
+        SavedLine(text=" c d(P) [last unloaded: e]", number=4, continuation=True),
     ]
     report = _all(lines)[0]
     assert [(module.name, module.flags) for module in report.linked] == [("a", "OE"), ("b", ""), ("c", ""), ("d", "P")]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 import kmodmon.reports.signatures
 from kmodmon.events.report import ReportClass
 from kmodmon.reports.signatures.signature import MatchStage
-from kmodmon.reports.signatures.table import SIGNATURES, THEMES, match, match_naive
+from kmodmon.reports.signatures.table import SIGNATURES, THEMES, match_line, match_line_naive
 from kmodmon.savedlog.savedlog import read_saved_log
 from tests.reports.casefile import CASES, CLEAN, near_misses, read_case
 
@@ -39,16 +39,16 @@ def test_signatures_when_of_one_name_then_of_one_class() -> None:
     classes: dict[str, set[ReportClass]] = {}
     for signature in SIGNATURES:
         classes.setdefault(signature.name, set()).add(signature.report_class)
-    assert {name: found for name, found in classes.items() if len(found) > 1} == {}
+    assert {name: classes for name, classes in classes.items() if len(classes) > 1} == {}
 
 
 def test_sayings_when_counted_then_are_exactly_the_classes_listed_on_request() -> None:
-    assert all((signature.stage is MatchStage.SAYING) == signature.report_class.is_saying for signature in SIGNATURES)
+    assert all((signature.stage is MatchStage.NOTICE) == signature.report_class.is_saying for signature in SIGNATURES)
 
 
 def test_match_when_tried_on_every_known_line_then_equals_the_naive_search() -> None:
     for line in _lines():
-        fast, naive = match(line), match_naive(line)
+        fast, naive = match_line(line), match_line_naive(line)
         assert (fast and fast.signature) == (naive and naive.signature), line
 
 
@@ -57,10 +57,10 @@ def test_match_when_a_known_line_is_damaged_then_equals_the_naive_search(
     line: str, at: int, put: str, cut: int
 ) -> None:
     damaged = line[:at] + put + line[at + cut :]
-    fast, naive = match(damaged), match_naive(damaged)
+    fast, naive = match_line(damaged), match_line_naive(damaged)
     assert (fast and fast.signature) == (naive and naive.signature)
 
 
 def test_match_when_a_process_is_named_like_a_report_then_gives_nothing() -> None:
     for comm in ("BUG: KASAN: x", "Kernel panic - ", "WARNING: CPU: ", "Oops: 0002 [#1"):
-        assert match(f"{comm[:15]}[123]: segfault at 0 ip 00 sp 00 error 4 in libc.so[0+1]") is None
+        assert match_line(f"{comm[:15]}[123]: segfault at 0 ip 00 sp 00 error 4 in libc.so[0+1]") is None

@@ -1,6 +1,6 @@
-"""What drivers say when their device is lost: graphics hangs, crashed firmware, dead controllers.
+"""What drivers print when they lose their device: graphics hangs, crashed firmware, dead controllers.
 
-Kernel files: drivers/gpu/drm/, drivers/net/, drivers/usb/host/. Class `other`: the kernel itself is well.
+Kernel files: drivers/gpu/drm/, drivers/net/, drivers/usb/host/. Class `other`: the kernel itself is not at fault.
 """
 
 from kmodmon.events.event import Severity

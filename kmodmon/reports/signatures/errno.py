@@ -1,4 +1,4 @@
-"""What insmod, modprobe, rmmod and kmod print when the kernel says no: the errno's sentence, and what it means here.
+"""What insmod, modprobe, rmmod and kmod print when the kernel refuses: the sentence of the errno, and what it means.
 
 kmod's tools print `could not insert module X: SENTENCE` with the C library's text for the errno. One errno has many
 causes; the kernel log has the line that tells them apart, where there is one (kernel/module/main.c load_module()).
@@ -11,13 +11,13 @@ from kmodmon.events.report import LoadFailure
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sentence:
-    """One errno sentence; `reasons` are the refusals it can stand for."""
+    """A sentence that a tool prints."""
 
-    errno: str
-    text: str  # as the C library words it, lower case
+    errno: str | None  # None: a sentence of the tool's own
+    text: str  # as the C library words it, or as the tool does; lower case
     meaning: str
     next_step: str
-    reasons: tuple[LoadFailure, ...] = ()
+    reasons: tuple[LoadFailure, ...] = ()  # why the kernel may have refused; empty: no refusal that its log names
 
 
 _LOG = "Read the kernel log (`kmodmon events --type ModuleLoadFailed` or `dmesg | tail`): it says which. "
@@ -159,43 +159,38 @@ SENTENCES: tuple[Sentence, ...] = (
     ),
 )  # fmt: skip
 
-# Sentences of the tools themselves, no errno.
-_TOOL = {
-    "not found in directory": (
-        "kmod finds no module of that name for the running kernel.",
-        "Check the name and `uname -r`; run `depmod -a`; install the package with that module.",
+TOOL_SENTENCES: tuple[Sentence, ...] = (
+    Sentence(
+        errno=None, text="not found in directory",
+        meaning="kmod finds no module of that name for the running kernel.",
+        next_step="Check the name and `uname -r`; run `depmod -a`; install the package with that module.",
     ),
-    "is in use": (
-        "Something holds a reference to the module.",
-        "`kmodmon modules NAME` shows who; unload those first.",
+    Sentence(
+        errno=None, text="is in use",
+        meaning="Something holds a reference to the module.",
+        next_step="`kmodmon modules NAME` shows who; unload those first.",
     ),
-    "is not currently loaded": ("There is no such module to unload.", "Check the name with lsmod."),
-    "is builtin": ("The driver is part of the kernel image.", "Nothing to load; it can not be unloaded."),
-    "disagrees about version of symbol": (
-        "The module was built against another version of a function or structure.",
-        "Rebuild it for the kernel that runs (`dkms autoinstall`).",
+    Sentence(
+        errno=None, text="is not currently loaded",
+        meaning="There is no such module to unload.",
+        next_step="Check the name with lsmod.",
     ),
-}
+    Sentence(
+        errno=None, text="is builtin",
+        meaning="The driver is part of the kernel image.",
+        next_step="Nothing to load; it can not be unloaded.",
+    ),
+    Sentence(
+        errno=None, text="disagrees about version of symbol",
+        meaning="The module was built against another version of a function or structure.",
+        next_step="Rebuild it for the kernel that runs (`dkms autoinstall`).",
+    ),
+)  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolSentence:
-    """A sentence of kmod's tools that stands for no errno."""
-
-    text: str
-    meaning: str
-    next_step: str
-
-
-TOOL_SENTENCES: tuple[ToolSentence, ...] = tuple(
-    ToolSentence(text=text, meaning=meaning, next_step=step) for text, (meaning, step) in _TOOL.items()
-)
-
-
-def find_sentence(text: str) -> Sentence | ToolSentence | None:
-    """Give the sentence that `text` holds; the longest wins, so that `no such device or address` is itself."""
-    lowered = text.lower()
-    known: tuple[Sentence | ToolSentence, ...] = (*SENTENCES, *TOOL_SENTENCES)
-    found = [one for one in known if one.text in lowered]
-    found += [one for one in SENTENCES if one.errno == text.strip().upper()]
-    return max(found, key=lambda one: len(one.text), default=None)
+def find_sentence(text: str) -> Sentence | None:
+    """Return the longest sentence in `text` (`no such device or address` holds another one); None: there is none."""
+    lowered, errno = text.lower(), text.strip().upper()
+    sentences = (*SENTENCES, *TOOL_SENTENCES)
+    matches = [sentence for sentence in sentences if sentence.text in lowered or sentence.errno == errno]
+    return max(matches, key=lambda sentence: len(sentence.text), default=None)

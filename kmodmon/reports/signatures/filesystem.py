@@ -93,7 +93,7 @@ SIGNATURES: tuple[LogSignature, ...] = (
         "btrfs_error", "BTRFS {kind}",
         ("BTRFS", "btrfs", "Btrfs"),
         r"(?:(?:BTRFS|Btrfs|btrfs):? (?P<kind>error|critical|emerg|alert|fatal)\b"
-        # Not what the file system found, but what was asked of it.
+        # These report a wrong request, not a damaged file system.
         r"(?!(?: \(device [^)]*\))?: (?:unrecognized |balance: |cannot |deleting default |'|device \S+ belongs )).*|"
         r"BTRFS (?:info|warning) \(device "
         r"[^)]+(?:: state \w+)?\): (?:forced readonly|csum(?: failed|$)|checksum (?:verify failed|error)|"

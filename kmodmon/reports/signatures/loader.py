@@ -1,8 +1,18 @@
-"""What the module loader says: taints, refusals, failures. Events of their own, no reports.
+"""What the module loader prints: taints, refusals, failures. Each line is an event of its own and no report.
 
 Kernel files: kernel/module.c (<= 5.18), kernel/module/*.c, kernel/params.c, kernel/livepatch/, crypto/asymmetric_keys/.
-Most lines begin with the module's name; the refusals of unsigned modules, of key trouble and of lockdown name no
-module, and none is guessed. Several taint lines are printed only once per boot, so they count nothing.
+Most lines begin with the module's name. Refusals of unsigned modules, of unknown keys and of lockdown name no module;
+then the event names none. Frequency: the verification and livepatch taints are printed once per boot, the out-of-tree,
+proprietary and test taints only while their bit is clear, the staging taint at every load. So the number of lines is
+not the number of modules. Wordings that changed:
+
+- `Unknown symbol NAME (err -2)`: the same text in all releases, `%li` in 4.18 and `%d` in 5.0 and later.
+- `Loading of unsigned module is rejected`: 4.18 has it too; 5.4 and later have further reasons in place of `unsigned
+  module`.
+- `Module is not signed with expected PKCS#7 message` in 4.18, `module: not signed with ...` in 5.4 and later.
+- `module uses symbols from proprietary module NAME` in 5.10, `module uses symbols SYMBOL from ...` in 6.1 and later.
+- `do_init_module: 'NAME'->init suspiciously returned N` up to 7.0, `NAME: init suspiciously returned N` in 7.2.
+- `from namespace NAME` exists in 5.4 and later, `tries to import module namespace` in 6.17 but not in 6.14.
 """
 
 from kmodmon.events.event import Severity
@@ -23,7 +33,7 @@ def _taint(  # noqa: PLR0913 - one row of a table
         name=name,
         report_class=_TAINT,
         severity=Severity.NOTICE,
-        stage=MatchStage.SAYING,
+        stage=MatchStage.NOTICE,
         title=title,
         contains=(contains,),
         pattern=_NAME + text,
@@ -41,7 +51,7 @@ def _refusal(
         name=name,
         report_class=_FAIL,
         severity=Severity.WARNING,
-        stage=MatchStage.SAYING,
+        stage=MatchStage.NOTICE,
         title=name.replace("_", " "),
         contains=contains,
         pattern=pattern,
@@ -131,7 +141,7 @@ SIGNATURES: tuple[LogSignature, ...] = (
         name="unsupported_module",
         report_class=_TAINT,
         severity=Severity.NOTICE,
-        stage=MatchStage.SAYING,
+        stage=MatchStage.NOTICE,
         title="unsupported module",
         contains=(
             "driver is detected",
@@ -157,7 +167,7 @@ SIGNATURES: tuple[LogSignature, ...] = (
         name="dangerous_option",
         report_class=_TAINT,
         severity=Severity.NOTICE,
-        stage=MatchStage.SAYING,
+        stage=MatchStage.NOTICE,
         title="dangerous option set",
         contains=("Setting dangerous option",),
         pattern=r"Setting dangerous option (?P<symbol>\S+)",
@@ -169,7 +179,7 @@ SIGNATURES: tuple[LogSignature, ...] = (
         name="lock_debugging_disabled",
         report_class=_TAINT,
         severity=Severity.INFO,
-        stage=MatchStage.SAYING,
+        stage=MatchStage.NOTICE,
         title="lock debugging disabled",
         contains=("Disabling lock debugging",),
         pattern=r"Disabling lock debugging due to kernel taint",
@@ -416,7 +426,7 @@ SIGNATURES: tuple[LogSignature, ...] = (
         name="sysfs_clash",
         report_class=_FAIL,
         severity=Severity.WARNING,
-        stage=MatchStage.SAYING,
+        stage=MatchStage.NOTICE,
         title="module not in sysfs",
         contains=("to sysfs failed",),
         pattern=r"Adding module '(?P<module>[^']+)' to sysfs failed",

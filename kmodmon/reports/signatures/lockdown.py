@@ -1,6 +1,9 @@
-"""Lockdown: what the kernel refused because it is locked down.
+"""Lockdown: what the kernel denied because it is locked down.
 
-Kernel file: security/lockdown/lockdown.c. The name in the line is the acting process's, not a module's.
+Kernel file: security/lockdown/lockdown.c (mainline since 5.4; Ubuntu's 4.18 has its own). The name in the line is that
+of the acting process, not of a module. For a module, 5.4 and later print `unsigned module loading`, Ubuntu's 4.18
+`Loading of unsigned module`. Newer kernels (6.1.192, 6.12, 7.2; not 5.4.291) limit the rate and print the number of
+denials left out: `lockdown_is_locked_down: N callbacks suppressed`.
 """
 
 from kmodmon.events.event import Severity
@@ -12,7 +15,7 @@ SIGNATURES: tuple[LogSignature, ...] = (
         name="lockdown_module",
         report_class=ReportClass.LOCKDOWN_DENIAL,
         severity=Severity.WARNING,
-        stage=MatchStage.SAYING,
+        stage=MatchStage.NOTICE,
         title="unsigned module refused by lockdown",
         contains=("is restricted; see",),
         pattern=r"Lockdown: (?:(?P<comm>.{0,16}?): )?(?P<symbol>(?:unsigned module loading|"
@@ -28,7 +31,7 @@ SIGNATURES: tuple[LogSignature, ...] = (
         name="lockdown_denial",
         report_class=ReportClass.LOCKDOWN_DENIAL,
         severity=Severity.NOTICE,
-        stage=MatchStage.SAYING,
+        stage=MatchStage.NOTICE,
         title="lockdown: {symbol}",
         contains=("is restricted; see",),
         pattern=r"Lockdown: (?:(?P<comm>.{0,16}?): )?(?P<symbol>.{1,80}?) is restricted; see "
@@ -42,7 +45,7 @@ SIGNATURES: tuple[LogSignature, ...] = (
         name="lockdown_suppressed",
         report_class=ReportClass.LOCKDOWN_DENIAL,
         severity=Severity.NOTICE,
-        stage=MatchStage.SAYING,
+        stage=MatchStage.NOTICE,
         title="lockdown denials suppressed",
         contains=("lockdown_is_locked_down: ",),
         pattern=r"lockdown_is_locked_down: (?P<symbol>\d+) callbacks suppressed",

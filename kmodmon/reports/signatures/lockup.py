@@ -1,7 +1,12 @@
-"""CPUs and tasks that do not go on: lockups, stalls, hung tasks, sleeping where it is forbidden.
+"""CPUs and tasks that make no progress: lockups, stalls, hung tasks, sleeping where it is forbidden.
 
 Kernel files: kernel/watchdog.c, watchdog_hld.c, kernel/rcu/tree_stall.h, tree_exp.h, tasks.h, kernel/hung_task.c,
-kernel/workqueue.c, kernel/sched/core.c, kernel/irq/spurious.c.
+kernel/workqueue.c, kernel/sched/core.c, kernel/irq/spurious.c. Wordings that changed:
+
+- RCU: `INFO: rcu_sched detected stalls` in 4.18, with the prefix `rcu: ` in 5.0 and later.
+- Hard lockup: `NMI watchdog: Watchdog detected hard LOCKUP on cpu N` up to 6.1, then with the prefix `watchdog: `, and
+  `watchdog: CPUN: Watchdog detected ...` in 6.14 and later.
+- Hung task: 7.2 may add ` in I/O wait` between `blocked` and `for more than`.
 """
 
 from kmodmon.events.event import Severity

@@ -1,7 +1,12 @@
 """Kernel memory: corruption, stacks, allocation failures, the OOM killer, reference counts of network devices.
 
 Kernel files: lib/list_debug.c, mm/slub.c, mm/slab.c, mm/usercopy.c, mm/page_alloc.c, mm/memory.c, mm/oom_kill.c,
-mm/vmalloc.c, kernel/fork.c, net/core/dev.c.
+mm/vmalloc.c, kernel/fork.c, net/core/dev.c. Wordings that changed:
+
+- OOM: `Out of memory: Kill process N` with a second line `Killed process N` in 4.18; later one line, `Out of memory:
+  Killed process N`. The summary `oom-kill:constraint=` exists in 5.0 and later.
+- `vmalloc: allocation failure: N bytes` up to 5.11, `vmalloc error: size N` later.
+- `BUG: stack guard page was hit at` up to 5.11, `BUG: TASK stack guard page was hit at` in 5.13 and later.
 """
 
 from kmodmon.events.event import Severity

@@ -1,6 +1,13 @@
 """Faults in kernel code: bad pointers, illegal instructions, BUG(); all architectures.
 
-Kernel files: arch/*/mm/fault.c, arch/*/kernel/traps.c, lib/bug.c.
+Kernel files: arch/*/mm/fault.c, arch/*/kernel/traps.c, lib/bug.c. Wordings of x86 that changed:
+
+- `BUG: unable to handle kernel NULL pointer dereference at ADDR` up to 5.0, `BUG: kernel NULL pointer dereference,
+  address: ADDR` in 5.3 and later; `kernel paging request at` became `page fault for address:` in the same releases.
+- `general protection fault: 0000 [#1]` up to 5.4; 5.8 has `, probably for non-canonical address ADDR` before the code.
+- The die line `Oops: 0002 [#1]` up to 6.8 is `Oops: Oops: 0002 [#1]` in 6.11 and later. PREEMPT moved from its end to
+  the task line between 6.14 and 6.17.
+- `traps: PANIC: double fault` has the prefix in 5.8 and later. `kernel BUG at FUNC` without a file exists in 7.2.
 """
 
 from kmodmon.events.event import Severity
@@ -86,7 +93,7 @@ SIGNATURES: tuple[LogSignature, ...] = (
         contains=("Unhandled fault: ", "Unhandled prefetch abort: ", "Bad mode in ", "Bad kernel stack pointer",
                   "Unhandled exception", " exception on CPU", " Unavailable Exception ", "Bad trap at PC: "),
         pattern=r"(?:CPU \d+:? )?(?P<what>Unhandled fault: .*? \(0x[0-9a-f]+\) at 0x"
-        # Below the kernel: a program that mapped a device. A fault in kernel code dies, which is a line of its own.
+        # A fault of a program that mapped a device; for a fault in kernel code, die() prints a line of its own.
         r"(?!(?:b[0-9a-e]|[0-7][0-9a-f])[0-9a-f]{6}\b|0000[0-9a-f]{12}\b)|Unhandled prefetch abort: |"
         r"Bad mode in [\w ,/-]+ (?:handler|exception) detected|"
         r"Bad kernel stack pointer |Unhandled exception in kernel|Unhandled (?:\d\d-bit )?el\d[ht] \w+ exception on "
@@ -245,7 +252,7 @@ SIGNATURES: tuple[LogSignature, ...] = (
         contains=("[#",),
         pattern=r"(?:(?P<task>\S.{0,20}\(\d+\): ))?(?P<what>[A-Za-z#][A-Za-z0-9 ,.'()/#_!-]{1,60}?)"
         r"(?:: [0-9a-f]{2,16}(?: ilc:\d)?,? ?\[#\d+\]|[,:] sig: \d+ \[#\d+\]| ?\[#\d+\]:|(?(task) \[#\d+\]|(?!)))"
-        # Nothing but flags follows; a name that says `Oops: 0002 [#1]` stands in a sentence.
+        # Only flags follow. A process named `Oops: 0002 [#1]` is in a sentence, which goes on.
         r"[ A-Z_]*(?:NR_CPUS=.*)?$",
         help="The processor raised an exception in kernel code and the task that ran it was killed.",
         advice=_REBOOT,

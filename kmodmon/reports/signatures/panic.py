@@ -1,7 +1,8 @@
-"""Kernel panic: the machine stopped, or would have.
+"""Kernel panic: the kernel stopped the machine.
 
-Kernel file: kernel/panic.c panic(). A panic that ends another report only marks it; these are the ones that stand
-alone or lead.
+Kernel file: kernel/panic.c panic(). A panic that follows from another report only marks that report; these signatures
+are for a panic without one, or for the line that begins a report. Messages with limits exist since the sysctls do:
+`system warned too often` (kernel.warn_limit) and `Oopsed too often` (kernel.oops_limit), both 6.2 and backports.
 """
 
 from kmodmon.events.event import Severity

@@ -1,7 +1,11 @@
 """Checkers built into the kernel: KASAN, KFENCE, KMSAN, KCSAN, UBSAN, reference counts, kmemleak.
 
 Kernel files: mm/kasan/report.c, mm/kfence/report.c, mm/kmsan/report.c, kernel/kcsan/report.c, lib/ubsan.c,
-lib/refcount.c, mm/kmemleak.c.
+lib/refcount.c, mm/kmemleak.c. KFENCE exists since 5.12, KMSAN since 6.1. Wordings that changed:
+
+- UBSAN: `Undefined behaviour in FILE:LINE:COL` in 4.18, the kind instead (`array-index-out-of-bounds in ...`) in 5.10
+  and later. Lines of `=` enclose the report up to 6.1, later the cut line and `end trace`.
+- KASAN: `double-free or invalid-free` in 4.18; later `double-free`, `invalid-free`, `slab-use-after-free` and others.
 """
 
 from kmodmon.events.event import Severity

@@ -1,8 +1,8 @@
-"""What one kernel message means, as data: how to know it, how bad it is, what to do.
+"""A log signature: the pattern of one kernel message, how severe it is, what it means, and what to do.
 
-A pattern is matched from the start of a record's text, after every prefix that log files add, and never searched for
-inside it: the kernel's own words stand first, and what users can choose (process names, at most 15 bytes; file,
-device and volume names) stands behind them or is matched as structure. `contains` is the cheap test in front of it.
+A pattern is matched at the start of a record's text, behind every prefix that log files add, and never searched for
+inside it: the text begins with words of the kernel, and what users can choose (process names, at most 15 bytes; file,
+device and volume names) comes behind them or is matched by its structure. `contains` is the cheap test before it.
 """
 
 import enum
@@ -15,21 +15,21 @@ from kmodmon.events.report import LoadFailure, ReportClass
 
 
 class MatchStage(enum.IntEnum):
-    """Where in a report the line stands; it decides what may join what."""
+    """Which part of a report the line is; it decides which lines may belong to one report."""
 
-    PREFACE = 0  # a detector's own words, printed before the banner of the WARN or BUG that it raises
+    PREFACE = 0  # the line of a detector, printed before the banner of the WARN or BUG that it raises
     HEADER = 1  # the banner
     DIE = 2  # `Oops: 0002 [#1]` and its like: the second line of an oops, or the first of a bare fault
     PANIC = 3  # `Kernel panic`: ends a report, or is one
     LINE = 4  # complete by itself; like lines that follow belong to it
-    SAYING = 5  # an event of its own, no report
+    NOTICE = 5  # a single line that is an event of its own and no report of a failure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSignature:
-    """One wording; the first signature of the table whose pattern matches wins."""
+    """One wording of a message; the first signature of the table whose pattern matches is used."""
 
-    name: str
+    name: str  # several wordings of one message have the same
     report_class: ReportClass
     severity: Severity
     title: str  # may use the pattern's named groups
@@ -39,13 +39,13 @@ class LogSignature:
     advice: str
     origin: str  # kernel file and function
     stage: MatchStage = MatchStage.HEADER
-    weak: bool = False  # gives way to the class of the banner that follows it
-    wording: str = ""  # since when, until when worded so
-    reason: LoadFailure | None = None
+    weak: bool = False  # a banner that follows decides the class of the report
+    wording: str = ""  # kernel releases that word it so; empty: not known to change
+    reason: LoadFailure | None = None  # None: not the refusal of a module
 
     @property
     def compiled(self) -> re.Pattern[str]:
-        """The pattern; compiled when a line gets past `contains` for the first time, which most never do."""
+        """The pattern, compiled when `contains` holds for a line for the first time: for most it never does."""
         return _compiled(self.pattern)
 
 
@@ -54,25 +54,31 @@ _compiled = cache(re.compile)
 
 @dataclass(frozen=True, slots=True)
 class SignatureMatch:
-    """A line that a signature knows, and what it says in its named groups."""
+    """The signature that a line matches, and the named groups of the match."""
 
     signature: LogSignature
-    groups: dict[str, str | None]
+    groups: dict[str, str | None]  # None: the group belongs to an alternative that did not match
+
+    @property
+    def merged_groups(self) -> dict[str, str]:
+        """The groups that matched, those of several alternatives (`module`, `module2`) under one name."""
+        return {name.rstrip("23456789"): text for name, text in self.groups.items() if text is not None}
 
 
-# Fragments for patterns. A function is a symbol with or without offset; without symbols it is a bare address.
+# Fragments for patterns. A function is a symbol with or without offset; without a symbol it is a bare address.
+# Behind the module's name is its build ID under CONFIG_STACKTRACE_BUILD_ID (since 5.14).
 SYMBOL = r"(?P<function>[A-Za-z_.$][\w.$:<>]*)(?:\+(?P<offset>0x[0-9a-f]+)/0x[0-9a-f]+)?"
 MODULE = r"(?:\s+\[(?P<module>[\w-]+)(?:@[0-9a-f]+\+0x[0-9a-f]+)?(?: [0-9a-f]{8,})?\])?"
 FUNC = rf"(?:{SYMBOL}|0x[0-9a-f]+|[0-9a-f]{{8,16}}){MODULE}"
 PLACE = r"(?P<file>[\w./+,@~-]+\.(?:c|h|S|rs|cc|cpp|inc|y|l)):(?P<line>\d+)"
 COMM = r"(?P<comm>.{0,24}?)"
 DEV = r"(?P<dev>[\w:!./-]+)"
-# Bus devices print `driver 0000:00:1f.0: ` or `[drm] ` in front of their own words.
+# dev_err() and the like put driver and device, `ahci 0000:00:1f.2: `, before the text.
 BUS = r"(?:[\w.-]+ [\w:.-]+(?: \S{1,16})?: )?"
 
 
 def texts(text: str) -> list[str]:
-    r"""Give the lines of a record: printk keeps line feeds and tabs inside one, safe text shows ``\x0a``, ``\x09``."""
+    r"""Split the text of a record at line feeds, which printk keeps; safe text writes them as ``\x0a``."""
     if "\\x" not in text:
         return [text]
     return [part for part in text.replace("\\x09", " ").replace("\\x0d", "").split("\\x0a") if part] or [""]

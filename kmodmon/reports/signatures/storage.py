@@ -1,8 +1,9 @@
 """Input and output errors of disks, and of what lies between disks and file systems.
 
 Kernel files: block/blk-mq.c, fs/buffer.c, drivers/ata/libata-eh.c, drivers/scsi/, drivers/nvme/, drivers/mmc/,
-drivers/md/. Floppy drives are left out: virtual machines have one that is not there, and every boot tries it. So is
-`operation not supported`: a disk or loop file that can not discard or zero sectors; the kernel then writes them.
+drivers/md/. Two errors have no signature: those of floppy drives, because many virtual machines have a drive without a
+medium which each boot tries; and `operation not supported`, which a disk or loop file that cannot discard or zero
+sectors returns before the kernel writes them.
 """
 
 from kmodmon.events.event import Severity
@@ -52,7 +53,7 @@ SIGNATURES: tuple[LogSignature, ...] = (
         "limiting SATA link speed",
          ": disabled", "revalidation failed", "failed to IDENTIFY"),
         r"ata\d+(?P<unit>\.\d+)?: (?:"
-        # A port that only says that something was plugged in or out has no error.
+        # A line that only reports a device plugged in or out is no error.
         r"exception Emask (?(unit)|(?!0x10 SAct 0x0 SErr 0x4[0-9a-f]{2}0000 ))|failed command: |COMRESET failed|"
         r"(?:hard|soft)?reset failed, giving up|disabled$|error: \{ UNC|revalidation failed|"
         r"failed to IDENTIFY|NCQ disabled due to excessive)",

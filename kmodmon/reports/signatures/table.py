@@ -1,8 +1,8 @@
-"""Every signature, in the order in which they are tried, and the search through them.
+"""All signatures, in the order in which they are tried, and the search for the one that a line matches.
 
-A line is looked at by its words: runs of letters, digits left out. Each literal of each signature is filed under its
-longest word, so that a line meets only the signatures that share a word with it, and a line without any such word is
-nobody's. The words of a line do not depend on its digits; the prefilter rests on that.
+The search goes by words: runs of letters, digits left out. Each literal of each signature is indexed by its longest
+word, so that a line is tried only against the signatures that share a word with it; a line without such a word matches
+none. The words of a line do not depend on its digits, which the prefilter relies on.
 """
 
 from collections.abc import Iterable, Mapping
@@ -50,11 +50,11 @@ _WORDS = str.maketrans(
 
 
 def words(text: str) -> set[str]:
-    """Give the words of a line: what is left when digits are deleted and punctuation parts."""
+    """Return the words of a line: what is left between punctuation and blanks when digits are deleted."""
     return set(text.translate(_WORDS).split())
 
 
-# Words of every boot: filed under only where a literal has no other.
+# Words that every boot prints: a literal is indexed by one of them only when it has no other word.
 _COMMON_WORDS = """
 at add allocating architecture atomic bus by bytes card check command context data detected dev device disabled
 driver error event failed filesystem for found freed from fs handler has hash in inconsistent integrity interrupt
@@ -67,24 +67,24 @@ _COMMON = frozenset(_COMMON_WORDS.split())
 
 
 def _key(literal: str) -> str | None:
-    # `nable to handle` stands for `Unable` and `unable`: its first word is none.
+    # `nable to handle` is for `Unable` and `unable`: its first word is not a whole word.
     cut = literal[:1].islower()
-    found = literal.translate(_WORDS).split()
-    trusted = found[1:] if cut and len(found) > 1 else found
+    literal_words = literal.translate(_WORDS).split()
+    trusted = literal_words[1:] if cut and len(literal_words) > 1 else literal_words
     return max(trusted, key=lambda word: (word not in _COMMON, len(word), word)) if trusted else None
 
 
-def _filed(keyed: Iterable[tuple[str | None, int]]) -> Mapping[str, tuple[int, ...]]:
-    drawers: dict[str, list[int]] = {}
+def _indexed(keyed: Iterable[tuple[str | None, int]]) -> Mapping[str, tuple[int, ...]]:
+    indices_by_key: dict[str, list[int]] = {}
     for key, index in keyed:
-        if key is not None and index not in drawers.setdefault(key, []):
-            drawers[key].append(index)
-    return MappingProxyType({key: tuple(indices) for key, indices in drawers.items()})
+        if key is not None and index not in indices_by_key.setdefault(key, []):
+            indices_by_key[key].append(index)
+    return MappingProxyType({key: tuple(indices) for key, indices in indices_by_key.items()})
 
 
 _LITERALS = tuple((literal, index) for index, signature in enumerate(SIGNATURES) for literal in signature.contains)
-BY_WORD: Mapping[str, tuple[int, ...]] = _filed((_key(literal), index) for literal, index in _LITERALS)
-# Literals without a letter, such as `[#`, have no word to be filed under.
+BY_WORD: Mapping[str, tuple[int, ...]] = _indexed((_key(literal), index) for literal, index in _LITERALS)
+# Literals without a letter, such as `[#`, have no word to be indexed by.
 BY_MARK: Mapping[str, tuple[int, ...]] = MappingProxyType(
     {
         mark: tuple(index for literal, index in _LITERALS if literal == mark)
@@ -94,7 +94,7 @@ BY_MARK: Mapping[str, tuple[int, ...]] = MappingProxyType(
 _KEYS = frozenset(BY_WORD)
 _KEYED = tuple(tuple((literal, _key(literal)) for literal in signature.contains) for signature in SIGNATURES)
 
-# `COMM[PID]: segfault at` and `traps: COMM[PID] ...` are the kernel's words on user space, and the name is the user's.
+# `COMM[PID]: segfault at` and `traps: COMM[PID] ...` report faults of user space, and users choose COMM.
 _USER_FAULT = (
     "]: segfault at ",
     "] trap ",
@@ -104,27 +104,27 @@ _USER_FAULT = (
 )
 
 
-def match(text: str) -> SignatureMatch | None:
-    """Give the first signature that knows `text`; None for all the rest of what a kernel says."""
-    said = words(text) & _KEYS
-    candidates = {index for word in said for index in BY_WORD[word]}
+def match_line(text: str) -> SignatureMatch | None:
+    """Return the first signature that matches `text`; None when none does."""
+    line_words = words(text) & _KEYS
+    candidates = {index for word in line_words for index in BY_WORD[word]}
     for mark, indices in BY_MARK.items():
         if mark in text:
             candidates.update(indices)
-    return _first(text, said, sorted(candidates)) if candidates else None
+    return _first(text, line_words, sorted(candidates)) if candidates else None
 
 
-def match_naive(text: str) -> SignatureMatch | None:
-    """Try every signature in turn: what :func:`match` must agree with."""
+def match_line_naive(text: str) -> SignatureMatch | None:
+    """Try every signature in turn: the definition of :func:`match_line`."""
     return _first(text, words(text), range(len(SIGNATURES)))
 
 
-def _first(text: str, said: set[str], candidates: Iterable[int]) -> SignatureMatch | None:
+def _first(text: str, line_words: set[str], candidates: Iterable[int]) -> SignatureMatch | None:
     for index in candidates:
         signature = SIGNATURES[index]
-        if any(literal in text and (key is None or key in said) for literal, key in _KEYED[index]):
-            found = signature.compiled.match(text)
-            if found is not None:
+        if any(literal in text and (key is None or key in line_words) for literal, key in _KEYED[index]):
+            match = signature.compiled.match(text)
+            if match is not None:
                 about_user = any(phrase in text for phrase in _USER_FAULT)
-                return None if about_user else SignatureMatch(signature, found.groupdict())
+                return None if about_user else SignatureMatch(signature, match.groupdict())
     return None

@@ -1,6 +1,9 @@
 """WARN(): something that developers hold to be impossible has happened and the kernel went on.
 
-Kernel files: kernel/panic.c __warn(), lib/bug.c; the specific ones stand in the tables of their themes, before these.
+Kernel files: kernel/panic.c __warn(), lib/bug.c. Specific warnings are in the tables of their themes, which come before
+this one. The banner is `WARNING: CPU: N PID: N at FILE:LINE FUNC` up to 6.18; since Linux kernel commit 28ea295f941e
+(in v6.19) it is `WARNING: FILE:LINE at FUNC, CPU#N: COMM/PID`, with the condition in brackets before the file under
+CONFIG_DEBUG_BUGVERBOSE_DETAILED. FILE of an out-of-tree module is an absolute path up to 6.12, and relative in 7.2.
 """
 
 from kmodmon.events.event import Severity
@@ -12,7 +15,7 @@ _ADVICE = "Read the lines above and below: the function and the module are where
 
 
 def warning_at(files: str) -> str:
-    """Give the pattern of a WARN banner raised in source files that match `files`, in every wording."""
+    """Return the pattern of a WARN banner, in every wording, for the source files that match `files`."""
     return (
         rf"(?:<\d>)?WARNING: {_WHO}(?:\[.*?\] )?(?:at )?(?P<file>(?:[\w./+@~-]*/)?(?:{files})):(?P<line>\d+)"
         rf"(?:[ /](?:at )?(?!at\b){FUNC})?"
