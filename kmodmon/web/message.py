@@ -81,6 +81,11 @@ class Response:
         """The body as blocks, however it was given."""
         return (self.body,) if isinstance(self.body, bytes) else self.body
 
+    @property
+    def length(self) -> int:
+        """Bytes of the body."""
+        return sum(map(len, self.blocks))
+
 
 def text_response(text: str, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:
     """One line of plain text, newline added."""

@@ -1,4 +1,4 @@
-"""The HTTP server on the daemon's own loop: accepting, bounding and ending connections; uvicorn's protocol does HTTP.
+"""The HTTP server on the daemon's own loop: accepting, bounding and ending connections.
 
 ``asyncio``'s own server shows a TLS connection only after its handshake, so silent ones would not be bounded (0.3 MiB
 each), and it logs when file descriptors run out. So connections are accepted here, and each is counted from its first
@@ -16,14 +16,11 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from uvicorn.config import Config
-from uvicorn.server import ServerState
-
 from kmodmon.system.clock import Clock, SystemClock
-from kmodmon.web.app import App
 from kmodmon.web.listen import display, open_listeners
 from kmodmon.web.message import Route
-from kmodmon.web.protocol import BoundedProtocol
+from kmodmon.web.protocol import HttpProtocol
+from kmodmon.web.responder import Responder
 from kmodmon.web.stats import HttpFaults, HttpLimits, WebStats
 from kmodmon.web.web_config_reload import Watch
 
@@ -31,7 +28,7 @@ log = logging.getLogger(__name__)
 
 ACCEPT_AT_ONCE = 16
 ACCEPT_PAUSE_SECONDS = 0.5
-GOODBYE_SECONDS = 1.0
+SHUTDOWN_SECONDS = 1.0
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -53,11 +50,9 @@ class WebServer:
         clock = clock or SystemClock()
         self._tally = HttpFaults()
         self._watch = Watch(web_config, clock, self._renew)
-        self._app = App(routes, self._watch, self._tally, clock)
-        self._config = _uvicorn_config(self._app, self._limits)
-        self._state = ServerState()
-        self._open: dict[BoundedProtocol, asyncio.Task[None]] = {}
-        self._greetings: set[asyncio.Task[None]] = set()
+        self._responder = Responder(routes, self._watch, self._tally, clock)
+        self._open: dict[HttpProtocol, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()  # handshakes and answers that are under way
         self._listeners: tuple[socket.socket, ...] = ()
         self._addresses: tuple[str, ...] = ()
         self._no_room = False
@@ -100,9 +95,9 @@ class WebServer:
                 await asyncio.wait_for(self._emptied.wait(), self._limits.stop_seconds)
         for protocol in tuple(self._open):
             protocol.drop()
-        if tasks := self._state.tasks | self._greetings:
-            await asyncio.wait(tasks, timeout=GOODBYE_SECONDS)
-        self._app.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=SHUTDOWN_SECONDS)
+        self._responder.close()
         logging.getLogger("asyncio").removeFilter(_about_more_than_a_lost_client)
 
     # accepting
@@ -139,29 +134,34 @@ class WebServer:
         self._tally.connections += 1
         if len(self._open) >= self._limits.connections:
             self._tally.rejected += 1
-            victim = self._longest_waiting()
-            if victim is None:
+            evicted = self._longest_waiting()
+            if evicted is None:
                 sock.close()
                 return
-            victim.drop()
+            evicted.drop()
         sock.setblocking(False)
-        protocol = BoundedProtocol(
-            self._config, self._state, limits=self._limits, tally=self._tally, peer=peer, gone=self._forget
+        protocol = HttpProtocol(
+            self._responder,
+            limits=self._limits,
+            tally=self._tally,
+            tasks=self._tasks,
+            peer=peer,
+            on_closed=self._forget,
         )
-        greeting = asyncio.get_running_loop().create_task(self._handshake(protocol, sock))
-        greeting.add_done_callback(self._greetings.discard)
-        greeting.add_done_callback(lambda _: None if protocol.handed_over else sock.close())
-        self._greetings.add(greeting)
-        self._open[protocol] = greeting
+        handshake = asyncio.get_running_loop().create_task(self._handshake(protocol, sock))
+        handshake.add_done_callback(self._tasks.discard)
+        handshake.add_done_callback(lambda _: None if protocol.handed_over else sock.close())
+        self._tasks.add(handshake)
+        self._open[protocol] = handshake
         self._tally.open_connections = len(self._open)
 
-    def _longest_waiting(self) -> BoundedProtocol | None:
+    def _longest_waiting(self) -> HttpProtocol | None:
         """Who makes room; None: every connection is being answered right now."""
-        crowd = Counter(protocol.peer for protocol in self._open)
+        connections = Counter(protocol.peer for protocol in self._open)
         waiting = (protocol for protocol in self._open if protocol.stalled)
-        return max(waiting, key=lambda protocol: (crowd[protocol.peer], -protocol.since), default=None)
+        return max(waiting, key=lambda protocol: (connections[protocol.peer], -protocol.since), default=None)
 
-    async def _handshake(self, protocol: BoundedProtocol, sock: socket.socket) -> None:
+    async def _handshake(self, protocol: HttpProtocol, sock: socket.socket) -> None:
         """Hand the connection to its protocol, after a TLS handshake if TLS is in force at this moment."""
         in_force = self._watch.current()
         protocol.allowed_sans = in_force.tls.client_allowed_sans if in_force.tls is not None else ()
@@ -173,7 +173,7 @@ class WebServer:
                 sock,
                 ssl=in_force.context,
                 ssl_handshake_timeout=self._limits.head_seconds if tls else None,
-                ssl_shutdown_timeout=GOODBYE_SECONDS if tls else None,
+                ssl_shutdown_timeout=SHUTDOWN_SECONDS if tls else None,
             )
         except OSError as error:
             # asyncio's word for the handshake's timeout is ConnectionAbortedError
@@ -181,40 +181,22 @@ class WebServer:
             self._tally.handshake_failures += not isinstance(error, ConnectionAbortedError)
             protocol.drop()
         finally:
-            if not protocol.made:
+            if not protocol.connected:
                 self._forget(protocol)
 
-    def _forget(self, protocol: BoundedProtocol) -> None:
-        greeting = self._open.pop(protocol, None)
+    def _forget(self, protocol: HttpProtocol) -> None:
+        handshake = self._open.pop(protocol, None)
         self._tally.open_connections = len(self._open)
-        if greeting is not None and not protocol.made:
-            greeting.cancel()
+        if handshake is not None and not protocol.connected:
+            handshake.cancel()
         if not self._open:
             self._emptied.set()
 
     def _renew(self) -> None:
         """TLS is another one now: what was let in under the old terms has to come again."""
         for protocol in tuple(self._open):
-            if protocol.made:
+            if protocol.connected:
                 protocol.finish()
-
-
-def _uvicorn_config(app: App, limits: HttpLimits) -> Config:
-    config = Config(
-        app,
-        http=BoundedProtocol,
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,
-        h11_max_incomplete_event_size=limits.head_bytes,
-    )
-    config.load()
-    return config
 
 
 def _about_more_than_a_lost_client(record: logging.LogRecord) -> bool:

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import h11
 import pytest
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from kmodmon.web.stats import HttpLimits
 from tests.web.certificates import Authority
@@ -313,12 +313,12 @@ def test_tls_client_when_it_goes_on_with_nonsense_is_answered_and_counted_once(t
 
 
 def test_protocol_when_it_has_a_fault_of_its_own_counts_it_and_logs_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    def burst(self: H11Protocol) -> None:
-        raise RuntimeError("a fault in uvicorn")
+    def burst(self: h11.Connection) -> None:
+        raise RuntimeError("a fault in h11")
 
     with Served(limits=QUICK) as served:
         with monkeypatch.context() as patched:
-            patched.setattr(H11Protocol, "handle_events", burst)
+            patched.setattr(h11.Connection, "next_event", burst)
             assert [served.send(GET) for _ in range(3)] == [b""] * 3
         assert served.get("/").status == 200
         assert served.stats.handler_errors == 3
