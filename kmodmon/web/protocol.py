@@ -15,15 +15,18 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
 
 import h11
 
+from kmodmon.subjects.self_stats import SelfCounters, SelfMetric
+from kmodmon.web.faults import FaultLog
+from kmodmon.web.limits import HttpLimits
 from kmodmon.web.message import Request, Response
 from kmodmon.web.responder import Responder
-from kmodmon.web.stats import HttpFaults, HttpLimits
 from kmodmon.web.tls import san_allowed
 from kmodmon.web.wire import pieces, read_request
 
@@ -46,20 +49,30 @@ class Phase(Enum):
     IDLE = "idle"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionContext:
+    """What the connections of one server share."""
+
+    responder: Responder
+    counters: SelfCounters
+    faults: FaultLog
+    tasks: set[asyncio.Task[None]]
+    """The task of each handshake and of each answer, while it runs."""
+    open: Collection["HttpProtocol"]
+
+
 class HttpProtocol(asyncio.Protocol):
     """One connection, from the moment it was accepted."""
 
     def __init__(
         self,
-        responder: Responder,
+        context: ConnectionContext,
         *,
         limits: HttpLimits,
-        tally: HttpFaults,
-        tasks: set[asyncio.Task[None]],
         peer: str,
         on_closed: Callable[["HttpProtocol"], None],
     ) -> None:
-        """`tasks` holds the task of each answer while it runs; `on_closed` is called once, by whatever end."""
+        """`peer` is the client's address; `on_closed` is called once, however the connection ends."""
         self.peer = peer
         self.allowed_sans: tuple[str, ...] = ()
         self.handed_over = False  # asyncio owns the socket now and closes it
@@ -67,9 +80,7 @@ class HttpProtocol(asyncio.Protocol):
         self.phase = Phase.HANDSHAKE
         self._loop = asyncio.get_running_loop()
         self.since = self._loop.time()  # when the phase began
-        self._responder = responder
-        self._tally = tally
-        self._tasks = tasks
+        self._context = context
         self._on_closed = on_closed
         self._seconds = {
             Phase.HEAD: limits.head_seconds,
@@ -128,7 +139,7 @@ class HttpProtocol(asyncio.Protocol):
         if self._closed:  # evicted while its handshake was ending
             transport.abort()
         elif not san_allowed(transport.get_extra_info("peercert") or {}, self.allowed_sans):
-            self._tally.handshake_failures += 1
+            self._context.counters.add(SelfMetric.HTTP_HANDSHAKE_FAILURES)
             self.drop()
         else:
             self._enter(Phase.HEAD)
@@ -144,7 +155,7 @@ class HttpProtocol(asyncio.Protocol):
             self._http.receive_data(data)
             self._process_events()
         except Exception as error:  # noqa: BLE001 - the boundary: asyncio would log it each time a client causes it
-            self._tally.fault("reading a request", error)
+            self._context.faults.record("reading a request", error)
             self.drop()
 
     def eof_received(self) -> bool:
@@ -182,7 +193,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _refuse(self) -> None:
         """Answer what is not HTTP, without repeating it; an answer that has begun leaves no place for that."""
-        self._tally.bad_requests += 1
+        self._context.counters.add(SelfMetric.HTTP_BAD_REQUESTS)
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self._transport.write(_BAD_REQUEST)
             self._transport.close()
@@ -192,20 +203,20 @@ class HttpProtocol(asyncio.Protocol):
     def _start_answer(self, request: Request) -> None:
         self._enter(Phase.ANSWER)
         self._task = self._loop.create_task(self._answer(request))
-        self._tasks.add(self._task)
-        self._task.add_done_callback(self._tasks.discard)
+        self._context.tasks.add(self._task)
+        self._task.add_done_callback(self._context.tasks.discard)
 
     async def _answer(self, request: Request) -> None:
         try:
-            response = await self._responder.answer(request)
+            response = await self._context.responder.answer(request)
             await self._send(response, body=request.method != "HEAD")
             self._next_request()
         except Exception as error:  # noqa: BLE001 - a header that is none: our fault, and too late for a 500
-            self._tally.fault("sending an answer", error)
+            self._context.faults.record("sending an answer", error)
             self._transport.close()
 
     async def _send(self, response: Response, *, body: bool) -> None:
-        headers, reason = self._responder.header_fields(response), HTTPStatus(response.status).phrase
+        headers, reason = self._context.responder.header_fields(response), HTTPStatus(response.status).phrase
         await self._write(h11.Response(status_code=response.status, headers=headers, reason=reason.encode()))
         for piece in pieces(response.blocks, self._piece_bytes()) if body else ():
             await self._write(h11.Data(data=piece))
@@ -220,7 +231,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _piece_bytes(self) -> int:
         """How much one connection may hold of what its client does not take: the more there are, the less."""
-        return min(max(ROOM_BYTES // (self._tally.open_connections + 1), SMALLEST_PIECE), LARGEST_PIECE)
+        return min(max(ROOM_BYTES // (len(self._context.open) + 1), SMALLEST_PIECE), LARGEST_PIECE)
 
     def _next_request(self) -> None:
         """Go on after an answer. A transport that closes keeps the deadline until the client has taken the rest."""
@@ -249,5 +260,5 @@ class HttpProtocol(asyncio.Protocol):
             self._timer = None
 
     def _expire(self) -> None:
-        self._tally.timeouts += 1
+        self._context.counters.add(SelfMetric.HTTP_TIMEOUTS)
         self.drop()

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from email.utils import formatdate
 
+from kmodmon.subjects.self_stats import SelfCounters, SelfMetric
 from kmodmon.system.clock import Clock
 from kmodmon.types.error import KmodmonError
 from kmodmon.web.auth import AuthVerdict, Gate
+from kmodmon.web.faults import FaultLog
 from kmodmon.web.message import BadRequest, Request, Response, Route, Routes, json_response, text_response
-from kmodmon.web.stats import HttpFaults
 from kmodmon.web.web_config_reload import Watch
 
 _ALLOW = (("allow", "GET, HEAD"),)
@@ -31,21 +32,24 @@ _DEFAULT = {name.encode(): value.encode() for name, value in DEFAULT_HEADERS}
 class Responder:
     """Answers requests from a routing table."""
 
-    def __init__(self, routes: Sequence[Route], watch: Watch, tally: HttpFaults, clock: Clock) -> None:
+    def __init__(
+        self, routes: Sequence[Route], watch: Watch, counters: SelfCounters, faults: FaultLog, clock: Clock
+    ) -> None:
         self._routes = Routes(tuple(routes))
         self._watch = watch
-        self._tally = tally
+        self._faults = faults
+        self._counters = counters
         self._clock = clock
         self._gate = Gate()
         self._date = (0, b"")
 
     async def answer(self, request: Request) -> Response:
         """The answer to `request`; raises nothing but what cancels the task."""
-        self._tally.requests += 1
+        self._counters.add(SelfMetric.HTTP_REQUESTS)
         try:
             return self._refuse(request) or await self._authenticate(request) or await self._route(request)
         except Exception as error:  # noqa: BLE001 - the boundary: whatever fails before a handler, the server goes on
-            self._tally.fault("checking a request", error)
+            self._faults.record("checking a request", error)
             return _error(request, 500, "this page failed; the log says why")
 
     def header_fields(self, response: Response) -> list[tuple[bytes, bytes]]:
@@ -66,10 +70,10 @@ class Responder:
         if request.method not in ("GET", "HEAD"):
             return _error(request, 405, "only GET and HEAD are served", _ALLOW + _CLOSE)
         if _has_body(request):
-            self._tally.bad_requests += 1
+            self._counters.add(SelfMetric.HTTP_BAD_REQUESTS)
             return _error(request, 413, "a request has no body here", _CLOSE)
         if not self._watch.within_rate():
-            self._tally.rate_limited += 1
+            self._counters.add(SelfMetric.HTTP_RATE_LIMITED)
             return _error(request, 429, "too many requests")
         return None
 
@@ -79,7 +83,7 @@ class Responder:
             case AuthVerdict.ALLOWED:
                 return None
             case AuthVerdict.REFUSED:
-                self._tally.auth_failures += bool(authorization)
+                self._counters.add(SelfMetric.HTTP_AUTH_FAILURES, bool(authorization))
                 challenge = (("www-authenticate", 'Basic realm="kmodmon", charset="UTF-8"'),)
                 return _error(request, 401, "user and password are needed", challenge)
             case AuthVerdict.BUSY:
@@ -98,7 +102,7 @@ class Responder:
         except KmodmonError as error:  # a history that cannot be read, and what to do about it
             return _error(request, 503, str(error))
         except Exception as error:  # noqa: BLE001 - the boundary: whatever a handler does, the server goes on
-            self._tally.fault(route.path, error)
+            self._faults.record(route.path, error)
             return _error(request, 500, "this page failed; the log says why")
 
     def _now(self) -> bytes:

@@ -16,12 +16,14 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from kmodmon.subjects.self_stats import SelfCounters, SelfMetric
 from kmodmon.system.clock import Clock, SystemClock
+from kmodmon.web.faults import FaultLog
+from kmodmon.web.limits import HttpLimits
 from kmodmon.web.listen import display, open_listeners
 from kmodmon.web.message import Route
-from kmodmon.web.protocol import HttpProtocol
+from kmodmon.web.protocol import ConnectionContext, HttpProtocol
 from kmodmon.web.responder import Responder
-from kmodmon.web.stats import HttpFaults, HttpLimits, WebStats
 from kmodmon.web.web_config_reload import Watch
 
 log = logging.getLogger(__name__)
@@ -43,16 +45,27 @@ class WebServer:
         limits: HttpLimits | None = None,
         web_config: Path | None = None,
         clock: Clock | None = None,
+        counters: SelfCounters | None = None,
     ) -> None:
         """Read `web_config`; raises ConfigError. Nothing is opened before :meth:`start`."""
         self._limits = limits or HttpLimits()
         self._listen = tuple(listen)
         clock = clock or SystemClock()
-        self._tally = HttpFaults()
+        self._counters = counters or SelfCounters()
         self._watch = Watch(web_config, clock, self._renew)
-        self._responder = Responder(routes, self._watch, self._tally, clock)
-        self._open: dict[HttpProtocol, asyncio.Task[None]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()  # handshakes and answers that are under way
+        faults = FaultLog(self._counters)
+        self._responder = Responder(routes, self._watch, self._counters, faults, clock)
+        self._open: dict[HttpProtocol, asyncio.Task[None]] = {}  # with the task of its TLS handshake
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._context = ConnectionContext(
+            responder=self._responder,
+            counters=self._counters,
+            faults=faults,
+            tasks=self._tasks,
+            open=self._open.keys(),
+        )
+        self.accepted = 0
+        """Connections since the start, those without room included."""
         self._listeners: tuple[socket.socket, ...] = ()
         self._addresses: tuple[str, ...] = ()
         self._no_room = False
@@ -64,9 +77,14 @@ class WebServer:
         return self._addresses
 
     @property
-    def stats(self) -> WebStats:
-        """The counters now."""
-        return self._tally.snapshot(config_errors=self._watch.errors, config_ok=self._watch.ok)
+    def open_connections(self) -> int:
+        """Connections that are open now, TLS handshakes included."""
+        return len(self._open)
+
+    @property
+    def config_ok(self) -> bool:
+        """Whether the web configuration in force is what its file says."""
+        return self._watch.ok
 
     def set_limits(self, limits: HttpLimits) -> None:
         """Take over other limits; a connection keeps those that it was made under."""
@@ -118,7 +136,7 @@ class WebServer:
 
     def _pause(self, listener: socket.socket, error: OSError) -> None:
         """Without a descriptor the listener would stay readable and the loop would spin."""
-        self._tally.accept_errors += 1
+        self._counters.add(SelfMetric.HTTP_ACCEPT_ERRORS)
         if not self._no_room:
             self._no_room = True
             log.error("cannot accept a connection: %s; trying again twice a second", error.strerror)
@@ -131,29 +149,21 @@ class WebServer:
             asyncio.get_running_loop().add_reader(listener, self._accept, listener)
 
     def _admit(self, sock: socket.socket, peer: str) -> None:
-        self._tally.connections += 1
+        self.accepted += 1
         if len(self._open) >= self._limits.connections:
-            self._tally.rejected += 1
+            self._counters.add(SelfMetric.HTTP_REJECTED)
             evicted = self._longest_waiting()
             if evicted is None:
                 sock.close()
                 return
             evicted.drop()
         sock.setblocking(False)
-        protocol = HttpProtocol(
-            self._responder,
-            limits=self._limits,
-            tally=self._tally,
-            tasks=self._tasks,
-            peer=peer,
-            on_closed=self._forget,
-        )
+        protocol = HttpProtocol(self._context, limits=self._limits, peer=peer, on_closed=self._forget)
         handshake = asyncio.get_running_loop().create_task(self._handshake(protocol, sock))
         handshake.add_done_callback(self._tasks.discard)
         handshake.add_done_callback(lambda _: None if protocol.handed_over else sock.close())
         self._tasks.add(handshake)
         self._open[protocol] = handshake
-        self._tally.open_connections = len(self._open)
 
     def _longest_waiting(self) -> HttpProtocol | None:
         """Who makes room; None: every connection is being answered right now."""
@@ -177,8 +187,8 @@ class WebServer:
             )
         except OSError as error:
             # asyncio's word for the handshake's timeout is ConnectionAbortedError
-            self._tally.timeouts += isinstance(error, ConnectionAbortedError)
-            self._tally.handshake_failures += not isinstance(error, ConnectionAbortedError)
+            timed_out = isinstance(error, ConnectionAbortedError)
+            self._counters.add(SelfMetric.HTTP_TIMEOUTS if timed_out else SelfMetric.HTTP_HANDSHAKE_FAILURES)
             protocol.drop()
         finally:
             if not protocol.connected:
@@ -186,7 +196,6 @@ class WebServer:
 
     def _forget(self, protocol: HttpProtocol) -> None:
         handshake = self._open.pop(protocol, None)
-        self._tally.open_connections = len(self._open)
         if handshake is not None and not protocol.connected:
             handshake.cancel()
         if not self._open:

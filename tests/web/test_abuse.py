@@ -17,7 +17,7 @@ from pathlib import Path
 import h11
 import pytest
 
-from kmodmon.web.stats import HttpLimits
+from kmodmon.web.limits import HttpLimits
 from tests.web.certificates import Authority
 from tests.web.serving import BIG, Served, dropped, read_all, says, wait_until
 

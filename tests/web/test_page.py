@@ -16,6 +16,7 @@ from kmodmon.events.query import EventQuery
 from kmodmon.state.state import State
 from kmodmon.subjects.findings import Finding, Findings
 from kmodmon.subjects.rules import Check
+from kmodmon.subjects.self_stats import SelfMetric, SelfStats
 from kmodmon.subjects.source import SourceState
 from kmodmon.types.error import KmodmonError
 from kmodmon.types.text import safe_text
@@ -354,7 +355,7 @@ def changes(look: PageData) -> Iterable[State]:
     yield replace(state, findings=Findings(judged=True))
     yield replace(state, posture=replace(state.posture, lockdown=None))
     yield replace(state, files=replace(state.files, records={}))
-    yield replace(state, own=replace(state.own, history_events=77))
+    yield replace(state, own=SelfStats({SelfMetric.HISTORY_EVENTS: 77}))
     yield replace(state, sources={**state.sources, "kmsg": SourceState(name="kmsg", why="gone")})
 
 

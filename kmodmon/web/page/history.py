@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from kmodmon.events.event import Event, StoredEvent
 from kmodmon.events.sentence import actor_words, sentence_of
-from kmodmon.subjects.self_stats import SelfStats
+from kmodmon.subjects.self_stats import SelfMetric, SelfStats
 from kmodmon.subjects.source import SourceState
 from kmodmon.types.units import JsonValue
 from kmodmon.web.page.html import (
@@ -145,13 +145,18 @@ def _source(source: SourceState) -> Markup:
 
 
 def _own(own: SelfStats) -> Markup:
-    lost = own.history_lost + own.journal_lost
+    events, size = int(own[SelfMetric.HISTORY_EVENTS]), int(own[SelfMetric.HISTORY_BYTES])
+    lost = int(own[SelfMetric.HISTORY_LOST] + own[SelfMetric.JOURNAL_LOST])
+    unwritable, refused = not own[SelfMetric.HISTORY_HEALTHY], not own[SelfMetric.CONFIG_OK]
     return facts(
         (
-            ("History", escaped(f"{counted(own.history_events, 'event')}, {binary_size(own.history_bytes)}")),
-            ("Trouble", NOTHING if own.history_healthy else element("strong", "the history cannot be written")),
+            ("History", escaped(f"{counted(events, 'event')}, {binary_size(size)}")),
+            (
+                "Trouble",
+                element("strong", "the history cannot be written") if unwritable else NOTHING,
+            ),
             ("Lost", element("strong", counted(lost, "event")) if lost else NOTHING),
-            ("Settings", NOTHING if own.config_ok else element("strong", "a changed file was refused")),
+            ("Settings", element("strong", "a changed file was refused") if refused else NOTHING),
         ),
         class_="own",
     )
