@@ -25,8 +25,8 @@ from kmodmon.web.message import decode_tail
 from kmodmon.web.page.asset import packaged_asset
 from kmodmon.web.page.document import StatusPage
 from kmodmon.web.page.html import Markup, binary_size, disclosure, element, escaped, moment, span
-from kmodmon.web.page.look import PageData
-from kmodmon.web.page.modules import MOST_ROWS, ModuleRows
+from kmodmon.web.page.modules import MAX_ROWS, ModuleRows
+from kmodmon.web.page.page_data import PageData
 from kmodmon.web.page.serve import POLICY
 from tests.browser.showcase import Server
 from tests.browser.shown import ShownHost
@@ -82,8 +82,8 @@ def page() -> StatusPage:
     return StatusPage(packaged_asset("status.css"), packaged_asset("status.js"))
 
 
-def rendered(look: PageData) -> bytes:
-    return b"".join(page().render(look).blocks)
+def rendered(data: PageData) -> bytes:
+    return b"".join(page().render(data).blocks)
 
 
 def stored(*events: Event) -> tuple[StoredEvent, ...]:
@@ -154,8 +154,8 @@ def test_page_when_there_are_no_loadable_modules_then_it_says_so() -> None:
 
 
 def test_page_when_the_history_is_in_trouble_then_the_rest_is_shown(showcase: PageData) -> None:
-    look = replace(showcase, events=(), reports=(), trouble="history.db: disk I/O error")
-    said = Reader(rendered(look)).text
+    data = replace(showcase, events=(), reports=(), history_error="history.db: disk I/O error")
+    said = Reader(rendered(data)).text
     assert "The history cannot be read: history.db: disk I/O error" in said and "Tainted, 2 findings" in said
 
 
@@ -173,9 +173,9 @@ def test_page_when_a_finding_is_a_dry_run_then_it_is_shown_and_not_counted() -> 
 def test_page_when_a_finding_is_critical_and_nothing_taints_then_the_verdict_is_not_good() -> None:
     finding = Finding(rule="hidden", check=Check.HIDDEN, severity=Severity.CRITICAL, subject="evil")
     state = replace(BLANK, findings=Findings(current={finding.id: finding}, judged=True))
-    look = PageData(state=replace(state, taint=replace(state.taint, value=0)))
-    assert "Not tainted, 1 finding" in Reader(rendered(look)).text
-    assert b'class="verdict critical"' in rendered(look)
+    data = PageData(state=replace(state, taint=replace(state.taint, value=0)))
+    assert "Not tainted, 1 finding" in Reader(rendered(data)).text
+    assert b'class="verdict critical"' in rendered(data)
 
 
 def test_page_when_a_source_fails_then_the_table_says_why_and_what_was_lost() -> None:
@@ -213,7 +213,7 @@ def test_page_when_names_and_log_lines_are_hostile_then_they_are_text() -> None:
     sources = {name: SourceState(name=name, why=name) for name in names}
     state = replace(story.state, findings=findings, sources=sources)
     all_stored = stored(*events)
-    body = rendered(PageData(state=state, events=all_stored, reports=all_stored, trouble=""))
+    body = rendered(PageData(state=state, events=all_stored, reports=all_stored, history_error=""))
     read = Reader(body)
     assert [name for name, _ in read.elements if name == "script"] == ["script"]
     assert not any(name.startswith("on") or name == "style" for _, found in read.elements for name in found)
@@ -291,7 +291,7 @@ def test_page_when_there_are_thousands_of_modules_then_a_bounded_part_with_all_s
     body = rendered(PageData(state=many(5000)))
     read = Reader(body)
     rows = rows_of(read)
-    assert len(rows) == MOST_ROWS and set(rows) >= {f"m{place:05}" for place in range(4993, 5000)}
+    assert len(rows) == MAX_ROWS and set(rows) >= {f"m{place:05}" for place in range(4993, 5000)}
     assert rows == sorted(rows, key=str)
     assert "500 of 5,000 modules are shown here" in read.text
     assert "api/v1/modules" in read.attributes("href")
@@ -346,8 +346,8 @@ def test_rows_when_one_module_changes_then_the_others_are_kept() -> None:
     assert [one for one, other in zip(after, before.split("\n"), strict=True) if one != other] == [after[7]]
 
 
-def changes(look: PageData) -> Iterable[State]:
-    state = look.state
+def changes(data: PageData) -> Iterable[State]:
+    state = data.state
     less = dict(list(state.inventory.modules.items())[1:])
     yield replace(state, inventory=replace(state.inventory, modules=less))
     yield replace(state, taint=replace(state.taint, value=0))
@@ -363,10 +363,10 @@ def test_render_when_any_shown_part_changes_then_another_tag_and_what_a_fresh_pa
     kept = page()
     tags = {kept.render(showcase).tag}
     for state in changes(showcase):
-        look = replace(showcase, state=state)
-        made = kept.render(look)
+        data = replace(showcase, state=state)
+        made = kept.render(data)
         tags.add(made.tag)
-        assert b"".join(made.blocks) == rendered(look)
+        assert b"".join(made.blocks) == rendered(data)
     tags.add(kept.render(replace(showcase, events=showcase.events[1:])).tag)
     tags.add(kept.render(replace(showcase, reports=())).tag)
     assert len(tags) == 11
