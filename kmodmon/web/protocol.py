@@ -30,8 +30,9 @@ from kmodmon.web.responder import Responder
 from kmodmon.web.tls import san_allowed
 from kmodmon.web.wire import pieces, read_request
 
-ROOM_BYTES = 2 << 20
-SMALLEST_PIECE, LARGEST_PIECE = 32768, 262144
+BUFFER_BYTES = 2 << 20
+"""What all connections together may hold of answers that their clients have not taken."""
+MIN_PIECE_BYTES, MAX_PIECE_BYTES = 32768, 262144
 
 _RESET = struct.pack("ii", 1, 0)  # struct linger: on, zero seconds; the close becomes a reset
 _BAD_REQUEST = (
@@ -62,7 +63,7 @@ class ConnectionContext:
 
 
 class HttpProtocol(asyncio.Protocol):
-    """One connection, from the moment it was accepted."""
+    """One connection, from accept(2) to its end; asyncio calls it once the TLS handshake is over."""
 
     def __init__(
         self,
@@ -230,8 +231,8 @@ class HttpProtocol(asyncio.Protocol):
             self._transport.write(self._http.send(event))
 
     def _piece_bytes(self) -> int:
-        """How much one connection may hold of what its client does not take: the more there are, the less."""
-        return min(max(ROOM_BYTES // (len(self._context.open) + 1), SMALLEST_PIECE), LARGEST_PIECE)
+        """The share of BUFFER_BYTES of one connection, within bounds."""
+        return min(max(BUFFER_BYTES // (len(self._context.open) + 1), MIN_PIECE_BYTES), MAX_PIECE_BYTES)
 
     def _next_request(self) -> None:
         """Go on after an answer. A transport that closes keeps the deadline until the client has taken the rest."""

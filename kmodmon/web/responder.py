@@ -11,7 +11,7 @@ from email.utils import formatdate
 from kmodmon.subjects.self_stats import SelfCounters, SelfMetric
 from kmodmon.system.clock import Clock
 from kmodmon.types.error import KmodmonError
-from kmodmon.web.auth import AuthVerdict, Gate
+from kmodmon.web.auth import Authenticator, AuthVerdict
 from kmodmon.web.faults import FaultLog
 from kmodmon.web.message import BadRequest, Request, Response, Route, Routes, json_response, text_response
 from kmodmon.web.web_config_reload import Watch
@@ -40,11 +40,11 @@ class Responder:
         self._faults = faults
         self._counters = counters
         self._clock = clock
-        self._gate = Gate()
+        self._authenticator = Authenticator()
         self._date = (0, b"")
 
     async def answer(self, request: Request) -> Response:
-        """The answer to `request`; raises nothing but what cancels the task."""
+        """The answer to `request`; raises CancelledError and nothing else."""
         self._counters.add(SelfMetric.HTTP_REQUESTS)
         try:
             return self._refuse(request) or await self._authenticate(request) or await self._route(request)
@@ -64,7 +64,7 @@ class Responder:
 
     def close(self) -> None:
         """End the thread that checks passwords."""
-        self._gate.close()
+        self._authenticator.close()
 
     def _refuse(self, request: Request) -> Response | None:
         if request.method not in ("GET", "HEAD"):
@@ -79,7 +79,7 @@ class Responder:
 
     async def _authenticate(self, request: Request) -> Response | None:
         authorization = request.header("authorization")
-        match await self._gate.judge(authorization, self._watch.current().config.users):
+        match await self._authenticator.check(authorization, self._watch.current().config.users):
             case AuthVerdict.ALLOWED:
                 return None
             case AuthVerdict.REFUSED:
@@ -90,10 +90,10 @@ class Responder:
                 return _error(request, 503, "too many passwords to check", (("retry-after", "5"),))
 
     async def _route(self, request: Request) -> Response:
-        found = self._routes.find(request.path)
-        if found is None:
+        match = self._routes.find(request.path)
+        if match is None:
             return _error(request, 404, "there is no such page")
-        route, tail = found
+        route, tail = match
         try:
             answer = route.handler(replace(request, tail=tail) if tail else request)
             return answer if isinstance(answer, Response) else await answer
@@ -118,6 +118,5 @@ def _has_body(request: Request) -> bool:
 
 def _error(request: Request, status: int, why: str, headers: tuple[tuple[str, str], ...] = ()) -> Response:
     if request.path.startswith("/api/"):
-        made = json_response({"error": why}, status)
-        return Response(status=status, content_type=made.content_type, body=made.body, headers=headers)
+        return replace(json_response({"error": why}, status), headers=headers)
     return text_response(why, status, headers)

@@ -71,12 +71,12 @@ ROUTES = (
 
 
 class _Collector(logging.Handler):
-    def __init__(self, said: list[logging.LogRecord]) -> None:
+    def __init__(self, records: list[logging.LogRecord]) -> None:
         super().__init__()
-        self._said = said
+        self._records = records
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._said.append(record)
+        self._records.append(record)
 
 
 class HttpNumbers:
@@ -114,7 +114,7 @@ class Served:
         self._stop: asyncio.Event
         self._loop: asyncio.AbstractEventLoop
         self.unhandled: list[str] = []
-        self.said: list[logging.LogRecord] = []
+        self.logged: list[logging.LogRecord] = []
         self.port = 0
         clock = clock or SystemClock()
 
@@ -156,7 +156,7 @@ class Served:
         return HttpNumbers(self.server, self._counters)
 
     def __enter__(self) -> "Served":
-        self._handler = _Collector(self.said)
+        self._handler = _Collector(self.logged)
         logging.getLogger().addHandler(self._handler)
         self._thread.start()
         self._ready.result(PATIENCE)
@@ -236,7 +236,7 @@ def read_all(sock: socket.socket) -> bytes:
     return bytes(out)
 
 
-def says(sock: socket.socket, wanted: bytes) -> bool:
+def receives(sock: socket.socket, wanted: bytes) -> bool:
     """Read until `wanted` has come; False: the other end closed before."""
     out = bytearray()
     while wanted not in out:

@@ -27,7 +27,7 @@ _GZIP_FORMAT = 16 + zlib.MAX_WBITS
 
 
 class PageHost(Protocol):
-    """What the page needs of the daemon."""
+    """What the status page needs of the daemon."""
 
     @property
     def state(self) -> State:
