@@ -21,6 +21,9 @@ JSON = "application/json"
 MAX_ARGUMENTS = 64
 
 
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+
+
 class BadRequest(KmodmonError):
     """A handler raises it for a request that is not valid; the client gets a 400 with its text."""
 
@@ -73,7 +76,7 @@ class Response:
     status: int = 200
     content_type: str = TEXT
     body: bytes | tuple[bytes, ...] = b""
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: Headers = ()
     """Additional headers; each replaces the default header of its name."""
 
     @property
@@ -87,7 +90,7 @@ class Response:
         return sum(map(len, self.blocks))
 
 
-def text_response(text: str, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:
+def text_response(text: str, status: int = 200, headers: Headers = ()) -> Response:
     """One line of plain text, newline added."""
     return Response(status=status, body=f"{text}\n".encode(), headers=headers)
 

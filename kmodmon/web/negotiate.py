@@ -6,13 +6,14 @@ the library provides the content types. Anything else gets text 0.0.4, which eve
 (RFC 9110, 12.4.1 allows that), which would not help a scraper.
 """
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 MAX_ITEMS = 32
-_VERSIONS = ("1.0.0", "0.0.1")
+_QVALUE = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?").fullmatch  # RFC 9110, 12.4.2
 
 
 class AcceptedFormat(Enum):
@@ -26,6 +27,16 @@ class AcceptedFormat(Enum):
     def openmetrics(self) -> bool:
         """Whether the body must be OpenMetrics; both versions have the same body."""
         return self is not AcceptedFormat.TEXT
+
+
+_OPENMETRICS = "application/openmetrics-text"
+_FORMATS = {  # by media type and its version parameter
+    (_OPENMETRICS, ""): AcceptedFormat.OPENMETRICS_1_0_0,
+    (_OPENMETRICS, "1.0.0"): AcceptedFormat.OPENMETRICS_1_0_0,
+    (_OPENMETRICS, "0.0.1"): AcceptedFormat.OPENMETRICS_0_0_1,
+    ("text/plain", ""): AcceptedFormat.TEXT,
+    ("text/plain", "0.0.4"): AcceptedFormat.TEXT,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,16 +61,7 @@ def _items(header: str) -> tuple[_Item, ...]:
 
 
 def _weight(text: str) -> float:
-    """A q-value by RFC 9110: 0 to 1 with at most three decimals; anything else is 0."""
-    whole, dot, decimals = text.partition(".")
-    if (
-        whole not in ("0", "1")
-        or len(decimals) > 3
-        or not (decimals == "" or (decimals.isascii() and decimals.isdigit()))
-    ):
-        return 0.0
-    q = float(f"{whole}{dot}{decimals}")
-    return q if q <= 1 else 0.0
+    return float(text) if _QVALUE(text) else 0.0
 
 
 def choose_format(accept: str) -> AcceptedFormat:
@@ -77,22 +79,10 @@ def choose_format(accept: str) -> AcceptedFormat:
 
 def _offer(item: _Item) -> tuple[AcceptedFormat, int] | None:
     """The format for one element and its precedence: 2 for a type, 1 for a wildcard; None: not supported."""
-    version = item.parameters.get("version", "")
-    match item.value:
-        case "application/openmetrics-text":
-            match version:
-                case "" | "1.0.0":
-                    return AcceptedFormat.OPENMETRICS_1_0_0, 2
-                case "0.0.1":
-                    return AcceptedFormat.OPENMETRICS_0_0_1, 2
-                case _:
-                    return None
-        case "text/plain":
-            return (AcceptedFormat.TEXT, 2) if version in ("", "0.0.4") else None
-        case "text/*" | "*/*":
-            return AcceptedFormat.TEXT, 1
-        case _:
-            return None
+    if item.value in ("text/*", "*/*"):
+        return AcceptedFormat.TEXT, 1
+    form = _FORMATS.get((item.value, item.parameters.get("version", "")))
+    return None if form is None else (form, 2)
 
 
 def gzip_wanted(accept_encoding: str) -> bool:

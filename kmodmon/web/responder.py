@@ -13,7 +13,7 @@ from kmodmon.system.clock import Clock
 from kmodmon.types.error import KmodmonError
 from kmodmon.web.auth import Authenticator, AuthVerdict
 from kmodmon.web.faults import FaultLog
-from kmodmon.web.message import BadRequest, Request, Response, Route, Routes, json_response, text_response
+from kmodmon.web.message import BadRequest, Headers, Request, Response, Route, Routes, json_response, text_response
 from kmodmon.web.web_config_reload import Watch
 
 _ALLOW = (("allow", "GET, HEAD"),)
@@ -116,7 +116,7 @@ def _has_body(request: Request) -> bool:
     return request.header("content-length") not in ("", "0") or bool(request.header("transfer-encoding"))
 
 
-def _error(request: Request, status: int, why: str, headers: tuple[tuple[str, str], ...] = ()) -> Response:
+def _error(request: Request, status: int, why: str, headers: Headers = ()) -> Response:
     if request.path.startswith("/api/"):
         return replace(json_response({"error": why}, status), headers=headers)
     return text_response(why, status, headers)

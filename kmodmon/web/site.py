@@ -11,7 +11,7 @@ from kmodmon.view.modules import module_detail, modules_view
 from kmodmon.view.parameters import parameters_view
 from kmodmon.view.sources import sources_view
 from kmodmon.view.status import status_view
-from kmodmon.web.message import BadRequest, Request, Response, Route, json_response, text_response
+from kmodmon.web.message import BadRequest, Headers, Request, Response, Route, json_response, text_response
 from kmodmon.web.negotiate import choose_format, gzip_wanted
 from kmodmon.web.page.serve import PageHost, PageSite
 
@@ -65,7 +65,7 @@ class Site:
         form = ExpositionFormat.OPENMETRICS if choice.openmetrics else ExpositionFormat.TEXT
         if gzip_wanted(request.header("accept-encoding")):
             body = self._exposition.gzipped(self._host.state, form)
-            headers: tuple[tuple[str, str], ...] = (("Content-Encoding", "gzip"), ("Vary", "Accept, Accept-Encoding"))
+            headers: Headers = (("Content-Encoding", "gzip"), ("Vary", "Accept, Accept-Encoding"))
         else:
             body, headers = self._exposition.blocks(self._host.state, form), (("Vary", "Accept, Accept-Encoding"),)
         return Response(content_type=choice.value, body=body, headers=headers)

@@ -148,6 +148,16 @@ def test_half_closed_client_when_it_has_asked_gets_its_answer() -> None:
         assert read_all(sock).endswith(b"slow\n")
 
 
+def test_half_closed_client_when_it_takes_its_answer_slowly_gets_all_of_it_and_is_ended() -> None:
+    with Served(limits=HttpLimits(answer_seconds=30, idle_seconds=600)) as served:
+        with served.connect(receive_buffer=4096) as sock:
+            sock.sendall(GET_BIG)
+            sock.shutdown(socket.SHUT_WR)
+            wait_until(lambda: served.stats.requests == 1, "it was read")
+            assert read_all(sock).partition(b"\r\n\r\n")[2] == b"".join(BIG)
+        assert served.stats.timeouts == 0
+
+
 def test_half_closed_clients_when_they_never_ask_are_gone_at_once() -> None:
     with Served(limits=HttpLimits(head_seconds=60.0)) as served, many_clients(served, 50, b"GET / HT") as clients:
         for client in clients:

@@ -15,6 +15,7 @@ from kmodmon.web.page.html import (
     facts,
     joined,
     moment,
+    note,
     pill,
 )
 from kmodmon.web.page.page_data import SEVERITY_TONES, PageData
@@ -57,9 +58,7 @@ def _item(finding: Finding) -> Markup:
                 ("Since", NOTHING if finding.since is None else moment(finding.since.realtime_usec)),
             )
         ),
-        element("p", element("b", "What to do. "), advice(finding.advice), class_="note")
-        if finding.advice
-        else NOTHING,
+        note("What to do", advice(finding.advice)) if finding.advice else NOTHING,
         disclosure("Evidence", finding.evidence, f"finding-{quote(finding.id, safe='')}"),
         class_=tone,
     )

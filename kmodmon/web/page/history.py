@@ -20,6 +20,7 @@ from kmodmon.web.page.html import (
     joined,
     moment,
     pill,
+    table,
 )
 from kmodmon.web.page.page_data import SEVERITY_TONES, PageData
 
@@ -119,9 +120,8 @@ def sources(data: PageData) -> Markup:
         names = joined((code(source.name) for source in quiet), ", ")
         parts.append(element("p", pill("up", "good"), " ", names, class_="quiet"))
     if noted:
-        headings = (element("th", name, scope="col") for name in ("Source", "State", "Why, and what was missed"))
-        head, body = element("tr", *headings), map(_source, noted)
-        parts.append(element("table", element("thead", head), element("tbody", *body), class_="sources"))
+        headings = ("Source", "State", "Why, and what was missed")
+        parts.append(table(headings, map(_source, noted), class_="sources"))
     return joined((*parts, _self_stats(data.state.own)))
 
 

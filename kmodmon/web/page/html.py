@@ -91,6 +91,24 @@ def disclosure(title: str, lines: Sequence[str], details_id: str, most: int = MA
     return element("details", element("summary", title), listing(shown, class_="lines"), id=details_id)
 
 
+def table(headings: Iterable[str], rows: Iterable[Markup], **attributes: Attribute) -> Markup:
+    """A table with a row of column headings."""
+    head = element("tr", *(element("th", heading, scope="col") for heading in headings))
+    return element("table", element("thead", head), element("tbody", *rows), **attributes)
+
+
+def code_list(names: Sequence[str], most: int) -> Markup:
+    """At most `most` of `names`, and how many more there are."""
+    shown = joined((code(name) for name in names[:most]), ", ")
+    rest = len(names) - most
+    return joined((shown, f" and {rest:,} more")) if rest > 0 else shown
+
+
+def note(title: str, text: str) -> Markup:
+    """A paragraph under a short title."""
+    return element("p", element("b", f"{title}. "), text, class_="note")
+
+
 def advice(text: str) -> Markup:
     """A sentence that quotes commands in backticks."""
     return joined(element("code", part) if odd % 2 else part for odd, part in enumerate(text.split("`")))

@@ -13,12 +13,24 @@ from kmodmon.state.state import State
 from kmodmon.state.trust import Provenance, kernel_verifies, provenance_of, record_of, trust
 from kmodmon.subjects.files import Origin
 from kmodmon.types.text import raw_bytes
-from kmodmon.web.page.html import NOTHING, Markup, binary_size, code, counted, element, escaped, joined, moment, pill
+from kmodmon.web.page.html import (
+    NOTHING,
+    Markup,
+    binary_size,
+    code,
+    code_list,
+    counted,
+    element,
+    escaped,
+    joined,
+    moment,
+    pill,
+)
 from kmodmon.web.page.page_data import PageData
 
 MAX_ROWS = 500
 MAX_HOLDERS = 8
-_BAD = (SignatureStatus.UNSIGNED, SignatureStatus.INVALID)
+BAD_SIGNATURES = (SignatureStatus.UNSIGNED, SignatureStatus.INVALID)
 _SIGNATURE_TONES = {
     SignatureStatus.VALID: "good",
     SignatureStatus.SIGNED: "plain",
@@ -62,10 +74,7 @@ def _name(row: ModuleRow) -> Markup:
 
 
 def _holders(row: ModuleRow) -> Markup:
-    holders = row.module.holders
-    shown = joined((code(name) for name in holders[:MAX_HOLDERS]), ", ")
-    rest = len(holders) - MAX_HOLDERS
-    return joined((shown, f" and {rest:,} more")) if rest > 0 else shown
+    return code_list(row.module.holders, MAX_HOLDERS)
 
 
 def _taint(row: ModuleRow) -> Markup:
@@ -136,7 +145,7 @@ COLUMNS: tuple[ModuleColumn, ...] = (
 
 def is_suspicious(state: State, module: Module) -> bool:
     """Whether a module taints the kernel, is not signed, or has an invalid signature."""
-    return bool(module.taint) or trust(state, module) in _BAD
+    return bool(module.taint) or trust(state, module) in BAD_SIGNATURES
 
 
 def shown_modules(state: State) -> tuple[Module, ...]:
@@ -216,5 +225,5 @@ def row_markup(row: ModuleRow) -> Markup:
     for column in others:
         key = None if column.key is None else column.key(row)
         cells.append(element("td", column.cell(row), data_key=key, class_="n" if column.numeric else None))
-    suspicious = bool(row.module.taint) or row.provenance_of.signature in _BAD
+    suspicious = bool(row.module.taint) or row.provenance_of.signature in BAD_SIGNATURES
     return element("tr", *cells, data_name=row.module.name, class_="sus" if suspicious else None)

@@ -7,7 +7,8 @@ from kmodmon.kernel.sysctl import COUNTERS, HARDENING
 from kmodmon.lifecycle.inventory import SignatureStatus
 from kmodmon.state.state import State
 from kmodmon.state.trust import trust
-from kmodmon.web.page.html import NOTHING, Markup, code, counted, element, escaped, joined, listing
+from kmodmon.web.page.html import NOTHING, Markup, code, counted, element, escaped, joined, listing, table
+from kmodmon.web.page.modules import BAD_SIGNATURES
 from kmodmon.web.page.page_data import PageData
 
 _BOOT_WORDS = {
@@ -58,9 +59,8 @@ def _modules(state: State) -> Iterator[Markup]:
     verdicts = dict.fromkeys(SignatureStatus, 0)
     for module in inventory.modules.values():
         verdicts[trust(state, module)] += 1
-    bad = (SignatureStatus.UNSIGNED, SignatureStatus.INVALID)
     counts = [
-        element("strong" if verdict in bad else "span", f"{count:,} {verdict.value}")
+        element("strong" if verdict in BAD_SIGNATURES else "span", f"{count:,} {verdict.value}")
         for verdict, count in verdicts.items()
         if count
     ]
@@ -129,7 +129,5 @@ def _settings(state: State) -> Markup:
         )
         for setting in settings
     )
-    head = element("tr", *(element("th", name, scope="col") for name in ("Setting", "Value", "Meaning")))
-    table = element("table", element("thead", head), element("tbody", *rows), class_="settings")
     summary = element("summary", counted(len(settings), "setting"), " of hardening, and the kernel's own counters")
-    return element("details", summary, table, id="settings")
+    return element("details", summary, table(("Setting", "Value", "Meaning"), rows, class_="settings"), id="settings")

@@ -9,7 +9,7 @@ from kmodmon.events.event import EventType, StoredEvent
 from kmodmon.events.query import EventQuery
 from kmodmon.state.state import State
 from kmodmon.types.error import KmodmonError
-from kmodmon.web.message import Request, Response, Route
+from kmodmon.web.message import Headers, Request, Response, Route
 from kmodmon.web.negotiate import gzip_wanted
 from kmodmon.web.page.asset import Asset, client_has, packaged_asset
 from kmodmon.web.page.document import StatusPage
@@ -59,7 +59,7 @@ class PageSite:
         """The page, or 304 for a client that has it."""
         await self._host.refresh()
         rendered = self._page.render(await self._data())
-        headers: tuple[tuple[str, str], ...] = (
+        headers: Headers = (
             ("content-security-policy", POLICY),
             ("etag", rendered.tag),
             ("vary", "accept-encoding"),

@@ -10,12 +10,14 @@ from kmodmon.web.page.html import (
     Markup,
     advice,
     code,
+    code_list,
     disclosure,
     element,
     escaped,
     facts,
     joined,
     moment,
+    note,
     pill,
 )
 from kmodmon.web.page.page_data import TIER_TONES, PageData
@@ -48,8 +50,8 @@ def _flag(flag: Flag, entry: TaintEntry | None, inventory: Inventory) -> Markup:
         ),
         element("p", flag.cause),
         facts((*_history(entry), ("Carried by", _carriers(inventory, flag)))),
-        element("p", element("b", "Why it matters. "), flag.why, class_="note"),
-        element("p", element("b", "What to do. "), advice(flag.advice), class_="note"),
+        note("Why it matters", flag.why),
+        note("What to do", advice(flag.advice)),
         disclosure("Evidence", () if entry is None else entry.evidence, f"evidence-{flag.bit}"),
         class_=f"flag {tone}",
         aria_labelledby=heading_id,
@@ -79,7 +81,4 @@ def _cause(entry: TaintEntry) -> Markup:
 
 
 def _carriers(inventory: Inventory, flag: Flag) -> Markup:
-    names = carriers(inventory, flag)
-    shown = joined((code(name) for name in names[:MAX_CARRIERS]), ", ")
-    rest = len(names) - MAX_CARRIERS
-    return joined((shown, f" and {rest:,} more")) if rest > 0 else shown
+    return code_list(carriers(inventory, flag), MAX_CARRIERS)
