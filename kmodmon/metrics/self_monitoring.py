@@ -7,7 +7,7 @@ from kmodmon.subjects.self_stats import SelfMetric
 def _family(own: SelfMetric) -> Metric:
     return Metric(
         name=own.metric,
-        kind=MetricType.COUNTER if own.counter else MetricType.GAUGE,
+        kind=MetricType(own.kind),
         help=own.help,
         interface="none",
         of=("own",),

@@ -10,81 +10,83 @@ from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 
+COUNTER, GAUGE = "counter", "gauge"
+
 
 class SelfMetric(Enum):
-    """One number: its metric name, its HELP text, whether it only ever grows, and its value at the start.
+    """One number: its metric name, its HELP text, its Prometheus type, and its value at the start.
 
     Counters count since the start of this process. The order here is the order in the exposition.
     """
 
-    def __init__(self, metric: str, help: str, counter: bool, initial: float = 0) -> None:
+    def __init__(self, metric: str, help: str, kind: str, initial: float = 0) -> None:
         self.metric = metric
         self.help = help
-        self.counter = counter
+        self.kind = kind
         self.initial = initial
 
-    HISTORY_EVENTS = ("kmodmon_history_events", "Events in the history.", False)
-    HISTORY_BYTES = ("kmodmon_history_size_bytes", "Size of the history on disk.", False)
-    HISTORY_HEALTHY = ("kmodmon_history_up", "1 if the history can be written.", False)
+    HISTORY_EVENTS = ("kmodmon_history_events", "Events in the history.", GAUGE)
+    HISTORY_BYTES = ("kmodmon_history_size_bytes", "Size of the history on disk.", GAUGE)
+    HISTORY_HEALTHY = ("kmodmon_history_up", "1 if the history can be written.", GAUGE)
     HISTORY_WRITE_ERRORS = (
         "kmodmon_history_write_errors_total",
         "Failed attempts to write the history since the daemon started.",
-        True,
+        COUNTER,
     )
     HISTORY_LOST = (
         "kmodmon_history_lost_total",
         "Events that never reached the history since the daemon started.",
-        True,
+        COUNTER,
     )
-    HTTP_REQUESTS = ("kmodmon_http_requests_total", "HTTP requests answered.", True)
-    HTTP_REJECTED = ("kmodmon_http_rejected_total", "Connections closed for want of room.", True)
-    HTTP_TIMEOUTS = ("kmodmon_http_timeouts_total", "Connections dropped because their client took too long.", True)
+    HTTP_REQUESTS = ("kmodmon_http_requests_total", "HTTP requests answered.", COUNTER)
+    HTTP_REJECTED = ("kmodmon_http_rejected_total", "Connections closed for want of room.", COUNTER)
+    HTTP_TIMEOUTS = ("kmodmon_http_timeouts_total", "Connections dropped because their client took too long.", COUNTER)
     HTTP_AUTH_FAILURES = (
         "kmodmon_http_auth_failures_total",
         "Requests refused for want of a valid user and password.",
-        True,
+        COUNTER,
     )
     HTTP_BAD_REQUESTS = (
         "kmodmon_http_bad_requests_total",
         "Requests that were not HTTP, too long, or had a body.",
-        True,
+        COUNTER,
     )
     HTTP_HANDSHAKE_FAILURES = (
         "kmodmon_http_handshake_failures_total",
         "TLS handshakes that failed, client certificates that are not allowed among them.",
-        True,
+        COUNTER,
     )
     HTTP_RATE_LIMITED = (
         "kmodmon_http_rate_limited_total",
         "Requests refused by the rate limit of web.config.file.",
-        True,
+        COUNTER,
     )
     HTTP_ACCEPT_ERRORS = (
         "kmodmon_http_accept_errors_total",
         "Times the system had no file descriptor or memory for one more connection.",
-        True,
+        COUNTER,
     )
-    HTTP_HANDLER_ERRORS = ("kmodmon_http_handler_errors_total", "Requests that failed in kmodmon itself.", True)
+    HTTP_HANDLER_ERRORS = ("kmodmon_http_handler_errors_total", "Requests that failed in kmodmon itself.", COUNTER)
     RENDER_FAILURES = (
         "kmodmon_exposition_failures_total",
         "Metric families that could not be rendered and were left out.",
-        True,
+        COUNTER,
     )
     JOURNAL_LOST = (
         "kmodmon_journal_lost_total",
         "Events, and lines of kmodmon's own log, that the journal or stderr did not take.",
-        True,
+        COUNTER,
     )
     CONFIG_OK = (
         "kmodmon_config_last_reload_successful",
         "1 if the settings file that is there now is the one in force, 0 if it was refused.",
-        False,
+        GAUGE,
         1,
     )
     CONFIG_LOADED = (
         "kmodmon_config_last_reload_success_timestamp_seconds",
         "When the settings in force were read.",
-        False,
+        GAUGE,
     )
 
 

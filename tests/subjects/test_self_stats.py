@@ -1,6 +1,6 @@
 """The numbers that kmodmon exposes about itself."""
 
-from kmodmon.subjects.self_stats import NO_SELF_STATS, SelfCounters, SelfMetric, SelfStats
+from kmodmon.subjects.self_stats import COUNTER, NO_SELF_STATS, SelfCounters, SelfMetric, SelfStats
 
 
 def test_counters_when_nothing_was_counted_are_as_at_the_start() -> None:
@@ -31,7 +31,7 @@ def test_number_that_another_object_keeps_is_read_at_each_snapshot() -> None:
 
 def test_names_are_distinct_and_counters_end_in_total() -> None:
     assert len({metric.metric for metric in SelfMetric}) == len(SelfMetric)
-    assert [metric for metric in SelfMetric if metric.counter is not metric.metric.endswith("_total")] == []
+    assert [metric for metric in SelfMetric if (metric.kind == COUNTER) is not metric.metric.endswith("_total")] == []
 
 
 def test_stats_when_given_some_numbers_have_the_others_as_at_the_start() -> None:
