@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import bcrypt
@@ -16,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kmodmon.system.clock import FakeClock
+from kmodmon.web.auth import Authenticator, AuthVerdict
 from kmodmon.web.limits import HttpLimits
 from kmodmon.web.listen import ListenError
 from kmodmon.web.responder import DEFAULT_HEADERS
@@ -100,6 +102,19 @@ def test_handler_when_its_header_would_split_the_answer_sends_nothing() -> None:
         with pytest.raises(http.client.RemoteDisconnected):
             served.get("/forge")
         assert served.stats.handler_errors == 1
+        assert len(served.logged) == 1
+
+
+def test_check_when_it_fails_before_any_handler_is_answered_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(self: Authenticator, authorization: str, users: Mapping[str, str]) -> AuthVerdict:
+        raise ImportError("no bcrypt")
+
+    with Served() as served:
+        with monkeypatch.context() as patched:
+            patched.setattr(Authenticator, "check", fail)
+            assert [served.get("/").status for _ in range(2)] == [500, 500]
+        assert served.get("/").status == 200
+        assert served.stats.handler_errors == 2
         assert len(served.logged) == 1
 
 
