@@ -96,10 +96,38 @@ def test_reader_when_it_does_not_read_is_dropped_and_costs_little() -> None:
         before = _resident()
         with many_clients(served, 30, GET_BIG * 20, receive_buffer=4096) as clients:
             assert served.get("/").status == 200
-            wait_until(lambda: served.stats.timeouts >= 30, "every one timed out")
-            assert _resident() - before < 30 * 1_000_000
+            peak = before
+
+            def all_timed_out() -> bool:
+                nonlocal peak
+                peak = max(peak, _resident())
+                return served.stats.timeouts >= 30
+
+            wait_until(all_timed_out, "every one timed out")
+            assert peak - before < 30 * 1_000_000
             all_dropped(served, clients)
         assert served.logged == []
+
+
+def test_reader_when_it_is_dropped_is_reset_so_that_the_kernel_keeps_nothing_for_it() -> None:
+    with Served(limits=QUICK) as served, served.connect(receive_buffer=4096) as sock:
+        sock.sendall(GET_BIG)
+        wait_until(lambda: served.stats.timeouts == 1, "it was dropped")
+        with pytest.raises(ConnectionResetError):
+            while sock.recv(65536):
+                pass
+
+
+def test_requests_sent_ahead_when_they_never_end_are_not_read_while_an_answer_is_under_way() -> None:
+    with Served(limits=HttpLimits(answer_seconds=2.0)) as served, served.connect() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        sock.settimeout(0.5)
+        sock.sendall(b"GET /stuck HTTP/1.1\r\nHost: h\r\n\r\n")
+        sent = 0
+        with suppress(OSError):
+            while sent < 16_000_000:
+                sent += sock.send(GET * 1000)
+        assert sent < 2_000_000
 
 
 def test_reader_when_it_reads_slowly_but_steadily_gets_everything() -> None:
@@ -207,6 +235,12 @@ def test_head_when_it_is_huge_is_refused(raw: bytes) -> None:
         assert served.logged == []
 
 
+def test_head_when_it_is_beyond_the_limit_is_refused_before_its_deadline() -> None:
+    with Served(limits=HttpLimits(head_bytes=1000, head_seconds=600)) as served:
+        assert served.send(GET[:-2] + b"X: " + b"a" * 2000).startswith(b"HTTP/1.1 400 ")
+        assert (served.stats.bad_requests, served.stats.timeouts) == (1, 0)
+
+
 def test_garbage_of_any_kind_gets_a_400_or_nothing_and_no_log() -> None:
     source = random.Random(7)
     fragments = [
@@ -244,7 +278,8 @@ def test_garbage_of_any_kind_gets_a_400_or_nothing_and_no_log() -> None:
 def test_body_that_turns_bad_while_the_answer_is_made_ends_the_connection_quietly() -> None:
     head = b"GET /slow HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
     with Served(limits=QUICK) as served:
-        assert served.send(head + b"zz\r\n").startswith(b"HTTP/1.1 400 ")
+        answer = served.send(head + b"zz\r\n")
+        assert answer.startswith(b"HTTP/1.1 400 ") and answer.count(b"HTTP/1.1 ") == 1
         with served.connect() as sock:
             sock.sendall(head)
             sock.sendall(b"zz\r\n")
