@@ -36,6 +36,5 @@ def run(args: argparse.Namespace) -> int:
 
 
 def import_partially() -> None:
-    """Import the two libraries without what they bring beside the parts that the daemon uses."""
+    """Import prometheus-client without what it brings beside the parts that the daemon uses."""
     import_submodule("prometheus_client", "exposition", unused=_UNUSED)
-    import_submodule("uvicorn", "config", unused=("logging.config",), offered=("Config",))

@@ -34,16 +34,16 @@ from kmodmon.store.interface import RetentionLimits
 from kmodmon.store.options import WriterOptions
 from kmodmon.store.writer import HistoryWriter
 from kmodmon.subjects.files import load_paths
-from kmodmon.subjects.self_stats import SelfStats
+from kmodmon.subjects.self_stats import SelfCounters, SelfMetric
 from kmodmon.system.clock import Clock
 from kmodmon.system.file_watch import watch_file
 from kmodmon.system.journal import Journal, log_sink
 from kmodmon.system.root import Root
 from kmodmon.system.sd_notify import Notifier
 from kmodmon.types.error import ConfigError, KmodmonError
+from kmodmon.web.limits import HttpLimits
 from kmodmon.web.server import WebServer
 from kmodmon.web.site import Site
-from kmodmon.web.stats import HttpLimits
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +75,7 @@ class Daemon:
         self._boot_id = boot_id(self._root)
         self._journal = Journal(log_sink())
         self._exposition = Exposition(METRICS, _process_families)
+        self._counters = SelfCounters()
         self._ready = False
         self._stop = asyncio.Event()
         self._config_ok = True
@@ -85,6 +86,7 @@ class Daemon:
         self._engine = self._make_engine()
         self._history.on_recalled = self._engine.recall
         self._server = self._make_server()
+        self._bind_counters()
 
     @property
     def state(self) -> State:
@@ -109,7 +111,7 @@ class Daemon:
     async def refresh(self) -> None:
         """Read the cheap sources that are older than a second; they are quick, so the scrape simply waits."""
         self._engine.refresh()
-        self._engine.note_self_stats(self._own())
+        self._engine.note_self_stats(self._counters.snapshot())
 
     async def events(self, query: EventQuery) -> Sequence[StoredEvent]:
         """Events of the history, read in a worker thread with a connection of its own."""
@@ -213,27 +215,21 @@ class Daemon:
             for event in events:
                 self._journal.log_event(event)
 
-    def _own(self) -> SelfStats:
-        history, web = self._history.stats, self._server.stats
-        return SelfStats(
-            history_events=history.events,
-            history_bytes=history.bytes,
-            history_write_errors=history.write_errors,
-            history_lost=history.lost,
-            history_healthy=history.healthy,
-            http_requests=web.requests,
-            http_rejected=web.rejected,
-            http_timeouts=web.timeouts,
-            http_auth_failures=web.auth_failures,
-            http_bad_requests=web.bad_requests,
-            http_handshake_failures=web.handshake_failures,
-            http_rate_limited=web.rate_limited,
-            http_accept_errors=web.accept_errors,
-            http_handler_errors=web.handler_errors,
-            render_failures=self._exposition.failures,
-            journal_lost=self._journal.lost,
-            config_ok=self._config_ok and web.config_ok,
-            config_loaded=self._config_loaded,
+    def _bind_counters(self) -> None:
+        """Read the numbers that the history, the journal and this class keep; the server counts by itself."""
+        history = self._history
+        self._counters.bind(
+            {
+                SelfMetric.HISTORY_EVENTS: lambda: history.stats.events,
+                SelfMetric.HISTORY_BYTES: lambda: history.stats.bytes,
+                SelfMetric.HISTORY_HEALTHY: lambda: history.stats.healthy,
+                SelfMetric.HISTORY_WRITE_ERRORS: lambda: history.stats.write_errors,
+                SelfMetric.HISTORY_LOST: lambda: history.stats.lost,
+                SelfMetric.RENDER_FAILURES: lambda: self._exposition.failures,
+                SelfMetric.JOURNAL_LOST: lambda: self._journal.lost,
+                SelfMetric.CONFIG_OK: lambda: self._config_ok and self._server.config_ok,
+                SelfMetric.CONFIG_LOADED: lambda: self._config_loaded,
+            }
         )
 
     def _make_history(self) -> HistoryWriter:
@@ -273,6 +269,7 @@ class Daemon:
             limits=_limits(self._settings),
             web_config=web.config_file,
             clock=self._clock,
+            counters=self._counters,
         )
 
     @staticmethod

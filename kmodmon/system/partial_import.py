@@ -1,10 +1,10 @@
 """Importing less of a large package than its own `__init__` does: the daemon is to be small.
 
 `pyroute2/__init__.py` imports all of pyroute2: 163 modules and 8 MiB, of which uevents need 16 modules and half a MiB.
-uvicorn's brings a command line and a supervisor of processes, prometheus-client's a web server, an HTTP client and the
-e-mail parser that they stand on: 5 MiB that nothing here uses. A package object made from its specification, but not
-executed, is all that importing a submodule needs; and a module that is only subclassed can be stood in for. Where a
-version of a package does not bear that, it is imported in the ordinary way.
+prometheus-client's brings a web server, an HTTP client and the e-mail parser that both need: memory that nothing here
+uses. A package object made from its specification, but not executed, is all that importing a submodule needs; a module
+whose classes are only subclassed is replaced by a stand-in meanwhile. A version of a package that this does not suit is
+imported in the ordinary way.
 """
 
 import importlib
@@ -18,11 +18,10 @@ from types import ModuleType
 log = logging.getLogger(__name__)
 
 
-def import_submodule(package: str, name: str, *, unused: Iterable[str] = (), offered: Iterable[str] = ()) -> ModuleType:
+def import_submodule(package: str, name: str, *, unused: Iterable[str] = ()) -> ModuleType:
     """Import `package.name`; raises ImportError when there is none. A package already imported is used as it is.
 
-    `unused`: modules that it imports and that are of no use here. `offered`: names of the submodule that other parts of
-    the package want from the package.
+    `unused`: modules that it imports and that are of no use here.
     """
     if package in sys.modules:
         return importlib.import_module(f"{package}.{name}")
@@ -33,10 +32,7 @@ def import_submodule(package: str, name: str, *, unused: Iterable[str] = (), off
     sys.modules[package] = importlib.util.module_from_spec(spec)
     try:
         with _stood_in_for(unused):
-            found = importlib.import_module(f"{package}.{name}")
-        for each in offered:
-            setattr(sys.modules[package], each, getattr(found, each))
-        return found
+            return importlib.import_module(f"{package}.{name}")
     except (ImportError, AttributeError, TypeError) as error:
         log.debug("%s.%s wants all of %s: %s", package, name, package, error)
     for module in set(sys.modules) - before:

@@ -1,9 +1,10 @@
 """Basic authentication against bcrypt hashes, as the Prometheus exporter-toolkit does it, on an asyncio loop.
 
-bcrypt is slow by intent (cost 10: a tenth of a second), so a verdict is remembered, one hash is computed at a time
-in a thread of its own, and only so many may wait. An unknown user costs what a known one does: the password is
-checked against a real hash and refused whatever comes out. A verdict is remembered under a keyed hash, so neither
-passwords nor their plain digests stay in memory; right and wrong ones apart, so guessing pushes out no scraper.
+bcrypt is slow by intent (cost 10: a tenth of a second). So verdicts are cached, one hash is computed at a time in a
+thread of its own, and at most MAX_WAITING requests wait for it. An unknown user costs as much time as a configured one:
+the password is checked against a real hash and refused whatever the result. Cache keys are keyed hashes, so neither
+passwords nor their plain digests stay in memory. Accepted and refused passwords have caches of their own, so that
+guesses do not evict the password of a scraper.
 """
 
 import asyncio
@@ -17,14 +18,14 @@ from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 
 BCRYPT_BYTES = 72
-"""bcrypt reads no more of a password. Go's and most others cut it there in silence, Python's raises from 5.0 on."""
+"""bcrypt uses no more of a password. Most implementations ignore the rest; Python's raises from 5.0 on."""
 
-WAITING = 64
-REMEMBERED = 256
+MAX_WAITING = 64
+CACHED_VERDICTS = 256
 
 
 class AuthVerdict(Enum):
-    """What is said to a client."""
+    """The result of a check; BUSY: too many checks wait."""
 
     ALLOWED = "allowed"
     REFUSED = "refused"
@@ -32,30 +33,30 @@ class AuthVerdict(Enum):
 
 
 class AuthCache:
-    """A bounded memory of verdicts; the least recently used one goes first."""
+    """A bounded set of keys; the least recently used key is evicted first."""
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._known: OrderedDict[bytes, None] = OrderedDict()
+        self._keys: OrderedDict[bytes, None] = OrderedDict()
 
     def __contains__(self, key: bytes) -> bool:
-        if key not in self._known:
+        if key not in self._keys:
             return False
-        self._known.move_to_end(key)
+        self._keys.move_to_end(key)
         return True
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._keys)
 
     def add(self, key: bytes) -> None:
-        """Remember `key`."""
-        self._known[key] = None
-        if len(self._known) > self._size:
-            self._known.popitem(last=False)
+        """Add `key` as the most recently used."""
+        self._keys[key] = None
+        if len(self._keys) > self._size:
+            self._keys.popitem(last=False)
 
 
 def credentials(authorization: str) -> tuple[str, bytes] | None:
-    """User and password of an Authorization header; None: there is none, or it is not Basic, or it is broken."""
+    """User and password of an Authorization header; None: it is empty, not Basic, or malformed."""
     scheme, _, encoded = authorization.partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -67,57 +68,57 @@ def credentials(authorization: str) -> tuple[str, bytes] | None:
 
 
 def matches(password: bytes, hashed: bytes) -> bool:
-    """Whether bcrypt says that `password` gives `hashed`; takes as long as the cost in `hashed` says."""
-    import bcrypt  # only installations with basic_auth_users pay for it
+    """Whether the bcrypt hash of `password` is `hashed`; the cost in `hashed` decides how long this takes."""
+    import bcrypt  # only installations with basic_auth_users need it
 
     try:
         return bcrypt.checkpw(password[:BCRYPT_BYTES], hashed)
-    except ValueError:  # a NUL byte in front of bcrypt 4.1, or a salt that bcrypt refuses
+    except ValueError:  # a NUL byte before bcrypt 4.1, or a salt that bcrypt refuses
         return False
 
 
-class Gate:
-    """Says who may pass. One for the whole server; :meth:`close` ends its thread."""
+class Authenticator:
+    """Checks passwords, for the whole server; :meth:`close` ends its thread."""
 
     def __init__(self) -> None:
         self._secret = os.urandom(32)
-        self._allowed = AuthCache(REMEMBERED)
-        self._refused = AuthCache(REMEMBERED)
-        self._one_at_a_time = asyncio.Lock()
+        self._allowed = AuthCache(CACHED_VERDICTS)
+        self._refused = AuthCache(CACHED_VERDICTS)
+        self._computing = asyncio.Lock()
         self._waiting = 0
         self._thread: ThreadPoolExecutor | None = None
 
-    async def judge(self, authorization: str, users: Mapping[str, str]) -> AuthVerdict:
-        """Whether a request with this Authorization header may pass; with no users at all everybody may."""
+    async def check(self, authorization: str, users: Mapping[str, str]) -> AuthVerdict:
+        """Check an Authorization header against `users` (name to bcrypt hash); without users everybody is allowed."""
         if not users:
             return AuthVerdict.ALLOWED
-        given = credentials(authorization)
-        if given is None:
+        user_password = credentials(authorization)
+        if user_password is None:
             return AuthVerdict.REFUSED
-        user, password = given
+        user, password = user_password
         hashed = users.get(user) or max(users.values(), key=_cost)
         key = self._key(user, hashed, password)
         if key in self._allowed:
             return AuthVerdict.ALLOWED
         if key in self._refused:
             return AuthVerdict.REFUSED
-        if self._waiting >= WAITING:
+        if self._waiting >= MAX_WAITING:
             return AuthVerdict.BUSY
-        return await self._check(key, password, hashed.encode(), known=user in users)
+        return await self._compute(key, password, hashed.encode(), configured=user in users)
 
-    async def _check(self, key: bytes, password: bytes, hashed: bytes, *, known: bool) -> AuthVerdict:
+    async def _compute(self, key: bytes, password: bytes, hashed: bytes, *, configured: bool) -> AuthVerdict:
         self._waiting += 1
         try:
-            async with self._one_at_a_time:
-                if key in self._allowed or key in self._refused:  # another one waited with the same password
-                    right = key in self._allowed
+            async with self._computing:
+                if key in self._allowed or key in self._refused:  # computed for another request meanwhile
+                    allowed = key in self._allowed
                 else:
                     loop = asyncio.get_running_loop()
-                    right = await loop.run_in_executor(self._worker(), matches, password, hashed) and known
+                    allowed = await loop.run_in_executor(self._worker(), matches, password, hashed) and configured
         finally:
             self._waiting -= 1
-        (self._allowed if right else self._refused).add(key)
-        return AuthVerdict.ALLOWED if right else AuthVerdict.REFUSED
+        (self._allowed if allowed else self._refused).add(key)
+        return AuthVerdict.ALLOWED if allowed else AuthVerdict.REFUSED
 
     def _worker(self) -> ThreadPoolExecutor:
         if self._thread is None:

@@ -1,6 +1,6 @@
-"""Sockets to listen on: addresses as Prometheus exporters write them, or those that systemd hands over.
+"""Listening sockets: addresses in the notation of Prometheus exporters, or sockets that systemd passes.
 
-``127.0.0.1:10069``, ``[::1]:10069``, ``localhost:10069`` (every address it stands for), ``:10069`` (all addresses,
+``127.0.0.1:10069``, ``[::1]:10069``, ``localhost:10069`` (all that it resolves to), ``:10069`` (all addresses,
 both families), ``systemd`` or ``systemd:NAME`` (sd_listen_fds(3): sockets of the unit's .socket file, all of them or
 those with ``FileDescriptorName=NAME``).
 """
@@ -15,7 +15,7 @@ from kmodmon.types.error import ConfigError, KmodmonError
 BACKLOG = 256
 RECEIVE_BUFFER = 16384
 SEND_BUFFER = 262144
-"""What the kernel may hold of requests that we and of answers that a client does not read; it doubles both."""
+"""Bound what the kernel buffers of unread requests and answers; it doubles both values (socket(7))."""
 
 _FIRST_FD = 3
 _FLAG = "web.listen-address"
@@ -23,7 +23,7 @@ _HINT = "write HOST:PORT, [IPV6]:PORT, :PORT or systemd"
 
 
 class ListenError(KmodmonError):
-    """An address that cannot be had; says which and why."""
+    """An address cannot be listened on; the text says which and why."""
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -65,12 +65,12 @@ def _bound(text: str) -> list[socket.socket]:
     try:
         if not host:
             return [_bind_all(port)]
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        wanted = dict.fromkeys((family, str(address[0]), int(address[1])) for family, _, _, _, address in found)
-        return [_bind(family, name, number) for family, name, number in wanted]
+        resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        addresses = dict.fromkeys((family, str(address[0]), int(address[1])) for family, _, _, _, address in resolved)
+        return [_bind(family, name, number) for family, name, number in addresses]
     except OSError as error:
         raise ListenError(f"cannot listen on {text}: {_reason(error)}") from error
-    except ValueError as error:  # a NUL, or what is no domain name
+    except ValueError as error:  # a NUL byte, or not a domain name
         raise ListenError(f"cannot listen on {text!r}: {error}") from error
 
 
@@ -112,7 +112,7 @@ def _reason(error: OSError) -> str:
 
 
 def _inherited(name: str, environ: MutableMapping[str, str]) -> list[socket.socket]:
-    """The sockets that systemd passed to this very process (a child that inherits the variables has another pid)."""
+    """The sockets that systemd passed to this process: LISTEN_PID differs in a child that inherited the variables."""
     pid, count = environ.get("LISTEN_PID", ""), environ.get("LISTEN_FDS", "")
     if pid != str(os.getpid()) or not count.isdigit():
         raise ListenError(
@@ -139,7 +139,7 @@ def _take(fd: int) -> socket.socket:
 
 
 def display(sock: socket.socket) -> str:
-    """The address of a listening socket as one would type it; a path for a Unix socket."""
+    """The address of a listening socket in the notation of the setting; the path of a Unix socket."""
     name: object = sock.getsockname()
     match name:
         case (str(host), int(port), *_):

@@ -1,9 +1,9 @@
-"""What a handler sees and gives: requests, responses and the routing table; no socket, no protocol library.
+"""Requests, responses and the routing table, as handlers use them; independent of sockets and of the HTTP library.
 
 Only GET and HEAD reach a handler, and never a body. A handler is a function of one :class:`Request`, plain or
-``async``; an ``async`` one is cancelled when its client goes away, so work it shares with others goes behind
+``async``. An ``async`` one is cancelled when its client disconnects, so it wraps work that it shares with others in
 ``asyncio.shield``. Names in paths and queries are arbitrary bytes; they are decoded once, by
-:func:`kmodmon.types.text.safe_text`, into the text that the model uses.
+:func:`kmodmon.types.text.safe_text`, into the text that the state uses.
 """
 
 import json
@@ -21,8 +21,11 @@ JSON = "application/json"
 MAX_ARGUMENTS = 64
 
 
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+
+
 class BadRequest(KmodmonError):
-    """What the client asked for makes no sense; a handler raises it and the client gets a 400 with the sentence."""
+    """A handler raises it for a request that is not valid; the client gets a 400 with its text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +34,7 @@ class Request:
 
     method: str
     path: str
-    """As it was sent, percent signs and all, without query, host and scheme."""
+    """As it was sent, still percent-encoded, without query, host and scheme."""
     tail: str = ""
     """For a prefix route: what follows the prefix, percent-decoded, as safe text."""
     query_string: bytes = b""
@@ -40,7 +43,7 @@ class Request:
     """The client's address; empty: unknown."""
 
     def header(self, name: str) -> str:
-        """Value of the header `name` (lower case), several joined by commas; empty: not sent."""
+        """Value of the header `name` (lower case), several values joined by commas; empty: not sent."""
         return self.headers.get(name, "")
 
     def query(self) -> Mapping[str, tuple[str, ...]]:
@@ -50,11 +53,11 @@ class Request:
             pairs = parse_qsl(text, keep_blank_values=True, errors="surrogateescape", max_num_fields=MAX_ARGUMENTS)
         except ValueError as error:
             raise BadRequest(f"more than {MAX_ARGUMENTS} arguments in the query") from error
-        found: dict[str, tuple[str, ...]] = {}
+        values: dict[str, tuple[str, ...]] = {}
         for name, value in pairs:
             key = _safe(name)
-            found[key] = (*found.get(key, ()), _safe(value))
-        return found
+            values[key] = (*values.get(key, ()), _safe(value))
+        return values
 
 
 def _safe(text: str) -> str:
@@ -62,27 +65,32 @@ def _safe(text: str) -> str:
 
 
 def decode_tail(raw: str) -> str:
-    """Percent-decode a piece of a path, whatever bytes it stands for, into safe text."""
+    """Percent-decode a part of a path, which may hold any bytes, into safe text."""
     return safe_text(unquote_to_bytes(raw))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """One answer. The body may be in blocks, which are sent one after the other without being joined first."""
+    """One answer. The body may be a tuple of blocks, so that cached blocks are sent without a copy of the whole."""
 
     status: int = 200
     content_type: str = TEXT
     body: bytes | tuple[bytes, ...] = b""
-    headers: tuple[tuple[str, str], ...] = ()
-    """Further headers; a security header named here replaces the default one."""
+    headers: Headers = ()
+    """Additional headers; each replaces the default header of its name."""
 
     @property
     def blocks(self) -> tuple[bytes, ...]:
-        """The body as blocks, however it was given."""
+        """The body as blocks."""
         return (self.body,) if isinstance(self.body, bytes) else self.body
 
+    @property
+    def length(self) -> int:
+        """Length of the body in bytes."""
+        return sum(map(len, self.blocks))
 
-def text_response(text: str, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:
+
+def text_response(text: str, status: int = 200, headers: Headers = ()) -> Response:
     """One line of plain text, newline added."""
     return Response(status=status, body=f"{text}\n".encode(), headers=headers)
 
@@ -90,7 +98,7 @@ def text_response(text: str, status: int = 200, headers: tuple[tuple[str, str], 
 def json_response(value: JsonValue, status: int = 200) -> Response:
     """`value` as compact JSON in UTF-8, newline added."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    # Half a surrogate pair has no UTF-8; as \udcXX it is JSON still. Safe text has none, but one must not cost a page.
+    # A lone surrogate cannot be encoded as UTF-8; as \udcXX it still is JSON. Safe text has none, a defect may.
     return Response(status=status, content_type=JSON, body=f"{text}\n".encode("utf-8", "backslashreplace"))
 
 
@@ -99,7 +107,7 @@ Handler: TypeAlias = Callable[[Request], Response | Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """Which handler answers which path; with `prefix` also every path that goes on after `path`."""
+    """Which handler answers `path`; with `prefix`, every longer path that begins with it."""
 
     path: str
     handler: Handler
@@ -107,7 +115,7 @@ class Route:
 
 
 class Routes:
-    """The routing table, looked up by the path exactly as it was sent: no ``..``, no doubled slashes, no folding."""
+    """The routing table. Paths match exactly as they were sent; ``..`` and doubled slashes are not resolved."""
 
     def __init__(self, routes: tuple[Route, ...]) -> None:
         self._exact = {route.path: route for route in routes if not route.prefix}
@@ -115,7 +123,7 @@ class Routes:
         self._prefixes = tuple(sorted(prefixes, key=lambda route: len(route.path), reverse=True))
 
     def find(self, path: str) -> tuple[Route, str] | None:
-        """The route for `path` and, for a prefix route, the decoded rest; None: nobody answers this path."""
+        """The route for `path` and, for a prefix route, the decoded rest; None: no route."""
         if (exact := self._exact.get(path)) is not None:
             return exact, ""
         for route in self._prefixes:

@@ -1,22 +1,23 @@
 """Which format and which encoding a client wants: Accept and Accept-Encoding with their q-values (RFC 9110, 12.5).
 
-The client library's ``choose_encoder`` and ``gzip_accepted`` do not look at q-values (``gzip;q=0`` gets gzip, a
-client that prefers text gets OpenMetrics) and put the version a client sends into the answer as it stands; so
-the choice is made here and the library gives the content types. Whatever is unclear gets text 0.0.4, which every
-Prometheus reads; an answer is never refused (RFC 9110 allows that, a scraper does not profit from a 406).
+prometheus-client's ``choose_encoder`` and ``gzip_accepted`` ignore q-values (``gzip;q=0`` gets gzip, a client that
+prefers text gets OpenMetrics) and copy the version that a client sends into the answer. So the choice is made here;
+the library provides the content types. Anything else gets text 0.0.4, which every Prometheus reads, and never a 406
+(RFC 9110, 12.4.1 allows that), which would not help a scraper.
 """
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 MAX_ITEMS = 32
-_VERSIONS = ("1.0.0", "0.0.1")
+_QVALUE = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?").fullmatch  # RFC 9110, 12.4.2
 
 
 class AcceptedFormat(Enum):
-    """An exposition format, named by what its Content-Type says."""
+    """An exposition format; the value is its Content-Type."""
 
     TEXT = CONTENT_TYPE_PLAIN_0_0_4
     OPENMETRICS_1_0_0 = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -28,9 +29,19 @@ class AcceptedFormat(Enum):
         return self is not AcceptedFormat.TEXT
 
 
+_OPENMETRICS = "application/openmetrics-text"
+_FORMATS = {  # by media type and its version parameter
+    (_OPENMETRICS, ""): AcceptedFormat.OPENMETRICS_1_0_0,
+    (_OPENMETRICS, "1.0.0"): AcceptedFormat.OPENMETRICS_1_0_0,
+    (_OPENMETRICS, "0.0.1"): AcceptedFormat.OPENMETRICS_0_0_1,
+    ("text/plain", ""): AcceptedFormat.TEXT,
+    ("text/plain", "0.0.4"): AcceptedFormat.TEXT,
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Item:
-    """One element of an Accept-like header; `q` is 0 to 1, what cannot be read as a weight weighs nothing."""
+    """One element of an Accept-like header; `q` is 0 to 1, and 0 for a weight that is malformed."""
 
     value: str
     q: float
@@ -38,32 +49,23 @@ class _Item:
 
 
 def _items(header: str) -> tuple[_Item, ...]:
-    found = []
+    items = []
     for element in header.split(",", MAX_ITEMS)[:MAX_ITEMS]:
         value, *rest = (part.strip() for part in element.split(";"))
         if not value:
             continue
         pairs = (part.partition("=") for part in rest)
         parameters = {name.strip().lower(): text.strip().strip('"') for name, _, text in pairs}
-        found.append(_Item(value=value.lower(), q=_weight(parameters.pop("q", "1")), parameters=parameters))
-    return tuple(found)
+        items.append(_Item(value=value.lower(), q=_weight(parameters.pop("q", "1")), parameters=parameters))
+    return tuple(items)
 
 
 def _weight(text: str) -> float:
-    """A q-value by RFC 9110: 0 to 1 with at most three decimals; anything else is 0."""
-    whole, dot, decimals = text.partition(".")
-    if (
-        whole not in ("0", "1")
-        or len(decimals) > 3
-        or not (decimals == "" or (decimals.isascii() and decimals.isdigit()))
-    ):
-        return 0.0
-    q = float(f"{whole}{dot}{decimals}")
-    return q if q <= 1 else 0.0
+    return float(text) if _QVALUE(text) else 0.0
 
 
 def choose_format(accept: str) -> AcceptedFormat:
-    """The format with the highest q in `accept`; among equals the one named exactly, then the one named first."""
+    """The format with the highest q in `accept`; of equal ones a type before a wildcard, then the first."""
     best, best_rank = AcceptedFormat.TEXT, (0.0, 0)
     for item in _items(accept):
         offered = _offer(item)
@@ -76,27 +78,15 @@ def choose_format(accept: str) -> AcceptedFormat:
 
 
 def _offer(item: _Item) -> tuple[AcceptedFormat, int] | None:
-    """What we have for one element, and how exactly it was named: 2 a type, 1 a wildcard; None: nothing."""
-    version = item.parameters.get("version", "")
-    match item.value:
-        case "application/openmetrics-text":
-            match version:
-                case "" | "1.0.0":
-                    return AcceptedFormat.OPENMETRICS_1_0_0, 2
-                case "0.0.1":
-                    return AcceptedFormat.OPENMETRICS_0_0_1, 2
-                case _:
-                    return None
-        case "text/plain":
-            return (AcceptedFormat.TEXT, 2) if version in ("", "0.0.4") else None
-        case "text/*" | "*/*":
-            return AcceptedFormat.TEXT, 1
-        case _:
-            return None
+    """The format for one element and its precedence: 2 for a type, 1 for a wildcard; None: not supported."""
+    if item.value in ("text/*", "*/*"):
+        return AcceptedFormat.TEXT, 1
+    form = _FORMATS.get((item.value, item.parameters.get("version", "")))
+    return None if form is None else (form, 2)
 
 
 def gzip_wanted(accept_encoding: str) -> bool:
-    """Whether `accept_encoding` allows gzip and does not prefer the body as it is; without the header: no."""
+    """Whether `accept_encoding` allows gzip and does not prefer ``identity``; without the header: no."""
     weights = {item.value: item.q for item in reversed(_items(accept_encoding))}
     gzip = weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0)))
     return gzip > 0 and gzip >= weights.get("identity", 0.0)

@@ -1,42 +1,40 @@
-"""uvicorn's HTTP/1.1 protocol (h11) with what it lacks for a daemon that must stay up: a deadline for every phase.
+"""One HTTP/1.1 connection: h11 parses and frames, this class moves the bytes and gives every phase a deadline.
 
-uvicorn times only the pause between two requests. A client that sends its head byte by byte, or that asks and does
-not read, holds a connection for ever; here each phase has an end and its connection is then dropped, not closed
-politely: a polite close waits for the client. Phases follow each other like this::
+A client that sends its head byte by byte, or that asks and does not read the answer, would hold a connection for ever.
+So each phase ends at a deadline, and the connection is then aborted, not closed: closing waits until the client has
+taken what is buffered. Phases follow each other like this::
 
     handshake -> head -> answer -> idle -> head -> ...
 
-What is relied upon of uvicorn (0.30 to 0.54), because it is not promised: the hooks ``handle_events``,
-``on_response_complete``, ``send_400_response`` and ``timeout_keep_alive_handler``; the attributes ``app``, ``conn``,
-``cycle`` (``response_complete``, ``keep_alive``), ``flow.write_paused``, ``logger`` and ``timeout_keep_alive``. A
-test names them, so that an upgrade that drops one fails there.
+A connection has one answer under way at a time. Requests that a client sends ahead of it (pipelining, RFC 9112, 9.3.2)
+stay in h11's buffer, and reading from the socket pauses. The answer phase lasts until the kernel has taken the last
+byte of the answer.
 """
 
 import asyncio
-import logging
 import socket
 import ssl
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from http import HTTPStatus
 
 import h11
-from uvicorn.config import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.server import ServerState
 
-from kmodmon.web.stats import HttpFaults, HttpLimits
+from kmodmon.subjects.self_stats import SelfCounters, SelfMetric
+from kmodmon.web.faults import FaultLog
+from kmodmon.web.limits import HttpLimits
+from kmodmon.web.message import Request, Response
+from kmodmon.web.responder import Responder
 from kmodmon.web.tls import san_allowed
+from kmodmon.web.wire import pieces, read_request
 
-if TYPE_CHECKING:
-    from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
+BUFFER_BYTES = 2 << 20
+"""What all connections together may hold of answers that their clients have not taken."""
+MIN_PIECE_BYTES, MAX_PIECE_BYTES = 32768, 262144
 
-# uvicorn logs a line for each bad request: a client must not be able to fill the log, so they are counted instead
-_SILENT = logging.getLogger("kmodmon.web.uvicorn")
-_SILENT.setLevel(logging.CRITICAL + 1)
-
-_RESET = struct.pack("ii", 1, 0)
+_RESET = struct.pack("ii", 1, 0)  # struct linger: on, zero seconds; the close becomes a reset
 _BAD_REQUEST = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n"
     b"Connection: close\r\nContent-Length: 13\r\n\r\nnot HTTP/1.1\n"
@@ -44,7 +42,7 @@ _BAD_REQUEST = (
 
 
 class Phase(Enum):
-    """What a connection is doing; the order of a request's life."""
+    """What a connection is doing, in the order of a request's life."""
 
     HANDSHAKE = "handshake"
     HEAD = "head"
@@ -52,168 +50,210 @@ class Phase(Enum):
     IDLE = "idle"
 
 
-class BoundedProtocol(H11Protocol):
-    """One connection, from the moment it was accepted."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionContext:
+    """What the connections of one server share."""
+
+    responder: Responder
+    counters: SelfCounters
+    faults: FaultLog
+    tasks: set[asyncio.Task[None]]
+    """The task of each handshake and of each answer, while it runs."""
+    open: Collection["HttpProtocol"]
+
+
+class HttpProtocol(asyncio.Protocol):
+    """One connection, from accept(2) to its end; asyncio calls it once the TLS handshake is over."""
 
     def __init__(
         self,
-        config: Config,
-        server_state: ServerState,
+        context: ConnectionContext,
         *,
         limits: HttpLimits,
-        tally: HttpFaults,
         peer: str,
-        gone: Callable[["BoundedProtocol"], None],
+        on_closed: Callable[["HttpProtocol"], None],
     ) -> None:
-        super().__init__(config=config, server_state=server_state, app_state={})
-        self._serve = self.app
-        self.app = self._run
-        self.logger = _SILENT
-        self.access_log = False
-        self.timeout_keep_alive = limits.idle_seconds  # type: ignore[assignment]  # it goes to call_later() as it is
+        """`peer` is the client's address; `on_closed` is called once, however the connection ends."""
         self.peer = peer
         self.allowed_sans: tuple[str, ...] = ()
+        self.handed_over = False  # asyncio owns the socket now and closes it
+        self.connected = False  # the TLS handshake, if there is one, is over
         self.phase = Phase.HANDSHAKE
-        self.since = self.loop.time()
-        self._limits = limits
-        self._tally = tally
-        self._gone = gone
-        self.handed_over = False
-        self.made = False
-        self._dropped = False
+        self._loop = asyncio.get_running_loop()
+        self.since = self._loop.time()  # when the phase began
+        self._context = context
+        self._on_closed = on_closed
+        self._seconds = {
+            Phase.HEAD: limits.head_seconds,
+            Phase.ANSWER: limits.answer_seconds,
+            Phase.IDLE: limits.idle_seconds,
+        }
+        self._http = h11.Connection(h11.SERVER, limits.head_bytes)
+        self._transport: asyncio.Transport
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._keep_alive = True
+        self._closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
-        self._answering: object = None
 
     @property
     def stalled(self) -> bool:
-        """Whether nothing but the client holds this connection up."""
-        return self.phase is not Phase.ANSWER or self.flow.write_paused
+        """Whether the connection waits for nothing but its client."""
+        return self.phase is not Phase.ANSWER or not self._writable.is_set()
 
     def drop(self) -> None:
         """End the connection now, whatever it is doing; what is not sent yet is lost."""
-        if not self._dropped:
-            self._dropped = True
-            self._gone(self)
-            if self.made:
-                self._discard_unread()
-                self.transport.abort()
-
-    def _discard_unread(self) -> None:
-        """Have the kernel forget, too, what a client does not read; an idle client gets an orderly end instead."""
-        sock = self.transport.get_extra_info("socket")
-        if self.phase is Phase.ANSWER and sock is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        if self._closed:
+            return
+        self._report_closed()
+        if self.connected:
+            self._discard_unread()
+            self._transport.abort()
 
     def finish(self) -> None:
-        """End the connection as soon as the request in flight, if there is one, is answered."""
+        """End the connection: at once, or after the answer that is under way."""
         if self.phase is Phase.ANSWER:
-            self.cycle.keep_alive = False
+            self._keep_alive = False
         else:
             self.drop()
 
-    # the transport's calls
+    def _report_closed(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._on_closed(self)
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base does
-        self.made = True
-        super().connection_made(transport)
+    def _discard_unread(self) -> None:
+        """Have the kernel discard, too, what a client does not read; an idle client gets an orderly end instead."""
+        sock = self._transport.get_extra_info("socket")
+        if self.phase is Phase.ANSWER and sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+
+    # called by asyncio's transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self.connected = True
         # "paused" then means: the client has not taken everything (high=0 would keep asyncio's TLS paused for ever)
         transport.set_write_buffer_limits(high=1, low=0)
-        if self._dropped:  # it had to make room while its handshake was ending
+        if self._closed:  # evicted while its handshake was ending
             transport.abort()
         elif not san_allowed(transport.get_extra_info("peercert") or {}, self.allowed_sans):
-            self._tally.handshake_failures += 1
+            self._context.counters.add(SelfMetric.HTTP_HANDSHAKE_FAILURES)
             self.drop()
         else:
             self._enter(Phase.HEAD)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._unset_keepalive_if_required()
         self._cancel_timer()
         if self._task is not None:
             self._task.cancel()
-        if not self._dropped:
-            self._dropped = True
-            self._gone(self)
+        self._report_closed()
 
     def data_received(self, data: bytes) -> None:
         try:
-            super().data_received(data)
+            self._http.receive_data(data)
+            self._process_events()
         except Exception as error:  # noqa: BLE001 - the boundary: asyncio would log it each time a client causes it
-            self._tally.fault("reading a request", error)
+            self._context.faults.record("reading a request", error)
             self.drop()
-        if self.phase is Phase.IDLE and not self._dropped:
-            self._enter(Phase.HEAD)  # it has begun one and not ended it
 
-    def eof_received(self) -> bool | None:  # type: ignore[override]  # the base never stays half open
-        """A client that said all it had to say still gets its answer; TLS connections cannot be half open."""
-        if self.phase is not Phase.ANSWER or isinstance(self.transport.get_extra_info("sslcontext"), ssl.SSLContext):
+    def eof_received(self) -> bool:
+        """Keep the connection for a client that half closed it after its request; TLS cannot be half open."""
+        if self.phase is not Phase.ANSWER or isinstance(self._transport.get_extra_info("sslcontext"), ssl.SSLContext):
             return False
-        self.cycle.keep_alive = False
+        self._keep_alive = False
         return True
 
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
     def resume_writing(self) -> None:
-        super().resume_writing()
-        self._settle()
+        self._writable.set()
 
-    # uvicorn's calls
+    # requests and answers
 
-    def handle_events(self) -> None:
-        super().handle_events()
-        self._settle()
+    def _process_events(self) -> None:
+        """Act on what h11 finds in its buffer. Bodies are not wanted: they are discarded and their request refused."""
+        while True:
+            try:
+                event = self._http.next_event()
+            except h11.RemoteProtocolError:
+                self._refuse()
+                break
+            if isinstance(event, h11.Request):
+                self._start_answer(read_request(event, self.peer))
+            elif event is h11.PAUSED:
+                self._transport.pause_reading()
+                break
+            elif event is h11.NEED_DATA or self._http.their_state is h11.MUST_CLOSE:
+                break
+        if self.phase is Phase.IDLE and not self._closed:
+            self._enter(Phase.HEAD)  # a head has begun and not ended
 
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        self._settle()
-
-    def send_400_response(self, msg: str) -> None:
-        """Answer what is not HTTP, without repeating it; into an answer that has begun nothing can be said."""
-        self._tally.bad_requests += 1
-        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            self.transport.write(_BAD_REQUEST)
-            self.transport.close()
+    def _refuse(self) -> None:
+        """Answer what is not HTTP, without repeating it; an answer that has begun leaves no place for that."""
+        self._context.counters.add(SelfMetric.HTTP_BAD_REQUESTS)
+        if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            self._transport.write(_BAD_REQUEST)
+            self._transport.close()
         else:
             self.drop()
 
-    def timeout_keep_alive_handler(self) -> None:
-        self._expire()
+    def _start_answer(self, request: Request) -> None:
+        self._enter(Phase.ANSWER)
+        self._task = self._loop.create_task(self._answer(request))
+        self._context.tasks.add(self._task)
+        self._task.add_done_callback(self._context.tasks.discard)
 
-    async def _run(self, scope: "Scope", receive: "ASGIReceiveCallable", send: "ASGISendCallable") -> None:
-        async def send_if_open(event: "ASGISendEvent") -> None:
-            if not self.transport.is_closing():  # asyncio logs writes to a closed transport
-                await send(event)
-
-        self._task = asyncio.current_task()
+    async def _answer(self, request: Request) -> None:
         try:
-            await self._serve(scope, receive, send_if_open)
-        finally:
-            self._task = None
+            response = await self._context.responder.answer(request)
+            await self._send(response, body=request.method != "HEAD")
+            self._next_request()
+        except Exception as error:  # noqa: BLE001 - a header that is none: our fault, and too late for a 500
+            self._context.faults.record("sending an answer", error)
+            self._transport.close()
 
-    # phases
+    async def _send(self, response: Response, *, body: bool) -> None:
+        headers, reason = self._context.responder.header_fields(response), HTTPStatus(response.status).phrase
+        await self._write(h11.Response(status_code=response.status, headers=headers, reason=reason.encode()))
+        for piece in pieces(response.blocks, self._piece_bytes()) if body else ():
+            await self._write(h11.Data(data=piece))
+            await asyncio.sleep(0)  # lets the other connections run, and asyncio notice that this client has left
+        await self._write(h11.EndOfMessage())
 
-    def _settle(self) -> None:
-        """Find out which phase the connection is in; enter it if that is news."""
-        if self.transport.is_closing():
-            return  # the deadline of the last phase holds until the client has taken what it was sent
-        if self.cycle is not None and not self.cycle.response_complete:
-            if self._answering is not self.cycle:
-                self._answering = self.cycle
-                self._enter(Phase.ANSWER)
-        elif self.phase is Phase.ANSWER and not self.flow.write_paused:
-            self._enter(Phase.HEAD if self.conn.trailing_data[0] else Phase.IDLE)
+    async def _write(self, event: h11.Response | h11.Data | h11.EndOfMessage) -> None:
+        """Write `event` once the client has taken everything before it."""
+        await self._writable.wait()
+        if not self._transport.is_closing():  # asyncio logs writes to a closed transport
+            self._transport.write(self._http.send(event))
+
+    def _piece_bytes(self) -> int:
+        """The share of BUFFER_BYTES of one connection, within bounds."""
+        return min(max(BUFFER_BYTES // (len(self._context.open) + 1), MIN_PIECE_BYTES), MAX_PIECE_BYTES)
+
+    def _next_request(self) -> None:
+        """Go on after an answer. A transport that closes keeps the deadline until the client has taken the rest."""
+        if self._transport.is_closing():
+            return
+        if self._http.our_state is h11.MUST_CLOSE or not self._keep_alive:
+            self._transport.close()
+            return
+        self._http.start_next_cycle()
+        self._transport.resume_reading()
+        self._enter(Phase.IDLE)
+        if self._http.trailing_data[0]:
+            self._process_events()
+
+    # deadlines
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
-        self.since = self.loop.time()
+        self.since = self._loop.time()
         self._cancel_timer()
-        match phase:
-            case Phase.HEAD:
-                self._timer = self.loop.call_later(self._limits.head_seconds, self._expire)
-            case Phase.ANSWER:
-                self._timer = self.loop.call_later(self._limits.answer_seconds, self._expire)
-            case Phase.IDLE | Phase.HANDSHAKE:
-                pass  # uvicorn's own timer, asyncio's own timer
+        self._timer = self._loop.call_later(self._seconds[phase], self._expire)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
@@ -221,5 +261,5 @@ class BoundedProtocol(H11Protocol):
             self._timer = None
 
     def _expire(self) -> None:
-        self._tally.timeouts += 1
+        self._context.counters.add(SelfMetric.HTTP_TIMEOUTS)
         self.drop()

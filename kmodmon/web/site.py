@@ -1,35 +1,28 @@
-"""What the daemon answers over HTTP: metrics, health, the JSON API. Handlers read one immutable state, nothing else."""
+"""The handlers for metrics, health and the JSON API; each reads one immutable state."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
-from kmodmon.events.event import EventType, StoredEvent
+from kmodmon.events.event import EventType
 from kmodmon.events.kinds import EVENT_KINDS, event_type
 from kmodmon.events.kinds.log import KernelReported
 from kmodmon.events.query import EventQuery
 from kmodmon.metrics.exposition import Exposition, ExpositionFormat
-from kmodmon.state.state import State
 from kmodmon.view.findings import findings_view
 from kmodmon.view.modules import module_detail, modules_view
 from kmodmon.view.parameters import parameters_view
 from kmodmon.view.sources import sources_view
 from kmodmon.view.status import status_view
-from kmodmon.web.message import BadRequest, Request, Response, Route, json_response, text_response
+from kmodmon.web.message import BadRequest, Headers, Request, Response, Route, json_response, text_response
 from kmodmon.web.negotiate import choose_format, gzip_wanted
-from kmodmon.web.page.serve import PageSite
+from kmodmon.web.page.serve import PageHost, PageSite
 
 MAX_EVENTS = 1000
-_LAST_SECOND = 253_402_300_800  # the year 10000
+_MAX_SECONDS = 253_402_300_800  # the year 10000, which datetime cannot hold, in seconds since the epoch
 
 
-class Host(Protocol):
+class Host(PageHost, Protocol):
     """What the site needs of the daemon."""
-
-    @property
-    def state(self) -> State:
-        """The current state."""
-        ...
 
     @property
     def ready(self) -> bool:
@@ -38,20 +31,12 @@ class Host(Protocol):
 
     @property
     def cycling(self) -> bool:
-        """Whether the loop has completed a cycle lately."""
-        ...
-
-    async def refresh(self) -> None:
-        """Read the cheap sources that are older than a second, within the scrape's budget."""
-        ...
-
-    async def events(self, query: EventQuery) -> Sequence[StoredEvent]:
-        """Events of the history."""
+        """Whether the loop has completed a cycle recently enough not to count as stuck."""
         ...
 
 
 class Site:
-    """The routing table's handlers. One for the life of the daemon: it keeps the rendered blocks of the exposition."""
+    """The handlers, one object for the life of the daemon."""
 
     def __init__(self, host: Host, exposition: Exposition) -> None:
         self._host = host
@@ -59,7 +44,7 @@ class Site:
         self._page = PageSite(host)
 
     def routes(self) -> tuple[Route, ...]:
-        """Every path there is."""
+        """Every path that is served, those of the status page included."""
         return (
             *self._page.routes(),
             Route(path="/metrics", handler=self.metrics),
@@ -82,21 +67,21 @@ class Site:
         form = ExpositionFormat.OPENMETRICS if choice.openmetrics else ExpositionFormat.TEXT
         if gzip_wanted(request.header("accept-encoding")):
             body = self._exposition.gzipped(self._host.state, form)
-            headers: tuple[tuple[str, str], ...] = (("Content-Encoding", "gzip"), ("Vary", "Accept, Accept-Encoding"))
+            headers: Headers = (("Content-Encoding", "gzip"), ("Vary", "Accept, Accept-Encoding"))
         else:
             body, headers = self._exposition.blocks(self._host.state, form), (("Vary", "Accept, Accept-Encoding"),)
         return Response(content_type=choice.value, body=body, headers=headers)
 
     def healthy(self, request: Request) -> Response:
-        """200 while the loop cycles; never depends on a source."""
+        """200 while the loop completes cycles, whatever the state of the sources."""
         return text_response("ok") if self._host.cycling else text_response("the loop does not cycle", 503)
 
     def ready(self, request: Request) -> Response:
-        """200 once the first full read is published."""
+        """200 once every source was read for the first time."""
         return text_response("ok") if self._host.ready else text_response("the first read is under way", 503)
 
     async def status(self, request: Request) -> Response:
-        """The host at one look."""
+        """A summary of the host."""
         await self._host.refresh()
         return json_response(status_view(self._host.state))
 
@@ -108,10 +93,10 @@ class Site:
     async def module(self, request: Request) -> Response:
         """One loaded module, by its name."""
         await self._host.refresh()
-        found = self._host.state.inventory.modules.get(request.tail)
-        if found is None:
+        module = self._host.state.inventory.modules.get(request.tail)
+        if module is None:
             return json_response({"error": "no module of this name is loaded"}, 404)
-        return json_response(module_detail(self._host.state, found))
+        return json_response(module_detail(self._host.state, module))
 
     def parameters(self, request: Request) -> Response:
         """Every parameter, or those of one `module`."""
@@ -119,39 +104,41 @@ class Site:
         return json_response(parameters_view(self._host.state, module[-1] if module else None))
 
     def sources(self, request: Request) -> Response:
-        """What can be seen on this host."""
+        """The state of every source."""
         return json_response(sources_view(self._host.state.sources))
 
     async def findings(self, request: Request) -> Response:
-        """What is wrong by the policy and the baseline, and both of them."""
+        """The findings, and the policy and baseline that they come from."""
         await self._host.refresh()
         return json_response(findings_view(self._host.state))
 
     async def events(self, request: Request) -> Response:
         """The history, by `since`, `type`, `module`, `limit` and `after`."""
-        found = await self._host.events(event_query(request))
-        return json_response([event.to_json() for event in found])
+        return await self._stored(event_query(request))
 
     async def reports(self, request: Request) -> Response:
         """The kernel's reports, newest first."""
         query = EventQuery(types=(KernelReported.kind.type,), limit=100, newest_first=True)
+        return await self._stored(query)
+
+    async def _stored(self, query: EventQuery) -> Response:
         return json_response([event.to_json() for event in await self._host.events(query)])
 
 
 def event_query(request: Request) -> EventQuery:
-    """The query string as a question to the history; raises BadRequest for what it does not understand."""
-    given = request.query()
-    unknown = sorted(set(given) - {"since", "until", "type", "module", "limit", "after", "order"})
+    """The query string as a query to the history; raises BadRequest for an unknown argument or a bad value."""
+    arguments = request.query()
+    unknown = sorted(set(arguments) - {"since", "until", "type", "module", "limit", "after", "order"})
     if unknown:
         raise BadRequest(f"unknown argument {unknown[0]}")
     return EventQuery(
-        since_usec=_moment(given.get("since"), "since"),
-        until_usec=_moment(given.get("until"), "until"),
-        types=tuple(_type(name) for value in given.get("type", ()) for name in value.split(",")),
-        module=given["module"][-1] if "module" in given else None,
-        after_id=_number(given.get("after"), "after") or 0,
-        limit=min(_number(given.get("limit"), "limit") or 100, MAX_EVENTS),
-        newest_first=_newest_first(given.get("order")),
+        since_usec=_moment(arguments.get("since"), "since"),
+        until_usec=_moment(arguments.get("until"), "until"),
+        types=tuple(_type(name) for value in arguments.get("type", ()) for name in value.split(",")),
+        module=arguments["module"][-1] if "module" in arguments else None,
+        after_id=_number(arguments.get("after"), "after") or 0,
+        limit=min(_number(arguments.get("limit"), "limit") or 100, MAX_EVENTS),
+        newest_first=_newest_first(arguments.get("order")),
     )
 
 
@@ -171,14 +158,14 @@ def _number(values: tuple[str, ...] | None, name: str) -> int | None:
 
 
 def _moment(values: tuple[str, ...] | None, name: str) -> int | None:
-    """As Prometheus' own API takes it: seconds since the epoch, or RFC 3339; microseconds."""
+    """Microseconds of a time in the notation of Prometheus' API: seconds since the epoch, or RFC 3339."""
     if not values:
         return None
     try:
         seconds = float(values[-1])
     except ValueError:
         seconds = _seconds(values[-1].replace(" ", "+"))  # a plus sign that was not escaped arrives as a blank
-    if not 0 <= seconds < _LAST_SECOND:
+    if not 0 <= seconds < _MAX_SECONDS:
         raise BadRequest(f"{name} wants seconds since the epoch, or a time such as 2026-11-23T12:00:00Z")
     return int(seconds * 1_000_000)
 

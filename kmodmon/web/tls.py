@@ -1,8 +1,8 @@
-"""TLS settings of the web configuration file as an ``ssl.SSLContext``: Go's names on the left, OpenSSL's on the right.
+"""TLS settings of the web configuration file as an ``ssl.SSLContext``; the tables map Go's names to OpenSSL's.
 
-Certificates and keys that stand in the file itself go through a memfd, because Python's ssl loads only from paths.
-TLS 1.3 suites cannot be chosen, neither in Go nor here. A context is built anew when a file changed and serves the
-connections that are accepted from then on.
+Certificates and keys whose PEM text is in the file itself go through a memfd, because Python's ssl loads only from
+paths. TLS 1.3 suites cannot be chosen, neither in Go nor here. When a file changes, a new context is made; it serves
+the connections that are accepted afterwards.
 """
 
 import ipaddress
@@ -30,7 +30,7 @@ CURVES: Mapping[str, str] = MappingProxyType(
     {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
 )
 READ_BYTES = 16384
-"""asyncio gives each TLS connection a buffer of 256 KiB to read into and has no setting for it; requests are small."""
+"""For SSLProtocol.max_size: asyncio has no setting for the read buffer of a TLS connection, which is 256 KiB."""
 
 _TLS13 = "TLS 1.3: always on"
 CIPHERS: Mapping[str, str] = MappingProxyType(
@@ -78,7 +78,7 @@ class TlsSettings:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file that the context is made of."""
+        """Every file that the context is made from."""
         return tuple(path for path in (self.cert_file, self.key_file, self.client_ca_file) if path is not None)
 
 
@@ -88,21 +88,26 @@ def make_context(tls: TlsSettings, file: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
-    with _blaming(file, "min_version"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # who writes TLS10 knows that it is old
+    with _config_errors(file, "min_version"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # TLS10 and TLS11, when configured
         context.minimum_version = VERSIONS[tls.min_version]
         context.maximum_version = VERSIONS[tls.max_version]
-    with _blaming(file, "cipher_suites"):
+    with _config_errors(file, "cipher_suites"):
         _set_ciphers(context, tls)
-    with _blaming(file, "curve_preferences"):
+    with _config_errors(file, "curve_preferences"):
         if len(tls.curve_preferences) == 1:
             context.set_ecdh_curve(CURVES[tls.curve_preferences[0]])
-    with _blaming(file, "cert_file"), _as_path(tls.cert_file, tls.cert) as cert, _as_path(tls.key_file, tls.key) as key:
-        # without the callback OpenSSL asks the terminal for the passphrase of an encrypted key
-        context.load_cert_chain(cert, key, password=lambda: "")
-    with _blaming(file, "client_ca_file"):
+    with _config_errors(file, "cert_file"):
+        _load_certificate(context, tls)
+    with _config_errors(file, "client_ca_file"):
         _set_client_auth(context, tls)
     return context
+
+
+def _load_certificate(context: ssl.SSLContext, tls: TlsSettings) -> None:
+    with _as_path(tls.cert_file, tls.cert) as cert, _as_path(tls.key_file, tls.key) as key:
+        # without the callback OpenSSL asks the terminal for the passphrase of an encrypted key
+        context.load_cert_chain(cert, key, password=lambda: "")
 
 
 def _set_ciphers(context: ssl.SSLContext, tls: TlsSettings) -> None:
@@ -128,8 +133,8 @@ def _set_client_auth(context: ssl.SSLContext, tls: TlsSettings) -> None:
 
 
 @contextmanager
-def _blaming(file: Path, key: str) -> Iterator[None]:
-    """Turn what ssl raises into a ConfigError that names the key."""
+def _config_errors(file: Path, key: str) -> Iterator[None]:
+    """Raise a ConfigError that names `key` instead of what ssl raises."""
     try:
         yield
     except (ssl.SSLError, ValueError, TypeError) as error:
@@ -158,7 +163,7 @@ def _as_path(path: Path | None, text: str) -> Iterator[str]:
 
 
 def san_allowed(peer_certificate: Mapping[str, object], allowed: tuple[str, ...]) -> bool:
-    """Whether a verified client certificate (``getpeercert()``) has one of the names; always, if none is asked for."""
+    """Whether a verified client certificate (``getpeercert()``) has one of the names `allowed`; always, without any."""
     return not allowed or any(name in allowed for name in _names(peer_certificate.get("subjectAltName")))
 
 
@@ -172,7 +177,7 @@ def _names(alternatives: object) -> Iterator[str]:
 
 
 def _address(text: str) -> str:
-    """An address as Go writes it (``::1``); OpenSSL writes ``0:0:0:0:0:0:0:1``."""
+    """An address in the short notation (``::1``), as in the settings; OpenSSL writes ``0:0:0:0:0:0:0:1``."""
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:

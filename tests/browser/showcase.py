@@ -22,7 +22,7 @@ from kmodmon.subjects.module_file import ModuleFile, Package, SignatureFacts, Tr
 from kmodmon.subjects.parameters import Parameter, ParametersRead, ParameterTable
 from kmodmon.subjects.posture import CountersRead, LockdownRead, SecureBootRead, Switches, SwitchesRead
 from kmodmon.subjects.rules import RulesFileRead
-from kmodmon.subjects.self_stats import SelfStats
+from kmodmon.subjects.self_stats import SelfMetric, SelfStats
 from kmodmon.subjects.source import SourceState
 from kmodmon.types.outcome import Observation
 from kmodmon.types.source_name import SourceName
@@ -220,8 +220,12 @@ class Server(Story):
         self._examined()
         for name in ("modules", "taint", "posture", "lockdown", "counters"):
             self.state = self._read_now(SourceName(name))
-        own = SelfStats(history_events=len(self.events), history_bytes=98304, history_healthy=True)
-        self.state = replace(self.state, own=own)
+        history = {
+            SelfMetric.HISTORY_EVENTS: len(self.events),
+            SelfMetric.HISTORY_BYTES: 98304,
+            SelfMetric.HISTORY_HEALTHY: True,
+        }
+        self.state = replace(self.state, own=SelfStats(history))
         return self
 
     def _examined(self) -> None:

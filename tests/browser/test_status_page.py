@@ -15,7 +15,7 @@ from kmodmon.state.state import State
 from kmodmon.subjects.findings import Finding, Findings
 from kmodmon.subjects.posture import UNREAD_POSTURE
 from kmodmon.subjects.rules import Check
-from kmodmon.subjects.self_stats import SelfStats
+from kmodmon.subjects.self_stats import SelfMetric, SelfStats
 from kmodmon.subjects.source import SourceState, SourceStatus
 from kmodmon.types.source_name import SourceName
 from kmodmon.types.text import safe_text
@@ -168,7 +168,7 @@ def in_trouble() -> ShownHost:
         posture=UNREAD_POSTURE,
         findings=Findings(current={one.id: one for one in found}, judged=True),
         sources={**server.state.sources, **sources},
-        own=SelfStats(history_lost=3, config_ok=False),
+        own=SelfStats({SelfMetric.HISTORY_LOST: 3, SelfMetric.CONFIG_OK: False}),
     )
     return ShownHost(state, events)
 

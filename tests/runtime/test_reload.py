@@ -23,6 +23,7 @@ from kmodmon.runtime.engine import Engine
 from kmodmon.sources.source import Emit, EventSource, PollSource, Reading, SourceContext
 from kmodmon.state.state import State
 from kmodmon.store import open_reader
+from kmodmon.subjects.self_stats import SelfCounters, SelfMetric
 from kmodmon.subjects.taint import TaintRead
 from kmodmon.system import file_watch as watching
 from kmodmon.system.clock import SystemClock
@@ -30,8 +31,8 @@ from kmodmon.system.root import Root, recorded_failures
 from kmodmon.system.sd_notify import Notifier
 from kmodmon.types.outcome import Read
 from kmodmon.types.source_name import SourceName
+from kmodmon.web.limits import HttpLimits
 from kmodmon.web.server import WebServer
-from kmodmon.web.stats import HttpLimits
 from tests.runtime.test_engine_log import Kept, until
 
 TREE = Path(__file__).parent.parent / "trees/debian13-6.12-x86_64"
@@ -305,7 +306,8 @@ def test_watch_when_the_kernel_allows_no_more_then_it_is_said_once_and_tried_aga
 
 def test_limits_when_they_change_then_new_connections_have_them() -> None:
     async def work() -> None:
-        server = WebServer(routes=(), listen=["127.0.0.1:0"], limits=HttpLimits(connections=64))
+        counters = SelfCounters()
+        server = WebServer(routes=(), listen=["127.0.0.1:0"], limits=HttpLimits(connections=64), counters=counters)
         await server.start()
         server.set_limits(HttpLimits(connections=1))
         host, _, port = server.addresses[0].rpartition(":")
@@ -316,6 +318,6 @@ def test_limits_when_they_change_then_new_connections_have_them() -> None:
         for writer in (one, other):
             writer.close()
         await server.stop()
-        assert server.stats.rejected == 1
+        assert counters.snapshot()[SelfMetric.HTTP_REJECTED] == 1
 
     asyncio.run(work())

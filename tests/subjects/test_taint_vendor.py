@@ -15,7 +15,7 @@ from kmodmon.subjects.kernel import Kernel, KernelRead
 from kmodmon.system.root import Root
 from kmodmon.types.outcome import Read
 from kmodmon.view.taint import taint_view
-from kmodmon.web.page.look import PageData
+from kmodmon.web.page.page_data import PageData
 from tests.states import Story, module, types
 
 BANNER = (

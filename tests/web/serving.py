@@ -12,10 +12,11 @@ from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 
+from kmodmon.subjects.self_stats import SelfCounters, SelfMetric
 from kmodmon.system.clock import Clock, SystemClock
+from kmodmon.web.limits import HttpLimits
 from kmodmon.web.message import Request, Response, Route, json_response, text_response
 from kmodmon.web.server import WebServer
-from kmodmon.web.stats import HttpLimits, WebStats
 
 PATIENCE = 20.0
 BIG = tuple(bytes([65 + index % 26]) * 50_000 for index in range(60))
@@ -70,12 +71,29 @@ ROUTES = (
 
 
 class _Collector(logging.Handler):
-    def __init__(self, said: list[logging.LogRecord]) -> None:
+    def __init__(self, records: list[logging.LogRecord]) -> None:
         super().__init__()
-        self._said = said
+        self._records = records
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._said.append(record)
+        self._records.append(record)
+
+
+class HttpNumbers:
+    """What a server has counted so far: `timeouts` is ``SelfMetric.HTTP_TIMEOUTS``, and so on."""
+
+    def __init__(self, server: WebServer, counters: SelfCounters) -> None:
+        self._snapshot = counters.snapshot()
+        self.connections = server.accepted
+        self.open_connections = server.open_connections
+        self.config_ok = server.config_ok
+
+    def __getattr__(self, name: str) -> float:
+        return self._snapshot[SelfMetric[f"HTTP_{name.upper()}"]]
+
+    def __repr__(self) -> str:
+        counts = {metric.name: value for metric, value in self._snapshot.values.items() if value}
+        return f"{self.connections} connections, {self.open_connections} open, {counts}"
 
 
 class Served:
@@ -92,15 +110,23 @@ class Served:
     ) -> None:
         self._ready: Future[None] = Future()
         self._server: WebServer | None = None
+        self._counters = SelfCounters()
         self._stop: asyncio.Event
         self._loop: asyncio.AbstractEventLoop
         self.unhandled: list[str] = []
-        self.said: list[logging.LogRecord] = []
+        self.logged: list[logging.LogRecord] = []
         self.port = 0
         clock = clock or SystemClock()
 
         def make() -> WebServer:
-            return WebServer(routes=routes, listen=listen, limits=limits, web_config=web_config, clock=clock)
+            return WebServer(
+                routes=routes,
+                listen=listen,
+                limits=limits,
+                web_config=web_config,
+                clock=clock,
+                counters=self._counters,
+            )
 
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run(make)), name="served")
 
@@ -126,11 +152,11 @@ class Served:
         return self._server
 
     @property
-    def stats(self) -> WebStats:
-        return self.server.stats
+    def stats(self) -> HttpNumbers:
+        return HttpNumbers(self.server, self._counters)
 
     def __enter__(self) -> "Served":
-        self._handler = _Collector(self.said)
+        self._handler = _Collector(self.logged)
         logging.getLogger().addHandler(self._handler)
         self._thread.start()
         self._ready.result(PATIENCE)
@@ -151,7 +177,7 @@ class Served:
         logging.getLogger().removeHandler(self._handler)
         if error is None:
             assert self.unhandled == [], self.unhandled
-            assert self.server.stats.open_connections == 0, self.server.stats
+            assert self.stats.open_connections == 0, self.stats
 
     # clients
 
@@ -210,7 +236,7 @@ def read_all(sock: socket.socket) -> bytes:
     return bytes(out)
 
 
-def says(sock: socket.socket, wanted: bytes) -> bool:
+def receives(sock: socket.socket, wanted: bytes) -> bool:
     """Read until `wanted` has come; False: the other end closed before."""
     out = bytearray()
     while wanted not in out:

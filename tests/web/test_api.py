@@ -57,13 +57,13 @@ def test_events_when_asked_with_every_argument_then_the_query_has_them() -> None
 def test_api_when_served_then_every_path_of_the_contract_answers(tmp_path: Path) -> None:
     async def work(running: Running) -> None:
         await running.shows("/api/v1/events", "PolicyViolated")
-        found = {}
+        answers = {}
         for name in ("status", "modules", "modules/loop", "parameters", "events", "reports", "sources", "findings"):
-            found[name] = json.loads(await running.get(f"/api/v1/{name}"))
-        assert found["modules/loop"]["name"] == "loop" and found["reports"] == []
-        assert {"loop", "hello_unsigned"} <= {module["name"] for module in found["modules"]}
-        assert found["status"]["taint"]["letters"] == "PCOEKN"
-        first = found["events"][0]
+            answers[name] = json.loads(await running.get(f"/api/v1/{name}"))
+        assert answers["modules/loop"]["name"] == "loop" and answers["reports"] == []
+        assert {"loop", "hello_unsigned"} <= {module["name"] for module in answers["modules"]}
+        assert answers["status"]["taint"]["letters"] == "PCOEKN"
+        first = answers["events"][0]
         assert list(first) == ["id", "boot_id", "realtime", "monotonic", "type", "severity", "module", "actor",
                                "evidence", "fields", "prev_hash", "hash"]  # fmt: skip
         later = json.loads(await running.get(f"/api/v1/events?after={first['id']}&limit=1"))

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kmodmon.web import auth
-from kmodmon.web.auth import AuthCache, AuthVerdict, Gate, credentials, matches
+from kmodmon.web.auth import AuthCache, Authenticator, AuthVerdict, credentials, matches
 
 
 def hashed(password: bytes, prefix: bytes = b"2b") -> str:
-    made = bcrypt.hashpw(password[:72], bcrypt.gensalt(4))
-    return made.replace(b"$2b$", b"$" + prefix + b"$", 1).decode()
+    computed = bcrypt.hashpw(password[:72], bcrypt.gensalt(4))
+    return computed.replace(b"$2b$", b"$" + prefix + b"$", 1).decode()
 
 
 def basic(user: str, password: bytes) -> str:
@@ -25,13 +25,13 @@ def basic(user: str, password: bytes) -> str:
 USERS = {"alice": hashed(b"wonderland"), "bob": hashed(b"builder", b"2y"), "long": hashed(b"x" * 100)}
 
 
-def with_gate(test: Callable[[Gate], Awaitable[None]]) -> None:
+def with_authenticator(test: Callable[[Authenticator], Awaitable[None]]) -> None:
     async def run() -> None:
-        gate = Gate()
+        authenticator = Authenticator()
         try:
-            await test(gate)
+            await test(authenticator)
         finally:
-            gate.close()
+            authenticator.close()
 
     asyncio.run(run())
 
@@ -57,18 +57,18 @@ def with_gate(test: Callable[[Gate], Awaitable[None]]) -> None:
     ],
 )
 def test_judge_when_these_credentials_come_says_that(authorization: str, verdict: AuthVerdict) -> None:
-    async def test(gate: Gate) -> None:
+    async def test(authenticator: Authenticator) -> None:
         for _ in range(2):  # computed, then remembered
-            assert await gate.judge(authorization, USERS) is verdict
+            assert await authenticator.check(authorization, USERS) is verdict
 
-    with_gate(test)
+    with_authenticator(test)
 
 
 def test_judge_without_users_lets_everybody_pass() -> None:
-    async def test(gate: Gate) -> None:
-        assert await gate.judge("", {}) is AuthVerdict.ALLOWED
+    async def test(authenticator: Authenticator) -> None:
+        assert await authenticator.check("", {}) is AuthVerdict.ALLOWED
 
-    with_gate(test)
+    with_authenticator(test)
 
 
 @pytest.fixture
@@ -87,76 +87,77 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 def test_judge_when_the_user_is_unknown_computes_as_much_as_for_a_known_one(computed: list[bytes]) -> None:
     costly = {"alice": hashed(b"a"), "admin": bcrypt.hashpw(b"b", bcrypt.gensalt(5)).decode()}
 
-    async def test(gate: Gate) -> None:
-        assert await gate.judge(basic("mallory", b"b"), costly) is AuthVerdict.REFUSED
-        assert await gate.judge(basic("admin", b"x"), costly) is AuthVerdict.REFUSED
+    async def test(authenticator: Authenticator) -> None:
+        assert await authenticator.check(basic("mallory", b"b"), costly) is AuthVerdict.REFUSED
+        assert await authenticator.check(basic("admin", b"x"), costly) is AuthVerdict.REFUSED
 
-    with_gate(test)
+    with_authenticator(test)
     assert computed == [costly["admin"].encode()] * 2
 
 
 def test_judge_when_a_verdict_is_known_computes_nothing(computed: list[bytes]) -> None:
-    async def test(gate: Gate) -> None:
+    async def test(authenticator: Authenticator) -> None:
         for password in (b"wonderland", b"wrong"):
-            await asyncio.gather(*(gate.judge(basic("alice", password), USERS) for _ in range(20)))
+            await asyncio.gather(*(authenticator.check(basic("alice", password), USERS) for _ in range(20)))
 
-    with_gate(test)
+    with_authenticator(test)
     assert len(computed) == 2
 
 
 def test_judge_when_a_hash_changes_forgets_the_old_password(computed: list[bytes]) -> None:
-    async def test(gate: Gate) -> None:
-        assert await gate.judge(basic("alice", b"wonderland"), USERS) is AuthVerdict.ALLOWED
+    async def test(authenticator: Authenticator) -> None:
+        assert await authenticator.check(basic("alice", b"wonderland"), USERS) is AuthVerdict.ALLOWED
         changed = {"alice": hashed(b"new")}
-        assert await gate.judge(basic("alice", b"wonderland"), changed) is AuthVerdict.REFUSED
-        assert await gate.judge(basic("alice", b"new"), changed) is AuthVerdict.ALLOWED
+        assert await authenticator.check(basic("alice", b"wonderland"), changed) is AuthVerdict.REFUSED
+        assert await authenticator.check(basic("alice", b"new"), changed) is AuthVerdict.ALLOWED
 
-    with_gate(test)
+    with_authenticator(test)
     assert len(computed) == 3
 
 
 def test_judge_when_too_many_wait_says_busy_but_lets_known_ones_pass() -> None:
-    async def test(gate: Gate) -> None:
-        known = basic("alice", b"wonderland")
-        assert await gate.judge(known, USERS) is AuthVerdict.ALLOWED
-        guesses = [asyncio.create_task(gate.judge(basic("alice", b"%d" % n), USERS)) for n in range(auth.WAITING + 5)]
+    async def test(authenticator: Authenticator) -> None:
+        allowed = basic("alice", b"wonderland")
+        assert await authenticator.check(allowed, USERS) is AuthVerdict.ALLOWED
+        passwords = [b"%d" % number for number in range(auth.MAX_WAITING + 5)]
+        guesses = [asyncio.create_task(authenticator.check(basic("alice", guess), USERS)) for guess in passwords]
         await asyncio.sleep(0)
-        assert await gate.judge(known, USERS) is AuthVerdict.ALLOWED
+        assert await authenticator.check(allowed, USERS) is AuthVerdict.ALLOWED
         verdicts = await asyncio.gather(*guesses)
         assert verdicts.count(AuthVerdict.BUSY) == 5
-        assert verdicts.count(AuthVerdict.REFUSED) == auth.WAITING
-        assert await gate.judge(basic("bob", b"builder"), USERS) is AuthVerdict.ALLOWED
+        assert verdicts.count(AuthVerdict.REFUSED) == auth.MAX_WAITING
+        assert await authenticator.check(basic("bob", b"builder"), USERS) is AuthVerdict.ALLOWED
 
-    with_gate(test)
+    with_authenticator(test)
 
 
 def test_judge_when_a_waiting_client_leaves_makes_its_place_free() -> None:
-    async def test(gate: Gate) -> None:
+    async def test(authenticator: Authenticator) -> None:
         for round_number in range(3):
             guesses = [
-                asyncio.create_task(gate.judge(basic("alice", b"%d %d" % (round_number, n)), USERS))
-                for n in range(auth.WAITING)
+                asyncio.create_task(authenticator.check(basic("alice", b"%d %d" % (round_number, n)), USERS))
+                for n in range(auth.MAX_WAITING)
             ]
             await asyncio.sleep(0)
             for guess in guesses:
                 guess.cancel()
             await asyncio.gather(*guesses, return_exceptions=True)
-        assert await gate.judge(basic("alice", b"wonderland"), USERS) is AuthVerdict.ALLOWED
+        assert await authenticator.check(basic("alice", b"wonderland"), USERS) is AuthVerdict.ALLOWED
 
-    with_gate(test)
+    with_authenticator(test)
 
 
 def test_judge_when_many_guess_remembers_the_right_one(computed: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    async def test(gate: Gate) -> None:
-        assert await gate.judge(basic("alice", b"wonderland"), USERS) is AuthVerdict.ALLOWED
+    async def test(authenticator: Authenticator) -> None:
+        assert await authenticator.check(basic("alice", b"wonderland"), USERS) is AuthVerdict.ALLOWED
         for number in range(20):
-            await gate.judge(basic("alice", b"%d" % number), USERS)
+            await authenticator.check(basic("alice", b"%d" % number), USERS)
         before = len(computed)
-        assert await gate.judge(basic("alice", b"wonderland"), USERS) is AuthVerdict.ALLOWED
+        assert await authenticator.check(basic("alice", b"wonderland"), USERS) is AuthVerdict.ALLOWED
         assert len(computed) == before
 
-    monkeypatch.setattr(auth, "REMEMBERED", 4)
-    with_gate(test)
+    monkeypatch.setattr(auth, "CACHED_VERDICTS", 4)
+    with_authenticator(test)
 
 
 def test_verdicts_when_full_forget_the_least_recently_used() -> None:

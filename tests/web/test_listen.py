@@ -135,8 +135,8 @@ def inherit(*arguments: str) -> tuple[str, str]:
     command = [sys.executable, "-W", "ignore", "-c", INHERITOR, *arguments]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
-    port, said = ran.stdout.splitlines()
-    return port, said
+    port, output = ran.stdout.splitlines()
+    return port, output
 
 
 @pytest.mark.parametrize(
@@ -151,8 +151,8 @@ def inherit(*arguments: str) -> tuple[str, str]:
 def test_open_listeners_when_systemd_passes_sockets_takes_those_of_the_name(
     tmp_path: Path, entry: str, expected: str
 ) -> None:
-    port, said = inherit(entry, str(tmp_path / "s"))
-    assert said == expected.format(port=port, path=tmp_path / "s")
+    port, output = inherit(entry, str(tmp_path / "s"))
+    assert output == expected.format(port=port, path=tmp_path / "s")
 
 
 @pytest.mark.parametrize("environ", [{}, {"LISTEN_PID": "1", "LISTEN_FDS": "1"}, {"LISTEN_PID": str(os.getpid())}])

@@ -33,7 +33,7 @@ ROUTES = Routes((route("/"), route("/a"), route("/a/", True), route("/a/b/", Tru
 
 
 @pytest.mark.parametrize(
-    ("path", "found", "tail"),
+    ("path", "route_path", "tail"),
     [
         ("/", "/", ""),
         ("/a", "/a", ""),
@@ -45,10 +45,10 @@ ROUTES = Routes((route("/"), route("/a"), route("/a/", True), route("/a/b/", Tru
         ("/a/x%0ay%FF%zz", "/a/", "x\\x0ay\\xff%zz"),
     ],
 )
-def test_find_when_a_route_fits_gives_it_and_the_decoded_rest(path: str, found: str, tail: str) -> None:
+def test_find_when_a_route_fits_gives_it_and_the_decoded_rest(path: str, route_path: str, tail: str) -> None:
     hit = ROUTES.find(path)
     assert hit is not None
-    assert (hit[0].path, hit[1]) == (found, tail)
+    assert (hit[0].path, hit[1]) == (route_path, tail)
 
 
 @pytest.mark.parametrize("path", ["", "//", "/b", "/a/", "/A", "a", "/%61", "/../a", "*"])
@@ -85,11 +85,11 @@ def test_query_when_it_is_plain_text_agrees_with_the_standard_library(given_quer
 @given(st.binary(max_size=200))
 def test_query_when_it_is_any_bytes_gives_text_or_bad_request(raw: bytes) -> None:
     try:
-        found = ask(raw).query()
+        values = ask(raw).query()
     except BadRequest:
         assert raw.count(b"&") >= MAX_ARGUMENTS
         return
-    assert all(text.isprintable() for values in found.values() for text in values)
+    assert all(text.isprintable() for texts in values.values() for text in texts)
 
 
 def test_query_when_it_has_too_many_arguments_is_a_bad_request() -> None:
@@ -102,9 +102,9 @@ def test_responses_say_what_they_hold() -> None:
     assert Response(body=(b"a", b"b")).blocks == (b"a", b"b")
     assert Response(body=b"ab").blocks == (b"ab",)
     assert text_response("ü", 404).body == "ü\n".encode()
-    made = json_response({"name": 'é"<\\x00', "n": 1})
-    assert made.content_type == "application/json"
-    assert json.loads(b"".join(made.blocks)) == {"name": 'é"<\\x00', "n": 1}
+    answer = json_response({"name": 'é"<\\x00', "n": 1})
+    assert answer.content_type == "application/json"
+    assert json.loads(b"".join(answer.blocks)) == {"name": 'é"<\\x00', "n": 1}
 
 
 def test_header_when_it_was_not_sent_is_empty() -> None:

@@ -19,6 +19,7 @@ from kmodmon.events.query import EventQuery
 from kmodmon.state.state import State
 from kmodmon.subjects.findings import Finding, Findings
 from kmodmon.subjects.rules import Check
+from kmodmon.subjects.self_stats import SelfMetric, SelfStats
 from kmodmon.subjects.source import SourceState, SourceStatus
 from kmodmon.types.error import KmodmonError
 from kmodmon.types.source_name import SourceName
@@ -28,8 +29,8 @@ from kmodmon.web.message import decode_tail
 from kmodmon.web.page.asset import packaged_asset
 from kmodmon.web.page.document import StatusPage
 from kmodmon.web.page.html import Markup, binary_size, disclosure, element, escaped, moment, span
-from kmodmon.web.page.look import PageData
-from kmodmon.web.page.modules import MOST_ROWS, ModuleRows
+from kmodmon.web.page.modules import MAX_ROWS, ModuleRows
+from kmodmon.web.page.page_data import PageData
 from kmodmon.web.page.serve import POLICY
 from tests.browser.showcase import Server
 from tests.browser.shown import ShownHost
@@ -85,8 +86,8 @@ def page() -> StatusPage:
     return StatusPage(packaged_asset("status.css"), packaged_asset("status.js"))
 
 
-def rendered(look: PageData) -> bytes:
-    return b"".join(page().render(look).blocks)
+def rendered(data: PageData) -> bytes:
+    return b"".join(page().render(data).blocks)
 
 
 def stored(*events: Event) -> tuple[StoredEvent, ...]:
@@ -98,7 +99,7 @@ def stored(*events: Event) -> tuple[StoredEvent, ...]:
 def showcase() -> PageData:
     server = Server().days()
     events = stored(*server.events)
-    reports = tuple(one for one in events if one.event.type == KernelReported.kind.type)
+    reports = tuple(entry for entry in events if entry.event.type == KernelReported.kind.type)
     return PageData(state=server.state, events=events, reports=reports)
 
 
@@ -106,7 +107,7 @@ def showcase() -> PageData:
 
 
 def test_page_when_much_has_happened_then_every_part_of_it_is_there_without_scripts(showcase: PageData) -> None:
-    said = Reader(rendered(showcase)).text
+    text = Reader(rendered(showcase)).text
     for words in (
         "6.12.57+deb13-amd64",
         "Up 1 d 11 h",
@@ -127,8 +128,8 @@ def test_page_when_much_has_happened_then_every_part_of_it_is_there_without_scri
         "nvidia 580.95.05 92.9 MiB 91 nvidia_modeset PO valid DKMS module signing key dkms nvidia-current",
         "History 12 events, 96 KiB",
     ):
-        assert words in said, words
-    assert "2026-11-19 22:34:53" in said
+        assert words in text, words
+    assert "2026-11-19 22:34:53" in text
 
 
 def test_page_when_nothing_was_read_then_it_says_what_is_not_known() -> None:
@@ -136,11 +137,11 @@ def test_page_when_nothing_was_read_then_it_says_what_is_not_known() -> None:
         BLANK,
         sources={SourceName.TAINT: SourceState(name=SourceName.TAINT, why="/proc/sys/kernel/tainted: no such file")},
     )
-    said = Reader(rendered(PageData(state=state))).text
-    assert "Taint unknown The kernel's taint cannot be read: /proc/sys/kernel/tainted: no such file." in said
-    assert said.count("cannot be told") == 5
-    assert "The list could not be read." in said
-    assert "Nothing has been read yet." in said
+    text = Reader(rendered(PageData(state=state))).text
+    assert "Taint unknown The kernel's taint cannot be read: /proc/sys/kernel/tainted: no such file." in text
+    assert text.count("cannot be told") == 5
+    assert "The list could not be read." in text
+    assert "Nothing has been read yet." in text
 
 
 def test_page_when_the_kernel_is_clean_then_it_says_so() -> None:
@@ -148,10 +149,10 @@ def test_page_when_the_kernel_is_clean_then_it_says_so() -> None:
     story.modules(module("ext4"))
     story.taint(0)
     state = replace(story.state, findings=Findings(judged=True))
-    said = Reader(rendered(PageData(state=state))).text
-    assert "Not tainted No taint flag has been set since this kernel was booted." in said
-    assert "The policy finds nothing wrong." in said and "Nothing has happened yet." in said
-    assert "1 module, newest first." in said
+    text = Reader(rendered(PageData(state=state))).text
+    assert "Not tainted No taint flag has been set since this kernel was booted." in text
+    assert "The policy finds nothing wrong." in text and "Nothing has happened yet." in text
+    assert "1 module, newest first." in text
 
 
 def test_page_when_there_are_no_loadable_modules_then_it_says_so() -> None:
@@ -160,9 +161,9 @@ def test_page_when_there_are_no_loadable_modules_then_it_says_so() -> None:
 
 
 def test_page_when_the_history_is_in_trouble_then_the_rest_is_shown(showcase: PageData) -> None:
-    look = replace(showcase, events=(), reports=(), trouble="history.db: disk I/O error")
-    said = Reader(rendered(look)).text
-    assert "The history cannot be read: history.db: disk I/O error" in said and "Tainted, 2 findings" in said
+    data = replace(showcase, events=(), reports=(), history_error="history.db: disk I/O error")
+    text = Reader(rendered(data)).text
+    assert "The history cannot be read: history.db: disk I/O error" in text and "Tainted, 2 findings" in text
 
 
 def test_page_when_a_finding_is_a_dry_run_then_it_is_shown_and_not_counted() -> None:
@@ -171,17 +172,17 @@ def test_page_when_a_finding_is_a_dry_run_then_it_is_shown_and_not_counted() -> 
         dry_run=True,
     )  # fmt: skip
     state = replace(BLANK, findings=Findings(current={finding.id: finding}, judged=True))
-    said = Reader(rendered(PageData(state=state))).text
-    assert "m dry run Why." in said and "Do x -y ." in said
-    assert "1 finding" not in said
+    text = Reader(rendered(PageData(state=state))).text
+    assert "m dry run Why." in text and "Do x -y ." in text
+    assert "1 finding" not in text
 
 
 def test_page_when_a_finding_is_critical_and_nothing_taints_then_the_verdict_is_not_good() -> None:
     finding = Finding(rule="hidden", check=Check.HIDDEN, severity=Severity.CRITICAL, subject="evil")
     state = replace(BLANK, findings=Findings(current={finding.id: finding}, judged=True))
-    look = PageData(state=replace(state, taint=replace(state.taint, value=0)))
-    assert "Not tainted, 1 finding" in Reader(rendered(look)).text
-    assert b'class="verdict critical"' in rendered(look)
+    data = PageData(state=replace(state, taint=replace(state.taint, value=0)))
+    assert "Not tainted, 1 finding" in Reader(rendered(data)).text
+    assert b'class="verdict critical"' in rendered(data)
 
 
 def test_page_when_a_source_fails_then_the_table_says_why_and_what_was_lost() -> None:
@@ -191,10 +192,10 @@ def test_page_when_a_source_fails_then_the_table_says_why_and_what_was_lost() ->
         SourceName.TAINT: SourceState(name=SourceName.TAINT, status=SourceStatus.UP, why="", lost=1200, unreadable=3),
         SourceName.LOCKDOWN: SourceState(name=SourceName.LOCKDOWN, why="not built"),
     }
-    said = Reader(rendered(PageData(state=replace(BLANK, sources=sources)))).text
-    assert "up kernel Source State" in said
-    assert "modules failing EIO" in said and "taint up 1,200 lost; 3 unreadable" in said
-    assert "lockdown absent not built" in said
+    text = Reader(rendered(PageData(state=replace(BLANK, sources=sources)))).text
+    assert "up kernel Source State" in text
+    assert "modules failing EIO" in text and "taint up 1,200 lost; 3 unreadable" in text
+    assert "lockdown absent not built" in text
 
 
 # Hostile text
@@ -220,10 +221,10 @@ def test_page_when_names_and_log_lines_are_hostile_then_they_are_text() -> None:
     sources = {source: SourceState(name=source, why=name) for source, name in zip(SourceName, names, strict=False)}
     state = replace(story.state, findings=findings, sources=sources)
     all_stored = stored(*events)
-    body = rendered(PageData(state=state, events=all_stored, reports=all_stored, trouble=""))
+    body = rendered(PageData(state=state, events=all_stored, reports=all_stored, history_error=""))
     read = Reader(body)
     assert [name for name, _ in read.elements if name == "script"] == ["script"]
-    assert not any(name.startswith("on") or name == "style" for _, found in read.elements for name in found)
+    assert not any(name.startswith("on") or name == "style" for _, attributes in read.elements for name in attributes)
     assert "<script>alert(1)</script>" in read.text
     assert "\u202e" not in body.decode() and "\x1b" not in body.decode()
     assert "\\xe2\\x80\\xaegpj.exe" in read.text
@@ -236,16 +237,16 @@ def test_page_when_names_and_log_lines_are_hostile_then_they_are_text() -> None:
 @given(st.text())
 @example("\u202e<b>\ud800")
 def test_element_when_given_any_text_then_one_element_with_that_text_is_read_back(text: str) -> None:
-    made = element("p", text, title=text)
-    read = Reader(made.encode())
+    markup = element("p", text, title=text)
+    read = Reader(markup.encode())
     shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
     assert ("".join(read.texts), read.elements) == (shown, [("p", {"title": shown})])
-    assert made.isprintable()
+    assert markup.isprintable()
 
 
 def test_element_when_attributes_are_flags_or_nothing_then_bare_or_left_out() -> None:
-    made = element("input", type="search", hidden=True, disabled=False, class_=None, data_key=0)
-    assert made == '<input type="search" hidden data-key="0">'
+    markup = element("input", type="search", hidden=True, disabled=False, class_=None, data_key=0)
+    assert markup == '<input type="search" hidden data-key="0">'
 
 
 def test_markup_when_put_into_another_element_then_it_is_not_escaped_twice() -> None:
@@ -255,7 +256,7 @@ def test_markup_when_put_into_another_element_then_it_is_not_escaped_twice() -> 
 
 def test_disclosure_when_there_are_many_lines_then_it_says_how_many_more() -> None:
     read = Reader(disclosure("Evidence", [str(number) for number in range(40)], "x", most=12).encode())
-    assert "11 and 28 more lines" in read.text and len([one for one, _ in read.elements if one == "code"]) == 12
+    assert "11 and 28 more lines" in read.text and len([name for name, _ in read.elements if name == "code"]) == 12
     assert disclosure("Evidence", [], "x") == ""
 
 
@@ -283,7 +284,7 @@ def test_moment_when_the_clock_is_nonsense_then_the_number_is_shown() -> None:
 # Bounds
 
 
-def many(number: int) -> State:
+def state_with(number: int) -> State:
     story = Story()
     story.modules()
     story.modules(*(module(f"m{place:05}", "OE" if place >= number - 7 else "") for place in range(number)))
@@ -291,14 +292,14 @@ def many(number: int) -> State:
 
 
 def rows_of(read: Reader) -> list[str | None]:
-    return [found["data-name"] for name, found in read.elements if name == "tr" and "data-name" in found]
+    return [attributes["data-name"] for name, attributes in read.elements if name == "tr" and "data-name" in attributes]
 
 
 def test_page_when_there_are_thousands_of_modules_then_a_bounded_part_with_all_suspicious_ones() -> None:
-    body = rendered(PageData(state=many(5000)))
+    body = rendered(PageData(state=state_with(5000)))
     read = Reader(body)
     rows = rows_of(read)
-    assert len(rows) == MOST_ROWS and set(rows) >= {f"m{place:05}" for place in range(4993, 5000)}
+    assert len(rows) == MAX_ROWS and set(rows) >= {f"m{place:05}" for place in range(4993, 5000)}
     assert rows == sorted(rows, key=str)
     assert "500 of 5,000 modules are shown here" in read.text
     assert "api/v1/modules" in read.attributes("href")
@@ -308,8 +309,8 @@ def test_page_when_there_are_thousands_of_modules_then_a_bounded_part_with_all_s
 def test_page_when_events_findings_and_evidence_are_many_then_it_stays_bounded() -> None:
     lines = tuple("x" * 200 for _ in range(500))
     events = stored(*(recorded_event(type=KernelReported.kind.type, at=NOW, evidence=lines) for _ in range(100)))
-    found = [Finding(rule="r", check=Check.MODULE, severity=Severity.ERROR, subject=f"m{n}") for n in range(5000)]
-    findings = Findings(current={one.id: one for one in found}, judged=True)
+    broken = [Finding(rule="r", check=Check.MODULE, severity=Severity.ERROR, subject=f"m{n}") for n in range(5000)]
+    findings = Findings(current={finding.id: finding for finding in broken}, judged=True)
     body = rendered(PageData(state=replace(BLANK, findings=findings), events=events, reports=events[:20]))
     read = Reader(body)
     assert "80 earlier events" in read.text and "and 4,960 more findings" in read.text
@@ -324,7 +325,7 @@ def test_render_when_nothing_changed_then_the_same_bytes_and_tag(showcase: PageD
     first = kept.render(showcase)
     again = kept.render(replace(showcase, state=replace(showcase.state, counts={})))
     assert again.tag == first.tag
-    assert all(one is other for one, other in zip(first.blocks, again.blocks, strict=True))
+    assert all(block is other for block, other in zip(first.blocks, again.blocks, strict=True))
 
 
 def test_render_when_only_time_passed_then_the_same_tag_and_a_later_time(showcase: PageData) -> None:
@@ -342,7 +343,7 @@ def test_render_when_only_time_passed_then_the_same_tag_and_a_later_time(showcas
 
 
 def test_rows_when_one_module_changes_then_the_others_are_kept() -> None:
-    state = many(50)
+    state = state_with(50)
     rows = ModuleRows()
     before = rows.render(PageData(state=state))
     changed = replace(state.inventory.modules["m00007"], refcnt=77)
@@ -350,11 +351,11 @@ def test_rows_when_one_module_changes_then_the_others_are_kept() -> None:
     now = replace(state, inventory=replace(state.inventory, modules=listed))
     after = rows.render(PageData(state=now)).split("\n")
     assert after == ModuleRows().render(PageData(state=now)).split("\n")
-    assert [one for one, other in zip(after, before.split("\n"), strict=True) if one != other] == [after[7]]
+    assert [row for row, other in zip(after, before.split("\n"), strict=True) if row != other] == [after[7]]
 
 
-def changes(look: PageData) -> Iterable[State]:
-    state = look.state
+def changes(data: PageData) -> Iterable[State]:
+    state = data.state
     less = dict(list(state.inventory.modules.items())[1:])
     yield replace(state, inventory=replace(state.inventory, modules=less))
     yield replace(state, taint=replace(state.taint, value=0))
@@ -362,7 +363,7 @@ def changes(look: PageData) -> Iterable[State]:
     yield replace(state, findings=Findings(judged=True))
     yield replace(state, posture=replace(state.posture, lockdown=None))
     yield replace(state, files=replace(state.files, records={}))
-    yield replace(state, own=replace(state.own, history_events=77))
+    yield replace(state, own=SelfStats({SelfMetric.HISTORY_EVENTS: 77}))
     yield replace(state, sources={**state.sources, SourceName.KMSG: SourceState(name=SourceName.KMSG, why="gone")})
 
 
@@ -370,10 +371,10 @@ def test_render_when_any_shown_part_changes_then_another_tag_and_what_a_fresh_pa
     kept = page()
     tags = {kept.render(showcase).tag}
     for state in changes(showcase):
-        look = replace(showcase, state=state)
-        made = kept.render(look)
-        tags.add(made.tag)
-        assert b"".join(made.blocks) == rendered(look)
+        data = replace(showcase, state=state)
+        markup = kept.render(data)
+        tags.add(markup.tag)
+        assert b"".join(markup.blocks) == rendered(data)
     tags.add(kept.render(replace(showcase, events=showcase.events[1:])).tag)
     tags.add(kept.render(replace(showcase, reports=())).tag)
     assert len(tags) == 11

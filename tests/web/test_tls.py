@@ -44,8 +44,8 @@ def context(authority: Authority, tls: str = "") -> ssl.SSLContext:
 def test_context_from_files_and_from_inline_text_serve_the_same(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     inline = TlsSettings(cert=(tmp_path / "server.pem").read_text(), key=(tmp_path / "server.key").read_text())
-    for made in (context(authority), make_context(inline, tmp_path / "web.yml")):
-        done = shake(made, authority.client())
+    for server_context in (context(authority), make_context(inline, tmp_path / "web.yml")):
+        done = shake(server_context, authority.client())
         assert done.version() == "TLSv1.3"
         assert done.selected_alpn_protocol() is None
 
@@ -70,11 +70,11 @@ def test_context_when_ciphers_are_chosen_uses_them_in_order(tmp_path: Path) -> N
 
 
 def test_every_cipher_and_curve_name_is_one_that_openssl_knows(tmp_path: Path) -> None:
-    made = context(Authority(tmp_path))
+    server_context = context(Authority(tmp_path))
     for name in {name for name in CIPHERS.values() if not name.startswith("TLS 1.3")}:
-        made.set_ciphers(name)
+        server_context.set_ciphers(name)
     for curve in CURVES.values():
-        made.set_ecdh_curve(curve)
+        server_context.set_ecdh_curve(curve)
 
 
 @pytest.mark.parametrize("curve", sorted(CURVES))
@@ -141,15 +141,15 @@ def test_client_certificate_when_it_is_required_decides_who_may_ask(tmp_path: Pa
             with pytest.raises(OSError):
                 served.get("/", tls=refused)
         wait_until(lambda: served.stats.handshake_failures == 2, "both counted")
-        assert served.said == []
+        assert served.logged == []
 
 
 def test_client_certificate_when_it_may_be_missing_must_still_be_good_if_it_is_there(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     authority.issue("scraper")
-    made = context(authority, "client_auth_type: VerifyClientCertIfGiven\nclient_ca_file: ca.pem")
-    assert not shake(made, authority.client()).getpeercert()
-    assert shake(made, authority.client("scraper")).getpeercert()
+    server_context = context(authority, "client_auth_type: VerifyClientCertIfGiven\nclient_ca_file: ca.pem")
+    assert not shake(server_context, authority.client()).getpeercert()
+    assert shake(server_context, authority.client("scraper")).getpeercert()
 
 
 def test_client_name_when_only_some_are_allowed_decides_who_may_ask(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""The status page: one look at the host for a person without Grafana. Server-rendered, better with its script."""
+"""The status page: the host without Grafana, on a page that is rendered here and that a script keeps up to date."""

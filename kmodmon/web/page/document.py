@@ -1,7 +1,7 @@
 """The status page as a whole: readable without scripts, put together from blocks that are rendered when they change.
 
-A block is rendered when one of the parts of the state that it shows is another one than last time, so a page that
-nobody changed costs a comparison. The ETag names the blocks; the line that says when the page was true is not in it.
+A block is rendered again when a part of the state that it shows has changed; an unchanged page costs a comparison. The
+ETag is a digest of the blocks without the line that says when the sources were read.
 """
 
 import hashlib
@@ -17,20 +17,24 @@ from kmodmon.types.source_name import SourceName
 from kmodmon.web.page import findings, history, modules, posture, summary, taint
 from kmodmon.web.page.asset import Asset
 from kmodmon.web.page.html import Markup, element, joined
-from kmodmon.web.page.look import PageData
+from kmodmon.web.page.page_data import PageData
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """A piece of the page that lives: `parts` is all of the look that `render` shows."""
+    """A piece of the page that changes with the state."""
 
     parts: Callable[[PageData], object]
+    """All that `render` shows; equal parts give an equal block."""
     render: Callable[[PageData], Markup]
-    tagged: bool = True  # a change of it makes the page another one
+    tagged: bool = True
+    """Whether a change of this block changes the ETag of the page."""
 
 
 @dataclass(slots=True)
-class _Kept:
+class _RenderedBlock:
+    """A block as it was last rendered."""
+
     parts: object
     body: bytes
     digest: bytes
@@ -38,59 +42,59 @@ class _Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """The page in blocks, and what tells it from another one."""
+    """The page in blocks, and its ETag."""
 
     blocks: tuple[bytes, ...]
     tag: str
 
 
 class StatusPage:
-    """Renders looks and keeps the blocks of the last one. One for the life of the daemon."""
+    """Renders the page and keeps the blocks of the last rendering. One for the life of the daemon."""
 
     def __init__(self, style: Asset, script: Asset) -> None:
         self._pieces = pieces(style, script)
-        self._kept: dict[int, _Kept] = {}
+        self._last: dict[int, _RenderedBlock] = {}
 
-    def render(self, look: PageData) -> Rendered:
-        """The page for `look`."""
+    def render(self, data: PageData) -> Rendered:
+        """The page for `data`."""
         blocks: list[bytes] = []
         digest = hashlib.blake2b(digest_size=12)
-        for place, piece in enumerate(self._pieces):
+        for index, piece in enumerate(self._pieces):
             if isinstance(piece, bytes):
                 blocks.append(piece)
                 continue
-            kept = self._rendered(place, piece, look)
-            blocks.append(kept.body)
+            rendered = self._rendered(index, piece, data)
+            blocks.append(rendered.body)
             if piece.tagged:
-                digest.update(kept.digest)
+                digest.update(rendered.digest)
         return Rendered(blocks=tuple(blocks), tag=f'W/"{digest.hexdigest()}"')
 
-    def _rendered(self, place: int, block: Block, look: PageData) -> _Kept:
-        parts = block.parts(look)
-        kept = self._kept.get(place)
-        if kept is None or kept.parts != parts:
-            body = block.render(look).encode()
-            kept = self._kept[place] = _Kept(parts, body, hashlib.blake2b(body, digest_size=12).digest())
-        return kept
+    def _rendered(self, index: int, block: Block, data: PageData) -> _RenderedBlock:
+        parts = block.parts(data)
+        last = self._last.get(index)
+        if last is None or last.parts != parts:
+            body = block.render(data).encode()
+            last = self._last[index] = _RenderedBlock(parts, body, hashlib.blake2b(body, digest_size=12).digest())
+        return last
 
 
 Piece: TypeAlias = bytes | Block
-_PLACE = "\0"
+_MARK = "\0"
 
 
 def pieces(style: Asset, script: Asset) -> tuple[Piece, ...]:
-    """The document in order: what stays the same, and the blocks in between."""
-    whole, known = _document(style, script).split(_PLACE), blocks()
-    return tuple(known[piece] if odd % 2 else piece.encode() for odd, piece in enumerate(whole))
+    """The document in order: constant bytes, and the blocks between them."""
+    parts, by_name = _document(style, script).split(_MARK), blocks()
+    return tuple(by_name[part] if index % 2 else part.encode() for index, part in enumerate(parts))
 
 
 def _block(name: str) -> Markup:
-    """The place of a block in the document."""
-    return Markup(f"{_PLACE}{name}{_PLACE}")
+    """Marks where a block goes in the document."""
+    return Markup(f"{_MARK}{name}{_MARK}")
 
 
 def _live(name: str, tag: str = "div") -> Markup:
-    """A block that the script replaces when it changes."""
+    """An element with a block that the script replaces when it changes."""
     return element(tag, _block(name), data_live=name)
 
 
@@ -124,7 +128,7 @@ def _body() -> Iterator[Markup]:
         element("div", element("p", id="live", hidden=True), _live("asof"), class_="now"),
         class_="top",
     )
-    links = (element("a", name, href=f"#{place}") for place, name in _SECTIONS)
+    links = (element("a", name, href=f"#{section_id}") for section_id, name in _SECTIONS)
     yield element("nav", *links, aria_label="Sections")
     yield element("main", *_main(), id="main", tabindex=-1)
     yield _footer()
@@ -142,19 +146,19 @@ _SECTIONS = (
 
 
 def _main() -> Iterator[Markup]:
-    sections = {place: _section(place, name) for place, name in _SECTIONS[:-1]}
+    sections = {section_id: _section(section_id, name) for section_id, name in _SECTIONS[:-1]}
     yield _live("verdict")
-    yield from (sections[place] for place in ("posture", "findings", "taint"))
+    yield from (sections[section_id] for section_id in ("posture", "findings", "taint"))
     side = element("div", sections["reports"], sections["sources"])
     yield element("div", sections["timeline"], side, class_="columns")
     table = element("table", modules.head(), _live("rows", "tbody"), id="module-table")
     yield _section("modules", "Modules", _tools(), table)
 
 
-def _section(place: str, heading: str, *further: Markup) -> Markup:
+def _section(section_id: str, heading: str, *further: Markup) -> Markup:
     return element(
-        "section", element("h2", heading, id=f"h-{place}"), _live(place), *further,
-        id=place, aria_labelledby=f"h-{place}",
+        "section", element("h2", heading, id=f"h-{section_id}"), _live(section_id), *further,
+        id=section_id, aria_labelledby=f"h-{section_id}",
     )  # fmt: skip
 
 
@@ -172,13 +176,13 @@ _ICON = (
 )
 
 
-def _title(look: PageData) -> Markup:
-    icon = "data:image/svg+xml," + quote(_ICON.format(_ICON_TONES[look.tone]), safe=" =:/'")
-    return joined((element("title", summary.title(look)), element("link", rel="icon", href=icon)))
+def _title(data: PageData) -> Markup:
+    icon = "data:image/svg+xml," + quote(_ICON.format(_ICON_TONES[data.tone]), safe=" =:/'")
+    return joined((element("title", summary.title(data)), element("link", rel="icon", href=icon)))
 
 
 def _tools() -> Markup:
-    """What the script makes work; without it, it is not there."""
+    """The filter of the module table; hidden until the script shows it."""
     return element(
         "div",
         element("label", "Filter", for_="filter"),
@@ -227,44 +231,44 @@ def _footer() -> Markup:
 _TAINT_DOCUMENT = "https://docs.kernel.org/admin-guide/tainted-kernels.html"
 
 
-def _verdict_parts(look: PageData) -> object:
-    return (look.state.taint.value, look.state.sources.get(SourceName.TAINT), look.violations)
+def _verdict_parts(data: PageData) -> object:
+    return (data.state.taint.value, data.state.sources.get(SourceName.TAINT), data.violations)
 
 
-def _posture_parts(look: PageData) -> object:
-    told = tuple((source.name, source.why) for source in look.state.sources.values())
-    return (look.state.posture, look.state.inventory.modules, look.state.inventory.support, _trusted(look), told)
+def _posture_parts(data: PageData) -> object:
+    reasons = tuple((source.name, source.why) for source in data.state.sources.values())
+    return (data.state.posture, data.state.inventory.modules, data.state.inventory.support, _trusted(data), reasons)
 
 
-def _taint_parts(look: PageData) -> object:
-    return (look.state.taint.value, look.state.taint.ledger, look.state.inventory.modules)
+def _taint_parts(data: PageData) -> object:
+    return (data.state.taint.value, data.state.taint.ledger, data.state.inventory.modules)
 
 
-def _history_parts(look: PageData, events: Sequence[StoredEvent]) -> object:
-    return (look.trouble, tuple(stored.hash for stored in events))
+def _history_parts(data: PageData, events: Sequence[StoredEvent]) -> object:
+    return (data.history_error, tuple(stored.hash for stored in events))
 
 
-def _rows_parts(look: PageData) -> object:
-    return (look.state.inventory.modules, look.state.inventory.loaded, look.state.inventory.support, _trusted(look))
+def _rows_parts(data: PageData) -> object:
+    return (data.state.inventory.modules, data.state.inventory.loaded, data.state.inventory.support, _trusted(data))
 
 
-def _trusted(look: PageData) -> object:
-    return (look.state.files.records, kernel_verifies(look.state))
+def _trusted(data: PageData) -> object:
+    return (data.state.files.records, kernel_verifies(data.state))
 
 
 def blocks() -> Mapping[str, Block]:
     """Every block by its name in the document."""
     return {
-        "title": Block(parts=lambda look: (_verdict_parts(look), look.state.kernel), render=_title),
-        "kernel": Block(parts=lambda look: (look.state.kernel, look.as_of), render=summary.identity),
-        "asof": Block(parts=lambda look: look.as_of, render=summary.as_of, tagged=False),
+        "title": Block(parts=lambda data: (_verdict_parts(data), data.state.kernel), render=_title),
+        "kernel": Block(parts=lambda data: (data.state.kernel, data.as_of), render=summary.identity),
+        "asof": Block(parts=lambda data: data.as_of, render=summary.as_of, tagged=False),
         "verdict": Block(parts=_verdict_parts, render=summary.verdict),
         "posture": Block(parts=_posture_parts, render=posture.posture),
-        "findings": Block(parts=lambda look: look.state.findings, render=findings.findings),
+        "findings": Block(parts=lambda data: data.state.findings, render=findings.findings),
         "taint": Block(parts=_taint_parts, render=taint.ledger),
-        "timeline": Block(parts=lambda look: _history_parts(look, look.events), render=history.timeline),
-        "reports": Block(parts=lambda look: _history_parts(look, look.reports), render=history.reports),
-        "sources": Block(parts=lambda look: (look.state.sources, look.state.own), render=history.sources),
-        "modules": Block(parts=lambda look: len(look.state.inventory.modules), render=modules.count),
+        "timeline": Block(parts=lambda data: _history_parts(data, data.events), render=history.timeline),
+        "reports": Block(parts=lambda data: _history_parts(data, data.reports), render=history.reports),
+        "sources": Block(parts=lambda data: (data.state.sources, data.state.own), render=history.sources),
+        "modules": Block(parts=lambda data: len(data.state.inventory.modules), render=modules.count),
         "rows": Block(parts=_rows_parts, render=modules.ModuleRows().render),
     }

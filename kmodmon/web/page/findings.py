@@ -15,32 +15,33 @@ from kmodmon.web.page.html import (
     facts,
     joined,
     moment,
+    note,
     pill,
 )
-from kmodmon.web.page.look import SEVERITY_TONES, PageData
+from kmodmon.web.page.page_data import SEVERITY_TONES, PageData
 
-MOST_FINDINGS = 40
+MAX_FINDINGS = 40
 
 
-def findings(look: PageData) -> Markup:
-    """The whole section."""
-    found = tuple(look.state.findings.current.values())
-    if not look.state.findings.judged:
+def findings(data: PageData) -> Markup:
+    """The section, whether or not the policy was applied yet."""
+    current = tuple(data.state.findings.current.values())
+    if not data.state.findings.judged:
         return element("p", "The policy has not been applied yet.", class_="empty")
-    if not found:
+    if not current:
         return element("p", "The policy finds nothing wrong.", class_="empty")
-    cards = element("ol", *map(_card, found[:MOST_FINDINGS]), class_="cards")
-    more = len(found) + look.state.findings.dropped - len(found[:MOST_FINDINGS])
+    listed = element("ol", *map(_item, current[:MAX_FINDINGS]), class_="cards")
+    more = len(current) + data.state.findings.dropped - len(current[:MAX_FINDINGS])
     if more <= 0:
-        return cards
+        return listed
     all_of_them = element("a", "all of them", href="api/v1/findings")
     rest = joined(
         (f"and {counted(more, 'more finding')}: ", all_of_them, " (JSON), or ", element("code", "kmodmon check"))
     )
-    return joined((cards, element("p", rest, class_="empty")))
+    return joined((listed, element("p", rest, class_="empty")))
 
 
-def _card(finding: Finding) -> Markup:
+def _item(finding: Finding) -> Markup:
     tone = "plain" if finding.dry_run else SEVERITY_TONES[finding.severity]
     return element(
         "li",
@@ -57,9 +58,7 @@ def _card(finding: Finding) -> Markup:
                 ("Since", NOTHING if finding.since is None else moment(finding.since.realtime_usec)),
             )
         ),
-        element("p", element("b", "What to do. "), advice(finding.advice), class_="note")
-        if finding.advice
-        else NOTHING,
+        note("What to do", advice(finding.advice)) if finding.advice else NOTHING,
         disclosure("Evidence", finding.evidence, f"finding-{quote(finding.id, safe='')}"),
         class_=tone,
     )
@@ -69,9 +68,9 @@ def _module(finding: Finding) -> Markup:
     return NOTHING if finding.module is None or finding.module == finding.subject else code(finding.module)
 
 
-def words(look: PageData) -> Markup:
-    """How many findings there are, for the verdict; nothing for none."""
-    if not look.violations:
+def words(data: PageData) -> Markup:
+    """How many findings there are of each severity, for the verdict; nothing for none."""
+    if not data.violations:
         return NOTHING
-    said = (f"{number:,} {severity.value}" for severity, number in Counter(look.violations).items())
-    return joined((element("a", "Findings", href="#findings"), f": {', '.join(said)}. "))
+    counts = (f"{number:,} {severity.value}" for severity, number in Counter(data.violations).items())
+    return joined((element("a", "Findings", href="#findings"), f": {', '.join(counts)}. "))

@@ -1,10 +1,10 @@
-"""What happened: the timeline, the kernel's reports, and what kmodmon itself can see."""
+"""The timeline of events, the kernel's reports, and the state of kmodmon's own sources and history."""
 
 from collections.abc import Mapping, Sequence
 
 from kmodmon.events.event import Event, StoredEvent
 from kmodmon.events.sentence import actor_words, sentence_of
-from kmodmon.subjects.self_stats import SelfStats
+from kmodmon.subjects.self_stats import SelfMetric, SelfStats
 from kmodmon.subjects.source import SourceState
 from kmodmon.types.units import JsonValue
 from kmodmon.web.page.html import (
@@ -20,32 +20,28 @@ from kmodmon.web.page.html import (
     joined,
     moment,
     pill,
+    table,
 )
-from kmodmon.web.page.look import SEVERITY_TONES, PageData
+from kmodmon.web.page.page_data import SEVERITY_TONES, PageData
 
-MOST_EVENTS = 100
+MAX_EVENTS = 100
 OPEN_EVENTS = 20
-MOST_REPORTS = 20
-MOST_FRAMES = 24
+MAX_REPORTS = 20
+MAX_FRAMES = 24
 
 
-def timeline(look: PageData) -> Markup:
-    """Events, newest first: the newest in sight, older ones behind a summary."""
-    if look.trouble:
-        return element("p", f"The history cannot be read: {look.trouble}", class_="empty warn")
-    if not look.events:
+def timeline(data: PageData) -> Markup:
+    """Events, newest first: OPEN_EVENTS of them visible, older ones in a closed ``details``."""
+    if data.history_error:
+        return element("p", f"The history cannot be read: {data.history_error}", class_="empty warn")
+    if not data.events:
         return element("p", "Nothing has happened yet.", class_="empty")
-    recent, older = look.events[:OPEN_EVENTS], look.events[OPEN_EVENTS:]
+    recent, older = data.events[:OPEN_EVENTS], data.events[OPEN_EVENTS:]
     shown = element("ol", *map(_event, recent), class_="events")
     if not older:
         return shown
     summary = element("summary", counted(len(older), "earlier event"))
     return joined((shown, element("details", summary, element("ol", *map(_event, older), class_="events"), id="older")))
-
-
-def last_id(look: PageData) -> int:
-    """Number of the newest event on the page."""
-    return look.events[0].id if look.events else 0
 
 
 def _event(stored: StoredEvent) -> Markup:
@@ -61,97 +57,102 @@ def _event(stored: StoredEvent) -> Markup:
     )
 
 
-def reports(look: PageData) -> Markup:
-    """What the kernel said about itself, newest first."""
-    if look.trouble:
+def reports(data: PageData) -> Markup:
+    """The reports of the kernel log (oops, lockup and the like), newest first."""
+    if data.history_error:
         return element("p", "The history cannot be read.", class_="empty warn")
-    if not look.reports:
+    if not data.reports:
         return element("p", "The kernel has reported no failure that the history knows of.", class_="empty")
-    return element("ol", *map(_report, look.reports), class_="cards")
+    return element("ol", *map(_report, data.reports), class_="cards")
 
 
 def _report(stored: StoredEvent) -> Markup:
     event = stored.event
-    said = event.fields
-    place = f"report-{stored.id}"
+    fields = event.fields
+    heading_id = f"report-{stored.id}"
     return element(
         "li",
         element(
             "header",
-            element("h3", _word(said.get("title")) or sentence_of(event), id=place),
+            element("h3", _word(fields.get("title")) or sentence_of(event), id=heading_id),
             pill(event.severity.value, SEVERITY_TONES[event.severity]),
         ),
-        element("p", moment(event.at.realtime_usec), " ", code(_word(said.get("signature"))), class_="when"),
-        facts(_where(event, said)),
-        _trace(said.get("frames"), f"trace-{stored.id}"),
+        element("p", moment(event.at.realtime_usec), " ", code(_word(fields.get("signature"))), class_="when"),
+        facts(_where(event, fields)),
+        _trace(fields.get("frames"), f"trace-{stored.id}"),
         disclosure("Evidence", event.evidence, f"evidence-r{stored.id}"),
         class_=SEVERITY_TONES[event.severity],
-        aria_labelledby=place,
+        aria_labelledby=heading_id,
     )
 
 
-def _where(event: Event, said: Mapping[str, JsonValue]) -> tuple[tuple[str, Markup], ...]:
-    task, pid, cpu, function = _word(said.get("comm")), said.get("pid"), said.get("cpu"), _word(said.get("function"))
-    who = "" if not task else f"{task}[{pid}]" if isinstance(pid, int) else task
+def _where(event: Event, fields: Mapping[str, JsonValue]) -> tuple[tuple[str, Markup], ...]:
+    comm, function = _word(fields.get("comm")), _word(fields.get("function"))
+    pid, cpu = fields.get("pid"), fields.get("cpu")
+    task = f"{comm}[{pid}]" if comm and isinstance(pid, int) else comm
     return (
         ("Module", NOTHING if event.module is None else code(event.module)),
         ("Function", code(function) if function else NOTHING),
-        ("Task", code(who) if who else NOTHING),
+        ("Task", code(task) if task else NOTHING),
         ("CPU", escaped(str(cpu)) if isinstance(cpu, int) else NOTHING),
         ("By", NOTHING if event.actor is None else code(actor_words(event.actor))),
-        ("Panic", element("strong", "the machine ended here") if said.get("panic") is True else NOTHING),
+        ("Panic", element("strong", "the machine ended here") if fields.get("panic") is True else NOTHING),
     )
 
 
-def _trace(frames: JsonValue, place: str) -> Markup:
+def _trace(frames: JsonValue, details_id: str) -> Markup:
     if not isinstance(frames, Sequence) or isinstance(frames, str) or not frames:
         return NOTHING
-    return disclosure("Call trace", [str(frame) for frame in frames], place, MOST_FRAMES)
+    return disclosure("Call trace", [str(frame) for frame in frames], details_id, MAX_FRAMES)
 
 
 def _word(value: JsonValue) -> str:
     return value if isinstance(value, str) else ""
 
 
-def sources(look: PageData) -> Markup:
-    """What can be seen on this host: a row for each source that has something to say, a word for the others."""
-    known = look.state.sources.values()
-    quiet = [source for source in known if source.up and not source.lost and not source.unreadable]
-    noted = sorted((source for source in known if source not in quiet), key=lambda source: (source.up, source.present))
+def sources(data: PageData) -> Markup:
+    """A row for each source that is not up or has lost something, and the names of the others."""
+    states = data.state.sources.values()
+    quiet = [source for source in states if source.up and not source.lost and not source.unreadable]
+    noted = sorted((source for source in states if source not in quiet), key=lambda source: (source.up, source.present))
     parts: list[Markup] = []
     if quiet:
         names = joined((code(source.name) for source in quiet), ", ")
         parts.append(element("p", pill("up", "good"), " ", names, class_="quiet"))
     if noted:
-        headings = (element("th", name, scope="col") for name in ("Source", "State", "Why, and what was missed"))
-        head, body = element("tr", *headings), map(_source, noted)
-        parts.append(element("table", element("thead", head), element("tbody", *body), class_="sources"))
-    return joined((*parts, _own(look.state.own)))
+        headings = ("Source", "State", "Why, and what was missed")
+        parts.append(table(headings, map(_source, noted), class_="sources"))
+    return joined((*parts, _self_stats(data.state.own)))
 
 
 def _source(source: SourceState) -> Markup:
     word, tone = ("up", "good") if source.up else ("failing", "bad") if source.present else ("absent", "unknown")
-    said = [source.why] if source.why else []
+    notes = [source.why] if source.why else []
     if source.lost:
-        said.append(f"{source.lost:,} lost")
+        notes.append(f"{source.lost:,} lost")
     if source.unreadable:
-        said.append(f"{source.unreadable:,} unreadable")
+        notes.append(f"{source.unreadable:,} unreadable")
     return element(
         "tr",
         element("th", code(source.name), scope="row"),
         element("td", pill(word, tone)),
-        element("td", "; ".join(said)),
+        element("td", "; ".join(notes)),
     )
 
 
-def _own(own: SelfStats) -> Markup:
-    lost = own.history_lost + own.journal_lost
+def _self_stats(own: SelfStats) -> Markup:
+    events, size = int(own[SelfMetric.HISTORY_EVENTS]), int(own[SelfMetric.HISTORY_BYTES])
+    lost = int(own[SelfMetric.HISTORY_LOST] + own[SelfMetric.JOURNAL_LOST])
+    unwritable, refused = not own[SelfMetric.HISTORY_HEALTHY], not own[SelfMetric.CONFIG_OK]
     return facts(
         (
-            ("History", escaped(f"{counted(own.history_events, 'event')}, {binary_size(own.history_bytes)}")),
-            ("Trouble", NOTHING if own.history_healthy else element("strong", "the history cannot be written")),
+            ("History", escaped(f"{counted(events, 'event')}, {binary_size(size)}")),
+            (
+                "Trouble",
+                element("strong", "the history cannot be written") if unwritable else NOTHING,
+            ),
             ("Lost", element("strong", counted(lost, "event")) if lost else NOTHING),
-            ("Settings", NOTHING if own.config_ok else element("strong", "a changed file was refused")),
+            ("Settings", element("strong", "a changed file was refused") if refused else NOTHING),
         ),
         class_="own",
     )

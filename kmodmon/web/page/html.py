@@ -1,8 +1,8 @@
-"""HTML that names and log lines cannot break out of: a plain str is escaped, and only what was made here is markup.
+"""HTML that is safe from the names and log lines in it: a plain str is escaped, and only this module makes markup.
 
-Everything goes through :func:`element`, so nothing is escaped by hand and nothing can be forgotten; the type tells the
-two apart. Characters without a picture (controls, bidirectional overrides, halves of surrogates) should have become
-``\\xNN`` at the parser; what comes here all the same is shown as U+FFFD.
+All elements are made by :func:`element`, which escapes what is not :class:`Markup`, so no caller can forget it.
+Characters that are not printable (controls, bidirectional overrides, halves of surrogates) should have become
+``\\xNN`` at the parser; any that remain are shown as U+FFFD.
 """
 
 import html
@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 Attribute: TypeAlias = str | int | bool | None
-MOST_LINES = 12
-_NEEDS_CARE = re.compile("[^ -~]|[&<>\"']").search
+MAX_LINES = 12
+_NEEDS_ESCAPE = re.compile("[^ -~]|[&<>\"']").search
 _VOID = frozenset({"input", "link", "meta"})
 
 
@@ -30,7 +30,7 @@ def escaped(text: str) -> Markup:
     """`text` as HTML, also inside of a quoted attribute."""
     if isinstance(text, Markup):
         return text
-    if not _NEEDS_CARE(text):
+    if not _NEEDS_ESCAPE(text):
         return Markup(text)
     if not text.isprintable():
         text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
@@ -61,12 +61,12 @@ def _attributes(attributes: dict[str, Attribute]) -> str:
 
 
 def code(text: str) -> Markup:
-    """A name of the kernel's, isolated so that a right-to-left name does not turn what stands beside it around."""
+    """A name from the kernel; ``bdi`` keeps a right-to-left name from reordering the text beside it."""
     return element("bdi", text, class_="k")
 
 
 def pill(text: str, tone: str) -> Markup:
-    """A short word with a colour; the word says it all, the colour only helps."""
+    """A short word in a colour that repeats its meaning."""
     return element("span", text, class_=f"pill {tone}")
 
 
@@ -81,14 +81,32 @@ def facts(pairs: Iterable[tuple[str, str]], **attributes: Attribute) -> Markup:
     return element("dl", *rows, **attributes)
 
 
-def disclosure(title: str, lines: Sequence[str], place: str, most: int = MOST_LINES) -> Markup:
-    """Lines of the kernel's or of the trace behind a summary; nothing for no lines. `place`: its id."""
+def disclosure(title: str, lines: Sequence[str], details_id: str, most: int = MAX_LINES) -> Markup:
+    """At most `most` of `lines` in a closed ``details`` element; nothing for no lines."""
     if not lines:
         return NOTHING
     shown: list[str] = [element("code", line) for line in lines[:most]]
     if lines[most:]:
         shown.append(f"and {counted(len(lines) - most, 'more line')}")
-    return element("details", element("summary", title), listing(shown, class_="lines"), id=place)
+    return element("details", element("summary", title), listing(shown, class_="lines"), id=details_id)
+
+
+def table(headings: Iterable[str], rows: Iterable[Markup], **attributes: Attribute) -> Markup:
+    """A table with a row of column headings."""
+    head = element("tr", *(element("th", heading, scope="col") for heading in headings))
+    return element("table", element("thead", head), element("tbody", *rows), **attributes)
+
+
+def code_list(names: Sequence[str], most: int) -> Markup:
+    """At most `most` of `names`, and how many more there are."""
+    shown = joined((code(name) for name in names[:most]), ", ")
+    rest = len(names) - most
+    return joined((shown, f" and {rest:,} more")) if rest > 0 else shown
+
+
+def note(title: str, text: str) -> Markup:
+    """A paragraph under a short title."""
+    return element("p", element("b", f"{title}. "), text, class_="note")
 
 
 def advice(text: str) -> Markup:
@@ -97,16 +115,16 @@ def advice(text: str) -> Markup:
 
 
 def moment(realtime_usec: int) -> Markup:
-    """A moment in UTC; the script turns it into the reader's own time."""
+    """A time in UTC; the script shows it in the reader's time zone."""
     try:
         at = datetime.fromtimestamp(realtime_usec / 1e6, UTC)
-    except (ValueError, OverflowError, OSError):  # a clock that was set to nonsense
+    except (ValueError, OverflowError, OSError):  # the wall clock was set beyond what datetime can hold
         return escaped(f"{realtime_usec} µs")
     return element("time", f"{at:%Y-%m-%d %H:%M:%S}", datetime=f"{at:%Y-%m-%dT%H:%M:%SZ}")
 
 
 def binary_size(count: int) -> str:
-    """Bytes as people read them: `812 B`, `16 KiB`, `2.4 MiB`."""
+    """A number of bytes: `812 B`, `16 KiB`, `2.4 MiB`."""
     value = float(count)
     for unit in ("B", "KiB", "MiB"):
         if value < 1024:
@@ -116,7 +134,7 @@ def binary_size(count: int) -> str:
 
 
 def span(seconds: float) -> str:
-    """A span of time by its two largest units, minutes at the least: `3 d 4 h`, `12 min`."""
+    """A duration in its two largest units, whole minutes at least: `3 d 4 h`, `12 min`."""
     minutes = max(0, int(seconds // 60))
     days, rest = divmod(minutes, 1440)
     hours, minutes = divmod(rest, 60)
@@ -125,6 +143,6 @@ def span(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
-def counted(number: int, one: str, many: str | None = None) -> str:
+def counted(number: int, noun: str) -> str:
     """`1 module`, `2,000 modules`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+    return f"{number:,} {noun if number == 1 else noun + 's'}"

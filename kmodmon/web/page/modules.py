@@ -1,4 +1,4 @@
-"""The table of modules. Columns are data: what a module is known by is one line in COLUMNS."""
+"""The table of modules; each column is one entry of COLUMNS."""
 
 import operator
 from collections.abc import Callable
@@ -13,12 +13,24 @@ from kmodmon.state.state import State
 from kmodmon.state.trust import Provenance, kernel_verifies, provenance_of, record_of, trust
 from kmodmon.subjects.files import Origin
 from kmodmon.types.text import raw_bytes
-from kmodmon.web.page.html import NOTHING, Markup, binary_size, code, counted, element, escaped, joined, moment, pill
-from kmodmon.web.page.look import PageData
+from kmodmon.web.page.html import (
+    NOTHING,
+    Markup,
+    binary_size,
+    code,
+    code_list,
+    counted,
+    element,
+    escaped,
+    joined,
+    moment,
+    pill,
+)
+from kmodmon.web.page.page_data import PageData
 
-MOST_ROWS = 500
-MOST_HOLDERS = 8
-_BAD = (SignatureStatus.UNSIGNED, SignatureStatus.INVALID)
+MAX_ROWS = 500
+MAX_HOLDERS = 8
+BAD_SIGNATURES = (SignatureStatus.UNSIGNED, SignatureStatus.INVALID)
 _SIGNATURE_TONES = {
     SignatureStatus.VALID: "good",
     SignatureStatus.SIGNED: "plain",
@@ -30,7 +42,7 @@ _SIGNATURE_TONES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleRow:
-    """One module with all that its cells show."""
+    """What the cells of one module show."""
 
     module: Module
     provenance_of: Provenance
@@ -40,7 +52,7 @@ class ModuleRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleColumn:
-    """One column: its cell, and the key it is sorted by where the text of the cell would sort wrongly."""
+    """One column: `cell` renders it, `key` sorts it; None: the script sorts by the text of the cell."""
 
     title: str
     cell: Callable[[ModuleRow], Markup]
@@ -62,10 +74,7 @@ def _name(row: ModuleRow) -> Markup:
 
 
 def _holders(row: ModuleRow) -> Markup:
-    holders = row.module.holders
-    shown = joined((code(name) for name in holders[:MOST_HOLDERS]), ", ")
-    rest = len(holders) - MOST_HOLDERS
-    return joined((shown, f" and {rest:,} more")) if rest > 0 else shown
+    return code_list(row.module.holders, MAX_HOLDERS)
 
 
 def _taint(row: ModuleRow) -> Markup:
@@ -135,22 +144,22 @@ COLUMNS: tuple[ModuleColumn, ...] = (
 
 
 def is_suspicious(state: State, module: Module) -> bool:
-    """Whether a module taints the kernel or its signature does not hold."""
-    return bool(module.taint) or trust(state, module) in _BAD
+    """Whether a module taints the kernel, is not signed, or has an invalid signature."""
+    return bool(module.taint) or trust(state, module) in BAD_SIGNATURES
 
 
 def shown_modules(state: State) -> tuple[Module, ...]:
-    """At most MOST_ROWS modules as the kernel lists them, newest first; of more, the suspicious ones before others."""
+    """At most MAX_ROWS modules in the order of /proc/modules, newest first; suspicious ones are left out last."""
     modules = tuple(state.inventory.modules.values())
-    if len(modules) <= MOST_ROWS:
+    if len(modules) <= MAX_ROWS:
         return modules
     ranked = sorted(modules, key=lambda module: not is_suspicious(state, module))
-    kept = {module.name for module in ranked[:MOST_ROWS]}
-    return tuple(module for module in modules if module.name in kept)
+    names = {module.name for module in ranked[:MAX_ROWS]}
+    return tuple(module for module in modules if module.name in names)
 
 
 def head() -> Markup:
-    """The heading row; the script makes buttons of the headings."""
+    """The heading row; the script turns the headings into buttons that sort."""
     cells = (
         element(
             "th",
@@ -164,14 +173,14 @@ def head() -> Markup:
     return element("thead", element("tr", *cells))
 
 
-def count(look: PageData) -> Markup:
-    """How many there are, and how many of them the table shows."""
-    loaded = len(look.state.inventory.modules)
-    if loaded <= MOST_ROWS:
+def count(data: PageData) -> Markup:
+    """How many modules are loaded, and how many of them the table shows."""
+    loaded = len(data.state.inventory.modules)
+    if loaded <= MAX_ROWS:
         return escaped(f"{counted(loaded, 'module')}, newest first.")
     return joined(
         (
-            f"{MOST_ROWS:,} of {loaded:,} modules are shown here, those that taint or are not signed before others. ",
+            f"{MAX_ROWS:,} of {loaded:,} modules are shown here, those that taint or are not signed before others. ",
             element("a", "All of them", href="api/v1/modules"),
             " (JSON), or ",
             element("code", "kmodmon modules"),
@@ -181,40 +190,40 @@ def count(look: PageData) -> Markup:
 
 
 class ModuleRows:
-    """Makes the body of the table, and keeps the rows of the modules that stayed the same."""
+    """Renders the body of the table; the row of a module that did not change is taken from the last rendering."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[tuple[object, ...], Markup]] = {}
+        self._rows: dict[str, tuple[tuple[object, ...], Markup]] = {}
 
-    def render(self, look: PageData) -> Markup:
-        """The body of the table."""
-        state = look.state
+    def render(self, data: PageData) -> Markup:
+        """The rows, or one that says why there are none."""
+        state = data.state
         modules = shown_modules(state)
         if not modules:
-            self._kept = {}
+            self._rows = {}
             empty = "No module is loaded." if state.inventory.support is not None else "The list could not be read."
             return element("tr", element("td", empty, colspan=len(COLUMNS)))
-        self._kept = {module.name: self._row(state, module) for module in modules}
-        return joined((row for _, row in self._kept.values()), Markup("\n"))
+        self._rows = {module.name: self._row(state, module) for module in modules}
+        return joined((row for _, row in self._rows.values()), Markup("\n"))
 
     def _row(self, state: State, module: Module) -> tuple[tuple[object, ...], Markup]:
         loaded = state.inventory.loaded.get(module.name)
-        made_of = (module, loaded, record_of(state, module), kernel_verifies(state), state.taint.flags)
-        kept = self._kept.get(module.name)
-        if kept is not None and all(map(operator.is_, kept[0], made_of)):
-            return kept
+        parts = (module, loaded, record_of(state, module), kernel_verifies(state), state.taint.flags)
+        earlier = self._rows.get(module.name)
+        if earlier is not None and all(map(operator.is_, earlier[0], parts)):
+            return earlier
         row = ModuleRow(
             module=module, provenance_of=provenance_of(state, module), loaded=loaded, flags=state.taint.flags
         )
-        return made_of, row_markup(row)
+        return parts, row_markup(row)
 
 
 def row_markup(row: ModuleRow) -> Markup:
-    """One row of the table."""
+    """The ``tr`` element of `row`."""
     first, *others = COLUMNS
     cells = [element("th", first.cell(row), scope="row")]
     for column in others:
         key = None if column.key is None else column.key(row)
         cells.append(element("td", column.cell(row), data_key=key, class_="n" if column.numeric else None))
-    suspicious = bool(row.module.taint) or row.provenance_of.signature in _BAD
+    suspicious = bool(row.module.taint) or row.provenance_of.signature in BAD_SIGNATURES
     return element("tr", *cells, data_name=row.module.name, class_="sus" if suspicious else None)

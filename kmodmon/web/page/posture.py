@@ -1,4 +1,4 @@
-"""The trust posture: what the kernel would let in. A tile for each switch, and a table of settings and counters."""
+"""The trust posture, which decides what code the kernel accepts: a tile for each switch, a table of settings."""
 
 from collections.abc import Iterator
 
@@ -8,8 +8,9 @@ from kmodmon.lifecycle.inventory import SignatureStatus
 from kmodmon.state.state import State
 from kmodmon.state.trust import trust
 from kmodmon.types.source_name import SourceName
-from kmodmon.web.page.html import NOTHING, Markup, code, counted, element, escaped, joined, listing
-from kmodmon.web.page.look import PageData
+from kmodmon.web.page.html import NOTHING, Markup, code, counted, element, escaped, joined, listing, table
+from kmodmon.web.page.modules import BAD_SIGNATURES
+from kmodmon.web.page.page_data import PageData
 
 _BOOT_WORDS = {
     SecureBoot.ENABLED: ("enabled", "good", "The firmware starts only what a key in it vouches for."),
@@ -25,9 +26,9 @@ _LOCKDOWN_WORDS = {
 }
 
 
-def posture(look: PageData) -> Markup:
-    """The whole section."""
-    state = look.state
+def posture(data: PageData) -> Markup:
+    """The section: tiles, live patches, hardening settings and the kernel's counters."""
+    state = data.state
     tiles = element(
         "dl", *_modules(state), *_signatures(state), *_lockdown(state), *_secure_boot(state), *_loading(state),
         class_="tiles",
@@ -45,34 +46,33 @@ def _tile(name: str, value: str, tone: str, words: str) -> Iterator[Markup]:
     )
 
 
-def _untold(state: State, name: str, source: SourceName) -> Iterator[Markup]:
-    known = state.sources.get(source)
-    return _tile(name, "cannot be told", "unknown", known.why if known is not None else "")
+def _unknown(state: State, name: str, source: SourceName) -> Iterator[Markup]:
+    source_state = state.sources.get(source)
+    return _tile(name, "cannot be told", "unknown", source_state.why if source_state is not None else "")
 
 
 def _modules(state: State) -> Iterator[Markup]:
     inventory = state.inventory
     if inventory.support is None:
-        return _untold(state, "Modules", SourceName.MODULES)
+        return _unknown(state, "Modules", SourceName.MODULES)
     if not inventory.support:
         return _tile("Modules", "none", "good", "This kernel was built without loadable modules.")
     verdicts = dict.fromkeys(SignatureStatus, 0)
     for module in inventory.modules.values():
         verdicts[trust(state, module)] += 1
-    bad = (SignatureStatus.UNSIGNED, SignatureStatus.INVALID)
-    said = [
-        element("strong" if verdict in bad else "span", f"{count:,} {verdict.value}")
+    counts = [
+        element("strong" if verdict in BAD_SIGNATURES else "span", f"{count:,} {verdict.value}")
         for verdict, count in verdicts.items()
         if count
     ]
-    words = joined(("Signatures: ", joined(said, ", "), ".")) if said else escaped("None is loaded.")
+    words = joined(("Signatures: ", joined(counts, ", "), ".")) if counts else escaped("None is loaded.")
     return _tile("Modules loaded", f"{len(inventory.modules):,}", "plain", words)
 
 
 def _signatures(state: State) -> Iterator[Markup]:
     enforcement = state.posture.enforcement
     if enforcement is None:
-        return _untold(state, "Module signatures", SourceName.POSTURE)
+        return _unknown(state, "Module signatures", SourceName.POSTURE)
     value, tone = {True: ("enforced", "good"), False: ("not enforced", "plain"), None: ("cannot be told", "unknown")}[
         enforcement.enforced
     ]
@@ -82,7 +82,7 @@ def _signatures(state: State) -> Iterator[Markup]:
 def _lockdown(state: State) -> Iterator[Markup]:
     lockdown = state.posture.lockdown
     if lockdown is None:
-        return _untold(state, "Lockdown", SourceName.LOCKDOWN)
+        return _unknown(state, "Lockdown", SourceName.LOCKDOWN)
     tone, words = _LOCKDOWN_WORDS.get(lockdown.mode, ("unknown", "A mode that this version of kmodmon does not know."))
     return _tile("Lockdown", lockdown.mode, tone, words)
 
@@ -90,14 +90,14 @@ def _lockdown(state: State) -> Iterator[Markup]:
 def _secure_boot(state: State) -> Iterator[Markup]:
     secure_boot = state.posture.secure_boot
     if secure_boot is None:
-        return _untold(state, "Secure Boot", SourceName.SECURE_BOOT)
+        return _unknown(state, "Secure Boot", SourceName.SECURE_BOOT)
     return _tile("Secure Boot", *_BOOT_WORDS[secure_boot])
 
 
 def _loading(state: State) -> Iterator[Markup]:
     switches = state.posture.switches
     if switches is None or switches.modules_disabled is None:
-        return _untold(state, "Module loading", SourceName.POSTURE)
+        return _unknown(state, "Module loading", SourceName.POSTURE)
     if switches.modules_disabled:
         return _tile("Module loading", "disabled", "good", "No module can be loaded or unloaded until reboot.")
     if switches.modprobe:
@@ -118,8 +118,8 @@ def _livepatches(state: State) -> Markup:
 def _settings(state: State) -> Markup:
     switches = state.posture.switches
     values = {**(switches.settings if switches is not None else {}), **state.posture.counters}
-    known = [setting for setting in (*HARDENING, *COUNTERS) if setting.name in values]
-    if not known:
+    settings = [setting for setting in (*HARDENING, *COUNTERS) if setting.name in values]
+    if not settings:
         return NOTHING
     rows = (
         element(
@@ -128,9 +128,7 @@ def _settings(state: State) -> Markup:
             element("td", f"{values[setting.name]}", class_="n"),
             element("td", setting.meaning),
         )
-        for setting in known
+        for setting in settings
     )
-    head = element("tr", *(element("th", name, scope="col") for name in ("Setting", "Value", "Meaning")))
-    table = element("table", element("thead", head), element("tbody", *rows), class_="settings")
-    return element("details", element("summary", counted(len(known), "setting"), " of hardening, and the kernel's own "
-                   "counters"), table, id="settings")  # fmt: skip
+    summary = element("summary", counted(len(settings), "setting"), " of hardening, and the kernel's own counters")
+    return element("details", summary, table(("Setting", "Value", "Meaning"), rows, class_="settings"), id="settings")

@@ -1,4 +1,4 @@
-"""The taint ledger: every flag in words, since when, by what, by whom, and what to do about it."""
+"""The taint ledger: for each flag its meaning, when it was set, by what and by whom, and what to do about it."""
 
 from kmodmon.events.cause import BEFORE_START, UNEXPLAINED, CauseKind
 from kmodmon.events.sentence import actor_words
@@ -11,49 +11,51 @@ from kmodmon.web.page.html import (
     Markup,
     advice,
     code,
+    code_list,
     disclosure,
     element,
     escaped,
     facts,
     joined,
     moment,
+    note,
     pill,
 )
-from kmodmon.web.page.look import TIER_TONES, PageData
+from kmodmon.web.page.page_data import TIER_TONES, PageData
 
-MOST_CARRIERS = 24
+MAX_CARRIERS = 24
 
 
-def ledger(look: PageData) -> Markup:
-    """A card for each flag that is set."""
-    taint, inventory = look.state.taint, look.state.inventory
+def ledger(data: PageData) -> Markup:
+    """An article for each flag that is set, the gravest first."""
+    taint, inventory = data.state.taint, data.state.inventory
     if taint.value is None:
         return element("p", "The kernel's taint could not be read.", class_="empty")
-    if not look.flags:
+    if not data.flags:
         return element("p", "No flag is set.", class_="empty")
-    worst_first = sorted(look.flags, key=lambda flag: (-list(TIER_TONES).index(flag.tier), flag.bit))
-    cards = (_card(flag, taint.ledger.get(flag.bit), inventory) for flag in worst_first)
-    return element("div", *cards, class_="flags")
+    worst_first = sorted(data.flags, key=lambda flag: (-list(TIER_TONES).index(flag.tier), flag.bit))
+    articles = (_flag(flag, taint.ledger.get(flag.bit), inventory) for flag in worst_first)
+    return element("div", *articles, class_="flags")
 
 
-def _card(flag: Flag, entry: TaintEntry | None, inventory: Inventory) -> Markup:
-    place = f"flag-{flag.bit}"
+def _flag(flag: Flag, entry: TaintEntry | None, inventory: Inventory) -> Markup:
+    heading_id = f"flag-{flag.bit}"
     tone = TIER_TONES[flag.tier]
     return element(
         "article",
         element(
             "header",
             element("span", flag.letter, class_="letter", aria_hidden="true"),
-            element("h3", flag.label.replace("_", " "), id=place),
+            element("h3", flag.label.replace("_", " "), id=heading_id),
             pill(flag.tier.value, tone),
         ),
         element("p", flag.cause),
         facts((*_history(entry), ("Carried by", _carriers(inventory, flag)))),
-        element("p", element("b", "Why it matters. "), flag.why, class_="note"),
-        element("p", element("b", "What to do. "), advice(flag.advice), class_="note"),
+        note("Why it matters", flag.why),
+        note("What to do", advice(flag.advice)),
         disclosure("Evidence", () if entry is None else entry.evidence, f"evidence-{flag.bit}"),
         class_=f"flag {tone}",
-        aria_labelledby=place,
+        aria_labelledby=heading_id,
     )
 
 
@@ -81,7 +83,4 @@ def _cause(entry: TaintEntry) -> Markup:
 
 
 def _carriers(inventory: Inventory, flag: Flag) -> Markup:
-    names = carriers(inventory, flag)
-    shown = joined((code(name) for name in names[:MOST_CARRIERS]), ", ")
-    rest = len(names) - MOST_CARRIERS
-    return joined((shown, f" and {rest:,} more")) if rest > 0 else shown
+    return code_list(carriers(inventory, flag), MAX_CARRIERS)

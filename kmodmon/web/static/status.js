@@ -1,13 +1,13 @@
-// The status page, made livelier: sorting, a filter, the reader's own time, and news without a reload.
-// The server renders everything; what changed is fetched as the same page and put in place of the old piece. Nothing
-// here makes HTML of text: pieces are parsed by the browser as a document without scripts, words go in by textContent.
+// The script of the status page: sorting, a filter, times in the reader's time zone, and updates without a reload.
+// The server renders everything: the script fetches the same page again and replaces the pieces that changed. It never
+// makes HTML from text: the browser parses the page as a document without scripts, and text goes in by textContent.
 
-const POLL = 2500; // milliseconds between questions for new events, while the page is looked at
+const POLL = 2500; // milliseconds between requests for new events, while the page is visible
 const REFRESH = 5; // polls after which the page is compared even if nothing happened
-const SLOWEST = 30000; // the longest pause while the server does not answer
-const PATIENCE = 10000;
+const SLOWEST = 30000; // milliseconds; the longest pause while the server does not answer
+const TIMEOUT = 10000; // milliseconds that a request may take
 
-const one = (selector, within = document) => within.querySelector(selector);
+const first = (selector, within = document) => within.querySelector(selector);
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 
 // ---- times in the reader's zone ----
@@ -37,16 +37,16 @@ function span(seconds) {
 }
 
 // By the host's clock, not by the reader's.
-function tellUptime(now) {
+function showUptime(now) {
   for (const up of all("[data-since]")) up.textContent = span(now.getTime() / 1000 - Number(up.dataset.since));
 }
 
 // ---- the table of modules ----
 
-const table = one("#module-table");
-const body = one("tbody", table);
-const filter = one("#filter");
-const suspicious = one("#suspicious");
+const table = first("#module-table");
+const body = first("tbody", table);
+const filter = first("#filter");
+const suspicious = first("#suspicious");
 let order = null; // {column, numeric, direction}; null: as the kernel lists them
 
 function keyOf(row, column, numeric) {
@@ -97,13 +97,13 @@ function filterRows() {
     shown += row.hidden ? 0 : 1;
   }
   const narrowed = words.length > 0 || suspicious.checked;
-  one("#matches").textContent = narrowed ? `${shown} of ${rows.length} shown` : "";
+  first("#matches").textContent = narrowed ? `${shown} of ${rows.length} shown` : "";
 }
 
 // ---- live pieces ----
 
-const served = new Map(); // name of a piece: its HTML as the server gave it
-const live = one("#live");
+const served = new Map(); // name of a piece: its HTML as the server sent it
+const live = first("#live");
 const news = document.createElement("p");
 let lastId = 0;
 let tag = "";
@@ -117,7 +117,7 @@ function pieces(within) {
 }
 
 function newestId(within) {
-  const newest = one("#timeline .events > li", within);
+  const newest = first("#timeline .events > li", within);
   return newest ? Number(newest.id.slice(1)) : 0;
 }
 
@@ -127,20 +127,20 @@ function isSelectedIn(piece) {
 }
 
 function marksOf(piece) {
-  // What the reader opened and where the keyboard is must survive the change.
+  // Open details and the keyboard focus survive the replacement.
   const active = piece.contains(document.activeElement) ? document.activeElement : null;
   return {
     open: all("details[open]", piece).map((details) => details.id),
     details: active?.closest("details")?.id,
     href: active?.getAttribute("href"),
-    known: new Set(all("[id], [data-name]", piece).map((node) => node.id || node.dataset.name)),
+    present: new Set(all("[id], [data-name]", piece).map((node) => node.id || node.dataset.name)),
   };
 }
 
 function restore(piece, marks) {
   for (const details of all("details[id]", piece)) details.open = marks.open.includes(details.id);
   for (const node of all("tr[data-name], .events > li", piece)) {
-    if (!marks.known.has(node.id || node.dataset.name)) node.classList.add("fresh");
+    if (!marks.present.has(node.id || node.dataset.name)) node.classList.add("fresh");
   }
   const links = marks.href ? all("a[href]", piece) : [];
   const again =
@@ -167,17 +167,17 @@ function take(page) {
   for (const [name, piece] of pieces(document)) {
     const next = fresh.get(name);
     if (!next || served.get(name) === next.innerHTML) continue;
-    if (isSelectedIn(piece)) whole = false; // the reader is about to copy something: next time
+    if (isSelectedIn(piece)) whole = false; // replaced later: the reader may be copying it
     else replace(name, piece, next);
   }
   document.title = page.title;
-  const icon = one("link[rel=icon]", page);
-  if (icon) one("link[rel=icon]")?.setAttribute("href", icon.getAttribute("href"));
+  const icon = first("link[rel=icon]", page);
+  if (icon) first("link[rel=icon]")?.setAttribute("href", icon.getAttribute("href"));
   return whole;
 }
 
 async function get(address, headers = {}) {
-  const signal = AbortSignal.timeout(PATIENCE);
+  const signal = AbortSignal.timeout(TIMEOUT);
   return fetch(address, { headers, cache: "no-store", credentials: "same-origin", signal });
 }
 
@@ -189,21 +189,21 @@ async function refresh() {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     tag = take(page) ? (answer.headers.get("etag") ?? "") : "";
   }
-  const time = one("#asof time");
+  const time = first("#asof time");
   if (time) time.textContent = localTime(asOf);
-  tellUptime(asOf);
+  showUptime(asOf);
 }
 
 function announce(before) {
   const fresh = all("#timeline .events > li").filter((item) => Number(item.id.slice(1)) > before);
   if (fresh.length === 0) return;
-  const said = one(".say", fresh[0]).textContent;
-  news.textContent = fresh.length === 1 ? said : `${fresh.length} new events, the newest: ${said}`;
+  const sentence = first(".say", fresh[0]).textContent;
+  news.textContent = fresh.length === 1 ? sentence : `${fresh.length} new events, the newest: ${sentence}`;
 }
 
 async function hasNews() {
   const answer = await get(`api/v1/events?after=${lastId}&limit=1`);
-  return answer.ok && (await answer.json()).length > 0; // not ok: the history is in trouble, and the page says so
+  return answer.ok && (await answer.json()).length > 0; // not ok: the history cannot be read, and the page says why
 }
 
 async function ask() {
@@ -216,7 +216,7 @@ async function ask() {
   announce(before);
 }
 
-function tell(word, tone) {
+function showStatus(word, tone) {
   live.hidden = false;
   live.className = tone;
   if (live.textContent !== word) live.textContent = word;
@@ -229,10 +229,10 @@ async function poll() {
   try {
     await ask();
     pause = POLL;
-    tell("Live", "good");
+    showStatus("Live", "good");
   } catch {
     pause = Math.min(pause * 2, SLOWEST);
-    tell("No answer from kmodmon", "bad");
+    showStatus("No answer from kmodmon", "bad");
   }
   asking = false;
   clearTimeout(timer);
@@ -242,14 +242,14 @@ async function poll() {
 function start() {
   for (const [name, piece] of pieces(document)) served.set(name, piece.innerHTML);
   lastId = newestId(document);
-  news.className = "heard";
+  news.className = "announcement";
   news.setAttribute("role", "status");
   document.body.append(news);
   localise(document);
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  one("#zone").textContent = `times are those of ${zone}`;
+  first("#zone").textContent = `times are those of ${zone}`;
   makeSortable();
-  one("#tools").hidden = false;
+  first("#tools").hidden = false;
   filter.addEventListener("input", filterRows);
   suspicious.addEventListener("change", filterRows);
   if (filter.value || suspicious.checked) filterRows();

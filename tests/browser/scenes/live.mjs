@@ -48,7 +48,7 @@ await play(async (page) => {
   const result = {
     seconds,
     sameDocument: await page.evaluate(() => window.sameDocument === true),
-    said: await page.locator(".heard").textContent(),
+    said: await page.locator(".announcement").textContent(),
     count: await page.locator("#modules > div").first().textContent(),
     fresh: await row.evaluate((one) => one.classList.contains("fresh")),
     shown: await page.$$eval("#module-table tbody tr:not([hidden])", (rows) => rows.map((one) => one.dataset.name)),

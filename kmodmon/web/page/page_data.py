@@ -1,4 +1,4 @@
-"""What one rendering of the page is made from, and the questions about it that several of its parts ask."""
+"""What one rendering of the status page shows, and what several of its parts derive from it."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,18 @@ from kmodmon.state.state import State
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageData:
-    """The state, and the newest of the history, newest first; `trouble` says why that cannot be read."""
+    """The state, and the newest of the history, newest first."""
 
     state: State
     events: tuple[StoredEvent, ...] = ()
     reports: tuple[StoredEvent, ...] = ()
-    trouble: str = ""
+    """Events of type KERNEL_REPORT."""
+    history_error: str = ""
+    """Why the history cannot be read; empty: it was read."""
 
     @property
     def as_of(self) -> int | None:
-        """When anything was last read, in microseconds of CLOCK_REALTIME; None: nothing was read yet."""
+        """When a source was last read, in microseconds of CLOCK_REALTIME; None: nothing was read yet."""
         read = (source.last_read.realtime_usec for source in self.state.sources.values() if source.last_read)
         return max(read, default=None)
 
@@ -29,13 +31,14 @@ class PageData:
 
     @property
     def violations(self) -> tuple[Severity, ...]:
-        """Severities of the findings that count, the worst first."""
-        return tuple(one.severity for one in self.state.findings.current.values() if not one.dry_run)
+        """Severities of the findings that are not a dry run, the worst first."""
+        return tuple(finding.severity for finding in self.state.findings.current.values() if not finding.dry_run)
 
     @property
     def tone(self) -> str:
-        """How the kernel as a whole is shown: after the gravest of its taint flags and findings."""
-        tones = {TIER_TONES[flag.tier] for flag in self.flags} | {SEVERITY_TONES[one] for one in self.violations}
+        """The colour of the whole page: that of the gravest taint flag or finding."""
+        tones = {TIER_TONES[flag.tier] for flag in self.flags}
+        tones |= {SEVERITY_TONES[severity] for severity in self.violations}
         good = "unknown" if self.state.taint.value is None else "good"
         return next((tone for tone in ("critical", "bad", "warn", "notice") if tone in tones), good)
 
