@@ -14,6 +14,7 @@ from kmodmon import __version__
 from kmodmon.cli import UsageError
 from kmodmon.cli.gather import CommandInput, gather
 from kmodmon.cli.output import Screen, Tint, Tinted
+from kmodmon.config.document import read_limited
 from kmodmon.policy.baseline_document import (
     Accepted,
     BaselineDocument,
@@ -156,12 +157,12 @@ def _differences(found: CommandInput, baseline: Baseline) -> tuple[Drift, ...]:
 
 def _document(path: Path) -> BaselineDocument:
     try:
-        raw = path.read_bytes()
+        raw = read_limited(path, _LIMIT)
     except FileNotFoundError:
         raise KmodmonError(f"{path}: there is no baseline; `kmodmon baseline learn` writes one") from None
     except OSError as error:
         raise KmodmonError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(raw) > _LIMIT:
+    if raw is None:
         raise KmodmonError(f"{path}: larger than {_LIMIT} bytes; is it a baseline?")
     return parse_baseline(raw, str(path))
 

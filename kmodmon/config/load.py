@@ -2,22 +2,18 @@
 
 A refusal is a :class:`ConfigError` with file, line, key, reason and hint. The file that is read when none is named
 (/etc/kmodmon/kmodmon.toml, or under systemd's $CONFIGURATION_DIRECTORY) may be missing; one that is named may not.
-
-tomllib keeps no line numbers, so the line of a wrong key is looked up in the text afterwards; where that fails (a key
-inside an inline table, a text over several lines) the error has no line, and everything else is the same.
 """
 
 import argparse
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from kmodmon.config.document import Section, nearest, parse_toml, read_limited
 from kmodmon.config.settings import CONFIGURATION, SETTINGS, Setting, Settings, assembled, names_root
 from kmodmon.config.values import toml
 from kmodmon.types.error import ConfigError
-from kmodmon.types.text import safe_text
 
 FILE_NAME = "kmodmon.toml"
 MAX_FILE_BYTES = 1 << 20
@@ -25,8 +21,6 @@ COMMAND_LINE = "command line"
 NO_FLAGS: Mapping[str, object] = MappingProxyType({})
 
 _BY_KEY: Mapping[str, Setting] = {row.key: row for row in SETTINGS}
-_TABLE = re.compile(r"\s*\[\s*([^\[\]#]+?)\s*\]")
-_ENTRY = re.compile(r"""\s*([A-Za-z0-9_."' -]+?)\s*=""")
 
 
 def default_file(environ: Mapping[str, str] = os.environ) -> Path:
@@ -55,38 +49,27 @@ def _from_environ(environ: Mapping[str, str]) -> Mapping[str, object]:
 def _written(file: Path | None, environ: Mapping[str, str]) -> Mapping[str, object]:
     path = file or default_file(environ)
     try:
-        with path.open("rb") as stream:
-            raw = stream.read(MAX_FILE_BYTES + 1)
+        raw = read_limited(path, MAX_FILE_BYTES)
     except FileNotFoundError:
         if file is None:
             return NO_FLAGS
         raise ConfigError(str(path), "", "there is no such file", "`kmodmon export config DIR` writes one") from None
     except OSError as error:
         raise ConfigError(str(path), "", f"cannot be read: {error.strerror}") from error
-    if len(raw) > MAX_FILE_BYTES:
+    if raw is None:
         raise ConfigError(str(path), "", f"is larger than {MAX_FILE_BYTES} bytes", "is it a settings file?")
     return parse_file(raw, str(path))
 
 
 def parse_file(raw: bytes, name: str) -> Mapping[str, object]:
     """Give the checked values by key of a TOML file's bytes; `name` is for errors. Raises ConfigError."""
-    import tomllib  # 13 ms and 1.6 MiB: only where there is a file
-
-    try:
-        text = raw.decode("utf-8")
-        tree = tomllib.loads(text)
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise ConfigError(name, "", "is not UTF-8 text", line=line) from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(name, "", f"is not TOML: {error}") from None
+    document = parse_toml(raw, name)
     values: dict[str, object] = {}
-    for key, value in _leaves(tree):
+    for key, value in _leaves(document.values):
         row = _BY_KEY.get(key)
         if row is None:
-            shown = safe_text(key.encode())
-            raise ConfigError(name, shown, "there is no such setting", _nearest(key), line=line_of(text, key))
-        values[key] = _from_file(row, value, name, text)
+            raise document.error(key, "there is no such setting", _instead(key))
+        values[key] = _from_file(row, value, document)
     return values
 
 
@@ -104,13 +87,13 @@ def _is_section(key: str) -> bool:
     return any(row.key.startswith(key + ".") for row in SETTINGS)
 
 
-def _from_file(row: Setting, raw: object, name: str, text: str) -> object:
+def _from_file(row: Setting, raw: object, document: Section) -> object:
     try:
         value = row.kind.read(raw)
         if isinstance(value, Path) and not value.is_absolute() and not (row.section == "path" and names_root(value)):
             raise ValueError(f'"{value}" is not an absolute path')
     except ValueError as error:
-        raise ConfigError(name, row.key, str(error), row.kind.hint, line=line_of(text, row.key)) from None
+        raise document.error(row.key, str(error), row.kind.hint) from None
     return value
 
 
@@ -122,30 +105,10 @@ def _from_flag(row: Setting, raw: object, said_by: str = "") -> object:
         raise ConfigError(place, said_by or row.flags[0], str(error), row.kind.hint) from None
 
 
-def _nearest(key: str) -> str:
-    from difflib import get_close_matches  # only where something is wrong
-
-    near = get_close_matches(key, _BY_KEY, n=1, cutoff=0.6)
+def _instead(key: str) -> str:
     last = key.rpartition(".")[2]
-    near = near or [known for known in _BY_KEY if known.rpartition(".")[2] == last][:1]
-    return f"did you mean {near[0]}?" if near else "`kmodmon export config DIR` writes a file with all of them"
-
-
-def line_of(text: str, key: str) -> int | None:
-    """Give the line, from 1, where `key` (dotted) is set in a TOML `text`; None: not found."""
-    table = ""
-    for number, line in enumerate(text.splitlines(), 1):
-        if found := _TABLE.match(line):
-            table = _plain(found[1]) + "."
-            if table == key + ".":
-                return number
-        elif (found := _ENTRY.match(line)) and table + _plain(found[1]) == key:
-            return number
-    return None
-
-
-def _plain(dotted: str) -> str:
-    return ".".join(part.strip().strip("\"'") for part in dotted.split("."))
+    near = nearest(key, _BY_KEY) or next((known for known in _BY_KEY if known.rpartition(".")[2] == last), None)
+    return f"did you mean {near}?" if near else "`kmodmon export config DIR` writes a file with all of them"
 
 
 def add_flags(parser: argparse.ArgumentParser, sections: Iterable[str] | None = None, *, hidden: bool = False) -> None:

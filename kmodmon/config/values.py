@@ -92,8 +92,10 @@ def text_of(raw: object, what: str) -> str:
 
 
 def named(raw: object) -> str:
-    """Say what kind of TOML value `raw` is, with its value when that is short."""
+    """Say what kind of value `raw` of a TOML or YAML file is, with the value itself when it is short."""
     match raw:
+        case None:
+            return "nothing"
         case bool():
             return "true" if raw else "false"
         case int() | float():

@@ -27,13 +27,16 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 
-from kmodmon.config.toml_table import TomlTable, key_of, parse, quoted
+from kmodmon.config.document import Section, parse_toml
+from kmodmon.config.toml_table import key_of, quoted
 from kmodmon.kernel.module_name import kernel_name
 from kmodmon.subjects.baseline import Baseline, Meta, SignedModule
 
 VERSION = 1
 _MOST_ACCEPTED = 50
 _META = ("author", "date", "host", "kmodmon", "reason")
+_LETTERS = r"[A-Za-z?]{0,64}"
+_TEXTS = ("origin", "signer", "srcversion", "build_id")
 _PART = ("kernel", "modules", "parameters", "posture", "taint")
 _HEAD = """The state of this host that was signed off; kmodmon tells what differs (kmodmon baseline diff).
 Written by kmodmon baseline; edit it freely, it is read again when it changes. Comments are lost when it is accepted."""
@@ -103,74 +106,62 @@ class BaselineDocument:
 
 def parse_baseline(raw: bytes, file: str) -> BaselineDocument:
     """Read a baseline file's bytes; `file` is for errors. Raises ConfigError."""
-    table = parse(raw, file)
-    table.only(("version", "meta", *_PART, "host", "accepted"))
-    if table.values.get("version", VERSION) != VERSION:
-        table.refuse("version", f"wants {VERSION}", "a newer kmodmon may know it")
-    hosts = []
-    for entry in table.tables_of("host"):
-        entry.only(("match", *_PART))
-        match = entry.texts_of("match")
-        if not match:
-            entry.refuse("match", "is missing", 'write match = "NAME*"')
-        hosts.append(HostPart(match=match, part=_part(entry)))
+    document = parse_toml(raw, file)
+    document.only(("version", "meta", *_PART, "host", "accepted"))
+    document.version(VERSION)
     return BaselineDocument(
-        meta=_meta(table.table_of("meta")),
-        base=_part(table),
-        hosts=tuple(hosts),
-        accepted=tuple(_accepted(entry) for entry in table.tables_of("accepted")),
+        meta=_meta(document.section("meta")),
+        base=_part(document),
+        hosts=tuple(_host(section) for section in document.sections("host")),
+        accepted=tuple(_accepted(section) for section in document.sections("accepted")),
     )
 
 
-def _meta(table: TomlTable, *, more: tuple[str, ...] = ()) -> Meta:
-    table.only((*_META, *more))
-    return Meta(**{key: table.text_of(key, "") for key in _META})
+def _meta(section: Section, *, more: tuple[str, ...] = ()) -> Meta:
+    section.only((*_META, *more))
+    return Meta(**{key: section.text(key, "") for key in _META})
 
 
-def _accepted(table: TomlTable) -> Accepted:
-    return Accepted(meta=_meta(table, more=("changes",)), changes=table.texts_of("changes"))
+def _accepted(section: Section) -> Accepted:
+    return Accepted(meta=_meta(section, more=("changes",)), changes=section.texts("changes"))
 
 
-def _part(table: TomlTable) -> BaselinePart:
-    kernel, taint = table.table_of("kernel"), table.table_of("taint")
+def _host(section: Section) -> HostPart:
+    section.only(("match", *_PART))
+    match = section.texts("match")
+    if not match:
+        raise section.error("match", "is missing", 'write match = "NAME*"')
+    return HostPart(match=match, part=_part(section))
+
+
+def _part(section: Section) -> BaselinePart:
+    kernel, taint, modules = section.section("kernel"), section.section("taint"), section.section("modules")
     kernel.only(("release",))
     taint.only(("expected",))
-    modules = table.table_of("modules")
     return BaselinePart(
-        kernel=kernel.text_of("release") if "release" in kernel.values else None,
-        modules=MappingProxyType({kernel_name(name): _module(modules.table_of(name)) for name in modules.values}),
-        parameters=_texts(table.table_of("parameters")),
-        posture=_texts(table.table_of("posture")),
-        taint=taint.text_of("expected", pattern=r"[A-Za-z?]{0,64}", what="a text of taint letters")
-        if "expected" in taint.values
-        else None,
+        kernel=kernel.optional_text("release"),
+        modules=MappingProxyType({kernel_name(name): _module(modules.section(name)) for name in modules.values}),
+        parameters=_texts(section.section("parameters")),
+        posture=_texts(section.section("posture")),
+        taint=taint.optional_text("expected", pattern=_LETTERS, what="a text of taint letters"),
     )
 
 
-def _module(table: TomlTable) -> SignedModule | None:
-    table.only(("srcversion", "build_id", "signer", "origin", "optional", "absent"))
-    if table.truth_of("absent", False):
+def _module(section: Section) -> SignedModule | None:
+    section.only((*_TEXTS, "optional", "absent"))
+    if section.flag("absent", False):
         return None
-    return SignedModule(
-        srcversion=_optional(table, "srcversion"),
-        build_id=_optional(table, "build_id"),
-        signer=_optional(table, "signer"),
-        origin=_optional(table, "origin"),
-        optional=table.truth_of("optional", False),
-    )
+    texts = {key: section.optional_text(key) for key in _TEXTS}
+    return SignedModule(**texts, optional=section.flag("optional", False))
 
 
-def _optional(table: TomlTable, key: str) -> str | None:
-    return table.text_of(key) if key in table.values else None
-
-
-def _texts(table: TomlTable) -> Mapping[str, str]:
-    """Texts by key; a whole number is as good as its text."""
-    found: dict[str, str] = {}
-    for key, value in table.values.items():
+def _texts(section: Section) -> Mapping[str, str]:
+    """Give texts by key; a whole number counts as its text."""
+    texts: dict[str, str] = {}
+    for key, value in section.values.items():
         is_number = isinstance(value, int) and not isinstance(value, bool)
-        found[key] = str(value) if is_number else table.text_of(key)
-    return MappingProxyType(found)
+        texts[key] = str(value) if is_number else section.text(key)
+    return MappingProxyType(texts)
 
 
 def baseline_toml(document: BaselineDocument) -> str:

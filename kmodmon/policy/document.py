@@ -18,14 +18,15 @@ of its values does.
 
 from collections.abc import Iterable, Iterator
 
-from kmodmon.config.toml_table import TomlTable, line_of, parse, quoted
+from kmodmon.config.document import Section, parse_toml
+from kmodmon.config.toml_table import quoted
 from kmodmon.events.event import Severity
 from kmodmon.policy.condition import CONDITIONS
 from kmodmon.policy.shipped import RULES
 from kmodmon.subjects.rules import Action, Check, Policy, Rule, RuleMatch
 
 VERSION = 1
-_MOST_RULES = 1000
+_MAX_RULES = 1000
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 _LETTERS = r"[A-Za-z]{1,40}"
 _LETTER_KEYS = ("taint", "without_taint")
@@ -34,56 +35,55 @@ _KEYS = ("name", "action", "check", "severity", "dry_run", "reason", "advice", "
 
 def parse_policy(raw: bytes, file: str) -> Policy:
     """Read a policy file's bytes; `file` is for errors. Raises ConfigError."""
-    table = parse(raw, file)
-    table.only(("version", "shipped", "without", "rule"))
-    if table.values.get("version", VERSION) != VERSION:
-        table.refuse("version", f"wants {VERSION}", "a newer kmodmon may know it")
+    document = parse_toml(raw, file)
+    document.only(("version", "shipped", "without", "rule"))
+    document.version(VERSION)
     own: dict[str, Rule] = {}
-    for entry in table.tables_of("rule"):
-        rule = _rule(entry)
+    for section in document.sections("rule"):
+        rule = _rule(section)
         if rule.name in own:
-            entry.refuse("name", f'there are two rules "{rule.name}"', "each needs a name of its own")
+            raise section.error("name", f'there are two rules "{rule.name}"', "each needs a name of its own")
         own[rule.name] = rule
-    if len(own) > _MOST_RULES:
-        table.refuse("rule", f"wants at most {_MOST_RULES} rules")
-    without = table.texts_of("without", (rule.name for rule in RULES))
-    shipped = RULES if table.truth_of("shipped", True) else ()
+    if len(own) > _MAX_RULES:
+        raise document.error("rule", f"wants at most {_MAX_RULES} rules")
+    without = document.texts("without", [rule.name for rule in RULES])
+    shipped = RULES if document.flag("shipped", True) else ()
     rest = (rule for rule in shipped if rule.name not in own and rule.name not in without)
     return Policy(rules=(*own.values(), *rest), path=file, own=len(own))
 
 
-def _rule(table: TomlTable) -> Rule:
-    table.only(_KEYS)
-    action = table.word_of("action", Action)
-    check = table.word_of("check", Check, Check.MODULE)
+def _rule(section: Section) -> Rule:
+    section.only(_KEYS)
+    action = section.word("action", Action)
+    check = section.word("check", Check, Check.MODULE)
     if action is Action.ALLOW:
         for key in ("severity", "dry_run"):
-            if key in table.values:
-                table.refuse(key, "says nothing of a rule that allows", 'it belongs to action = "deny"')
+            if key in section.values:
+                raise section.error(key, "says nothing of a rule that allows", 'it belongs to action = "deny"')
     return Rule(
-        name=table.text_of("name", pattern=_NAME, what="a name of letters, digits, and - _ ."),
+        name=section.text("name", pattern=_NAME, what="a name of letters, digits, and - _ ."),
         action=action,
         check=check,
-        match=_match(table.table_of("match"), check),
-        severity=table.word_of("severity", Severity, Severity.WARNING),
-        dry_run=table.truth_of("dry_run", False),
-        reason=table.text_of("reason", ""),
-        advice=table.text_of("advice", ""),
-        line=line_of(table.text, table.path),
+        match=_match(section.section("match"), check),
+        severity=section.word("severity", Severity, Severity.WARNING),
+        dry_run=section.flag("dry_run", False),
+        reason=section.text("reason", ""),
+        advice=section.text("advice", ""),
+        line=section.line(),
     )
 
 
-def _match(table: TomlTable, check: Check) -> RuleMatch:
-    table.only((*(condition.key for condition in CONDITIONS), *_LETTER_KEYS))
+def _match(section: Section, check: Check) -> RuleMatch:
+    section.only((*(condition.key for condition in CONDITIONS), *_LETTER_KEYS))
     values: dict[str, tuple[str, ...]] = {}
     for condition in CONDITIONS:
-        if condition.key in table.values and check not in condition.checks:
-            kinds = ", ".join(one for one in Check if one in condition.checks)
-            table.refuse(condition.key, f'says nothing of check = "{check}"', f"it is for {kinds}")
-        values[condition.key] = table.texts_of(condition.key, condition.words)
+        if condition.key in section.values and check not in condition.checks:
+            kinds = ", ".join(kind for kind in Check if kind in condition.checks)
+            raise section.error(condition.key, f'says nothing of check = "{check}"', f"it is for {kinds}")
+        values[condition.key] = section.texts(condition.key, condition.words)
     for key in _LETTER_KEYS:
-        if key in table.values:
-            values[key] = tuple(table.text_of(key, pattern=_LETTERS, what="a text of taint letters"))
+        if key in section.values:
+            values[key] = tuple(section.text(key, pattern=_LETTERS, what="a text of taint letters"))
     return RuleMatch(**values)
 
 

@@ -7,6 +7,7 @@ refused with the rest of its kind, and the earlier one stays in force. Neither n
 from collections.abc import Callable
 from pathlib import Path
 
+from kmodmon.config.document import read_limited
 from kmodmon.config.settings import Settings
 from kmodmon.sources.source import PollSource, Reading, SourceContext
 from kmodmon.subjects.rules import RulesFileRead
@@ -36,13 +37,12 @@ class RulesFileReader:
 
     def _raw(self) -> Read[bytes | None] | Failed:
         try:
-            with self._path.open("rb") as stream:
-                raw = stream.read(_LIMIT + 1)
+            raw = read_limited(self._path, _LIMIT)
         except (FileNotFoundError, NotADirectoryError):
             return Read(None)
         except OSError as error:
             return Failed(f"{self._path}: {error.strerror}", error.errno)
-        return Failed(f"{self._path}: larger than {_LIMIT} bytes") if len(raw) > _LIMIT else Read(raw)
+        return Failed(f"{self._path}: larger than {_LIMIT} bytes") if raw is None else Read(raw)
 
 
 def _source(what: str, file: Callable[[Settings], Path]) -> PollSource:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kmodmon.config.load import add_flags, default_file, flags_of, line_of, load, parse_file
+from kmodmon.config.load import add_flags, default_file, flags_of, load, parse_file
 from kmodmon.config.render import default_toml, markdown_table
 from kmodmon.config.settings import SETTINGS, Settings, assembled
 from kmodmon.config.values import Address, Bytes, Seconds, toml
@@ -122,7 +122,7 @@ def test_path_when_it_names_another_follows_it(tmp_path: Path) -> None:
         ('[trace]\ninstance = "../x"', "trace.instance", 2, "is not a directory name", ""),
         ('[parameters]\nredact = ["a b"]', "parameters.redact", 2, "value 1: ", ""),
         ("[log]\nlevel = {a = 1}", "log.level", 2, "not a table", ""),
-        ("[log\n", "", None, "is not TOML: ", ""),
+        ("[log\n", "", 1, "is not TOML: ", ""),
     ],
 )
 def test_file_when_wrong_is_refused_with_key_line_reason_and_hint(
@@ -264,11 +264,3 @@ def test_duration_is_written_as_people_write_it(seconds: float, text: str) -> No
 )
 def test_size_is_written_with_the_unit_that_loses_nothing(count: int, text: str) -> None:
     assert str(Bytes(count)) == text
-
-
-@pytest.mark.parametrize(
-    ("text", "key", "line"),
-    [("\n[a]\nb=1", "a.b", 3), ("a.b = 1", "a.b", 1), ('["a"]\n"b" = 1', "a.b", 2), ("a = {b = 1}", "a.b", None)],
-)
-def test_line_of_a_key_is_found_where_it_is_written_plainly(text: str, key: str, line: int | None) -> None:
-    assert line_of(text, key) == line
