@@ -204,3 +204,5 @@ def _write(path: Path, document: BaselineDocument) -> None:
             Path(name).unlink(missing_ok=True)
     except OSError as error:
         raise KmodmonError(f"{path}: cannot be written: {error.strerror}") from error
+    except ValueError as error:  # a word of the command line that is not UTF-8
+        raise KmodmonError(f"{path}: cannot be written: {error}") from error

@@ -12,7 +12,6 @@ from types import MappingProxyType
 
 from kmodmon.config.document import Section, nearest, parse_toml, read_limited
 from kmodmon.config.settings import CONFIGURATION, SETTINGS, Setting, Settings, assembled, names_root
-from kmodmon.config.values import toml
 from kmodmon.types.error import ConfigError
 
 FILE_NAME = "kmodmon.toml"
@@ -137,14 +136,20 @@ def _add_group(parser: argparse.ArgumentParser, section: str, hidden: bool) -> "
 
 
 def _add_flag(group: "argparse._ArgumentGroup", row: Setting, hidden: bool) -> None:
-    shown = toml(row.default).strip('"') or "none"
-    help = argparse.SUPPRESS if hidden else f"{row.help} Default: {shown}.".replace("%", "%%")
+    help = argparse.SUPPRESS if hidden else _help(row)
     names, dest, absent = row.flags, row.key, argparse.SUPPRESS
     if isinstance(row.default, bool):
         group.add_argument(*names, dest=dest, action=argparse.BooleanOptionalAction, default=absent, help=help)
     else:
         action = "append" if row.kind.many else "store"
         group.add_argument(*names, dest=dest, action=action, metavar=row.kind.metavar, default=absent, help=help)
+
+
+def _help(row: Setting) -> str:
+    from kmodmon.config.toml_writer import toml_value  # most verbs do not explain each flag
+
+    shown = toml_value(row.default).strip('"') or "none"
+    return f"{row.help} Default: {shown}.".replace("%", "%%")
 
 
 def flags_of(args: argparse.Namespace) -> Mapping[str, object]:

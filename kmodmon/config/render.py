@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from kmodmon.config.settings import SETTINGS, Setting, Settings
-from kmodmon.config.values import toml
+from kmodmon.config.toml_writer import toml_value
 
 _WIDTH = 110
 HEAD = """\
@@ -30,7 +30,7 @@ def _section_toml(name: str, rows: tuple[Setting, ...]) -> str:
     lines = ["", *_comment(_purpose(name)), f"[{name}]"]
     for row in rows:
         lines += _comment(row.help + (" (restart)" if row.restart else ""))
-        lines += _assignment(row.key.removeprefix(name + "."), toml(row.default))
+        lines += _assignment(row.key.removeprefix(name + "."), toml_value(row.default))
     return "\n".join(lines) + "\n"
 
 
@@ -59,7 +59,7 @@ def markdown_table() -> str:
 
 
 def _shown(row: Setting) -> str:
-    return "`" + toml(row.default).replace("|", "\\|") + "`"
+    return "`" + toml_value(row.default).replace("|", "\\|") + "`"
 
 
 def _what(row: Setting) -> str:

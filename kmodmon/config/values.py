@@ -308,21 +308,3 @@ class Many(ValueType[tuple[T_co, ...]]):
             except ValueError as error:
                 raise ValueError(f"value {place}: {error}") from None
         return tuple(values)
-
-
-def toml(value: object) -> str:
-    """Write a setting's value as TOML, the way :meth:`Kind.read` takes it."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case None:
-            return '""'
-        case tuple() | list():
-            return "[" + ", ".join(toml(item) for item in value) + "]"
-        case Seconds() | Bytes():
-            return f'"{value}"'
-        case int():
-            return str(value)
-        case _:
-            escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
-            return f'"{escaped}"'

@@ -22,18 +22,17 @@
 What a part leaves out is not held against the host, except modules: those that no part names are unexpected.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 
 from kmodmon.config.document import Section, parse_toml
-from kmodmon.config.toml_table import key_of, quoted
 from kmodmon.kernel.module_name import kernel_name
 from kmodmon.subjects.baseline import Baseline, Meta, SignedModule
 
 VERSION = 1
-_MOST_ACCEPTED = 50
+_MAX_ACCEPTED = 50
 _META = ("author", "date", "host", "kmodmon", "reason")
 _LETTERS = r"[A-Za-z?]{0,64}"
 _TEXTS = ("origin", "signer", "srcversion", "build_id")
@@ -165,49 +164,42 @@ def _texts(section: Section) -> Mapping[str, str]:
 
 
 def baseline_toml(document: BaselineDocument) -> str:
-    """The file; `parse_baseline` gives the same document back."""
-    lines = [f"# {line}" for line in _HEAD.splitlines()]
-    lines += [f"version = {VERSION}", "", "[meta]", *_meta_lines(document.meta)]
-    lines += _part_lines(document.base)
-    for one in document.hosts:
-        match = ", ".join(map(quoted, one.match))
-        lines += ["", "[[host]]", f"match = [{match}]", *_part_lines(one.part, "host.")]
-    for accepted in document.accepted[-_MOST_ACCEPTED:]:
-        lines += ["", "[[accepted]]", *_meta_lines(accepted.meta)]
-        if accepted.changes:
-            lines += ["changes = [", *(f"    {quoted(change)}," for change in accepted.changes), "]"]
+    """Give the file, from which `parse_baseline` gives the same document."""
+    from kmodmon.config.toml_writer import comment, list_on_lines, table  # reading needs no writer
+
+    lines = [*comment(_HEAD), f"version = {VERSION}", "", *table("[meta]", _meta_values(document.meta))]
+    for name, values in _tables(document.base):
+        lines += ("", *table(f"[{name}]", values))
+    for host in document.hosts:
+        lines += ("", *table("[[host]]", {"match": host.match}))
+        for name, values in _tables(host.part):
+            lines += ("", *table(f"[host.{name}]", values))
+    for accepted in document.accepted[-_MAX_ACCEPTED:]:
+        lines += ("", *table("[[accepted]]", _meta_values(accepted.meta)))
+        lines += list_on_lines("changes", accepted.changes) if accepted.changes else ()
     return "\n".join(lines) + "\n"
 
 
-def _meta_lines(meta: Meta) -> Iterator[str]:
-    for key in _META:
-        if value := getattr(meta, key):
-            yield f"{key} = {quoted(value)}"
+def _meta_values(meta: Meta) -> Mapping[str, str]:
+    values: Iterator[tuple[str, str]] = ((key, getattr(meta, key)) for key in _META)
+    return {key: value for key, value in values if value}
 
 
-def _part_lines(part: BaselinePart, above: str = "") -> Iterator[str]:
+def _tables(part: BaselinePart) -> Iterator[tuple[str, Mapping[str, object]]]:
     if part.kernel is not None:
-        yield from ("", f"[{above}kernel]", f"release = {quoted(part.kernel)}")
+        yield "kernel", {"release": part.kernel}
     if part.modules:
-        yield from ("", f"[{above}modules]")
-        yield from (f"{key_of(name)} = {_module_text(part.modules[name])}" for name in sorted(part.modules))
-    for key, values in (("parameters", part.parameters), ("posture", part.posture)):
-        if values:
-            yield from ("", f"[{above}{key}]")
-            yield from (f"{key_of(name)} = {quoted(values[name])}" for name in sorted(values))
+        yield "modules", {name: _module_values(module) for name, module in sorted(part.modules.items())}
+    if part.parameters:
+        yield "parameters", dict(sorted(part.parameters.items()))
+    if part.posture:
+        yield "posture", dict(sorted(part.posture.items()))
     if part.taint is not None:
-        yield from ("", f"[{above}taint]", f"expected = {quoted(part.taint)}")
+        yield "taint", {"expected": part.taint}
 
 
-def _module_text(module: SignedModule | None) -> str:
+def _module_values(module: SignedModule | None) -> Mapping[str, object]:
     if module is None:
-        return "{ absent = true }"
-    said: Iterable[tuple[str, str | None]] = (
-        ("origin", module.origin),
-        ("signer", module.signer),
-        ("srcversion", module.srcversion),
-        ("build_id", module.build_id),
-    )
-    parts = [f"{key} = {quoted(value)}" for key, value in said if value is not None]
-    parts += ["optional = true"] if module.optional else []
-    return "{ " + ", ".join(parts) + " }" if parts else "{}"
+        return {"absent": True}
+    texts = {key: value for key in _TEXTS if (value := getattr(module, key)) is not None}
+    return texts | ({"optional": True} if module.optional else {})

@@ -16,10 +16,9 @@ Rules are tried in order, and the first that matches decides. All conditions of 
 of its values does.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping
 
 from kmodmon.config.document import Section, parse_toml
-from kmodmon.config.toml_table import quoted
 from kmodmon.events.event import Severity
 from kmodmon.policy.condition import CONDITIONS
 from kmodmon.policy.shipped import RULES
@@ -88,11 +87,15 @@ def _match(section: Section, check: Check) -> RuleMatch:
 
 
 def policy_toml(policy: Policy, head: str = "") -> str:
-    """The rules as a file; `parse_policy` gives the same rules back. `head`: a comment before them."""
-    lines = [f"# {line}".rstrip() for line in head.splitlines()]
-    lines += [f"version = {VERSION}", "shipped = false", ""]
+    """Give the rules as a file, from which `parse_policy` gives the same rules. `head`: a comment before them."""
+    from kmodmon.config.toml_writer import comment, table  # reading needs no writer
+
+    lines = [*comment(head), f"version = {VERSION}", "shipped = false", ""]
     for rule in policy.rules:
-        lines += [*_rule_lines(rule), ""]
+        lines += table("[[rule]]", _rule_values(rule))
+        if rule.match != RuleMatch():
+            lines += table("[rule.match]", _match_values(rule.match))
+        lines.append("")
     return "\n".join(lines)
 
 
@@ -116,26 +119,22 @@ def example_toml() -> str:
     return policy_toml(Policy(rules=RULES), _EXAMPLE_HEAD)
 
 
-def _rule_lines(rule: Rule) -> Iterator[str]:
-    yield "[[rule]]"
-    yield f"name = {quoted(rule.name)}"
-    yield f"action = {quoted(rule.action)}"
-    if rule.check is not Check.MODULE:
-        yield f"check = {quoted(rule.check)}"
-    if rule.action is Action.DENY:
-        yield f"severity = {quoted(rule.severity)}"
-    if rule.dry_run:
-        yield "dry_run = true"
-    for key, text in (("reason", rule.reason), ("advice", rule.advice)):
-        if text:
-            yield f"{key} = {quoted(text)}"
-    said = [(condition.key, _value(condition.wanted(rule.match))) for condition in CONDITIONS]
-    said += [("taint", quoted("".join(rule.match.taint))), ("without_taint", quoted("".join(rule.match.without_taint)))]
-    if rule.match != RuleMatch():
-        yield "[rule.match]"
-        yield from (f"{key} = {value}" for key, value in said if value not in ("[]", '""'))
+def _rule_values(rule: Rule) -> Mapping[str, object]:
+    """Give what is to be written of a rule; what has its default is left out."""
+    values = {
+        "name": rule.name,
+        "action": rule.action,
+        "check": None if rule.check is Check.MODULE else rule.check,
+        "severity": rule.severity if rule.action is Action.DENY else None,
+        "dry_run": rule.dry_run,
+        "reason": rule.reason,
+        "advice": rule.advice,
+    }
+    return {key: value for key, value in values.items() if value}
 
 
-def _value(values: Iterable[str]) -> str:
-    written = [quoted(one) for one in values]
-    return written[0] if len(written) == 1 else "[" + ", ".join(written) + "]"
+def _match_values(match: RuleMatch) -> Mapping[str, object]:
+    lists = {condition.key: condition.wanted(match) for condition in CONDITIONS}
+    values = {key: values[0] if len(values) == 1 else values for key, values in lists.items()}
+    values |= {"taint": "".join(match.taint), "without_taint": "".join(match.without_taint)}
+    return {key: value for key, value in values.items() if value}

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from kmodmon.config.load import add_flags, default_file, flags_of, load, parse_file
 from kmodmon.config.render import default_toml, markdown_table
 from kmodmon.config.settings import SETTINGS, Settings, assembled
-from kmodmon.config.values import Address, Bytes, Seconds, toml
+from kmodmon.config.toml_writer import toml_value
+from kmodmon.config.values import Address, Bytes, Seconds
 from kmodmon.types.error import ConfigError
 
 
@@ -201,7 +202,7 @@ def test_any_value_of_any_setting_is_taken_or_refused(text: str) -> None:
 def _reparsed(value: object) -> object:
     import tomllib
 
-    return tomllib.loads(f"x = {toml(value)}")["x"]
+    return tomllib.loads(f"x = {toml_value(value)}")["x"]
 
 
 def test_default_file_when_read_changes_nothing_even_with_every_comment_taken_away(tmp_path: Path) -> None:
