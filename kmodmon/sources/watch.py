@@ -23,8 +23,8 @@ from kmodmon.types.outcome import Absent, Read
 from kmodmon.types.text import safe_text
 
 _RULES_SETTLE = 0.3  # seconds: an edit is to be in force within two
-_PATIENCE = 30.0
-_MOST_KERNELS = 32
+_RENEW = 30.0  # seconds between two looks for directories that have appeared
+_MAX_KERNELS = 32
 _WAKES = {
     "modules": ("files",),
     "kernels": ("files",),
@@ -44,21 +44,18 @@ async def follow(context: SourceContext, emit: Emit) -> None:
         emit(Reading(outcome=Absent("a recorded machine does not change"), quiet=True))
         await asyncio.Event().wait()
     watch = DirectoryWatch(lambda: _distinct(_watched(context.root, context.settings)))
-    try:
-        await asyncio.to_thread(watch.start)
+    async with watch.running():
         # what changed after it was read and before it was watched
         emit(Reading(outcome=Read(FileChangesRead()), wakes=("policy", "baseline", "modprobe")))
         lost = 0
         while True:
-            bursts = await watch.bursts(_PATIENCE)
+            bursts = await watch.bursts(_RENEW)
             await asyncio.to_thread(watch.renew)
             if bursts:
-                seen = FileChangesRead(trees=tuple(_touched(burst) for burst in bursts))
-                wakes = tuple(dict.fromkeys(name for tree in seen.trees for name in _WAKES.get(tree.tree, ())))
-                emit(Reading(outcome=Read(seen), lost=watch.lost - lost, wakes=wakes))
+                changes = FileChangesRead(trees=tuple(_changes_of(burst) for burst in bursts))
+                wakes = tuple(dict.fromkeys(name for tree in changes.trees for name in _WAKES.get(tree.tree, ())))
+                emit(Reading(outcome=Read(changes), lost=watch.lost - lost, wakes=wakes))
                 lost = watch.lost
-    finally:
-        await asyncio.shield(asyncio.to_thread(watch.stop))
 
 
 def _depends_on(settings: Settings) -> object:
@@ -96,7 +93,7 @@ def _others(modules: str, running: str | None, settle: float) -> Iterator[Watche
         names = sorted(os.listdir(modules))
     except OSError:
         return
-    for name in [name for name in names if name != running][:_MOST_KERNELS]:
+    for name in [name for name in names if name != running][:_MAX_KERNELS]:
         yield Watched(key=f"kernels {name}", path=f"{modules}/{name}", only=frozenset({"modules.dep"}), settle=settle)
 
 
@@ -114,7 +111,7 @@ def _host(root: Root, path: str) -> str:
     return str(Path(os.fsdecode(root.rootfs), path.lstrip("/")))
 
 
-def _touched(burst: Burst) -> TreeChanges:
+def _changes_of(burst: Burst) -> TreeChanges:
     tree = burst.watched.key.partition(" ")[0]
     path = burst.watched.path
     if burst.watched.only:

@@ -6,14 +6,13 @@ once and shows as ``config_ok`` and ``config_errors``.
 """
 
 import logging
-import os
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 from kmodmon.system.clock import Clock
+from kmodmon.system.file_stamp import FileStamps
 from kmodmon.types.error import ConfigError
 from kmodmon.web.tls import TlsSettings, make_context
 from kmodmon.web.webconfig import RateLimit, WebConfig, read_web_config
@@ -21,9 +20,6 @@ from kmodmon.web.webconfig import RateLimit, WebConfig, read_web_config
 log = logging.getLogger(__name__)
 
 CHECK_USEC = 1_000_000
-
-Stamp: TypeAlias = tuple[int, int, int] | None
-Fingerprint: TypeAlias = tuple[tuple[Path, Stamp], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +65,7 @@ class Watch:
         self._checked_usec = clock.now().monotonic_usec
         self._in_force = InForce(WebConfig(), None)
         self._bucket: Bucket | None = None
-        self._seen: Fingerprint = ()
+        self._stamps = FileStamps()
         self._complaint = ""
         self.errors = 0
         """How often a changed file was found bad."""
@@ -96,7 +92,7 @@ class Watch:
 
     def _look(self, file: Path) -> None:
         # a bad file is tried at every look: what makes it good (a certificate that was missing) may not be in it
-        if self.ok and self._seen == tuple((path, _stamp(path)) for path, _ in self._seen):
+        if self.ok and not self._stamps.changed():
             return
         before = self._in_force.tls
         try:
@@ -113,7 +109,7 @@ class Watch:
             self._tls_changed()
 
     def _take_over(self, file: Path) -> None:
-        new, self._seen = _load(file)
+        new, self._stamps = _load(file)
         old, self._in_force = self._in_force, new
         limit = new.config.rate_limit
         if limit != old.config.rate_limit:
@@ -123,19 +119,11 @@ class Watch:
                 log.warning("web configuration: %s", note)
 
 
-def _load(file: Path) -> tuple[InForce, Fingerprint]:
-    """Read everything; each file is stamped before it is read, so what is written meanwhile shows at the next look."""
-    stamps = [(file, _stamp(file))]
+def _load(file: Path) -> tuple[InForce, FileStamps]:
+    """Read everything; each file is stamped before it is read, so what is written meanwhile shows at the next check."""
+    stamps = FileStamps(file)
     config = read_web_config(file)
     if config.tls is None:
-        return InForce(config, None), tuple(stamps)
-    stamps += [(path, _stamp(path)) for path in config.tls.files]
-    return InForce(config, make_context(config.tls, file)), tuple(stamps)
-
-
-def _stamp(path: Path) -> Stamp:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+        return InForce(config, None), stamps
+    stamps.add(*config.tls.files)
+    return InForce(config, make_context(config.tls, file)), stamps
