@@ -15,7 +15,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
-from kmodmon.config.values import named
+from kmodmon.config.values import describe
 from kmodmon.types.error import ConfigError
 from kmodmon.types.text import printable
 
@@ -83,17 +83,17 @@ class Section:
             path = path[: max(path.rfind("."), path.rfind("["), 0)]
         return lines.get(path)
 
-    def only(self, known: Iterable[str]) -> None:
-        """Raise ConfigError for the first key that is not known."""
-        names = tuple(known)
+    def only(self, keys: Iterable[str]) -> None:
+        """Raise ConfigError for the first key that is not among `keys`."""
+        allowed = tuple(keys)
         for key in self.values:
-            if key not in names:
-                raise self.error(key, "there is no such key", _instead(key, names, "there are"))
+            if key not in allowed:
+                raise self.error(key, "there is no such key", _instead(key, allowed, "there are"))
 
-    def version(self, known: int) -> None:
-        """Raise ConfigError when `version` is there and is not the known one."""
-        if self.values.get("version", known) != known:
-            raise self.error("version", f"wants {known}", "a newer kmodmon may know it")
+    def version(self, supported: int) -> None:
+        """Raise ConfigError when `version` is there and is not the supported one."""
+        if self.values.get("version", supported) != supported:
+            raise self.error("version", f"wants {supported}", "a newer kmodmon may know it")
 
     def text(self, key: str, default: str | None = None, *, pattern: str = _TEXT, what: str = "") -> str:
         """Give the text of `key`; raises ConfigError, also when it is missing and there is no default."""
@@ -112,7 +112,7 @@ class Section:
         """Give whether `key` is true; raises ConfigError."""
         value = self.values.get(key)
         if not isinstance(value, bool | None):
-            raise self.error(key, f"wants true or false, not {named(value)}", "write true or false without quotes")
+            raise self.error(key, f"wants true or false, not {describe(value)}", "write true or false without quotes")
         return default if value is None else value
 
     def word(self, key: str, words: Iterable[E], default: E | None = None) -> E:
@@ -135,7 +135,7 @@ class Section:
             return ()
         if not isinstance(value, list) or len(value) > MAX_VALUES:
             kind = "a text or a list of texts" if single else "a list of texts"
-            raise self.error(key, f"wants {kind}, not {named(value)}")
+            raise self.error(key, f"wants {kind}, not {describe(value)}")
         return tuple(self._item(f"{key}[{number}]", item, words, pattern) for number, item in enumerate(value))
 
     def section(self, key: str) -> "Section":
@@ -145,7 +145,7 @@ class Section:
         if not isinstance(value, dict | None):
             notation = self.document.notation
             hint = f"write {notation.write_table.format(path=path)}" if path else ""
-            raise self.error(key, f"wants {notation.table}, not {named(value)}", hint)
+            raise self.error(key, f"wants {notation.table}, not {describe(value)}", hint)
         below = replace(self, values=value or {}, path=path)
         for name in below.values:
             if not isinstance(name, str):  # YAML has keys of every type
@@ -170,16 +170,16 @@ class Section:
 
     def _text(self, key: str, value: object, pattern: str, what: str) -> str:
         if not isinstance(value, str):
-            raise self.error(key, f"wants a text, not {named(value)}", "write it in quotes")
+            raise self.error(key, f"wants a text, not {describe(value)}", "write it in quotes")
         if re.fullmatch(pattern, value) is None:
             raise self.error(key, f'"{_shown(value)}" is not {what}')
         return value
 
     def _word(self, key: str, text: str, words: Iterable[E]) -> E:
-        known = {str(word): word for word in words}
-        if text not in known:
-            raise self.error(key, f'"{_shown(text)}" is not known here', _instead(text, known, "write one of"))
-        return known[text]
+        by_text = {str(word): word for word in words}
+        if text not in by_text:
+            raise self.error(key, f'"{_shown(text)}" is not known here', _instead(text, by_text, "write one of"))
+        return by_text[text]
 
 
 def read_limited(file: Path, limit: int) -> bytes | None:
@@ -189,16 +189,16 @@ def read_limited(file: Path, limit: int) -> bytes | None:
     return raw if len(raw) <= limit else None
 
 
-def nearest(text: str, known: Iterable[str]) -> str | None:
-    """Give the one of `known` that `text` is most likely meant to be; None when none is near."""
+def nearest(text: str, names: Iterable[str]) -> str | None:
+    """Give the name that `text` is most likely a misspelling of; None when none is near."""
     from difflib import get_close_matches  # only where something is wrong
 
-    return next(iter(get_close_matches(text, tuple(known), n=1, cutoff=0.6)), None)
+    return next(iter(get_close_matches(text, tuple(names), n=1, cutoff=0.6)), None)
 
 
-def _instead(text: str, known: Iterable[str], otherwise: str) -> str:
-    near = nearest(text, known)
-    return f"did you mean {near}?" if near else f"{otherwise} {', '.join(known)}"
+def _instead(text: str, names: Iterable[str], otherwise: str) -> str:
+    near = nearest(text, names)
+    return f"did you mean {near}?" if near else f"{otherwise} {', '.join(names)}"
 
 
 def _shown(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Settings from a TOML file and flags: flag before file before default; whatever is wrong is refused, never guessed.
+"""Settings from a TOML file and flags: a flag precedes the file, the file precedes the default. No value is guessed.
 
 A refusal is a :class:`ConfigError` with file, line, key, reason and hint. The file that is read when none is named
 (/etc/kmodmon/kmodmon.toml, or under systemd's $CONFIGURATION_DIRECTORY) may be missing; one that is named may not.
@@ -34,18 +34,18 @@ def load(
 
     Raises ConfigError.
     """
-    written = _written(file, environ)
+    values = _file_values(file, environ)
     given = {key: _from_flag(_BY_KEY[key], raw) for key, raw in flags.items()}
-    return assembled({**_from_environ(environ), **written, **given})
+    return assembled({**_from_environ(environ), **values, **given})
 
 
 def _from_environ(environ: Mapping[str, str]) -> Mapping[str, object]:
-    # systemd writes several directories of one kind with colons between them: the first is meant
-    named = {row.key: environ.get(row.environ, "").partition(":")[0] for row in SETTINGS if row.environ}
-    return {key: _from_flag(_BY_KEY[key], raw, f"${_BY_KEY[key].environ}") for key, raw in named.items() if raw}
+    # systemd separates several directories by colons (systemd.exec(5), StateDirectory=); the first one is used
+    values = {row.key: environ.get(row.environ, "").partition(":")[0] for row in SETTINGS if row.environ}
+    return {key: _from_flag(_BY_KEY[key], raw, f"${_BY_KEY[key].environ}") for key, raw in values.items() if raw}
 
 
-def _written(file: Path | None, environ: Mapping[str, str]) -> Mapping[str, object]:
+def _file_values(file: Path | None, environ: Mapping[str, str]) -> Mapping[str, object]:
     path = file or default_file(environ)
     try:
         raw = read_limited(path, MAX_FILE_BYTES)
@@ -61,7 +61,7 @@ def _written(file: Path | None, environ: Mapping[str, str]) -> Mapping[str, obje
 
 
 def parse_file(raw: bytes, name: str) -> Mapping[str, object]:
-    """Give the checked values by key of a TOML file's bytes; `name` is for errors. Raises ConfigError."""
+    """Give the checked values, by key, of a settings file's bytes; `name` is its name in errors. Raises ConfigError."""
     document = parse_toml(raw, name)
     values: dict[str, object] = {}
     for key, value in _leaves(document.values):
@@ -73,7 +73,7 @@ def parse_file(raw: bytes, name: str) -> Mapping[str, object]:
 
 
 def _leaves(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    # an empty table that is no section would otherwise pass unseen
+    # an empty table that is no section is a leaf, so that it is refused
     for name, value in table.items():
         key = prefix + name
         if isinstance(value, dict) and key not in _BY_KEY and (value or _is_section(key)):
@@ -96,24 +96,24 @@ def _from_file(row: Setting, raw: object, document: Section) -> object:
     return value
 
 
-def _from_flag(row: Setting, raw: object, said_by: str = "") -> object:
+def _from_flag(row: Setting, raw: object, variable: str = "") -> object:
     try:
         return row.kind.read_flag(raw)
     except ValueError as error:
-        place = "environment" if said_by else COMMAND_LINE
-        raise ConfigError(place, said_by or row.flags[0], str(error), row.kind.hint) from None
+        origin = "environment" if variable else COMMAND_LINE
+        raise ConfigError(origin, variable or row.flags[0], str(error), row.kind.hint) from None
 
 
 def _instead(key: str) -> str:
     last = key.rpartition(".")[2]
-    near = nearest(key, _BY_KEY) or next((known for known in _BY_KEY if known.rpartition(".")[2] == last), None)
+    near = nearest(key, _BY_KEY) or next((name for name in _BY_KEY if name.rpartition(".")[2] == last), None)
     return f"did you mean {near}?" if near else "`kmodmon export config DIR` writes a file with all of them"
 
 
 def add_flags(parser: argparse.ArgumentParser, sections: Iterable[str] | None = None, *, hidden: bool = False) -> None:
     """Add the flags of these sections (None: of all) to `parser`, and `--root` with the paths'.
 
-    `hidden`: one line stands for a section's flags in --help. What is given, :func:`flags_of` tells.
+    `hidden`: --help has one line for each section instead. :func:`flags_of` gives what was set.
     """
     wanted = {row.section for row in SETTINGS} if sections is None else set(sections)
     groups: dict[str, argparse._ArgumentGroup] = {}
@@ -141,7 +141,7 @@ def _add_flag(group: "argparse._ArgumentGroup", row: Setting, hidden: bool) -> N
     if isinstance(row.default, bool):
         group.add_argument(*names, dest=dest, action=argparse.BooleanOptionalAction, default=absent, help=help)
     else:
-        action = "append" if row.kind.many else "store"
+        action = "append" if row.kind.repeatable else "store"
         group.add_argument(*names, dest=dest, action=action, metavar=row.kind.metavar, default=absent, help=help)
 
 
@@ -153,7 +153,7 @@ def _help(row: Setting) -> str:
 
 
 def flags_of(args: argparse.Namespace) -> Mapping[str, object]:
-    """Give what was set on the command line, by key, unchecked; `--root` stands behind a path's own flag."""
+    """Give what was set on the command line, by key, unchecked; a path's own flag precedes `--root`."""
     given: dict[str, object] = vars(args)
     flags: dict[str, object] = {}
     if root := given.get("root"):

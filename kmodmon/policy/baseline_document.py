@@ -2,7 +2,7 @@
 
     [meta]                            # who signed it off last, when, and why
     [kernel]
-    release = "6.1.0-18-amd64"        # a glob; srcversions are only held against the very kernel that is named
+    release = "6.1.0-18-amd64"        # a glob; srcversions are compared only when the release is exactly this one
     [modules]
     ext4 = { origin = "kernel", signer = "…", srcversion = "…" }
     usb_storage = { origin = "kernel", optional = true }    # it need not be loaded
@@ -13,13 +13,13 @@
     [taint]
     expected = "O"                    # letters that may be set
 
-    [[host]]                          # for hosts of such a name, over what stands above
+    [[host]]                          # for hosts with such a name; overrides what is above
     match = ["db-*"]
     [host.modules]
     nvme = { optional = true }
     floppy = { absent = true }        # here it is not expected
 
-What a part leaves out is not held against the host, except modules: those that no part names are unexpected.
+What a part leaves out is not compared with the host, except modules: those that no part names are unexpected.
 """
 
 from collections.abc import Iterator, Mapping
@@ -43,7 +43,7 @@ Written by kmodmon baseline; edit it freely, it is read again when it changes. C
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaselinePart:
-    """What one part of the document says; a module that is None is not expected there."""
+    """One part of the document. None as a module: it is not expected there; as `kernel` or `taint`: not stated."""
 
     kernel: str | None = None
     modules: Mapping[str, SignedModule | None] = field(default_factory=lambda: MappingProxyType({}))
@@ -59,15 +59,15 @@ class HostPart:
     match: tuple[str, ...]
     part: BaselinePart
 
-    def is_for(self, host: str) -> bool:
-        """Whether it is for this host, by its full name or the first label of it."""
+    def applies_to(self, host: str) -> bool:
+        """Tell whether a glob matches the host's full name or its first label."""
         names = (host, host.partition(".")[0])
         return any(fnmatchcase(name, glob) for glob in self.match for name in names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """An earlier signature, and what it signed off."""
+    """An earlier sign-off: by whom and why, and the differences that it accepted, one sentence each."""
 
     meta: Meta
     changes: tuple[str, ...] = ()
@@ -83,20 +83,19 @@ class BaselineDocument:
     accepted: tuple[Accepted, ...] = ()
 
     def for_host(self, host: str) -> Baseline:
-        """The baseline of one host: the common part, then every part that is for it, the later over the earlier."""
+        """Give the baseline of one host: the common part, overridden by each part for this host, in order."""
         kernel, taint = self.base.kernel, self.base.taint
         modules, parameters, posture = dict(self.base.modules), dict(self.base.parameters), dict(self.base.posture)
-        for one in self.hosts:
-            if one.is_for(host):
-                kernel = kernel if one.part.kernel is None else one.part.kernel
-                taint = taint if one.part.taint is None else one.part.taint
-                modules.update(one.part.modules)
-                parameters.update(one.part.parameters)
-                posture.update(one.part.posture)
+        for part in (entry.part for entry in self.hosts if entry.applies_to(host)):
+            kernel = kernel if part.kernel is None else part.kernel
+            taint = taint if part.taint is None else part.taint
+            modules.update(part.modules)
+            parameters.update(part.parameters)
+            posture.update(part.posture)
         return Baseline(
             meta=self.meta,
             kernel=kernel,
-            modules=MappingProxyType({name: one for name, one in sorted(modules.items()) if one is not None}),
+            modules=MappingProxyType({name: module for name, module in sorted(modules.items()) if module is not None}),
             parameters=MappingProxyType(parameters),
             posture=MappingProxyType(posture),
             taint=taint,
@@ -104,7 +103,7 @@ class BaselineDocument:
 
 
 def parse_baseline(raw: bytes, file: str) -> BaselineDocument:
-    """Read a baseline file's bytes; `file` is for errors. Raises ConfigError."""
+    """Give the document of a file's bytes; `file` is its name in errors. Raises ConfigError."""
     document = parse_toml(raw, file)
     document.only(("version", "meta", *_PART, "host", "accepted"))
     document.version(VERSION)

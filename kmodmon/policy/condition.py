@@ -1,4 +1,4 @@
-"""The conditions that a rule may have: one row each, which serves the matcher, the reader of files and the README."""
+"""The conditions of a rule, one row each, for the matcher, the reader of policy files and the table in README."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,11 @@ from kmodmon.subjects.rules import Check, RuleMatch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """One key of `[rule.match]`. `words`: the values it may have; None: globs. `file`: a fact of its file."""
+    """One key of `[rule.match]`.
+
+    `wanted` gives the values that a rule asks for, `found` the value of a subject (None: it has none). `words`: the
+    values that are allowed; None: globs. `file`: the value is known once the module's file has been examined.
+    """
 
     key: str
     wanted: Callable[[RuleMatch], tuple[str, ...]]
@@ -21,7 +25,7 @@ class Condition:
     meaning: str
     words: tuple[str, ...] | None = None
     file: bool = False
-    checks: frozenset[Check] = frozenset(Check)  # those whose subjects may have it
+    checks: frozenset[Check] = frozenset(Check)  # those whose subjects can have the value
 
 
 _OF_MODULES = frozenset({Check.MODULE, Check.HIDDEN, Check.BLACKLISTED, Check.PARAMETER, Check.ENTRY})

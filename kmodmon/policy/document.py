@@ -5,7 +5,7 @@
 
     [[rule]]
     name = "nvidia"
-    action = "allow"                   # or deny, with severity, and dry_run = true to see what it would find
+    action = "allow"                   # or deny, with severity; dry_run = true shows what it would find
     reason = "the graphics driver of the render hosts"
     [rule.match]
     module = ["nvidia", "nvidia_*"]
@@ -33,7 +33,7 @@ _KEYS = ("name", "action", "check", "severity", "dry_run", "reason", "advice", "
 
 
 def parse_policy(raw: bytes, file: str) -> Policy:
-    """Read a policy file's bytes; `file` is for errors. Raises ConfigError."""
+    """Give the policy of a file's bytes; `file` is its name in errors. Raises ConfigError."""
     document = parse_toml(raw, file)
     document.only(("version", "shipped", "without", "rule"))
     document.version(VERSION)
@@ -115,12 +115,12 @@ and `shipped = false` drops all. Rules are tried in order, and the first that ma
 
 
 def example_toml() -> str:
-    """The shipped rules as a file to learn from."""
+    """Give the shipped rules as an example file."""
     return policy_toml(Policy(rules=RULES), _EXAMPLE_HEAD)
 
 
 def _rule_values(rule: Rule) -> Mapping[str, object]:
-    """Give what is to be written of a rule; what has its default is left out."""
+    """Give the keys of a rule, without those that have their default."""
     values = {
         "name": rule.name,
         "action": rule.action,

@@ -1,8 +1,9 @@
 """The web configuration file of Prometheus exporters (``--web.config.file``), read as its exporter-toolkit reads it.
 
-YAML; every unknown field is an error, relative paths start at the file's directory. What Python's TLS cannot do is
-refused if a person would rely on it (client certificates that nobody verifies) and noted if not (HTTP/2, several
-curves in order of preference). :mod:`kmodmon.web.web_config_reload` reads it again when it changes.
+Its format: github.com/prometheus/exporter-toolkit, docs/web-configuration.md. An unknown key is an error; relative
+paths start at the file's directory. What Python's ssl cannot do is refused where a person would rely on it (client
+certificates that are requested and not verified), else it becomes a note (HTTP/2, several curves in order of
+preference). :mod:`kmodmon.web.web_config_reload` reads the file again when it changes.
 """
 
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from kmodmon.config.document import Section
-from kmodmon.config.values import named
+from kmodmon.config.values import describe
 from kmodmon.config.yaml_document import read_yaml
 from kmodmon.web.tls import CIPHERS, CURVES, VERSIONS, TlsSettings
 
@@ -43,18 +44,20 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebConfig:
-    """The whole file; the defaults are those of no file at all."""
+    """The whole file; the defaults are what is in force without a file.
+
+    `users`: bcrypt hashes by name. `notes`: what the file asks for and kmodmon does not do, one sentence each.
+    """
 
     tls: TlsSettings | None = None
     users: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     headers: tuple[tuple[str, str], ...] = ()
     rate_limit: RateLimit | None = None
     notes: tuple[str, ...] = ()
-    """What the file asks for and kmodmon does not do, one sentence each."""
 
 
 def read_web_config(file: Path) -> WebConfig:
-    """Read and check `file`, but not yet the certificates it names; raises ConfigError and nothing else."""
+    """Read and check `file`, but not the certificates it names; raises ConfigError and nothing else."""
     document = read_yaml(file)
     document.only(("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"))
     http = document.section("http_server_config")
@@ -144,7 +147,7 @@ def _users(section: Section) -> Mapping[str, str]:
 
 def _need_bcrypt(section: Section) -> None:
     try:
-        import bcrypt  # noqa: F401 - only installations with users pay for it, and they learn here if it is missing
+        import bcrypt  # noqa: F401 - imported only where there are users; if it is missing, that is an error now
     except ImportError as error:
         raise section.error("", f"needs the bcrypt package: {error}") from error
 
@@ -165,7 +168,7 @@ def _rate_limit(section: Section) -> RateLimit | None:
     interval = _seconds(section, "interval")
     burst = section.values.get("burst", 0)
     if not isinstance(burst, int) or isinstance(burst, bool) or burst < 0:
-        raise section.error("burst", f"wants a whole number, not {named(burst)}")
+        raise section.error("burst", f"wants a whole number, not {describe(burst)}")
     if interval == 0:
         return None
     if burst == 0:
@@ -174,12 +177,12 @@ def _rate_limit(section: Section) -> RateLimit | None:
 
 
 def _seconds(section: Section, key: str) -> float:
-    """A duration as Go writes it (``1m30s``) in seconds; raises ConfigError."""
+    """Give the seconds of a duration as Go writes it (``1m30s``); raises ConfigError."""
     value = section.values.get(key)
     if value in (None, 0, "0"):
         return 0.0
     if not isinstance(value, str) or not re.fullmatch(f"(?:{_DURATION.pattern})+", value):
-        raise section.error(key, f"wants a duration, not {named(value)}", "write 1s, 100ms or 1m30s")
+        raise section.error(key, f"wants a duration, not {describe(value)}", "write 1s, 100ms or 1m30s")
     return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(value))
 
 

@@ -233,7 +233,7 @@ def test_settings_can_be_hashed_and_not_changed() -> None:
 def test_differences_when_reloaded_name_each_setting_and_keep_what_wants_a_restart() -> None:
     old = Settings()
     new = assembled({"poll.modules": Seconds(5), "web.listen": (Address("", 1),), "path.sysfs": Path("/s")})
-    assert [(found.setting.key, found.setting.restart) for found in old.differences(new)] == [
+    assert [(change.setting.key, change.setting.restart) for change in old.differences(new)] == [
         ("web.listen", True),
         *((f"path.{name}", True) for name in ("sysfs", "tracefs", "securityfs", "debugfs", "efivars", "pstore")),
         ("poll.modules", False),
