@@ -1,6 +1,6 @@
 """The policy file: what is read, what is refused with file, line, key and hint, and that writing gives it back."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
@@ -10,6 +10,7 @@ from kmodmon.events.event import Severity
 from kmodmon.policy.condition import CONDITIONS
 from kmodmon.policy.document import parse_policy, policy_toml
 from kmodmon.policy.shipped import POLICY, RULES
+from kmodmon.policy.subject import Subject
 from kmodmon.subjects.rules import Action, Check, Policy, Rule, RuleMatch
 from kmodmon.types.error import ConfigError
 
@@ -112,6 +113,12 @@ def test_policy_when_it_is_no_text_then_the_line_of_the_first_bad_byte() -> None
 def test_shipped_policy_when_written_and_read_then_is_the_same() -> None:
     policy = parse_policy(policy_toml(POLICY, "two\nlines").encode(), FILE)
     assert tuple(replace(rule, line=None) for rule in policy.rules) == RULES
+
+
+def test_conditions_when_listed_then_their_keys_are_fields_of_rules_and_of_subjects() -> None:
+    keys = {condition.key for condition in CONDITIONS}
+    assert keys <= {field.name for field in fields(Subject)}
+    assert keys | {"taint", "without_taint"} == {field.name for field in fields(RuleMatch)}
 
 
 _TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)

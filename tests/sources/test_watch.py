@@ -92,6 +92,31 @@ def test_policy_when_edited_then_only_the_policy_is_read_again(tmp_path: Path) -
     asyncio.run(work())
 
 
+def test_policy_and_baseline_when_they_appear_later_then_each_is_read(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with following(context_of(make_host(tmp_path))) as readings:
+            for number, name in enumerate(("policy", "baseline"), 2):
+                (tmp_path / f"etc/kmodmon/{name}.toml").write_text("")
+                assert (await readings.until(number)).wakes == (name,)
+
+    asyncio.run(work())
+
+
+def test_policy_when_kubernetes_swaps_the_link_that_it_lies_behind_then_it_is_read_again(tmp_path: Path) -> None:
+    async def work() -> None:
+        home = make_host(tmp_path) / "etc/kmodmon"
+        (home / "..1").mkdir()
+        (home / "..data").symlink_to("..1")
+        (home / "policy.toml").symlink_to("..data/policy.toml")
+        async with following(context_of(tmp_path)) as readings:
+            (home / "..2").mkdir()
+            (home / "..data_tmp").symlink_to("..2")
+            (home / "..data_tmp").rename(home / "..data")
+            assert "policy" in (await readings.until(2)).wakes
+
+    asyncio.run(work())
+
+
 def test_module_tree_when_a_storm_goes_over_it_then_it_is_one_look(tmp_path: Path) -> None:
     async def work() -> None:
         async with following(context_of(make_host(tmp_path))) as readings:
