@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, TypeGuard, TypeVar
 
 T_co = TypeVar("T_co", covariant=True)
 E_co = TypeVar("E_co", bound=enum.StrEnum, covariant=True)
@@ -91,6 +91,11 @@ def printable_text(raw: object, what: str) -> str:
     return raw
 
 
+def is_integer(raw: object) -> TypeGuard[int]:
+    """Tell whether `raw` is a whole number; in Python True and False are integers too."""
+    return isinstance(raw, int) and not isinstance(raw, bool)
+
+
 def describe(raw: object) -> str:
     """Give the type of `raw`, a value of a TOML or YAML file, and the value itself when it is short."""
     match raw:
@@ -150,9 +155,7 @@ class Size(ValueType[Bytes]):
 
     def read(self, raw: object) -> Bytes:
         """Read `64MiB` or a bare number of bytes."""
-        value = (
-            Bytes(raw) if isinstance(raw, int) and not isinstance(raw, bool) else _size(printable_text(raw, "a size"))
-        )
+        value = Bytes(raw) if is_integer(raw) else _size(printable_text(raw, "a size"))
         if not self.least <= value <= self.most:
             raise ValueError(f"{value} is not between {Bytes(self.least)} and {Bytes(self.most)}")
         return value
@@ -175,7 +178,7 @@ class Integer(ValueType[int]):
     hint = "write a whole number without quotes"
 
     def read(self, raw: object) -> int:
-        if not isinstance(raw, int) or isinstance(raw, bool):
+        if not is_integer(raw):
             raise ValueError(f"wants a whole number, not {describe(raw)}")
         if not self.least <= raw <= self.most:
             raise ValueError(f"{raw} is not between {self.least} and {self.most}")

@@ -28,6 +28,7 @@ from fnmatch import fnmatchcase
 from types import MappingProxyType
 
 from kmodmon.config.document import Section, parse_toml
+from kmodmon.config.values import is_integer
 from kmodmon.kernel.module_name import kernel_name
 from kmodmon.subjects.baseline import Baseline, Meta, SignedModule
 
@@ -155,11 +156,8 @@ def _module(section: Section) -> SignedModule | None:
 
 def _texts(section: Section) -> Mapping[str, str]:
     """Give texts by key; a whole number counts as its text."""
-    texts: dict[str, str] = {}
-    for key, value in section.values.items():
-        is_number = isinstance(value, int) and not isinstance(value, bool)
-        texts[key] = str(value) if is_number else section.text(key)
-    return MappingProxyType(texts)
+    values = section.values.items()
+    return MappingProxyType({key: str(value) if is_integer(value) else section.text(key) for key, value in values})
 
 
 def baseline_toml(document: BaselineDocument) -> str:

@@ -38,59 +38,30 @@ class Condition:
 _OF_MODULES = frozenset({Check.MODULE, Check.HIDDEN, Check.BLACKLISTED, Check.PARAMETER, Check.ENTRY})
 
 CONDITIONS: tuple[Condition, ...] = (
-    Condition(
-        key="tier",
-        words=tuple(Tier), checks=_OF_MODULES | {Check.TAINT}, meaning="worst tier among its taint letters",
-    ),
-    Condition(
-        key="kind",
-        checks=frozenset({Check.HIDDEN, Check.BLACKLISTED, Check.TAINT, Check.DRIFT, Check.REFUSED}),
+    Condition(key="tier", meaning="worst tier among its taint letters",
+        words=tuple(Tier), checks=_OF_MODULES | {Check.TAINT}),
+    Condition(key="kind",
         meaning="more about it: kind of drift, what refuses a blacklisted module, cause of a taint, how sure it is",
-    ),
-    Condition(
-        key="signature",
-        words=tuple(SignatureStatus), checks=_OF_MODULES, meaning="verdict on the loaded module",
-    ),
-    Condition(
-        key="origin",
-        words=tuple(Origin), file=True, checks=_OF_MODULES, meaning="where it came from",
-    ),
-    Condition(
-        key="on_disk",
-        words=tuple(OnDisk), file=True, checks=_OF_MODULES, meaning="how it compares to the file of its name",
-    ),
-    Condition(
-        key="file_signature",
-        words=tuple(SignatureStatus), file=True, checks=_OF_MODULES, meaning="verdict on the file that lies there now",
-    ),
-    Condition(
-        key="module",
-        meaning="name of the module",
-    ),
-    Condition(
-        key="parameter",
-        checks=frozenset({Check.PARAMETER}), meaning="name of the parameter, without its module",
-    ),
-    Condition(
-        key="setting",
-        checks=frozenset({Check.POSTURE, Check.HELPER, Check.TAINT}),
-        meaning="name of the posture setting or taint flag",
-    ),
-    Condition(
-        key="value",
-        checks=frozenset({Check.POSTURE, Check.HELPER, Check.PARAMETER}),
-        meaning="value of the setting; of a parameter its mode",
-    ),
-    Condition(
-        key="signer",
-        file=True, checks=_OF_MODULES, meaning="who signed it",
-    ),
-    Condition(
-        key="path",
-        file=True, checks=_OF_MODULES, meaning="path of its file",
-    ),
-    Condition(
-        key="package",
-        file=True, checks=_OF_MODULES, meaning="package that owns its file, or its DKMS module",
-    ),
+        checks=frozenset({Check.HIDDEN, Check.BLACKLISTED, Check.TAINT, Check.DRIFT, Check.REFUSED})),
+    Condition(key="signature", meaning="verdict on the loaded module",
+        words=tuple(SignatureStatus), checks=_OF_MODULES),
+    Condition(key="origin", meaning="where it came from",
+        words=tuple(Origin), file=True, checks=_OF_MODULES),
+    Condition(key="on_disk", meaning="how it compares to the file of its name",
+        words=tuple(OnDisk), file=True, checks=_OF_MODULES),
+    Condition(key="file_signature", meaning="verdict on the file that lies there now",
+        words=tuple(SignatureStatus), file=True, checks=_OF_MODULES),
+    Condition(key="module", meaning="name of the module"),
+    Condition(key="parameter", meaning="name of the parameter, without its module",
+        checks=frozenset({Check.PARAMETER})),
+    Condition(key="setting", meaning="name of the posture setting or taint flag",
+        checks=frozenset({Check.POSTURE, Check.HELPER, Check.TAINT})),
+    Condition(key="value", meaning="value of the setting; of a parameter its mode",
+        checks=frozenset({Check.POSTURE, Check.HELPER, Check.PARAMETER})),
+    Condition(key="signer", meaning="who signed it",
+        file=True, checks=_OF_MODULES),
+    Condition(key="path", meaning="path of its file",
+        file=True, checks=_OF_MODULES),
+    Condition(key="package", meaning="package that owns its file, or its DKMS module",
+        file=True, checks=_OF_MODULES),
 )  # fmt: skip

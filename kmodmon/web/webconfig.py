@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from kmodmon.config.document import Section
-from kmodmon.config.values import describe
+from kmodmon.config.values import describe, is_integer
 from kmodmon.config.yaml_document import read_yaml
 from kmodmon.web.tls import CIPHERS, CURVES, VERSIONS, TlsSettings
 
@@ -167,7 +167,7 @@ def _rate_limit(section: Section) -> RateLimit | None:
     section.only(("interval", "burst"))
     interval = _seconds(section, "interval")
     burst = section.values.get("burst", 0)
-    if not isinstance(burst, int) or isinstance(burst, bool) or burst < 0:
+    if not is_integer(burst) or burst < 0:
         raise section.error("burst", f"wants a whole number, not {describe(burst)}")
     if interval == 0:
         return None
