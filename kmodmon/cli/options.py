@@ -1,4 +1,4 @@
-"""What most verbs take: --json, --no-color, --config, --root, --path.*; and what becomes of them."""
+"""The options that most verbs share (--json, --no-color, --config, --root, --path.*), as settings and root."""
 
 import argparse
 import os
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from kmodmon.config.settings import PathSettings, Settings
     from kmodmon.system.root import Root
 
-# config, settings and root cost a third of the time of a short command: they are imported by the verbs that want them.
+# Importing config and root takes a third of the time of a short command: only the verbs that need them do it.
 
 
 def add_shared(parser: argparse.ArgumentParser, verb: Verb) -> None:
@@ -40,7 +40,7 @@ def settings_of(args: argparse.Namespace) -> "Settings":
 
 
 def root_of(args: argparse.Namespace, settings: "Settings") -> "Root":
-    """Give the host that `args` and `settings` name; raises KmodmonError for a --root that is no recorded tree."""
+    """Give the host that `args` and `settings` name; raises KmodmonError for a --root that is none."""
     from kmodmon.system.root import recorded_failures
 
     tree: Path | None = args.root
@@ -53,7 +53,7 @@ def root_of(args: argparse.Namespace, settings: "Settings") -> "Root":
 
 
 def located(path: "PathSettings") -> "Root":
-    """Give the host whose interfaces are mounted where the settings say."""
+    """Give the host whose interfaces are mounted at the paths of the settings."""
     from kmodmon.system.root import Root
 
     return Root(

@@ -1,23 +1,18 @@
-"""Settings from a TOML file and flags: flag before file before default; whatever is wrong is refused, never guessed.
+"""Settings from a TOML file and flags: a flag precedes the file, the file precedes the default. No value is guessed.
 
 A refusal is a :class:`ConfigError` with file, line, key, reason and hint. The file that is read when none is named
 (/etc/kmodmon/kmodmon.toml, or under systemd's $CONFIGURATION_DIRECTORY) may be missing; one that is named may not.
-
-tomllib keeps no line numbers, so the line of a wrong key is looked up in the text afterwards; where that fails (a key
-inside an inline table, a text over several lines) the error has no line, and everything else is the same.
 """
 
 import argparse
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from kmodmon.config.settings import CONFIGURATION, SETTINGS, Setting, Settings, assembled, names_root
-from kmodmon.config.values import toml
+from kmodmon.config.document import Section, nearest, parse_toml, read_limited
+from kmodmon.config.settings import CONFIGURATION, SETTINGS, Setting, Settings, build_settings, names_root
 from kmodmon.types.error import ConfigError
-from kmodmon.types.text import safe_text
 
 FILE_NAME = "kmodmon.toml"
 MAX_FILE_BYTES = 1 << 20
@@ -25,8 +20,6 @@ COMMAND_LINE = "command line"
 NO_FLAGS: Mapping[str, object] = MappingProxyType({})
 
 _BY_KEY: Mapping[str, Setting] = {row.key: row for row in SETTINGS}
-_TABLE = re.compile(r"\s*\[\s*([^\[\]#]+?)\s*\]")
-_ENTRY = re.compile(r"""\s*([A-Za-z0-9_."' -]+?)\s*=""")
 
 
 def default_file(environ: Mapping[str, str] = os.environ) -> Path:
@@ -41,57 +34,46 @@ def load(
 
     Raises ConfigError.
     """
-    written = _written(file, environ)
+    values = _file_values(file, environ)
     given = {key: _from_flag(_BY_KEY[key], raw) for key, raw in flags.items()}
-    return assembled({**_from_environ(environ), **written, **given})
+    return build_settings({**_from_environ(environ), **values, **given})
 
 
 def _from_environ(environ: Mapping[str, str]) -> Mapping[str, object]:
-    # systemd writes several directories of one kind with colons between them: the first is meant
-    named = {row.key: environ.get(row.environ, "").partition(":")[0] for row in SETTINGS if row.environ}
-    return {key: _from_flag(_BY_KEY[key], raw, f"${_BY_KEY[key].environ}") for key, raw in named.items() if raw}
+    # systemd separates several directories by colons (systemd.exec(5), StateDirectory=); the first one is used
+    values = {row.key: environ.get(row.environ, "").partition(":")[0] for row in SETTINGS if row.environ}
+    return {key: _from_flag(_BY_KEY[key], raw, f"${_BY_KEY[key].environ}") for key, raw in values.items() if raw}
 
 
-def _written(file: Path | None, environ: Mapping[str, str]) -> Mapping[str, object]:
+def _file_values(file: Path | None, environ: Mapping[str, str]) -> Mapping[str, object]:
     path = file or default_file(environ)
     try:
-        with path.open("rb") as stream:
-            raw = stream.read(MAX_FILE_BYTES + 1)
+        raw = read_limited(path, MAX_FILE_BYTES)
     except FileNotFoundError:
         if file is None:
             return NO_FLAGS
         raise ConfigError(str(path), "", "there is no such file", "`kmodmon export config DIR` writes one") from None
     except OSError as error:
         raise ConfigError(str(path), "", f"cannot be read: {error.strerror}") from error
-    if len(raw) > MAX_FILE_BYTES:
+    if raw is None:
         raise ConfigError(str(path), "", f"is larger than {MAX_FILE_BYTES} bytes", "is it a settings file?")
     return parse_file(raw, str(path))
 
 
 def parse_file(raw: bytes, name: str) -> Mapping[str, object]:
-    """Give the checked values by key of a TOML file's bytes; `name` is for errors. Raises ConfigError."""
-    import tomllib  # 13 ms and 1.6 MiB: only where there is a file
-
-    try:
-        text = raw.decode("utf-8")
-        tree = tomllib.loads(text)
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise ConfigError(name, "", "is not UTF-8 text", line=line) from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(name, "", f"is not TOML: {error}") from None
+    """Give the checked values, by key, of a settings file's bytes; `name` is its name in errors. Raises ConfigError."""
+    document = parse_toml(raw, name)
     values: dict[str, object] = {}
-    for key, value in _leaves(tree):
+    for key, value in _leaves(document.values):
         row = _BY_KEY.get(key)
         if row is None:
-            shown = safe_text(key.encode())
-            raise ConfigError(name, shown, "there is no such setting", _nearest(key), line=line_of(text, key))
-        values[key] = _from_file(row, value, name, text)
+            raise document.error(key, "there is no such setting", _instead(key))
+        values[key] = _from_file(row, value, document)
     return values
 
 
 def _leaves(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    # an empty table that is no section would otherwise pass unseen
+    # an empty table that is no section is a leaf, so that it is refused
     for name, value in table.items():
         key = prefix + name
         if isinstance(value, dict) and key not in _BY_KEY and (value or _is_section(key)):
@@ -104,54 +86,34 @@ def _is_section(key: str) -> bool:
     return any(row.key.startswith(key + ".") for row in SETTINGS)
 
 
-def _from_file(row: Setting, raw: object, name: str, text: str) -> object:
+def _from_file(row: Setting, raw: object, document: Section) -> object:
     try:
         value = row.kind.read(raw)
         if isinstance(value, Path) and not value.is_absolute() and not (row.section == "path" and names_root(value)):
             raise ValueError(f'"{value}" is not an absolute path')
     except ValueError as error:
-        raise ConfigError(name, row.key, str(error), row.kind.hint, line=line_of(text, row.key)) from None
+        raise document.error(row.key, str(error), row.kind.hint) from None
     return value
 
 
-def _from_flag(row: Setting, raw: object, said_by: str = "") -> object:
+def _from_flag(row: Setting, raw: object, variable: str = "") -> object:
     try:
         return row.kind.read_flag(raw)
     except ValueError as error:
-        place = "environment" if said_by else COMMAND_LINE
-        raise ConfigError(place, said_by or row.flags[0], str(error), row.kind.hint) from None
+        origin = "environment" if variable else COMMAND_LINE
+        raise ConfigError(origin, variable or row.flags[0], str(error), row.kind.hint) from None
 
 
-def _nearest(key: str) -> str:
-    from difflib import get_close_matches  # only where something is wrong
-
-    near = get_close_matches(key, _BY_KEY, n=1, cutoff=0.6)
+def _instead(key: str) -> str:
     last = key.rpartition(".")[2]
-    near = near or [known for known in _BY_KEY if known.rpartition(".")[2] == last][:1]
-    return f"did you mean {near[0]}?" if near else "`kmodmon export config DIR` writes a file with all of them"
-
-
-def line_of(text: str, key: str) -> int | None:
-    """Give the line, from 1, where `key` (dotted) is set in a TOML `text`; None: not found."""
-    table = ""
-    for number, line in enumerate(text.splitlines(), 1):
-        if found := _TABLE.match(line):
-            table = _plain(found[1]) + "."
-            if table == key + ".":
-                return number
-        elif (found := _ENTRY.match(line)) and table + _plain(found[1]) == key:
-            return number
-    return None
-
-
-def _plain(dotted: str) -> str:
-    return ".".join(part.strip().strip("\"'") for part in dotted.split("."))
+    near = nearest(key, _BY_KEY) or next((name for name in _BY_KEY if name.rpartition(".")[2] == last), None)
+    return f"did you mean {near}?" if near else "`kmodmon export config DIR` writes a file with all of them"
 
 
 def add_flags(parser: argparse.ArgumentParser, sections: Iterable[str] | None = None, *, hidden: bool = False) -> None:
     """Add the flags of these sections (None: of all) to `parser`, and `--root` with the paths'.
 
-    `hidden`: one line stands for a section's flags in --help. What is given, :func:`flags_of` tells.
+    `hidden`: --help has one line for each section instead. :func:`flags_of` gives what was set.
     """
     wanted = {row.section for row in SETTINGS} if sections is None else set(sections)
     groups: dict[str, argparse._ArgumentGroup] = {}
@@ -174,18 +136,24 @@ def _add_group(parser: argparse.ArgumentParser, section: str, hidden: bool) -> "
 
 
 def _add_flag(group: "argparse._ArgumentGroup", row: Setting, hidden: bool) -> None:
-    shown = toml(row.default).strip('"') or "none"
-    help = argparse.SUPPRESS if hidden else f"{row.help} Default: {shown}.".replace("%", "%%")
+    help = argparse.SUPPRESS if hidden else _help(row)
     names, dest, absent = row.flags, row.key, argparse.SUPPRESS
     if isinstance(row.default, bool):
         group.add_argument(*names, dest=dest, action=argparse.BooleanOptionalAction, default=absent, help=help)
     else:
-        action = "append" if row.kind.many else "store"
+        action = "append" if row.kind.repeatable else "store"
         group.add_argument(*names, dest=dest, action=action, metavar=row.kind.metavar, default=absent, help=help)
 
 
+def _help(row: Setting) -> str:
+    from kmodmon.config.toml_writer import toml_value  # most verbs do not explain each flag
+
+    shown = toml_value(row.default).strip('"') or "none"
+    return f"{row.help} Default: {shown}.".replace("%", "%%")
+
+
 def flags_of(args: argparse.Namespace) -> Mapping[str, object]:
-    """Give what was set on the command line, by key, unchecked; `--root` stands behind a path's own flag."""
+    """Give what was set on the command line, by key, unchecked; a path's own flag precedes `--root`."""
     given: dict[str, object] = vars(args)
     flags: dict[str, object] = {}
     if root := given.get("root"):

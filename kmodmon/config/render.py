@@ -1,11 +1,11 @@
-"""The settings table as text: the commented default file, and the table in README. Both are checked by a test."""
+"""The settings table as text: the default file with every line commented out, and the table in README."""
 
 import textwrap
 from collections.abc import Iterator
 from itertools import groupby
 
 from kmodmon.config.settings import SETTINGS, Setting, Settings
-from kmodmon.config.values import toml
+from kmodmon.config.toml_writer import toml_value
 
 _WIDTH = 110
 HEAD = """\
@@ -17,7 +17,7 @@ HEAD = """\
 
 
 def default_toml() -> str:
-    """Give a settings file in which every setting stands with its default, commented out."""
+    """Give a settings file with every setting and its default, commented out."""
     return HEAD + "".join(_section_toml(name, rows) for name, rows in _sections())
 
 
@@ -30,7 +30,7 @@ def _section_toml(name: str, rows: tuple[Setting, ...]) -> str:
     lines = ["", *_comment(_purpose(name)), f"[{name}]"]
     for row in rows:
         lines += _comment(row.help + (" (restart)" if row.restart else ""))
-        lines += _assignment(row.key.removeprefix(name + "."), toml(row.default))
+        lines += _assignment(row.key.removeprefix(name + "."), toml_value(row.default))
     return "\n".join(lines) + "\n"
 
 
@@ -54,17 +54,17 @@ def markdown_table() -> str:
     lines = ["| setting | default | what it does |", "|---|---|---|"]
     for name, rows in _sections():
         lines.append(f"| **`[{name}]`** | | {_cell(_purpose(name))} |")
-        lines += (f"| `{row.key}` | {_shown(row)} | {_cell(_what(row))} |" for row in rows)
+        lines += (f"| `{row.key}` | {_default(row)} | {_cell(_description(row))} |" for row in rows)
     return "\n".join(lines) + "\n"
 
 
-def _shown(row: Setting) -> str:
-    return "`" + toml(row.default).replace("|", "\\|") + "`"
+def _default(row: Setting) -> str:
+    return "`" + toml_value(row.default).replace("|", "\\|") + "`"
 
 
-def _what(row: Setting) -> str:
-    special = [flag for flag in row.flags if flag != "--" + row.key.replace("_", "-")]
-    flags = f" Flag: {', '.join(f'`{flag}`' for flag in special)}." if special else ""
+def _description(row: Setting) -> str:
+    other = [flag for flag in row.flags if flag != "--" + row.key.replace("_", "-")]
+    flags = f" Flag: {', '.join(f'`{flag}`' for flag in other)}." if other else ""
     return _cell(row.help) + flags + (" *(restart)*" if row.restart else "")
 
 

@@ -2,12 +2,13 @@
 
 A field of a section below gives the TOML key (`[poll] modules`), the flag (`--poll.modules`), the type that code reads
 (``settings.poll.modules`` is a :class:`Seconds`), the check, the default, the help text, the row in README and the line
-in the file that `kmodmon export config` writes. `config.py` makes these of :data:`SETTINGS`; nothing is said twice.
+in the file that `kmodmon export config` writes. :mod:`kmodmon.config.load` and :mod:`kmodmon.config.render` derive all
+of these from :data:`SETTINGS`. The docstring of a section is its text in README, in that file and in `--help`.
 
-`restart=True`: a change is taken over when the daemon starts anew, not on reload, and the daemon says so.
+`restart=True`: a change is in force after a restart of the daemon, not after a reload; the daemon logs that.
 
-Rejected: a flat table of `Setting("poll.modules", ...)` rows needs a second, typed declaration or untyped look-ups; one
-object per section keeps what a source is handed as small as what it needs (`settings.kmsg`, not all of them).
+Rejected: a flat table of `Setting("poll.modules", ...)` rows needs a second, typed declaration or untyped look-ups;
+with one object per section a source is handed what it needs (`settings.kmsg`) and not all settings.
 """
 # ruff: noqa: RUF009 - setting() is this table's field(): it gives a dataclass field, not a shared value
 
@@ -24,9 +25,9 @@ from kmodmon.config.values import (
     Choice,
     Duration,
     Integer,
-    Listen,
+    ListenAddress,
+    ListOf,
     Location,
-    Many,
     OptionalLocation,
     Seconds,
     Size,
@@ -44,7 +45,7 @@ CONFIGURATION = "/etc/kmodmon"
 
 
 class LogLevel(enum.StrEnum):
-    """The least grave line about itself that kmodmon writes; kernel events are written whatever this says."""
+    """The lowest severity of log lines about kmodmon itself; events of the kernel are written at every level."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -55,18 +56,18 @@ class LogLevel(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
-    """What the field of a section says beyond its name, type and default."""
+    """The metadata of a setting's dataclass field, which has its name, type and default."""
 
     kind: ValueType[object]
     help: str
     key: str = ""  # the last part of the key, where it is not the field's name
-    flags: tuple[str, ...] = ()  # further spellings of the flag, the best known first
+    flags: tuple[str, ...] = ()  # further names of the flag; the first is the one that messages name
     restart: bool = False
-    environ: str = ""  # systemd's variable that, when set, replaces the default
+    environ: str = ""  # environment variable, set by systemd, that replaces the default
 
 
 class FieldOptions(TypedDict, total=False):
-    """What :func:`setting` takes beside the necessary: the further fields of :class:`Declared`."""
+    """The optional fields of :class:`Declared`, as keyword arguments of :func:`setting`."""
 
     key: str
     flags: tuple[str, ...]
@@ -81,8 +82,8 @@ def setting(default: T, kind: ValueType[T], help: str, **more: Unpack[FieldOptio
 
 PATH = Location()
 TIMER_OFF = "no timer: read at start and when an event asks for it"
-NAME_PATTERNS = Many(of=Text(what="a name pattern", pattern=r"[^\s/]{1,200}"))
-MODULE_NAMES = Many(of=Text(what="a module name", pattern=r"\S{1,64}"))
+NAME_PATTERNS = ListOf(of=Text(what="a name pattern", pattern=r"[^\s/]{1,200}"))
+MODULE_NAMES = ListOf(of=Text(what="a module name", pattern=r"\S{1,64}"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +92,7 @@ class WebSettings:
 
     listen: tuple[Address, ...] = setting(
         (Address("127.0.0.1", DEFAULT_PORT),),
-        Many(of=Listen(), least=1, most=16),
+        ListOf(of=ListenAddress(), least=1, most=16),
         "Addresses to serve HTTP on. Under the shipped systemd unit only this host may connect: network.conf.example.",
         flags=("--listen", "--web.listen-address"),
         restart=True,
@@ -148,7 +149,7 @@ class PathSettings:
     kallsyms: Path = setting(Path("{procfs}/kallsyms"), PATH, "Kernel symbols with their modules.", restart=True)
 
     def __post_init__(self) -> None:
-        """Put the paths of procfs, sysfs and rootfs where others name them."""
+        """Replace `{procfs}`, `{sysfs}` and `{rootfs}` in the other paths."""
         roots = dict(zip(ROOTS, (self.procfs, self.sysfs, self.rootfs), strict=True))
         for field in dataclasses.fields(self):
             path: Path = getattr(self, field.name)
@@ -358,18 +359,18 @@ class Settings:
     log: LogSettings = LogSettings()
 
     def differences(self, new: "Settings") -> "tuple[Difference, ...]":
-        """Give each setting that `new` has another value for, in the order of the table."""
-        pairs = ((row, row.value_in(self), row.value_in(new)) for row in SETTINGS)
-        return tuple(Difference(setting=row, old=old, new=fresh) for row, old, fresh in pairs if old != fresh)
+        """Give each setting whose value in `new` differs, in the order of the table."""
+        values = ((row, row.value_in(self), row.value_in(new)) for row in SETTINGS)
+        return tuple(Difference(setting=row, old=before, new=after) for row, before, after in values if before != after)
 
     def reloaded(self, new: "Settings") -> "Settings":
-        """Give `new` as a running daemon can take it over: what wants a restart keeps its present value."""
-        return assembled({row.key: row.value_in(self if row.restart else new) for row in SETTINGS})
+        """Give `new`, with the present value of each setting that needs a restart."""
+        return build_settings({row.key: row.value_in(self if row.restart else new) for row in SETTINGS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One row of the table."""
+    """One row of the table. `section` and `field`: where its value is in :class:`Settings`."""
 
     section: str
     field: str
@@ -382,14 +383,13 @@ class Setting:
     environ: str
 
     def value_in(self, settings: Settings) -> object:
-        """Give the value that `settings` hold."""
         value: object = getattr(getattr(settings, self.section), self.field)
         return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One setting whose value is another in new settings."""
+    """A setting whose value changes on reload."""
 
     setting: Setting
     old: object
@@ -418,8 +418,8 @@ def _rows() -> Iterator[Setting]:
 SETTINGS: tuple[Setting, ...] = tuple(_rows())
 
 
-def assembled(values: Mapping[str, object]) -> Settings:
-    """Make settings of checked values by key; a key that is not given has its default."""
+def build_settings(values: Mapping[str, object]) -> Settings:
+    """Build settings from checked values by key; a key that is not given has its default."""
     sections: dict[str, dict[str, object]] = {}
     for row in SETTINGS:
         sections.setdefault(row.section, {})[row.field] = values.get(row.key, row.default)

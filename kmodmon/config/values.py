@@ -1,7 +1,7 @@
-"""What a person writes in a file or on a command line, as typed values: durations, sizes, addresses, lists.
+"""The types of settings: durations, sizes, addresses, lists, as a person writes them in a file or on a command line.
 
-A kind reads one TOML value, or the text of one flag, and raises ValueError with the reason; its `hint` says what to
-write instead. Values know how they are written: ``str(Seconds(90)) == "90s"``, so a default is shown as it is typed.
+A :class:`ValueType` reads one TOML value, or the text of one flag, and raises ValueError with the reason; its `hint`
+says what to write instead. ``str()`` of a value is what a person writes: ``str(Seconds(90)) == "90s"``.
 """
 
 import enum
@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, TypeGuard, TypeVar
 
 T_co = TypeVar("T_co", covariant=True)
 E_co = TypeVar("E_co", bound=enum.StrEnum, covariant=True)
@@ -29,7 +29,7 @@ class Seconds(float):
     """A span of time; written as `15s`, `500ms`, `24h`, `1h30m`."""
 
     def __str__(self) -> str:
-        """Write it with the largest unit that loses nothing (24h rather than 1d: that is how people say it)."""
+        """Give it in the largest unit that loses nothing; 24h rather than 1d, as people write it."""
         ms = round(self * 1000)
         for unit, size in _MS_OF.items():
             if ms % size == 0 and ms >= size * (2 if unit == "d" else 1):
@@ -43,7 +43,7 @@ class Bytes(int):
     """An amount of memory or disk; written as `64MiB`, `512KiB`, `1GB`, `4096`."""
 
     def __str__(self) -> str:
-        """Write it with the largest binary unit that loses nothing."""
+        """Give it in the largest binary unit that loses nothing."""
         for unit in ("TiB", "GiB", "MiB", "KiB"):
             if self and self % _BYTES_OF[unit] == 0:
                 return f"{self // _BYTES_OF[unit]}{unit}"
@@ -60,7 +60,7 @@ class Address:
     port: int
 
     def __str__(self) -> str:
-        """Write it as it is typed, IPv6 in brackets."""
+        """Give it with an IPv6 address in brackets."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
@@ -69,21 +69,21 @@ class ValueType(ABC, Generic[T_co]):
 
     metavar: str = "VALUE"
     hint: str = ""
-    many: bool = False  # a flag may be given several times
+    repeatable: bool = False  # its flag may be given several times
 
     @abstractmethod
     def read(self, raw: object) -> T_co:
         """Give the value of what TOML holds; raises ValueError with the reason."""
 
     def read_flag(self, raw: object) -> T_co:
-        """Give the value of a flag's text (a list of texts if `many`); raises ValueError with the reason."""
+        """Give the value of a flag's text (a list of texts if `repeatable`); raises ValueError with the reason."""
         return self.read(raw)
 
 
-def text_of(raw: object, what: str) -> str:
+def printable_text(raw: object, what: str) -> str:
     """Give `raw` if it is printable text that is not empty; raises ValueError naming `what` was wanted."""
     if not isinstance(raw, str):
-        raise ValueError(f"wants {what} in quotes, not {named(raw)}")
+        raise ValueError(f"wants {what} in quotes, not {describe(raw)}")
     if not raw.strip():
         raise ValueError(f"wants {what}, not an empty text")
     if not raw.isprintable():
@@ -91,9 +91,16 @@ def text_of(raw: object, what: str) -> str:
     return raw
 
 
-def named(raw: object) -> str:
-    """Say what kind of TOML value `raw` is, with its value when that is short."""
+def is_integer(raw: object) -> TypeGuard[int]:
+    """Tell whether `raw` is a whole number; in Python True and False are integers too."""
+    return isinstance(raw, int) and not isinstance(raw, bool)
+
+
+def describe(raw: object) -> str:
+    """Give the type of `raw`, a value of a TOML or YAML file, and the value itself when it is short."""
     match raw:
+        case None:
+            return "nothing"
         case bool():
             return "true" if raw else "false"
         case int() | float():
@@ -110,7 +117,7 @@ def named(raw: object) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duration(ValueType[Seconds]):
-    """A span of time between `least` and `most` seconds; zero is taken too if `off` says what zero means."""
+    """A span of time between `least` and `most` seconds. `off`: what zero means, where it is allowed beside these."""
 
     least: float = 0
     most: float = 10 * 365 * 86_400
@@ -119,8 +126,8 @@ class Duration(ValueType[Seconds]):
     hint = 'write a whole number and a unit (ms, s, m, h, d), such as "15s" or "1h30m"'
 
     def read(self, raw: object) -> Seconds:
-        """Read `15s`; a bare number has no unit and is refused, but for 0."""
-        value = Seconds(0) if raw == 0 and not isinstance(raw, bool) else _duration(text_of(raw, "a duration"))
+        """Read `15s`, or 0; any other number without a unit is refused."""
+        value = Seconds(0) if raw == 0 and not isinstance(raw, bool) else _duration(printable_text(raw, "a duration"))
         if not value and self.off:
             return value
         if not self.least <= value <= self.most:
@@ -133,7 +140,7 @@ def _duration(text: str) -> Seconds:
         return Seconds(0)
     parts = _DURATION_PART.findall(text)
     if not parts or len(text) > 40 or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(f"{named(text)} is not a duration")
+        raise ValueError(f"{describe(text)} is not a duration")
     return Seconds(sum(int(number) * _MS_OF[unit] for number, unit in parts) / 1000)
 
 
@@ -148,17 +155,17 @@ class Size(ValueType[Bytes]):
 
     def read(self, raw: object) -> Bytes:
         """Read `64MiB` or a bare number of bytes."""
-        value = Bytes(raw) if isinstance(raw, int) and not isinstance(raw, bool) else _size(text_of(raw, "a size"))
+        value = Bytes(raw) if is_integer(raw) else _size(printable_text(raw, "a size"))
         if not self.least <= value <= self.most:
             raise ValueError(f"{value} is not between {Bytes(self.least)} and {Bytes(self.most)}")
         return value
 
 
 def _size(text: str) -> Bytes:
-    found = _SIZE.fullmatch(text)
-    if found is None or found[2] not in _BYTES_OF or len(found[1]) > 20:
-        raise ValueError(f"{named(text)} is not a size")
-    return Bytes(int(found[1]) * _BYTES_OF[found[2]])
+    match = _SIZE.fullmatch(text)
+    if match is None or match[2] not in _BYTES_OF or len(match[1]) > 20:
+        raise ValueError(f"{describe(text)} is not a size")
+    return Bytes(int(match[1]) * _BYTES_OF[match[2]])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,17 +178,15 @@ class Integer(ValueType[int]):
     hint = "write a whole number without quotes"
 
     def read(self, raw: object) -> int:
-        """Read a TOML integer."""
-        if not isinstance(raw, int) or isinstance(raw, bool):
-            raise ValueError(f"wants a whole number, not {named(raw)}")
+        if not is_integer(raw):
+            raise ValueError(f"wants a whole number, not {describe(raw)}")
         if not self.least <= raw <= self.most:
             raise ValueError(f"{raw} is not between {self.least} and {self.most}")
         return raw
 
     def read_flag(self, raw: object) -> int:
-        """Read decimal digits."""
         if not isinstance(raw, str) or re.fullmatch(r"-?[0-9]{1,19}", raw) is None:
-            raise ValueError(f"wants a whole number, not {named(raw)}")
+            raise ValueError(f"wants a whole number, not {describe(raw)}")
         return self.read(int(raw))
 
 
@@ -192,25 +197,24 @@ class Switch(ValueType[bool]):
     hint = "write true or false without quotes"
 
     def read(self, raw: object) -> bool:
-        """Read a TOML boolean (`--x` and `--no-x` give one too)."""
+        """Read a boolean, which the flags `--x` and `--no-x` give too."""
         if not isinstance(raw, bool):
-            raise ValueError(f"wants true or false, not {named(raw)}")
+            raise ValueError(f"wants true or false, not {describe(raw)}")
         return raw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text(ValueType[str]):
-    """A printable text, all of which matches `pattern`."""
+    """A printable text that `pattern` matches as a whole. `what`: what such a text is, for messages."""
 
     what: str = "a text"
     pattern: str = r".+"
     metavar = "TEXT"
 
     def read(self, raw: object) -> str:
-        """Read a TOML string."""
-        text = text_of(raw, self.what)
+        text = printable_text(raw, self.what)
         if re.fullmatch(self.pattern, text) is None:
-            raise ValueError(f"{named(text)} is not {self.what}")
+            raise ValueError(f"{describe(text)} is not {self.what}")
         return text
 
 
@@ -222,8 +226,7 @@ class Location(ValueType[Path]):
     hint = "write an absolute path in quotes"
 
     def read(self, raw: object) -> Path:
-        """Read a TOML string."""
-        return Path(text_of(raw, "a path"))
+        return Path(printable_text(raw, "a path"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,24 +237,23 @@ class OptionalLocation(ValueType[Path | None]):
     hint = 'write an absolute path in quotes, or "" for none'
 
     def read(self, raw: object) -> Path | None:
-        """Read a TOML string; empty means None."""
-        return None if raw == "" else Path(text_of(raw, "a path"))
+        return None if raw == "" else Path(printable_text(raw, "a path"))
 
 
 @dataclass(frozen=True, slots=True)
-class Listen(ValueType[Address]):
+class ListenAddress(ValueType[Address]):
     """An address and port to listen on."""
 
     metavar = "ADDR:PORT"
     hint = 'write "127.0.0.1:10069", "[::1]:10069", or ":10069" for every address'
 
     def read(self, raw: object) -> Address:
-        """Read `host:port`; an IPv6 address stands in brackets."""
-        text = text_of(raw, "an address and port")
-        found = _ADDRESS.fullmatch(text)
-        if found is None or int(found["port"]) > 65535:
-            raise ValueError(f"{named(text)} is not an address and port")
-        return Address(found["six"] or found["host"] or "", int(found["port"]))
+        """Read `host:port`, an IPv6 address in brackets."""
+        text = printable_text(raw, "an address and port")
+        match = _ADDRESS.fullmatch(text)
+        if match is None or int(match["port"]) > 65535:
+            raise ValueError(f"{describe(text)} is not an address and port")
+        return Address(match["six"] or match["host"] or "", int(match["port"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,65 +264,43 @@ class Choice(ValueType[E_co]):
     metavar = "WORD"
 
     @property
-    def hint(self) -> str:  # type: ignore[override]  # a constant for the other kinds
-        """Name the words."""
+    def hint(self) -> str:  # type: ignore[override]  # a constant of the other types
         return "write one of " + ", ".join(f'"{word}"' for word in self.words)
 
     def read(self, raw: object) -> E_co:
-        """Read a TOML string."""
-        text = text_of(raw, "a word")
+        text = printable_text(raw, "a word")
         if text not in [str(word) for word in self.words]:
-            raise ValueError(f"{named(text)} is not known")
+            raise ValueError(f"{describe(text)} is not known")
         return self.words(text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Many(ValueType[tuple[T_co, ...]]):
-    """A list of at least `least` values of one kind; as a flag: the flag given several times."""
+class ListOf(ValueType[tuple[T_co, ...]]):
+    """A list of `least` to `most` values of one type; on the command line the flag given several times."""
 
     of: ValueType[T_co]
     least: int = 0
     most: int = 10_000
-    many = True
+    repeatable = True
 
     @property
     def metavar(self) -> str:  # type: ignore[override]
-        """The single value's."""
         return self.of.metavar
 
     @property
     def hint(self) -> str:  # type: ignore[override]
-        """The single value's."""
         return f"write a list in brackets; in it, {self.of.hint}" if self.of.hint else "write a list in brackets"
 
     def read(self, raw: object) -> tuple[T_co, ...]:
-        """Read a TOML array; a reason names the place in the list."""
+        """Read an array; the reason of a refusal has the number of the value, from 1."""
         if not isinstance(raw, list | tuple):
-            raise ValueError(f"wants a list, not {named(raw)}")
+            raise ValueError(f"wants a list, not {describe(raw)}")
         if not self.least <= len(raw) <= self.most:
             raise ValueError(f"wants {self.least} to {self.most} values, not {len(raw)}")
         values: list[T_co] = []
-        for place, item in enumerate(raw, 1):
+        for number, item in enumerate(raw, 1):
             try:
                 values.append(self.of.read(item))
             except ValueError as error:
-                raise ValueError(f"value {place}: {error}") from None
+                raise ValueError(f"value {number}: {error}") from None
         return tuple(values)
-
-
-def toml(value: object) -> str:
-    """Write a setting's value as TOML, the way :meth:`Kind.read` takes it."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case None:
-            return '""'
-        case tuple() | list():
-            return "[" + ", ".join(toml(item) for item in value) + "]"
-        case Seconds() | Bytes():
-            return f'"{value}"'
-        case int():
-            return str(value)
-        case _:
-            escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
-            return f'"{escaped}"'

@@ -2,7 +2,7 @@
 
     [meta]                            # who signed it off last, when, and why
     [kernel]
-    release = "6.1.0-18-amd64"        # a glob; srcversions are only held against the very kernel that is named
+    release = "6.1.0-18-amd64"        # a glob; srcversions are compared only when the release is exactly this one
     [modules]
     ext4 = { origin = "kernel", signer = "…", srcversion = "…" }
     usb_storage = { origin = "kernel", optional = true }    # it need not be loaded
@@ -13,27 +13,30 @@
     [taint]
     expected = "O"                    # letters that may be set
 
-    [[host]]                          # for hosts of such a name, over what stands above
+    [[host]]                          # for hosts with such a name; overrides what is above
     match = ["db-*"]
     [host.modules]
     nvme = { optional = true }
     floppy = { absent = true }        # here it is not expected
 
-What a part leaves out is not held against the host, except modules: those that no part names are unexpected.
+What a part leaves out is not compared with the host, except modules: those that no part names are unexpected.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 
-from kmodmon.config.toml_table import TomlTable, key_of, parse, quoted
+from kmodmon.config.document import Section, parse_toml
+from kmodmon.config.values import is_integer
 from kmodmon.kernel.module_name import kernel_name
 from kmodmon.subjects.baseline import Baseline, Meta, SignedModule
 
 VERSION = 1
-_MOST_ACCEPTED = 50
+_MAX_ACCEPTED = 50
 _META = ("author", "date", "host", "kmodmon", "reason")
+_LETTERS = r"[A-Za-z?]{0,64}"
+_TEXTS = ("origin", "signer", "srcversion", "build_id")
 _PART = ("kernel", "modules", "parameters", "posture", "taint")
 _HEAD = """The state of this host that was signed off; kmodmon tells what differs (kmodmon baseline diff).
 Written by kmodmon baseline; edit it freely, it is read again when it changes. Comments are lost when it is accepted."""
@@ -41,7 +44,7 @@ Written by kmodmon baseline; edit it freely, it is read again when it changes. C
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaselinePart:
-    """What one part of the document says; a module that is None is not expected there."""
+    """One part of the document. None as a module: it is not expected there; as `kernel` or `taint`: not stated."""
 
     kernel: str | None = None
     modules: Mapping[str, SignedModule | None] = field(default_factory=lambda: MappingProxyType({}))
@@ -57,15 +60,15 @@ class HostPart:
     match: tuple[str, ...]
     part: BaselinePart
 
-    def is_for(self, host: str) -> bool:
-        """Whether it is for this host, by its full name or the first label of it."""
+    def applies_to(self, host: str) -> bool:
+        """Tell whether a glob matches the host's full name or its first label."""
         names = (host, host.partition(".")[0])
         return any(fnmatchcase(name, glob) for glob in self.match for name in names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """An earlier signature, and what it signed off."""
+    """An earlier sign-off: by whom and why, and the differences that it accepted, one sentence each."""
 
     meta: Meta
     changes: tuple[str, ...] = ()
@@ -81,20 +84,19 @@ class BaselineDocument:
     accepted: tuple[Accepted, ...] = ()
 
     def for_host(self, host: str) -> Baseline:
-        """The baseline of one host: the common part, then every part that is for it, the later over the earlier."""
+        """Give the baseline of one host: the common part, overridden by each part for this host, in order."""
         kernel, taint = self.base.kernel, self.base.taint
         modules, parameters, posture = dict(self.base.modules), dict(self.base.parameters), dict(self.base.posture)
-        for one in self.hosts:
-            if one.is_for(host):
-                kernel = kernel if one.part.kernel is None else one.part.kernel
-                taint = taint if one.part.taint is None else one.part.taint
-                modules.update(one.part.modules)
-                parameters.update(one.part.parameters)
-                posture.update(one.part.posture)
+        for part in (entry.part for entry in self.hosts if entry.applies_to(host)):
+            kernel = kernel if part.kernel is None else part.kernel
+            taint = taint if part.taint is None else part.taint
+            modules.update(part.modules)
+            parameters.update(part.parameters)
+            posture.update(part.posture)
         return Baseline(
             meta=self.meta,
             kernel=kernel,
-            modules=MappingProxyType({name: one for name, one in sorted(modules.items()) if one is not None}),
+            modules=MappingProxyType({name: module for name, module in sorted(modules.items()) if module is not None}),
             parameters=MappingProxyType(parameters),
             posture=MappingProxyType(posture),
             taint=taint,
@@ -102,121 +104,99 @@ class BaselineDocument:
 
 
 def parse_baseline(raw: bytes, file: str) -> BaselineDocument:
-    """Read a baseline file's bytes; `file` is for errors. Raises ConfigError."""
-    table = parse(raw, file)
-    table.only(("version", "meta", *_PART, "host", "accepted"))
-    if table.values.get("version", VERSION) != VERSION:
-        table.refuse("version", f"wants {VERSION}", "a newer kmodmon may know it")
-    hosts = []
-    for entry in table.tables_of("host"):
-        entry.only(("match", *_PART))
-        match = entry.texts_of("match")
-        if not match:
-            entry.refuse("match", "is missing", 'write match = "NAME*"')
-        hosts.append(HostPart(match=match, part=_part(entry)))
+    """Give the document of a file's bytes; `file` is its name in errors. Raises ConfigError."""
+    document = parse_toml(raw, file)
+    document.only(("version", "meta", *_PART, "host", "accepted"))
+    document.version(VERSION)
     return BaselineDocument(
-        meta=_meta(table.table_of("meta")),
-        base=_part(table),
-        hosts=tuple(hosts),
-        accepted=tuple(_accepted(entry) for entry in table.tables_of("accepted")),
+        meta=_meta(document.section("meta")),
+        base=_part(document),
+        hosts=tuple(_host(section) for section in document.sections("host")),
+        accepted=tuple(_accepted(section) for section in document.sections("accepted")),
     )
 
 
-def _meta(table: TomlTable, *, more: tuple[str, ...] = ()) -> Meta:
-    table.only((*_META, *more))
-    return Meta(**{key: table.text_of(key, "") for key in _META})
+def _meta(section: Section, *, more: tuple[str, ...] = ()) -> Meta:
+    section.only((*_META, *more))
+    return Meta(**{key: section.text(key, "") for key in _META})
 
 
-def _accepted(table: TomlTable) -> Accepted:
-    return Accepted(meta=_meta(table, more=("changes",)), changes=table.texts_of("changes"))
+def _accepted(section: Section) -> Accepted:
+    return Accepted(meta=_meta(section, more=("changes",)), changes=section.texts("changes"))
 
 
-def _part(table: TomlTable) -> BaselinePart:
-    kernel, taint = table.table_of("kernel"), table.table_of("taint")
+def _host(section: Section) -> HostPart:
+    section.only(("match", *_PART))
+    match = section.texts("match")
+    if not match:
+        raise section.error("match", "is missing", 'write match = "NAME*"')
+    return HostPart(match=match, part=_part(section))
+
+
+def _part(section: Section) -> BaselinePart:
+    kernel, taint, modules = section.section("kernel"), section.section("taint"), section.section("modules")
     kernel.only(("release",))
     taint.only(("expected",))
-    modules = table.table_of("modules")
     return BaselinePart(
-        kernel=kernel.text_of("release") if "release" in kernel.values else None,
-        modules=MappingProxyType({kernel_name(name): _module(modules.table_of(name)) for name in modules.values}),
-        parameters=_texts(table.table_of("parameters")),
-        posture=_texts(table.table_of("posture")),
-        taint=taint.text_of("expected", pattern=r"[A-Za-z?]{0,64}", what="a text of taint letters")
-        if "expected" in taint.values
-        else None,
+        kernel=kernel.optional_text("release"),
+        modules=MappingProxyType({kernel_name(name): _module(modules.section(name)) for name in modules.values}),
+        parameters=_texts(section.section("parameters")),
+        posture=_texts(section.section("posture")),
+        taint=taint.optional_text("expected", pattern=_LETTERS, what="a text of taint letters"),
     )
 
 
-def _module(table: TomlTable) -> SignedModule | None:
-    table.only(("srcversion", "build_id", "signer", "origin", "optional", "absent"))
-    if table.truth_of("absent", False):
+def _module(section: Section) -> SignedModule | None:
+    section.only((*_TEXTS, "optional", "absent"))
+    if section.flag("absent", False):
         return None
-    return SignedModule(
-        srcversion=_optional(table, "srcversion"),
-        build_id=_optional(table, "build_id"),
-        signer=_optional(table, "signer"),
-        origin=_optional(table, "origin"),
-        optional=table.truth_of("optional", False),
-    )
+    texts = {key: section.optional_text(key) for key in _TEXTS}
+    return SignedModule(**texts, optional=section.flag("optional", False))
 
 
-def _optional(table: TomlTable, key: str) -> str | None:
-    return table.text_of(key) if key in table.values else None
-
-
-def _texts(table: TomlTable) -> Mapping[str, str]:
-    """Texts by key; a whole number is as good as its text."""
-    found: dict[str, str] = {}
-    for key, value in table.values.items():
-        is_number = isinstance(value, int) and not isinstance(value, bool)
-        found[key] = str(value) if is_number else table.text_of(key)
-    return MappingProxyType(found)
+def _texts(section: Section) -> Mapping[str, str]:
+    """Give texts by key; a whole number counts as its text."""
+    values = section.values.items()
+    return MappingProxyType({key: str(value) if is_integer(value) else section.text(key) for key, value in values})
 
 
 def baseline_toml(document: BaselineDocument) -> str:
-    """The file; `parse_baseline` gives the same document back."""
-    lines = [f"# {line}" for line in _HEAD.splitlines()]
-    lines += [f"version = {VERSION}", "", "[meta]", *_meta_lines(document.meta)]
-    lines += _part_lines(document.base)
-    for one in document.hosts:
-        match = ", ".join(map(quoted, one.match))
-        lines += ["", "[[host]]", f"match = [{match}]", *_part_lines(one.part, "host.")]
-    for accepted in document.accepted[-_MOST_ACCEPTED:]:
-        lines += ["", "[[accepted]]", *_meta_lines(accepted.meta)]
-        if accepted.changes:
-            lines += ["changes = [", *(f"    {quoted(change)}," for change in accepted.changes), "]"]
+    """Give the file, from which `parse_baseline` gives the same document."""
+    from kmodmon.config.toml_writer import comment, list_on_lines, table  # reading needs no writer
+
+    lines = [*comment(_HEAD), f"version = {VERSION}", "", *table("[meta]", _meta_values(document.meta))]
+    for name, values in _tables(document.base):
+        lines += ("", *table(f"[{name}]", values))
+    for host in document.hosts:
+        lines += ("", *table("[[host]]", {"match": host.match}))
+        for name, values in _tables(host.part):
+            lines += ("", *table(f"[host.{name}]", values))
+    for accepted in document.accepted[-_MAX_ACCEPTED:]:
+        lines += ("", *table("[[accepted]]", _meta_values(accepted.meta)))
+        lines += list_on_lines("changes", accepted.changes) if accepted.changes else ()
     return "\n".join(lines) + "\n"
 
 
-def _meta_lines(meta: Meta) -> Iterator[str]:
-    for key in _META:
-        if value := getattr(meta, key):
-            yield f"{key} = {quoted(value)}"
+def _meta_values(meta: Meta) -> Mapping[str, str]:
+    values: Iterator[tuple[str, str]] = ((key, getattr(meta, key)) for key in _META)
+    return {key: value for key, value in values if value}
 
 
-def _part_lines(part: BaselinePart, above: str = "") -> Iterator[str]:
+def _tables(part: BaselinePart) -> Iterator[tuple[str, Mapping[str, object]]]:
     if part.kernel is not None:
-        yield from ("", f"[{above}kernel]", f"release = {quoted(part.kernel)}")
+        yield "kernel", {"release": part.kernel}
     if part.modules:
-        yield from ("", f"[{above}modules]")
-        yield from (f"{key_of(name)} = {_module_text(part.modules[name])}" for name in sorted(part.modules))
-    for key, values in (("parameters", part.parameters), ("posture", part.posture)):
-        if values:
-            yield from ("", f"[{above}{key}]")
-            yield from (f"{key_of(name)} = {quoted(values[name])}" for name in sorted(values))
+        yield "modules", {name: _module_values(module) for name, module in sorted(part.modules.items())}
+    if part.parameters:
+        yield "parameters", dict(sorted(part.parameters.items()))
+    if part.posture:
+        yield "posture", dict(sorted(part.posture.items()))
     if part.taint is not None:
-        yield from ("", f"[{above}taint]", f"expected = {quoted(part.taint)}")
+        yield "taint", {"expected": part.taint}
 
 
-def _module_text(module: SignedModule | None) -> str:
+def _module_values(module: SignedModule | None) -> Mapping[str, object]:
     if module is None:
-        return "{ absent = true }"
-    said: Iterable[tuple[str, str | None]] = (
-        ("origin", module.origin),
-        ("signer", module.signer),
-        ("srcversion", module.srcversion),
-        ("build_id", module.build_id),
-    )
-    parts = [f"{key} = {quoted(value)}" for key, value in said if value is not None]
-    parts += ["optional = true"] if module.optional else []
-    return "{ " + ", ".join(parts) + " }" if parts else "{}"
+        return {"absent": True}
+    texts = {key: value for key in _TEXTS if (value := getattr(module, key)) is not None}
+    return texts | ({"optional": True} if module.optional else {})

@@ -5,7 +5,7 @@
 
     [[rule]]
     name = "nvidia"
-    action = "allow"                   # or deny, with severity, and dry_run = true to see what it would find
+    action = "allow"                   # or deny, with severity; dry_run = true shows what it would find
     reason = "the graphics driver of the render hosts"
     [rule.match]
     module = ["nvidia", "nvidia_*"]
@@ -16,16 +16,16 @@ Rules are tried in order, and the first that matches decides. All conditions of 
 of its values does.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping
 
-from kmodmon.config.toml_table import TomlTable, line_of, parse, quoted
+from kmodmon.config.document import Section, parse_toml
 from kmodmon.events.event import Severity
 from kmodmon.policy.condition import CONDITIONS
 from kmodmon.policy.shipped import RULES
 from kmodmon.subjects.rules import Action, Check, Policy, Rule, RuleMatch
 
 VERSION = 1
-_MOST_RULES = 1000
+_MAX_RULES = 1000
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 _LETTERS = r"[A-Za-z]{1,40}"
 _LETTER_KEYS = ("taint", "without_taint")
@@ -33,66 +33,69 @@ _KEYS = ("name", "action", "check", "severity", "dry_run", "reason", "advice", "
 
 
 def parse_policy(raw: bytes, file: str) -> Policy:
-    """Read a policy file's bytes; `file` is for errors. Raises ConfigError."""
-    table = parse(raw, file)
-    table.only(("version", "shipped", "without", "rule"))
-    if table.values.get("version", VERSION) != VERSION:
-        table.refuse("version", f"wants {VERSION}", "a newer kmodmon may know it")
+    """Give the policy of a file's bytes; `file` is its name in errors. Raises ConfigError."""
+    document = parse_toml(raw, file)
+    document.only(("version", "shipped", "without", "rule"))
+    document.version(VERSION)
     own: dict[str, Rule] = {}
-    for entry in table.tables_of("rule"):
-        rule = _rule(entry)
+    for section in document.sections("rule"):
+        rule = _rule(section)
         if rule.name in own:
-            entry.refuse("name", f'there are two rules "{rule.name}"', "each needs a name of its own")
+            raise section.error("name", f'there are two rules "{rule.name}"', "each needs a name of its own")
         own[rule.name] = rule
-    if len(own) > _MOST_RULES:
-        table.refuse("rule", f"wants at most {_MOST_RULES} rules")
-    without = table.texts_of("without", (rule.name for rule in RULES))
-    shipped = RULES if table.truth_of("shipped", True) else ()
+    if len(own) > _MAX_RULES:
+        raise document.error("rule", f"wants at most {_MAX_RULES} rules")
+    without = document.texts("without", [rule.name for rule in RULES])
+    shipped = RULES if document.flag("shipped", True) else ()
     rest = (rule for rule in shipped if rule.name not in own and rule.name not in without)
     return Policy(rules=(*own.values(), *rest), path=file, own=len(own))
 
 
-def _rule(table: TomlTable) -> Rule:
-    table.only(_KEYS)
-    action = table.word_of("action", Action)
-    check = table.word_of("check", Check, Check.MODULE)
+def _rule(section: Section) -> Rule:
+    section.only(_KEYS)
+    action = section.word("action", Action)
+    check = section.word("check", Check, Check.MODULE)
     if action is Action.ALLOW:
         for key in ("severity", "dry_run"):
-            if key in table.values:
-                table.refuse(key, "says nothing of a rule that allows", 'it belongs to action = "deny"')
+            if key in section.values:
+                raise section.error(key, "says nothing of a rule that allows", 'it belongs to action = "deny"')
     return Rule(
-        name=table.text_of("name", pattern=_NAME, what="a name of letters, digits, and - _ ."),
+        name=section.text("name", pattern=_NAME, what="a name of letters, digits, and - _ ."),
         action=action,
         check=check,
-        match=_match(table.table_of("match"), check),
-        severity=table.word_of("severity", Severity, Severity.WARNING),
-        dry_run=table.truth_of("dry_run", False),
-        reason=table.text_of("reason", ""),
-        advice=table.text_of("advice", ""),
-        line=line_of(table.text, table.path),
+        match=_match(section.section("match"), check),
+        severity=section.word("severity", Severity, Severity.WARNING),
+        dry_run=section.flag("dry_run", False),
+        reason=section.text("reason", ""),
+        advice=section.text("advice", ""),
+        line=section.line(),
     )
 
 
-def _match(table: TomlTable, check: Check) -> RuleMatch:
-    table.only((*(condition.key for condition in CONDITIONS), *_LETTER_KEYS))
+def _match(section: Section, check: Check) -> RuleMatch:
+    section.only((*(condition.key for condition in CONDITIONS), *_LETTER_KEYS))
     values: dict[str, tuple[str, ...]] = {}
     for condition in CONDITIONS:
-        if condition.key in table.values and check not in condition.checks:
-            kinds = ", ".join(one for one in Check if one in condition.checks)
-            table.refuse(condition.key, f'says nothing of check = "{check}"', f"it is for {kinds}")
-        values[condition.key] = table.texts_of(condition.key, condition.words)
+        if condition.key in section.values and check not in condition.checks:
+            kinds = ", ".join(kind for kind in Check if kind in condition.checks)
+            raise section.error(condition.key, f'says nothing of check = "{check}"', f"it is for {kinds}")
+        values[condition.key] = section.texts(condition.key, condition.words)
     for key in _LETTER_KEYS:
-        if key in table.values:
-            values[key] = tuple(table.text_of(key, pattern=_LETTERS, what="a text of taint letters"))
+        if key in section.values:
+            values[key] = tuple(section.text(key, pattern=_LETTERS, what="a text of taint letters"))
     return RuleMatch(**values)
 
 
 def policy_toml(policy: Policy, head: str = "") -> str:
-    """The rules as a file; `parse_policy` gives the same rules back. `head`: a comment before them."""
-    lines = [f"# {line}".rstrip() for line in head.splitlines()]
-    lines += [f"version = {VERSION}", "shipped = false", ""]
+    """Give the rules as a file, from which `parse_policy` gives the same rules. `head`: a comment before them."""
+    from kmodmon.config.toml_writer import comment, table  # reading needs no writer
+
+    lines = [*comment(head), f"version = {VERSION}", "shipped = false", ""]
     for rule in policy.rules:
-        lines += [*_rule_lines(rule), ""]
+        lines += table("[[rule]]", _rule_values(rule))
+        if rule.match != RuleMatch():
+            lines += table("[rule.match]", _match_values(rule.match))
+        lines.append("")
     return "\n".join(lines)
 
 
@@ -112,30 +115,26 @@ and `shipped = false` drops all. Rules are tried in order, and the first that ma
 
 
 def example_toml() -> str:
-    """The shipped rules as a file to learn from."""
+    """Give the shipped rules as an example file."""
     return policy_toml(Policy(rules=RULES), _EXAMPLE_HEAD)
 
 
-def _rule_lines(rule: Rule) -> Iterator[str]:
-    yield "[[rule]]"
-    yield f"name = {quoted(rule.name)}"
-    yield f"action = {quoted(rule.action)}"
-    if rule.check is not Check.MODULE:
-        yield f"check = {quoted(rule.check)}"
-    if rule.action is Action.DENY:
-        yield f"severity = {quoted(rule.severity)}"
-    if rule.dry_run:
-        yield "dry_run = true"
-    for key, text in (("reason", rule.reason), ("advice", rule.advice)):
-        if text:
-            yield f"{key} = {quoted(text)}"
-    said = [(condition.key, _value(condition.wanted(rule.match))) for condition in CONDITIONS]
-    said += [("taint", quoted("".join(rule.match.taint))), ("without_taint", quoted("".join(rule.match.without_taint)))]
-    if rule.match != RuleMatch():
-        yield "[rule.match]"
-        yield from (f"{key} = {value}" for key, value in said if value not in ("[]", '""'))
+def _rule_values(rule: Rule) -> Mapping[str, object]:
+    """Give the keys of a rule, without those that have their default."""
+    values = {
+        "name": rule.name,
+        "action": rule.action,
+        "check": None if rule.check is Check.MODULE else rule.check,
+        "severity": rule.severity if rule.action is Action.DENY else None,
+        "dry_run": rule.dry_run,
+        "reason": rule.reason,
+        "advice": rule.advice,
+    }
+    return {key: value for key, value in values.items() if value}
 
 
-def _value(values: Iterable[str]) -> str:
-    written = [quoted(one) for one in values]
-    return written[0] if len(written) == 1 else "[" + ", ".join(written) + "]"
+def _match_values(match: RuleMatch) -> Mapping[str, object]:
+    lists = {condition.key: condition.wanted(match) for condition in CONDITIONS}
+    values = {key: values[0] if len(values) == 1 else values for key, values in lists.items()}
+    values |= {"taint": "".join(match.taint), "without_taint": "".join(match.without_taint)}
+    return {key: value for key, value in values.items() if value}

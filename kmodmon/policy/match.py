@@ -48,7 +48,7 @@ def matches(ready: Prepared, subject: Subject) -> Answer:
     for condition, wanted in ready.conditions:
         if subject.pending and _is_to_come(condition, subject):
             undecided = True
-        elif not _holds(condition.found(subject), wanted):
+        elif not _holds(condition.actual(subject), wanted):
             return Answer.NO
     return Answer.UNDECIDED if undecided else Answer.YES
 

@@ -1,7 +1,7 @@
-"""The policy of a host whose operator wrote none, and what stands behind the rules of one who did.
+"""The policy of a host without a policy file; with one, these rules follow those of the file.
 
-It is made to be silent on a stock installation of a distribution, and to speak of everything there that a person has
-to have done. The order is the order of gravity: a module is found once, by the first rule that fits.
+It finds nothing on a stock installation of a distribution, and everything there that needs a person's doing. The rules
+are in order of severity: a module is reported once, by the first rule that matches.
 """
 
 from kmodmon.events.event import Severity
@@ -37,7 +37,7 @@ RULES: tuple[Rule, ...] = (
         advice="Look at the process that loaded it (kmodmon events --module NAME); no package does this.",
     ),
     Rule(
-        # A kernel without CONFIG_MODULE_SIG: nobody signs its modules, and it marks none of them.
+        # A kernel without CONFIG_MODULE_SIG has unsigned modules and does not taint itself by loading them.
         name="built-without-signatures", action=_ALLOW,
         match=RuleMatch(
             signature=("unsigned",), without_taint=tuple("EOFP"), origin=("kernel",), on_disk=("same", "unknown")
@@ -111,7 +111,7 @@ RULES: tuple[Rule, ...] = (
         advice="Set kernel.modprobe back to /sbin/modprobe and find out who changed it.",
     ),
     Rule(
-        # What the firmware or the operator did to the kernel is no fault; an unsigned module that is gone is one.
+        # Taint by firmware or by the operator is harmless; that of an unsigned module counts even after its unload.
         name="harmless-taint", action=_ALLOW, check=Check.TAINT, match=RuleMatch(tier=("informational",)),
         reason="These flags say what a kernel is, not that something is wrong with it.",
     ),

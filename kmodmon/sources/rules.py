@@ -1,12 +1,13 @@
-"""The policy and the baseline: two files of the operator's, read again when they change.
+"""The policy and the baseline: two files of the operator, read by a timer and when the `watch` source sees a change.
 
-They are given as bytes; what they say is read where it is judged (`policy/`), so that a file which is refused is
-refused with the rest of its kind, and the earlier one stays in force. Neither need exist.
+They are handed on as bytes. :mod:`kmodmon.policy` parses them, and keeps the earlier content in force when it refuses
+the new one. The bytes themselves are compared: no time stamp is as sure. Neither file need exist.
 """
 
 from collections.abc import Callable
 from pathlib import Path
 
+from kmodmon.config.document import read_limited
 from kmodmon.config.settings import Settings
 from kmodmon.sources.source import PollSource, Reading, SourceContext
 from kmodmon.subjects.rules import RulesFileRead
@@ -14,36 +15,35 @@ from kmodmon.system.root import Root
 from kmodmon.types.outcome import Failed, Read
 from kmodmon.types.source_name import SourceName
 
-_LIMIT = 4 << 20  # bytes
+MAX_BYTES = 4 << 20
 
 
 class RulesFileReader:
-    """Reads one of the files; gives the same object while it holds the same bytes."""
+    """Reads one of the files; gives the same object while the file holds the same bytes."""
 
     def __init__(self, what: str, path: Path, root: Root) -> None:
         self._what, self._path, self._root = what, path, root
-        self._seen: RulesFileRead | None = None
+        self._last: RulesFileRead | None = None
 
     def __call__(self) -> Reading:
-        """Look once; a file that is not there is a fact, one that cannot be read a failure."""
+        """Read the file: one that does not exist is an observation, one that cannot be read a failure."""
         raw = self._raw()
         if isinstance(raw, Failed):
             return Reading(outcome=raw)
         host = self._root.text(self._root.proc(b"sys", b"kernel", b"hostname")) or ""
-        seen = RulesFileRead(what=self._what, path=str(self._path), raw=raw.value, host=host)
-        if seen != self._seen:
-            self._seen = seen
-        return Reading(outcome=Read(self._seen))
+        read = RulesFileRead(what=self._what, path=str(self._path), raw=raw.value, host=host)
+        if read != self._last:
+            self._last = read
+        return Reading(outcome=Read(self._last))
 
     def _raw(self) -> Read[bytes | None] | Failed:
         try:
-            with self._path.open("rb") as stream:
-                raw = stream.read(_LIMIT + 1)
+            raw = read_limited(self._path, MAX_BYTES)
         except (FileNotFoundError, NotADirectoryError):
             return Read(None)
         except OSError as error:
             return Failed(f"{self._path}: {error.strerror}", error.errno)
-        return Failed(f"{self._path}: larger than {_LIMIT} bytes") if len(raw) > _LIMIT else Read(raw)
+        return Failed(f"{self._path}: larger than {MAX_BYTES} bytes") if raw is None else Read(raw)
 
 
 def _source(what: SourceName, file: Callable[[Settings], Path]) -> PollSource:

@@ -1,16 +1,16 @@
-"""Directories that bear on modules, watched: a change has the source read that can tell what it means.
+"""Watches the directories of module files and of configuration; a change wakes the source that reads them.
 
 Interface: inotify(7), through watchdog. The module tree is watched with all its directories (a stock kernel has a few
-hundred), the others by themselves. What happens until a directory was quiet for `files.settle` is one observation, so a
-kernel upgrade that writes five thousand files is one event and one examination.
+hundred), the others without their subdirectories. All changes until a directory was quiet for `files.settle` are one
+observation, so a kernel upgrade that writes five thousand files is one event and one examination.
 
-Needs: fs.inotify.max_user_watches and max_user_instances large enough. Bind mounts (containers, a sandbox) do; an
-overlay or network file system that is changed from elsewhere tells nothing, and is found changed at the next poll.
+Needs fs.inotify.max_user_watches and max_user_instances large enough. Bind mounts (containers, a sandbox) work. An
+overlay or network file system that is changed from elsewhere gives no event: the next poll finds the change.
 """
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from kmodmon.config.settings import Settings
@@ -23,9 +23,9 @@ from kmodmon.types.outcome import Absent, AbsentReason, Read
 from kmodmon.types.source_name import SourceName
 from kmodmon.types.text import safe_text
 
-_RULES_SETTLE = 0.3  # seconds: an edit is to be in force within two
-_PATIENCE = 30.0
-_MOST_KERNELS = 32
+_RULES_SETTLE = 0.3  # seconds; an edit must be in force within two
+_RENEW = 30.0  # seconds until directories that have appeared are watched
+_MAX_KERNELS = 32
 _WAKES = {
     "modules": (SourceName.FILES,),
     "kernels": (SourceName.FILES,),
@@ -41,27 +41,24 @@ _LOAD_DIRECTORIES = ("/etc/modules-load.d", "/run/modules-load.d", "/usr/local/l
 
 
 async def follow(context: SourceContext, emit: Emit) -> None:
-    """Watch until cancelled; raises OSError when the kernel allows no more watches."""
+    """Emit changes until cancelled; raises OSError when the kernel allows no more watches."""
     if not context.root.live:
         absent = Absent("a recorded machine does not change", AbsentReason.NOT_RECORDED)
         emit(Reading(outcome=absent, quiet=True))
         await asyncio.Event().wait()
     watch = DirectoryWatch(lambda: _distinct(_watched(context.root, context.settings)))
-    try:
-        await asyncio.to_thread(watch.start)
-        # what changed after it was read and before it was watched
+    async with watch.running():
+        # a change after a source was read and before its directory was watched gave no event
         emit(Reading(outcome=Read(FileChangesRead()), wakes=_RULES_FILES))
         lost = 0
         while True:
-            bursts = await watch.bursts(_PATIENCE)
+            bursts = await watch.bursts(_RENEW)
             await asyncio.to_thread(watch.renew)
             if bursts:
-                seen = FileChangesRead(trees=tuple(_touched(burst) for burst in bursts))
-                wakes = tuple(dict.fromkeys(name for tree in seen.trees for name in _WAKES.get(tree.tree, ())))
-                emit(Reading(outcome=Read(seen), lost=watch.lost - lost, wakes=wakes))
+                changes = FileChangesRead(trees=tuple(_changes_of(burst) for burst in bursts))
+                wakes = tuple(dict.fromkeys(name for tree in changes.trees for name in _WAKES.get(tree.tree, ())))
+                emit(Reading(outcome=Read(changes), lost=watch.lost - lost, wakes=wakes))
                 lost = watch.lost
-    finally:
-        await asyncio.shield(asyncio.to_thread(watch.stop))
 
 
 def _depends_on(settings: Settings) -> object:
@@ -69,7 +66,6 @@ def _depends_on(settings: Settings) -> object:
 
 
 def _watched(root: Root, settings: Settings) -> Iterator[Watched]:
-    """The directories, those first whose changes are urgent: walking the module tree takes a moment."""
     for key, file in (("policy", settings.policy.file), ("baseline", settings.baseline.file)):
         yield Watched(key=key, path=str(file.parent), only=frozenset({file.name}), settle=_RULES_SETTLE)
     for name in DIRECTORIES:
@@ -88,36 +84,34 @@ def _module_files(root: Root, settings: Settings) -> Iterator[Watched]:
         yield Watched(key=f"certificates {directory}", path=str(directory), settle=settle)
     yield Watched(key="dkms", path=_host(root, "/var/lib/dkms"), settle=settle)
     yield Watched(key="kernels", path=modules, settle=settle)
-    yield from _others(modules, release, settle)
+    yield from _other_kernels(modules, release, settle)
     if release and "/" not in release:
         yield Watched(key="modules", path=f"{modules}/{release}", recursive=True, settle=settle)
 
 
-def _others(modules: str, running: str | None, settle: float) -> Iterator[Watched]:
-    # Another kernel counts as installed when depmod has written its table, which it does after all else.
+def _other_kernels(modules: str, running: str | None, settle: float) -> Iterator[Watched]:
+    # depmod writes modules.dep last, when a kernel is installed.
     try:
         names = sorted(os.listdir(modules))
     except OSError:
         return
-    for name in [name for name in names if name != running][:_MOST_KERNELS]:
+    for name in [name for name in names if name != running][:_MAX_KERNELS]:
         yield Watched(key=f"kernels {name}", path=f"{modules}/{name}", only=frozenset({"modules.dep"}), settle=settle)
 
 
-def _distinct(watched: Iterator[Watched]) -> Iterator[Watched]:
-    """On a merged /usr, /lib/modprobe.d and /usr/lib/modprobe.d are one directory."""
-    seen: set[tuple[str, frozenset[str]]] = set()
-    for one in watched:
-        place = (os.path.realpath(one.path), one.only)
-        if place not in seen:
-            seen.add(place)
-            yield one
+def _distinct(watched: Iterable[Watched]) -> Iterable[Watched]:
+    """Leave out what is the same directory: with a merged /usr, /lib/modprobe.d is /usr/lib/modprobe.d."""
+    unique: dict[tuple[str, frozenset[str]], Watched] = {}
+    for directory in watched:
+        unique.setdefault((os.path.realpath(directory.path), directory.only), directory)
+    return unique.values()
 
 
 def _host(root: Root, path: str) -> str:
     return str(Path(os.fsdecode(root.rootfs), path.lstrip("/")))
 
 
-def _touched(burst: Burst) -> TreeChanges:
+def _changes_of(burst: Burst) -> TreeChanges:
     tree = burst.watched.key.partition(" ")[0]
     path = burst.watched.path
     if burst.watched.only:

@@ -1,7 +1,9 @@
-"""File changes, through watchdog: its thread sees them, the loop is told once things are quiet.
+"""File changes, through watchdog's inotify observer: its threads see them, the loop is told once things are quiet.
 
-The directory is watched, not the file: editors and configuration tools replace files. An event filter is always given,
-for without one watchdog reports every open and read as well, our own among them.
+Directories are watched, not files: editors and configuration tools replace a file, and the files of a Kubernetes
+ConfigMap change when a symbolic link beside them is renamed. An event filter is always given, for without one watchdog
+reports every open and read as well, those of kmodmon among them. It is the same for all: two watches of one directory
+may share one inotify watch, and its mask is that of the later one.
 """
 
 import asyncio
@@ -10,9 +12,10 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from watchdog.events import (
     DirCreatedEvent,
@@ -21,27 +24,22 @@ from watchdog.events import (
     FileClosedEvent,
     FileCreatedEvent,
     FileDeletedEvent,
-    FileModifiedEvent,
     FileMovedEvent,
     FileSystemEvent,
     FileSystemEventHandler,
 )
-from watchdog.observers import Observer
 from watchdog.observers.api import ObservedWatch
+
+from kmodmon.system.file_stamp import FileStamps
+from kmodmon.system.inotify_observer import Observer
 
 log = logging.getLogger(__name__)
 
-SETTLE = 0.5
-CHANGES: list[type[FileSystemEvent]] = [
-    FileCreatedEvent,
-    FileModifiedEvent,
-    FileMovedEvent,
-    FileDeletedEvent,
-    FileClosedEvent,
-    DirDeletedEvent,
-]
-RETRY = 30.0
-_TREE_CHANGES: list[type[FileSystemEvent]] = [
+Identity: TypeAlias = tuple[int, int]  # st_dev, st_ino
+
+SETTLE = 0.5  # seconds of quiet after which a change is reported
+RETRY = 30.0  # seconds
+_EVENTS: list[type[FileSystemEvent]] = [
     FileCreatedEvent,
     FileMovedEvent,
     FileDeletedEvent,
@@ -50,68 +48,49 @@ _TREE_CHANGES: list[type[FileSystemEvent]] = [
     DirMovedEvent,
     DirDeletedEvent,
 ]
-_KUBERNETES = "..data"  # a ConfigMap changes by a link of this name
-_LONGEST_BURST = 60.0  # seconds; what goes on for longer is told in parts
-_GRAIN = 0.2  # seconds: how late a short burst may be told because of a long one
-_MOST_NAMES = 10_000  # of files created in one burst, to tell a creation from a later write
-
-
-class _Handler(FileSystemEventHandler):
-    """Hands the paths of a change to a callback, on watchdog's thread."""
-
-    def __init__(self, changed: Callable[[tuple[str, ...]], None]) -> None:
-        self._changed = changed
-
-    def on_any_event(self, event: FileSystemEvent) -> None:
-        self._changed(_paths(event))
+_KUBERNETES = "..data"  # the symbolic link that is renamed when a ConfigMap or Secret changes
+_MAX_BURST = 60.0  # seconds; what goes on for longer is reported in parts
+_MAX_DELAY = 0.2  # seconds by which a short burst may be late because a long one is waited for
+_MAX_NAMES = 10_000  # of files created in one burst, to tell a creation from a later write
 
 
 async def watch_file(file: Path, changed: Callable[[], None]) -> None:
     """Call `changed` on the loop, half a second after `file` was last touched, until cancelled.
 
-    A directory that does not exist, or may not be watched, is tried again every 30 s; the latter is said once.
+    What inotify does not see (another directory of that name, a file system that is changed from elsewhere) is noticed
+    within 30 s. When the kernel allows no watch, that is logged once and tried again every 30 s.
     """
-    said = False
+    warned = False
     while True:
         try:
             await _watch_file(file, changed)
         except OSError as error:  # too many watches or instances; the file can still be read again on request
-            if not said:
+            if not warned:
                 log.warning("changes of %s are not seen: %s; raise fs.inotify.max_user_watches and "
                             "max_user_instances, or send SIGHUP after each change", file, error)  # fmt: skip
-            said = True
+            warned = True
         await asyncio.sleep(RETRY)
 
 
 async def _watch_file(file: Path, changed: Callable[[], None]) -> None:
-    while not os.path.isdir(file.parent):  # noqa: ASYNC110, ASYNC240  # nothing tells that a directory will appear
-        await asyncio.sleep(RETRY)
-    loop = asyncio.get_running_loop()
-    touched = asyncio.Event()
-    names = {str(file), os.path.abspath(file)}  # noqa: ASYNC240  # once, and no file is opened
-
-    def on_thread(paths: tuple[str, ...]) -> None:
-        if names & set(paths) or any(path.endswith("/" + _KUBERNETES) for path in paths):
-            loop.call_soon_threadsafe(touched.set)
-
-    observer = Observer()
-    observer.schedule(_Handler(on_thread), str(file.parent), event_filter=CHANGES)
-    observer.start()  # raises OSError when the kernel allows no more
-    try:
+    directory = Watched(key="file", path=str(file.parent), only=frozenset({file.name}), settle=SETTLE)
+    watch = DirectoryWatch(lambda: [directory])
+    stamps = FileStamps(file)
+    async with watch.running():
         while True:
-            await touched.wait()
-            while touched.is_set():
-                touched.clear()
-                await asyncio.sleep(SETTLE)
-            changed()
-    finally:
-        observer.stop()
-        await loop.run_in_executor(None, observer.join, 2.0)
+            bursts = await watch.bursts(RETRY)
+            await asyncio.to_thread(watch.renew)
+            if bursts or (not watch.pending and stamps.changed()):
+                stamps = FileStamps(file)
+                changed()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """A directory to watch. `only`: names in it that count, empty: all. `settle`: seconds of quiet that end a burst."""
+    """A directory to watch. `key` names it in bursts. `only`: names in it that count, empty: all.
+
+    `settle`: seconds of quiet that end a burst.
+    """
 
     key: str
     path: str
@@ -120,39 +99,39 @@ class Watched:
     settle: float = SETTLE
 
     def concerns(self, paths: Iterable[str]) -> bool:
-        """Whether a change of these paths counts."""
+        """Tell whether a change of these paths counts."""
         return not self.only or any(os.path.basename(path) in self.only | {_KUBERNETES} for path in paths)
 
 
 @dataclass(slots=True)
 class Burst:
-    """Changes in one directory, from the first until it is quiet."""
+    """Changes in one directory, from the first until it is quiet; all counts 0: what changed is not known."""
 
     watched: Watched
-    first: float
+    first: float  # CLOCK_MONOTONIC, seconds
     last: float
     created: int = 0
     written: int = 0
     deleted: int = 0
     moved: int = 0
-    example: str = ""
-    _fresh: set[str] = field(default_factory=set)
+    example: str = ""  # path of the first change
+    _new: set[str] = field(default_factory=set)  # created in this burst, at most _MAX_NAMES
 
     @property
     def due(self) -> float:
-        """When it is to be told."""
-        return min(self.last + self.watched.settle, self.first + _LONGEST_BURST)
+        """Give when it is to be reported, in CLOCK_MONOTONIC."""
+        return min(self.last + self.watched.settle, self.first + _MAX_BURST)
 
     def add(self, event: FileSystemEvent, paths: Sequence[str], now: float) -> None:
-        """Count one change; the end of the write that made a new file is not another one."""
-        if isinstance(event, FileClosedEvent) and paths[0] in self._fresh:
+        """Count one change; the end of the write that created a file is not another one."""
+        if isinstance(event, FileClosedEvent) and paths[0] in self._new:
             self.last = now
             return
         match event.event_type:
             case "created":
                 self.created += 1
-                if len(self._fresh) < _MOST_NAMES:
-                    self._fresh.add(paths[0])
+                if len(self._new) < _MAX_NAMES:
+                    self._new.add(paths[0])
             case "deleted":
                 self.deleted += 1
             case "moved":
@@ -164,55 +143,76 @@ class Burst:
 
 
 class DirectoryWatch:
-    """Watches directories and gathers what happens into bursts. Those that do not exist are left out, and looked for.
+    """Watches directories and gathers what happens in each into bursts.
 
-    `plan` gives the directories, anew at each :meth:`renew`. `lost` counts the times at which the kernel's queue
-    overflowed: then counts are too low, and something may have happened anywhere.
+    `plan` gives the directories, again at each :meth:`renew`; one that does not exist is watched when it appears.
+    `lost` counts the times at which the kernel's queue overflowed: then the counts of bursts are too low, and every
+    directory gets a burst, because something may have happened in any.
     """
 
     def __init__(self, plan: Callable[[], Iterable[Watched]]) -> None:
+        """Watch nothing yet; raises OSError when the kernel allows no more inotify instances."""
         self._plan = plan
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._bursts: dict[str, Burst] = {}
         self._touched = asyncio.Event()
+        self._watches: Mapping[Watched, tuple[Identity, ObservedWatch]] = {}
         self._observer = Observer()
-        self._standing: dict[Watched, tuple[tuple[int, int], ObservedWatch]] = {}
-        self._overflow = _Overflow(self._overflowed)
+        self._observer.on_overflow = self._on_overflow
+        self._active = False
         self.lost = 0
+
+    @property
+    def pending(self) -> bool:
+        """Tell whether a burst has begun that has not ended."""
+        return bool(self._bursts)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Start and stop it around a block, in worker threads; raises OSError as :meth:`start` does."""
+        starting = asyncio.ensure_future(asyncio.to_thread(self.start))
+        try:
+            await asyncio.shield(starting)
+            yield
+        finally:
+            await asyncio.wait([starting])  # a thread cannot be cancelled, and what is half started cannot be stopped
+            await asyncio.shield(asyncio.to_thread(self.stop))
 
     def start(self) -> None:
         """Begin; blocks while it walks the trees. Raises OSError, as when there are too many watches."""
-        logging.getLogger("watchdog").addHandler(self._overflow)
-        self._observer.start()
         self._update()
+        self._active = True
+        self._observer.start()
 
     def stop(self) -> None:
-        """End; waits for watchdog's thread."""
-        logging.getLogger("watchdog").removeHandler(self._overflow)
-        self._observer.stop()
-        self._observer.join(2.0)
+        """End, also what :meth:`start` did not finish; waits for watchdog's threads."""
+        if self._active:
+            self._observer.stop()
+            if self._observer.is_alive():
+                self._observer.join(2.0)
 
     def renew(self) -> None:
         """Watch what has appeared since, and what is another directory now, which is a burst too. Blocks."""
         now = time.monotonic()
-        for one in self._update():
-            self._begin(one, now)
+        for watched in self._update():
+            self._begin(watched, now)
 
-    async def bursts(self, patience: float) -> tuple[Burst, ...]:
-        """The bursts that have ended; waits for one, but no longer than `patience` seconds."""
+    async def bursts(self, wait: float) -> tuple[Burst, ...]:
+        """Give the bursts that have ended; waits for one, but no longer than `wait` seconds."""
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(wait):
                 while True:
                     await self._touched.wait()
                     due, rest = self._due(time.monotonic())
                     if due:
                         return due
-                    await asyncio.sleep(min(max(0.01, rest), _GRAIN))
+                    await asyncio.sleep(min(max(0.01, rest), _MAX_DELAY))
         except TimeoutError:
             return ()
 
     def _due(self, now: float) -> tuple[tuple[Burst, ...], float]:
+        """Take out the bursts that have ended; also give the seconds until the next one ends."""
         with self._lock:
             due = tuple(burst for burst in self._bursts.values() if burst.due <= now)
             for burst in due:
@@ -222,27 +222,37 @@ class DirectoryWatch:
             return due, min((burst.due - now for burst in self._bursts.values()), default=0.0)
 
     def _update(self) -> list[Watched]:
-        """Bring the watches in line with the plan and with what is there; what changed."""
-        wanted = {one: identity for one in self._plan() if (identity := _identity(one.path)) is not None}
-        gone = [one for one, (identity, _) in self._standing.items() if wanted.get(one) != identity]
-        for one in gone:
+        """Bring the watches in line with the plan and with what exists; give the directories that are others now."""
+        wanted = {watched: identity for watched in self._plan() if (identity := _identity(watched.path)) is not None}
+        watches = {watched: entry for watched, entry in self._watches.items() if wanted.get(watched) == entry[0]}
+        removed = [watched for watched in self._watches if watched not in watches]
+        for watched in removed:
             with contextlib.suppress(KeyError):  # one watch serves all that want the same directory
-                self._observer.unschedule(self._standing.pop(one)[1])
-        fresh = [one for one in wanted if one not in self._standing]
-        for one in fresh:
-            handler = _Gatherer(one, self._seen)
-            watch = self._observer.schedule(handler, one.path, recursive=one.recursive, event_filter=_TREE_CHANGES)
-            self._standing[one] = wanted[one], watch
-        return list(dict.fromkeys((*gone, *fresh)))
+                self._observer.unschedule(self._watches[watched][1])
+        added = [watched for watched in wanted if watched not in watches]
+        for watched in added:
+            watches[watched] = wanted[watched], self._schedule(watched)
+        self._watches = watches
+        return list(dict.fromkeys((*removed, *added)))
 
-    def _seen(self, watched: Watched, event: FileSystemEvent) -> None:
+    def _schedule(self, watched: Watched) -> ObservedWatch:
+        handler = _Handler(watched, self._on_event)
+        return self._observer.schedule(handler, watched.path, recursive=watched.recursive, event_filter=_EVENTS)
+
+    def _on_event(self, watched: Watched, event: FileSystemEvent) -> None:
         paths = _paths(event)
         if watched.concerns(paths):
             now = time.monotonic()
             self._begin(watched, now, lambda burst: burst.add(event, paths, now))
 
+    def _on_overflow(self) -> None:
+        self.lost += 1
+        now = time.monotonic()
+        for watched in self._watches:
+            self._begin(watched, now)
+
     def _begin(self, watched: Watched, now: float, change: Callable[[Burst], None] = lambda burst: None) -> None:
-        # mostly on watchdog's thread; the loop is only told of the first change of a burst
+        # mostly on watchdog's thread; the loop is woken by the first change of a burst only
         with self._lock:
             idle = not self._bursts
             burst = self._bursts.setdefault(watched.key, Burst(watched, now, now, example=""))
@@ -250,14 +260,8 @@ class DirectoryWatch:
         if idle:
             self._loop.call_soon_threadsafe(self._touched.set)
 
-    def _overflowed(self) -> None:
-        self.lost += 1
-        now = time.monotonic()
-        for one in tuple(self._standing):
-            self._begin(one, now)
 
-
-def _identity(path: str) -> tuple[int, int] | None:
+def _identity(path: str) -> Identity | None:
     try:
         status = os.stat(path)
     except OSError:
@@ -265,26 +269,14 @@ def _identity(path: str) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-class _Gatherer(FileSystemEventHandler):
-    """Hands a change to a callback together with the directory that it is watched for."""
+class _Handler(FileSystemEventHandler):
+    """Hands an event to a callback, together with the directory that it is watched for."""
 
-    def __init__(self, watched: Watched, seen: Callable[[Watched, FileSystemEvent], None]) -> None:
-        self._watched, self._seen = watched, seen
+    def __init__(self, watched: Watched, on_event: Callable[[Watched, FileSystemEvent], None]) -> None:
+        self._watched, self._on_event = watched, on_event
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        self._seen(self._watched, event)
-
-
-class _Overflow(logging.Handler):
-    """watchdog tells of an overflow of the kernel's queue in its log and nowhere else."""
-
-    def __init__(self, happened: Callable[[], None]) -> None:
-        super().__init__(logging.WARNING)
-        self._happened = happened
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if "overflow" in record.getMessage():
-            self._happened()
+        self._on_event(self._watched, event)
 
 
 def _paths(event: FileSystemEvent) -> tuple[str, ...]:

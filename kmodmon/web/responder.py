@@ -14,7 +14,7 @@ from kmodmon.types.error import KmodmonError
 from kmodmon.web.auth import Authenticator, AuthVerdict
 from kmodmon.web.faults import FaultLog
 from kmodmon.web.message import BadRequest, Headers, Request, Response, Route, Routes, json_response, text_response
-from kmodmon.web.web_config_reload import Watch
+from kmodmon.web.web_config_reload import WebConfigWatch
 
 _ALLOW = (("allow", "GET, HEAD"),)
 _CLOSE = (("connection", "close"),)
@@ -33,7 +33,7 @@ class Responder:
     """Answers requests from a routing table."""
 
     def __init__(
-        self, routes: Sequence[Route], watch: Watch, counters: SelfCounters, faults: FaultLog, clock: Clock
+        self, routes: Sequence[Route], watch: WebConfigWatch, counters: SelfCounters, faults: FaultLog, clock: Clock
     ) -> None:
         self._routes = Routes(tuple(routes))
         self._watch = watch

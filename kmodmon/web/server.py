@@ -24,7 +24,7 @@ from kmodmon.web.listen import display, open_listeners
 from kmodmon.web.message import Route
 from kmodmon.web.protocol import ConnectionContext, HttpProtocol
 from kmodmon.web.responder import Responder
-from kmodmon.web.web_config_reload import Watch
+from kmodmon.web.web_config_reload import WebConfigWatch
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class WebServer:
         self._listen = tuple(listen)
         clock = clock or SystemClock()
         self._counters = counters or SelfCounters()
-        self._watch = Watch(web_config, clock, self._end_connected)
+        self._watch = WebConfigWatch(web_config, clock, self._end_connected)
         faults = FaultLog(self._counters)
         self._responder = Responder(routes, self._watch, self._counters, faults, clock)
         self._open: dict[HttpProtocol, asyncio.Task[None]] = {}  # with the task of its TLS handshake

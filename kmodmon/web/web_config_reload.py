@@ -1,19 +1,18 @@
 """The web configuration in force: read again when a file of it changed, kept when the new one is bad.
 
-Asked at every connection and request, it looks at the files (modification time, size, inode; the certificates too,
-so a renewal needs no restart) at most once a second. What cannot be read leaves the old settings in force, is logged
-once and shows as ``config_ok`` and ``config_errors``.
+At each connection and request, but at most once a second, the stamps of the files are compared: of the file itself and
+of the certificates and keys it names, so that a renewed certificate needs no restart. When the new content is bad, the
+old one stays in force, the reason is logged once, and ``config_ok`` and ``config_errors`` show it.
 """
 
 import logging
-import os
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 from kmodmon.system.clock import Clock
+from kmodmon.system.file_stamp import FileStamps
 from kmodmon.types.error import ConfigError
 from kmodmon.web.tls import TlsSettings, make_context
 from kmodmon.web.webconfig import RateLimit, WebConfig, read_web_config
@@ -22,24 +21,21 @@ log = logging.getLogger(__name__)
 
 CHECK_USEC = 1_000_000
 
-Stamp: TypeAlias = tuple[int, int, int] | None
-Fingerprint: TypeAlias = tuple[tuple[Path, Stamp], ...]
-
 
 @dataclass(frozen=True, slots=True)
-class InForce:
-    """Settings that belong together."""
+class ActiveWebConfig:
+    """A web configuration and the TLS context that was made from it (None: plain HTTP)."""
 
     config: WebConfig
     context: ssl.SSLContext | None
 
     @property
     def tls(self) -> TlsSettings | None:
-        """TLS as it was configured; None: plain HTTP."""
+        """Give the TLS settings; None: plain HTTP."""
         return self.config.tls
 
 
-class Bucket:
+class TokenBucket:
     """A token bucket: `burst` requests at once, then one per `interval`."""
 
     def __init__(self, limit: RateLimit, usec: int) -> None:
@@ -48,7 +44,7 @@ class Bucket:
         self._usec = usec
 
     def take(self, usec: int) -> bool:
-        """Whether one more request may pass at this moment of CLOCK_MONOTONIC."""
+        """Take a token if there is one at `usec` of CLOCK_MONOTONIC, and tell whether there was."""
         gained = max(0, usec - self._usec) / 1e6 / self._limit.interval
         self._tokens = min(float(self._limit.burst), self._tokens + gained)
         self._usec = usec
@@ -58,8 +54,12 @@ class Bucket:
         return True
 
 
-class Watch:
-    """Holds what is in force; without a file that is plain HTTP for everybody, for ever."""
+class WebConfigWatch:
+    """Holds the web configuration in force; without a file that is plain HTTP without users.
+
+    `tls_changed` is called when TLS is switched on or off, or its settings change. `errors`: how often a changed file
+    was refused.
+    """
 
     def __init__(self, file: Path | None, clock: Clock, tls_changed: Callable[[], None] = lambda: None) -> None:
         """Read `file` for the first time; raises ConfigError."""
@@ -67,75 +67,66 @@ class Watch:
         self._clock = clock
         self._tls_changed = tls_changed
         self._checked_usec = clock.now().monotonic_usec
-        self._in_force = InForce(WebConfig(), None)
-        self._bucket: Bucket | None = None
-        self._seen: Fingerprint = ()
-        self._complaint = ""
+        self._in_force = ActiveWebConfig(WebConfig(), None)
+        self._bucket: TokenBucket | None = None
+        self._stamps = FileStamps()
+        self._refusal = ""
         self.errors = 0
-        """How often a changed file was found bad."""
         if file is not None:
             self._take_over(file)
 
     @property
     def ok(self) -> bool:
-        """Whether what is in force is what the file says."""
-        return not self._complaint
+        """Tell whether the file as it is now is in force."""
+        return not self._refusal
 
-    def current(self) -> InForce:
-        """What is in force now; looks at the files if the last look was a second ago."""
+    def current(self) -> ActiveWebConfig:
+        """Give what is in force; compares the files first if the last comparison was a second ago."""
         if self._file is not None:
             now = self._clock.now().monotonic_usec
             if now - self._checked_usec >= CHECK_USEC:
                 self._checked_usec = now
-                self._look(self._file)
+                self._check(self._file)
         return self._in_force
 
     def within_rate(self) -> bool:
-        """Whether the rate limit, if there is one, lets one more request pass."""
+        """Tell whether the rate limit, if there is one, allows one more request; it is counted."""
         return self._bucket is None or self._bucket.take(self._clock.now().monotonic_usec)
 
-    def _look(self, file: Path) -> None:
-        # a bad file is tried at every look: what makes it good (a certificate that was missing) may not be in it
-        if self.ok and self._seen == tuple((path, _stamp(path)) for path, _ in self._seen):
+    def _check(self, file: Path) -> None:
+        # a refused file is read at every check: what mends it (a missing certificate) need not be in it
+        if self.ok and not self._stamps.changed():
             return
         before = self._in_force.tls
         try:
             self._take_over(file)
         except ConfigError as error:
-            if str(error) != self._complaint:
+            if str(error) != self._refusal:
                 self.errors += 1
-                self._complaint = str(error)
+                self._refusal = str(error)
                 log.error("web configuration not taken over, the old one stays in force: %s", error)
             return
-        self._complaint = ""
+        self._refusal = ""
         log.info("web configuration %s was read again and is in force", file)
         if self._in_force.tls != before:
             self._tls_changed()
 
     def _take_over(self, file: Path) -> None:
-        new, self._seen = _load(file)
+        new, self._stamps = _load(file)
         old, self._in_force = self._in_force, new
         limit = new.config.rate_limit
         if limit != old.config.rate_limit:
-            self._bucket = None if limit is None else Bucket(limit, self._clock.now().monotonic_usec)
+            self._bucket = None if limit is None else TokenBucket(limit, self._clock.now().monotonic_usec)
         for note in new.config.notes:
             if note not in old.config.notes:
                 log.warning("web configuration: %s", note)
 
 
-def _load(file: Path) -> tuple[InForce, Fingerprint]:
-    """Read everything; each file is stamped before it is read, so what is written meanwhile shows at the next look."""
-    stamps = [(file, _stamp(file))]
+def _load(file: Path) -> tuple[ActiveWebConfig, FileStamps]:
+    """Read the file and what it names; raises ConfigError."""
+    stamps = FileStamps(file)
     config = read_web_config(file)
     if config.tls is None:
-        return InForce(config, None), tuple(stamps)
-    stamps += [(path, _stamp(path)) for path in config.tls.files]
-    return InForce(config, make_context(config.tls, file)), tuple(stamps)
-
-
-def _stamp(path: Path) -> Stamp:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+        return ActiveWebConfig(config, None), stamps
+    stamps.add(*config.tls.files)
+    return ActiveWebConfig(config, make_context(config.tls, file)), stamps

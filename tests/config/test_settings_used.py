@@ -1,4 +1,4 @@
-"""No setting is for show: code reads each of them, found by walking the syntax trees of the package.
+"""No setting is for show: code reads each of them, aliases by walking the syntax trees of the package.
 
 What counts as reading `section.field`: an attribute chain `….settings.section.field`; `name.field` where `name` (or
 `self.name`) was given `….settings.section` or came in as a parameter annotated with the section's class. Nothing else
@@ -16,7 +16,7 @@ from kmodmon.sources.registry import POLLED
 from kmodmon.sources.source import PollSource
 
 PACKAGE = Path(__file__).parent.parent.parent / "kmodmon"
-TABLE = ("settings.py", "config.py", "config_writer.py")  # they hold and fill every setting: no use of one
+TABLE = ("config/settings.py", "config/load.py", "config/render.py")  # they hold and fill every setting: no use of one
 SECTION_OF_CLASS = {type(getattr(Settings(), row.section)).__name__: row.section for row in SETTINGS}
 
 
@@ -54,19 +54,19 @@ def classes_in(tree: ast.Module) -> dict[str, str]:
 def aliases_in(tree: ast.Module) -> dict[tuple[str, ...], str]:
     """Names that stand for a section."""
     classes = classes_in(tree)
-    found: dict[tuple[str, ...], str] = {}
+    aliases: dict[tuple[str, ...], str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.arg) and isinstance(node.annotation, ast.Name) and node.annotation.id in classes:
-            found[(node.arg,)] = classes[node.annotation.id]
+            aliases[(node.arg,)] = classes[node.annotation.id]
     for node in ast.walk(tree):
         match node:
             case ast.Assign(targets=[ast.Name() | ast.Attribute() as target], value=ast.expr() as value):
-                section = section_in(chain(value)) or found.get(chain(value))
+                section = section_in(chain(value)) or aliases.get(chain(value))
                 if section is not None:
-                    found[chain(target)] = section
+                    aliases[chain(target)] = section
             case _:
                 pass
-    return found
+    return aliases
 
 
 def read_in(tree: ast.Module) -> Iterator[tuple[str, str]]:
@@ -83,7 +83,7 @@ def read_in(tree: ast.Module) -> Iterator[tuple[str, str]]:
 @pytest.fixture(scope="module")
 def read() -> frozenset[tuple[str, str]]:
     files = (path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).as_posix() not in TABLE)
-    return frozenset(found for path in files for found in read_in(ast.parse(path.read_text())))
+    return frozenset(use for path in files for use in read_in(ast.parse(path.read_text())))
 
 
 @pytest.mark.parametrize("row", SETTINGS, ids=lambda row: row.key)
@@ -97,10 +97,10 @@ def test_setting_when_declared_then_something_reads_it(row: Setting, read: froze
 
 @pytest.mark.parametrize("source", POLLED, ids=lambda source: source.name)
 def test_source_when_it_heeds_some_settings_then_they_are_all_that_its_reader_takes(source: PollSource) -> None:
-    heeded = source.depends_on(Settings())
-    if isinstance(heeded, Settings):
+    dependencies = source.depends_on(Settings())
+    if isinstance(dependencies, Settings):
         return
-    sections = heeded if isinstance(heeded, tuple) else (heeded,)
+    sections = dependencies if isinstance(dependencies, tuple) else (dependencies,)
     names = {SECTION_OF_CLASS[type(section).__name__] for section in sections}
     rooms = {"files": ("files", "files_reader"), "parameters": ("parameters",)}[source.name]
     trees = [ast.parse((PACKAGE / f"sources/{room}.py").read_text()) for room in rooms]

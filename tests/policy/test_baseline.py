@@ -65,7 +65,7 @@ def test_baseline_when_for_a_fleet_then_each_host_gets_its_parts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[modules]\next4 = 'x'\n", "b, line 2: modules.ext4: wants a table"),
         ("[modules]\next4 = { singer = 'x' }\n", "b, line 2: modules.ext4.singer: there is no such key; did you mean"),
@@ -75,10 +75,10 @@ def test_baseline_when_for_a_fleet_then_each_host_gets_its_parts() -> None:
         ("[posture]\nlockdown = true\n", "b, line 2: posture.lockdown: wants a text"),
     ],
 )  # fmt: skip
-def test_baseline_when_wrong_then_the_refusal_names_line_and_key(text: str, said: str) -> None:
+def test_baseline_when_wrong_then_the_refusal_names_line_and_key(text: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_baseline(text.encode(), "b")
-    assert str(caught.value).startswith(said)
+    assert str(caught.value).startswith(message)
 
 
 _TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
@@ -155,17 +155,17 @@ def test_host_when_it_differs_in_everything_then_each_difference_is_one_of_its_k
     table = {"kvm_intel": values(nested=1)}
     host.see("parameters", ParametersRead(table=ParameterTable(parameters=table, read=True)))
     host.see("clock", Tick(), after=15)
-    found = {one.id: one for one in host.state.baseline.drift}
-    assert set(found) == {
+    drifts = {drift.id: drift for drift in host.state.baseline.drift}
+    assert set(drifts) == {
         "unexpected_module/evil", "missing_module/xfs", "changed_module/ext4", "posture/kptr_restrict",
         "parameter/kvm_intel.nested", "taint/unsigned_module",
     }  # fmt: skip
-    assert found["changed_module/ext4"].sentence == "module ext4 is another one: signer Debian became signer Somebody"
+    assert drifts["changed_module/ext4"].sentence == "module ext4 is another one: signer Debian became signer Somebody"
     drifted = [event for event in host.events if event.type == "BaselineDrifted"]
     assert len(drifted) == 6 and {field(event, "kind") for event in drifted} == {
-        one.kind.value for one in found.values()
+        drift.kind.value for drift in drifts.values()
     }
-    assert sum(one.startswith("baseline-drift/") for one in host.found) == 6
+    assert sum(finding.startswith("baseline-drift/") for finding in host.found) == 6
 
 
 def test_module_when_it_is_loaded_anew_then_it_is_not_missing(host: Host) -> None:
@@ -180,7 +180,7 @@ def test_module_when_it_is_loaded_anew_then_it_is_not_missing(host: Host) -> Non
 def test_kernel_when_updated_then_it_is_one_difference_and_not_one_a_module(host: Host) -> None:
     text = baseline_toml(learned(host)).replace(RELEASE, "6.1.0-17-amd64").replace('"ABC"', '"OLD"')
     host.read_baseline(text)
-    assert [one.kind for one in host.state.baseline.drift] == [DriftKind.KERNEL]
+    assert [drift.kind for drift in host.state.baseline.drift] == [DriftKind.KERNEL]
     host.read_baseline(text.replace("6.1.0-17-amd64", "6.1.*"))
     assert host.state.baseline.drift == ()
 
@@ -188,12 +188,11 @@ def test_kernel_when_updated_then_it_is_one_difference_and_not_one_a_module(host
 def test_baseline_when_edited_badly_then_the_old_one_stays_and_it_is_said(host: Host) -> None:
     host.read_baseline(baseline_toml(learned(host)))
     assert types(host.read_baseline("modules = 3")) == ["ConfigRefused"]
-    known = host.state.baseline
-    assert known.baseline is not None and known.refusal is not None
+    refused = host.state.baseline
+    assert refused.baseline is not None and refused.refusal is not None
     assert "refused-file/refused-file/baseline" in host.found
     host.read_baseline(None)
-    gone = host.state.baseline
-    assert gone.baseline is None and host.found == set()
+    assert host.state.baseline.baseline is None and host.found == set()
 
 
 def test_drift_when_told_before_a_restart_then_is_not_told_again(host: Host) -> None:
@@ -203,9 +202,9 @@ def test_drift_when_told_before_a_restart_then_is_not_told_again(host: Host) -> 
     again.loaded = dict(host.loaded)
     again.load()
     again.read_baseline(baseline_toml(learned(host)).replace("evil =", "good ="))
-    assert "unexpected_module/evil" in {one.id for one in again.state.baseline.drift}
-    told = [field(event, "name") for event in again.events if event.type == "BaselineDrifted"]
-    assert "evil" not in told
+    assert "unexpected_module/evil" in {drift.id for drift in again.state.baseline.drift}
+    names = [field(event, "name") for event in again.events if event.type == "BaselineDrifted"]
+    assert "evil" not in names
 
 
 def test_accept_when_alone_then_the_whole_and_optional_modules_stay_optional(host: Host) -> None:

@@ -1,16 +1,16 @@
 """The policy file: what is read, what is refused with file, line, key and hint, and that writing gives it back."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.config.toml_table import line_of
 from kmodmon.events.event import Severity
 from kmodmon.policy.condition import CONDITIONS
 from kmodmon.policy.document import parse_policy, policy_toml
 from kmodmon.policy.shipped import POLICY, RULES
+from kmodmon.policy.subject import Subject
 from kmodmon.subjects.rules import Action, Check, Policy, Rule, RuleMatch
 from kmodmon.types.error import ConfigError
 
@@ -79,7 +79,7 @@ def test_policy_when_the_shipped_rules_are_not_wanted_then_only_its_own() -> Non
         ("[[rule]]\nname='a b'\naction='deny'", 2, "rule[0].name", '"a b" is not a name', ""),
         ("[[rule]]\nname='a'\naction='deny'\n\n[[rule]]\nname='a'\naction='deny'", 6, "rule[1].name", "two rules", ""),
         ("[[rule]]\nname='a'\naction='allow'\nseverity='error'", 4, "rule[0].severity", "says nothing", ""),
-        ("[[rule]]\nname='a'\naction='deny'\n[rule.match]\norigin=['kernel','hell']", 5, "rule[0].match.origin",
+        ("[[rule]]\nname='a'\naction='deny'\n[rule.match]\norigin=['kernel','hell']", 5, "rule[0].match.origin[1]",
          '"hell" is not known', "write one of kernel"),
         ("[[rule]]\nname='a'\naction='deny'\n[rule.match]\nsignre='x'", 5, "rule[0].match.signre", "no such key",
          "did you mean signer?"),
@@ -89,7 +89,7 @@ def test_policy_when_the_shipped_rules_are_not_wanted_then_only_its_own() -> Non
         ("[[rule]]\nname='a'\naction='deny'\n[rule.match]\ntaint='1'", 5, "rule[0].match.taint", "not a text of", ""),
         ("[[rule]]\nname='a'\naction='deny'\ndry_run='yes'", 4, "rule[0].dry_run", "wants true or false", ""),
         ("rule = 3", 1, "rule", "wants an array of tables", "write [[rule]]"),
-        ("without = ['nothing']", 1, "without", '"nothing" is not known here', "hidden-module"),
+        ("without = ['nothing']", 1, "without[0]", '"nothing" is not known here', "hidden-module"),
         ("a =", 1, "", "is not TOML", ""),
         ("x = 1\ny = [\n", 2, "", "is not TOML", ""),
     ],
@@ -115,11 +115,10 @@ def test_shipped_policy_when_written_and_read_then_is_the_same() -> None:
     assert tuple(replace(rule, line=None) for rule in policy.rules) == RULES
 
 
-def test_lines_when_arrays_are_nested_then_the_right_one_is_found() -> None:
-    text = "[[rule]]\nname = 'a'\n[rule.match]\nx = 1\n[[rule]]\n'odd.key' = 2\n[rule.match]\nx = 3\n"
-    assert [line_of(text, key) for key in ("rule[0].match.x", "rule[1].match.x", "rule[1].match.y", "nothing")] == [
-        4, 8, 7, None,
-    ]  # fmt: skip
+def test_conditions_when_listed_then_their_keys_are_fields_of_rules_and_of_subjects() -> None:
+    keys = {condition.key for condition in CONDITIONS}
+    assert keys <= {field.name for field in fields(Subject)}
+    assert keys | {"taint", "without_taint"} == {field.name for field in fields(RuleMatch)}
 
 
 _TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)

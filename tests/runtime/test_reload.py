@@ -13,7 +13,7 @@ import pytest
 
 from kmodmon.cli.options import located
 from kmodmon.config.load import load
-from kmodmon.config.settings import Settings, assembled
+from kmodmon.config.settings import Settings, build_settings
 from kmodmon.config.values import Seconds
 from kmodmon.events.kinds.daemon import Started, Stopped
 from kmodmon.metrics import EVENT_METRICS
@@ -38,7 +38,7 @@ from tests.runtime.test_engine_log import Kept, until
 TREE = Path(__file__).parent.parent / "trees/debian13-6.12-x86_64"
 PATIENCE = 20
 STARTED, STOPPED = Started.kind.type, Stopped.kind.type
-LONGER = assembled({"parameters.max_value_length": 100})
+LONGER = build_settings({"parameters.max_value_length": 100})
 
 
 @pytest.fixture(autouse=True)
@@ -138,7 +138,7 @@ def test_event_source_when_what_it_heeds_changes_then_it_is_run_anew_after_the_o
         await engine.start()
         await until(engine, lambda state: len(story) == 1)
         engine.reconfigured(replace(engine.context, settings=LONGER), Rules(event_metrics=EVENT_METRICS))
-        other = assembled({"files.settle": Seconds(9)})
+        other = build_settings({"files.settle": Seconds(9)})
         engine.reconfigured(replace(engine.context, settings=other), Rules(event_metrics=EVENT_METRICS))
         await until(engine, lambda state: len(story) == 3)
         await engine.stop()

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from kmodmon.config.settings import Settings, assembled
+from kmodmon.config.settings import Settings, build_settings
 from kmodmon.sources.actor import Actors
 from kmodmon.system.clock import FakeClock
 from kmodmon.system.root import Root
@@ -178,14 +178,14 @@ def test_capture_when_arguments_are_many_then_bounded(procfs: Procfs) -> None:
 
 def test_capture_when_arguments_are_not_wanted_then_none_but_what_was_asked_for(procfs: Procfs) -> None:
     procfs.process(344, "modprobe", 320, b"/sbin/modprobe\0-q\0--\0dummy\0", at=99.0)
-    who, clock = actors(procfs, assembled({"actor.arguments": False}))
+    who, clock = actors(procfs, build_settings({"actor.arguments": False}))
     actor, asked_for = who.capture(344, "modprobe", clock.monotonic_usec)
     assert actor.process.cmdline is None and asked_for == "dummy"
 
 
 def test_capture_when_switched_off_then_the_event_alone(procfs: Procfs) -> None:
     procfs.process(344, "insmod", 320, b"insmod\0", at=99.0)
-    who, clock = actors(procfs, assembled({"actor.enabled": False}))
+    who, clock = actors(procfs, build_settings({"actor.enabled": False}))
     actor, _ = who.capture(344, "insmod", clock.monotonic_usec)
     assert (actor.name, actor.uid, actor.exited) == ("insmod", None, False)
 

@@ -1,4 +1,4 @@
-"""The files of the operator's: there, not there, unreadable, too large, unchanged."""
+"""The files of the operator: there, not there, unreadable, too large, unchanged."""
 
 from pathlib import Path
 

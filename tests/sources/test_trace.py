@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kmodmon.config.settings import Settings, assembled
+from kmodmon.config.settings import Settings, build_settings
 from kmodmon.events.event import Actor, Process
 from kmodmon.lifecycle.signals import TraceKind, TraceRead
 from kmodmon.sources.source import Reading, SourceContext
@@ -260,7 +260,7 @@ def test_trace_when_requests_come_in_floods_then_few_tasks_are_looked_up(tracefs
 
 @pytest.mark.parametrize("off", ["setting", "recorded", "nothing there"])
 def test_trace_when_it_cannot_be_then_absent_and_why(tracefs: Tracefs, off: str) -> None:
-    where = context(tracefs, assembled({"trace.enabled": off != "setting"}))
+    where = context(tracefs, build_settings({"trace.enabled": off != "setting"}))
     if off == "recorded":
         where = replace(where, root=where.root.failing({}))
     if off == "nothing there":

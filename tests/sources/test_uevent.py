@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from kmodmon.config.settings import Settings, assembled
+from kmodmon.config.settings import Settings, build_settings
 from kmodmon.lifecycle.signals import ModuleUevent, UeventsRead
 from kmodmon.sources.source import Reading, SourceContext
 from kmodmon.sources.uevent import Take, UeventReader, received, run_uevent
@@ -169,5 +169,5 @@ def test_run_when_it_cannot_be_then_absent(off: str) -> None:
         raise AssertionError("must not be opened")
 
     root = Root().failing({}) if off == "recorded" else Root()
-    where = context(assembled({"uevent.enabled": off != "setting"}), root)
+    where = context(build_settings({"uevent.enabled": off != "setting"}), root)
     assert isinstance(run(where, opened, wanted=1)[0].outcome, Absent)

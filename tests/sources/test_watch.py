@@ -21,25 +21,25 @@ PATIENCE = 20
 
 
 @dataclass
-class Heard:
-    """What the source emitted."""
+class Readings:
+    """The readings that the source emitted."""
 
-    looks: list[Reading] = field(default_factory=list)
-    came: asyncio.Event = field(default_factory=asyncio.Event)
+    items: list[Reading] = field(default_factory=list)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def emit(self, look: Reading) -> None:
-        self.looks.append(look)
-        self.came.set()
+    def emit(self, reading: Reading) -> None:
+        self.items.append(reading)
+        self.arrived.set()
 
     async def until(self, count: int) -> Reading:
         async with asyncio.timeout(PATIENCE):
-            while len(self.looks) < count:
-                self.came.clear()
-                await self.came.wait()
-        return self.looks[count - 1]
+            while len(self.items) < count:
+                self.arrived.clear()
+                await self.arrived.wait()
+        return self.items[count - 1]
 
 
-def surroundings(host: Path) -> SourceContext:
+def context_of(host: Path) -> SourceContext:
     base = str(host).encode()
     return SourceContext(
         root=Root(procfs=base + b"/proc", rootfs=base, modules=base + b"/lib/modules"),
@@ -61,99 +61,124 @@ def make_host(host: Path) -> Path:
 
 
 @asynccontextmanager
-async def following(context: SourceContext) -> AsyncIterator[Heard]:
-    heard = Heard()
-    task = asyncio.create_task(watch.follow(context, heard.emit))
+async def following(context: SourceContext) -> AsyncIterator[Readings]:
+    readings = Readings()
+    task = asyncio.create_task(watch.follow(context, readings.emit))
     try:
-        first = await heard.until(1)
+        first = await readings.until(1)
         assert first.quiet or first.wakes == ("policy", "baseline", "modprobe")
-        yield heard
+        yield readings
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
 
-def trees(look: Reading) -> dict[str, TreeChanges]:
-    assert isinstance(look.outcome, Read) and isinstance(look.outcome.value, FileChangesRead)
-    return {tree.tree: tree for tree in look.outcome.value.trees}
+def trees(reading: Reading) -> dict[str, TreeChanges]:
+    assert isinstance(reading.outcome, Read) and isinstance(reading.outcome.value, FileChangesRead)
+    return {tree.tree: tree for tree in reading.outcome.value.trees}
 
 
 def test_policy_when_edited_then_only_the_policy_is_read_again(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with following(surroundings(make_host(tmp_path))) as heard:
+    async def work() -> None:
+        async with following(context_of(make_host(tmp_path))) as readings:
             (tmp_path / "etc/kmodmon/other").write_text("x")
             (tmp_path / "etc/kmodmon/.new").write_text("x")
             (tmp_path / "etc/kmodmon/.new").rename(tmp_path / "etc/kmodmon/policy.toml")
-            look = await heard.until(2)
-            assert look.wakes == ("policy",)
-            assert (trees(look)["policy"].moved, trees(look)["policy"].total) == (1, 1)
-            assert trees(look)["policy"].path == str(tmp_path / "etc/kmodmon/policy.toml")
+            reading = await readings.until(2)
+            assert reading.wakes == ("policy",)
+            assert (trees(reading)["policy"].moved, trees(reading)["policy"].total) == (1, 1)
+            assert trees(reading)["policy"].path == str(tmp_path / "etc/kmodmon/policy.toml")
 
-    asyncio.run(story())
+    asyncio.run(work())
+
+
+def test_policy_and_baseline_when_they_appear_later_then_each_is_read(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with following(context_of(make_host(tmp_path))) as readings:
+            for number, name in enumerate(("policy", "baseline"), 2):
+                (tmp_path / f"etc/kmodmon/{name}.toml").write_text("")
+                assert (await readings.until(number)).wakes == (name,)
+
+    asyncio.run(work())
+
+
+def test_policy_when_kubernetes_swaps_the_link_that_it_lies_behind_then_it_is_read_again(tmp_path: Path) -> None:
+    async def work() -> None:
+        home = make_host(tmp_path) / "etc/kmodmon"
+        (home / "..1").mkdir()
+        (home / "..data").symlink_to("..1")
+        (home / "policy.toml").symlink_to("..data/policy.toml")
+        async with following(context_of(tmp_path)) as readings:
+            (home / "..2").mkdir()
+            (home / "..data_tmp").symlink_to("..2")
+            (home / "..data_tmp").rename(home / "..data")
+            assert "policy" in (await readings.until(2)).wakes
+
+    asyncio.run(work())
 
 
 def test_module_tree_when_a_storm_goes_over_it_then_it_is_one_look(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with following(surroundings(make_host(tmp_path))) as heard:
+    async def work() -> None:
+        async with following(context_of(make_host(tmp_path))) as readings:
             for number in range(1500):
                 (tmp_path / f"lib/modules/{RELEASE}/kernel/fs/m{number}.ko").write_text("x")
-            look = await heard.until(2)
-            assert look.wakes == ("files",)
-            assert trees(look)["modules"].created == 1500
-            assert trees(look)["modules"].words == "1500 created"
+            reading = await readings.until(2)
+            assert reading.wakes == ("files",)
+            assert trees(reading)["modules"].created == 1500
+            assert trees(reading)["modules"].words == "1500 created"
 
-    asyncio.run(story())
+    asyncio.run(work())
 
 
 def test_directories_when_they_appear_later_then_they_are_watched(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with following(surroundings(make_host(tmp_path))) as heard:
+    async def work() -> None:
+        async with following(context_of(make_host(tmp_path))) as readings:
             new = tmp_path / "lib/modules/6.1.0-60-amd64"
             new.mkdir()
-            assert "kernels" in trees(await heard.until(2))
-            await heard.until(3)  # it is watched now
+            assert "kernels" in trees(await readings.until(2))
+            await readings.until(3)  # it is watched now
             (new / "modules.dep").write_text("")
-            look = await heard.until(4)
-            assert look.wakes == ("files",) and trees(look)["kernels"].path == str(new / "modules.dep")
+            reading = await readings.until(4)
+            assert reading.wakes == ("files",) and trees(reading)["kernels"].path == str(new / "modules.dep")
 
-    asyncio.run(story())
+    asyncio.run(work())
 
 
 def test_modprobe_d_when_it_changes_then_it_is_read_again(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with following(surroundings(make_host(tmp_path))) as heard:
+    async def work() -> None:
+        async with following(context_of(make_host(tmp_path))) as readings:
             (tmp_path / "etc/modprobe.d/x.conf").write_text("blacklist x\n")
-            assert (await heard.until(2)).wakes == ("modprobe",)
+            assert (await readings.until(2)).wakes == ("modprobe",)
 
-    asyncio.run(story())
+    asyncio.run(work())
 
 
 def test_recorded_machine_when_followed_then_absent(tmp_path: Path) -> None:
-    async def story() -> None:
-        context = surroundings(make_host(tmp_path))
-        async with following(replace(context, root=context.root.failing({}))) as heard:
-            assert isinstance(heard.looks[0].outcome, Absent)
+    async def work() -> None:
+        context = context_of(make_host(tmp_path))
+        async with following(replace(context, root=context.root.failing({}))) as readings:
+            assert isinstance(readings.items[0].outcome, Absent)
 
-    asyncio.run(story())
+    asyncio.run(work())
 
 
 def test_watch_when_a_directory_is_replaced_then_the_new_one_is_watched(tmp_path: Path) -> None:
-    async def story() -> None:
-        place = tmp_path / "d"
-        place.mkdir()
-        watched = DirectoryWatch(lambda: [Watched(key="d", path=str(place), settle=0.1)])
+    async def work() -> None:
+        directory = tmp_path / "d"
+        directory.mkdir()
+        watched = DirectoryWatch(lambda: [Watched(key="d", path=str(directory), settle=0.1)])
         watched.start()
         try:
-            place.rename(tmp_path / "old")
-            place.mkdir()
+            directory.rename(tmp_path / "old")
+            directory.mkdir()
             watched.renew()
             (burst,) = await watched.bursts(PATIENCE)
             assert burst.watched.key == "d"
-            (place / "x").write_text("")
+            (directory / "x").write_text("")
             (burst,) = await watched.bursts(PATIENCE)
             assert burst.created == 1
             assert await watched.bursts(0.2) == ()
         finally:
             watched.stop()
 
-    asyncio.run(story())
+    asyncio.run(work())
