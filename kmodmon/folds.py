@@ -53,7 +53,7 @@ def fold(state: State, outcome: Outcome[Observation], context: FoldContext) -> F
 def _log(state: State, read: LogRead, context: FoldContext) -> Folded:
     from kmodmon.reports.live_log import process_records
 
-    return _with_log(state, process_records(state.log, state.hearing, read, context.at))
+    return _with_log(state, process_records(state.log, state.log_memory, read, context.at))
 
 
 def _with_log(state: State, result: "LogResult") -> Folded:
@@ -63,7 +63,7 @@ def _with_log(state: State, result: "LogResult") -> Folded:
     kmsg = sources.get(SourceName.KMSG)
     if kmsg is not None and kmsg.lost != result.account.lost:  # only the numbers of the records tell what was lost
         sources = MappingProxyType({**sources, SourceName.KMSG: replace(kmsg, lost=result.account.lost)})
-    after = replace(state, log=result.account, hearing=result.hearing, reported=reported, sources=sources)
+    after = replace(state, log=result.account, log_memory=result.log_memory, reported=reported, sources=sources)
     return Folded(after, events, clues=result.clues)
 
 
@@ -88,11 +88,11 @@ def _rules(state: State, read: RulesFileRead, context: FoldContext) -> Folded:
 
 def _tick(state: State, tick: Tick, context: FoldContext) -> Folded:
     folded = with_lifecycle(state, settled(state.inventory, state.lifecycle, lifecycle_context(state, context)))
-    if state.hearing is None:
+    if state.log_memory is None:
         return folded
     from kmodmon.reports.live_log import process_timeout
 
-    result = _with_log(folded.state, process_timeout(state.log, state.hearing, context.at))
+    result = _with_log(folded.state, process_timeout(state.log, state.log_memory, context.at))
     return replace(result, events=(*folded.events, *result.events), changes=folded.changes)
 
 

@@ -44,12 +44,12 @@ class ReportClass(enum.StrEnum):
     OTHER = "other"
 
     @property
-    def is_saying(self) -> bool:
+    def is_notice(self) -> bool:
         """Whether it is an event of its own and no report of a failure: listed only on request."""
-        return self in _SAYINGS
+        return self in _NOTICES
 
 
-_SAYINGS = frozenset({ReportClass.MODULE_TAINT, ReportClass.MODULE_LOAD_FAILURE, ReportClass.LOCKDOWN_DENIAL})
+_NOTICES = frozenset({ReportClass.MODULE_TAINT, ReportClass.MODULE_LOAD_FAILURE, ReportClass.LOCKDOWN_DENIAL})
 
 
 class LoadFailure(enum.StrEnum):

@@ -14,7 +14,7 @@ from kmodmon.subjects.log import KERNEL, LEVELS, USER, LogAccount
 _KMSG = "/dev/kmsg"
 _REPORTS_TOTAL = "kmodmon_kernel_reports_total"
 _UNREADABLE = "the log could not be read in this boot"
-_REPORTS = tuple(dict.fromkeys(signature.name for signature in SIGNATURES if not signature.report_class.is_saying))
+_REPORTS = tuple(dict.fromkeys(signature.name for signature in SIGNATURES if not signature.report_class.is_notice))
 _REASONS = (*(reason.value for reason in LoadFailure), "init_failed")
 
 

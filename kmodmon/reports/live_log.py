@@ -87,7 +87,7 @@ class LogResult:
     """The account and the memory after a batch, and what the batch gave."""
 
     account: LogAccount
-    hearing: LogReaderState
+    log_memory: LogReaderState
     events: tuple[Event, ...] = ()
     clues: tuple[Clue, ...] = ()
 
@@ -102,7 +102,7 @@ def process_records(account: LogAccount, memory: LogMemory | None, read: LogRead
     newest_usec = _printk_usec(read.records[-1]) if read.records and read.live else None
     counted = count(account, read.records, account.clock.after_read(at, newest_usec), regular=selected.regular)
     if state.is_idle and not selected.hits and counted.account.is_reported:
-        return LogResult(account=counted.account, hearing=state)
+        return LogResult(account=counted.account, log_memory=state)
     reader = _LogReader(account, state, at)
     reader.replay(counted.replayed)
     reader.account = counted.account
@@ -141,7 +141,7 @@ class _LogReader:
         """Return the parts as they are now; a part without a change is the same object as before the batch."""
         account, summaries, due = emit_due(self.account, self.state.summaries, self.at)
         state = replace(self.state, summaries=summaries)
-        return LogResult(account=account, hearing=state, events=(*self.events, *due), clues=tuple(self.clues))
+        return LogResult(account=account, log_memory=state, events=(*self.events, *due), clues=tuple(self.clues))
 
     def replay(self, records: Sequence[bytes]) -> None:
         """Process records that were counted before: after a restart only, not when the log is merely reopened."""

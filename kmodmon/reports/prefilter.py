@@ -79,7 +79,7 @@ class Prefilter:
         relevant = _relevant_shapes(new)
         self._remember(new - relevant - irregular)
         candidates = [index for index, shape in enumerate(shapes) if shape in relevant] if relevant else []
-        return Selection([index for index in candidates if speaks(records[index])], not irregular)
+        return Selection([index for index in candidates if is_relevant(records[index])], not irregular)
 
     def _remember(self, irrelevant: set[bytes]) -> None:
         if len(self._irrelevant) + len(irrelevant) > MAX_SHAPES:
@@ -107,7 +107,7 @@ def _words(shape: bytes) -> list[bytes]:
     return shape.translate(_SPACED).split()
 
 
-def speaks(record: bytes) -> bool:
+def is_relevant(record: bytes) -> bool:
     """Whether the text of a raw record matches a signature, or marks where a report begins or ended."""
     head, mark, rest = record.partition(b";")
     text = (rest.partition(b"\n")[0] if mark else head).decode("utf-8", "replace")

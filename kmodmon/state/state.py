@@ -72,7 +72,7 @@ class State:
     baseline: BaselineState = NO_BASELINE
     findings: Findings = NO_FINDINGS
     log: LogAccount = NO_LOG
-    hearing: LogMemory | None = None
+    log_memory: LogMemory | None = None
     reported: tuple[ReportedFingerprint, ...] = ()  # reports, lately, of this boot and earlier ones
     own: SelfStats = NO_SELF_STATS
     counts: Counts = field(default_factory=lambda: NO_COUNTS)
@@ -81,7 +81,9 @@ class State:
     @property
     def waits(self) -> bool:
         """Whether something here waits for time to pass, so that ticks must come every second."""
-        return bool(self.taint.pending) or self.lifecycle.waits or (self.hearing is not None and self.hearing.waits)
+        return (
+            bool(self.taint.pending) or self.lifecycle.waits or (self.log_memory is not None and self.log_memory.waits)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ from kmodmon.events.event import Event
 from kmodmon.metrics import EVENT_METRICS
 from kmodmon.pipeline import Rules
 from kmodmon.reports.live_log import process_records
-from kmodmon.reports.prefilter import speaks
+from kmodmon.reports.prefilter import is_relevant
 from kmodmon.reports.signatures.table import SIGNATURES
 from kmodmon.runtime.engine import Engine
 from kmodmon.sources import kmsg
@@ -69,8 +69,8 @@ def make_texts() -> Sequence[bytes]:
     lines = [raw for boot in boots().values() for raw in boot if not raw.startswith(b" ")]
     known = [raw.split(b",", 1)[0] + b";" + raw.partition(b";")[2].partition(b"\n")[0] for raw in lines]
     known = [line for line in known if line[1:2] == b";"]
-    loud = [line for line in known if speaks(line)]
-    quiet = [line for line in known if not speaks(line)]
+    loud = [line for line in known if is_relevant(line)]
+    quiet = [line for line in known if not is_relevant(line)]
     rng = random.Random(1)
     chosen = (rng.choice(loud if rng.random() < 0.001 else quiet) for _ in range(TEXTS))
     return [line[:2] + re.sub(rb"[0-9]", lambda _: b"%d" % rng.randrange(10), line[2:]) for line in chosen]
@@ -82,15 +82,15 @@ def drained(texts: Sequence[bytes]) -> float:
     fcntl.fcntl(into, fcntl.F_SETPIPE_SZ, 1 << 20)
     reader = kmsg.KmsgReader(out)
     account: LogAccount = NO_LOG
-    hearing: LogMemory | None = None
+    log_memory: LogMemory | None = None
     clock, spent = SystemClock(), 0
     for first in range(0, FILL * ROUNDS, FILL):
         for seq in range(first, first + FILL):
             text = texts[seq % len(texts)]
             os.write(into, b"%b,%d,%d,-%b\n" % (text[:1], seq, seq, text[1:]))
         start = time.thread_time_ns()
-        said = process_records(account, hearing, reader.batch(kmsg.BATCH), clock.now())
-        account, hearing = said.account, said.hearing
+        said = process_records(account, log_memory, reader.batch(kmsg.BATCH), clock.now())
+        account, log_memory = said.account, said.log_memory
         spent += time.thread_time_ns() - start
     os.close(out)
     os.close(into)

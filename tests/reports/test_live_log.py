@@ -54,20 +54,20 @@ class Listener:
     """Account and memory of a daemon from batch to batch; events and account are on disk and survive a kill."""
 
     account: LogAccount = NO_LOG
-    hearing: LogMemory | None = None
+    log_memory: LogMemory | None = None
     events: list[Event] = field(default_factory=list)
     clues: list[Clue] = field(default_factory=list)
 
     def take(self, batch: Sequence[bytes], at: Instant = NOW, *, end: bool = True, live: bool = False) -> list[Event]:
-        result = process_records(self.account, self.hearing, LogRead(records=tuple(batch), end=end, live=live), at)
-        self.account, self.hearing = result.account, result.hearing
+        result = process_records(self.account, self.log_memory, LogRead(records=tuple(batch), end=end, live=live), at)
+        self.account, self.log_memory = result.account, result.log_memory
         self.events += result.events
         self.clues += result.clues
         return list(result.events)
 
     def wait(self, at: Instant) -> list[Event]:
-        result = process_timeout(self.account, self.hearing, at)
-        self.account, self.hearing = result.account, result.hearing
+        result = process_timeout(self.account, self.log_memory, at)
+        self.account, self.log_memory = result.account, result.log_memory
         self.events += result.events
         return list(result.events)
 
@@ -263,10 +263,10 @@ def test_hear_when_numbers_are_missing_then_the_loss_is_told_at_once_and_then_in
     assert [e.fields["lost"] for e in listener.take(records([b"a"] * 3, first=10), later(1))] == [7]
     assert listener.take(records([b"a"], first=20), later(2)) == []
     assert listener.take(records([b"a"], first=30), later(3)) == []
-    assert listener.hearing is not None and listener.hearing.waits
+    assert listener.log_memory is not None and listener.log_memory.waits
     assert [e.fields["lost"] for e in listener.wait(later(2 + LOST_PAUSE_USEC / 1e6))] == [7 + 9]
     assert listener.account.lost == sum(int(str(e.fields["lost"])) for e in listener.of(LogLost.kind.type))
-    assert not listener.hearing.waits
+    assert not listener.log_memory.waits
 
 
 def test_hear_when_killed_before_a_loss_was_told_then_the_next_process_tells_it() -> None:
@@ -334,12 +334,12 @@ def test_hear_when_printk_drifts_then_events_keep_our_time() -> None:
 def test_hear_when_batches_follow_each_other_then_one_prefilter_learns_from_all_of_them() -> None:
     listener, other = Listener(), Listener()
     listener.take(records(QUIET))
-    first = listener.hearing
+    first = listener.log_memory
     listener.take(records((*QUIET, *WARNING), first=len(QUIET)))
     other.take(records(QUIET))
-    assert isinstance(first, LogReaderState) and isinstance(listener.hearing, LogReaderState)
-    assert listener.hearing.prefilter is first.prefilter
-    assert isinstance(other.hearing, LogReaderState) and other.hearing.prefilter is not first.prefilter
+    assert isinstance(first, LogReaderState) and isinstance(listener.log_memory, LogReaderState)
+    assert listener.log_memory.prefilter is first.prefilter
+    assert isinstance(other.log_memory, LogReaderState) and other.log_memory.prefilter is not first.prefilter
 
 
 @given(st.lists(st.binary(max_size=120), max_size=50))

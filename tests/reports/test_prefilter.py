@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.reports.prefilter import MAX_SHAPES, Prefilter, speaks
+from kmodmon.reports.prefilter import MAX_SHAPES, Prefilter, is_relevant
 from kmodmon.savedlog.savedlog import read_saved_log
 from tests.reports.casefile import CASES, CLEAN, near_misses, read_case
 
@@ -26,7 +26,7 @@ def first(prefilter: Prefilter, records: Sequence[bytes]) -> int | None:
 
 
 def first_naive(records: Sequence[bytes]) -> int | None:
-    return next((index for index, record in enumerate(records) if speaks(record)), None)
+    return next((index for index, record in enumerate(records) if is_relevant(record)), None)
 
 
 def test_hits_when_asked_of_every_known_line_then_equals_the_naive_search() -> None:

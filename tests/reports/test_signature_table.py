@@ -43,7 +43,7 @@ def test_signatures_when_of_one_name_then_of_one_class() -> None:
 
 
 def test_sayings_when_counted_then_are_exactly_the_classes_listed_on_request() -> None:
-    assert all((signature.stage is MatchStage.NOTICE) == signature.report_class.is_saying for signature in SIGNATURES)
+    assert all((signature.stage is MatchStage.NOTICE) == signature.report_class.is_notice for signature in SIGNATURES)
 
 
 def test_match_when_tried_on_every_known_line_then_equals_the_naive_search() -> None:
