@@ -74,7 +74,7 @@ class HistoryWriter:
         self._notices: list[Event] = []
         self._outage = Outage()
         self._last_chance_failed = False
-        self._steady = WallClockGuard(clock.now())
+        self._clock_guard = WallClockGuard(clock.now())
         self._wrote_at = -math.inf
         self._tidied_at = time.monotonic()
         self._since_tidied = 0
@@ -315,7 +315,7 @@ class HistoryWriter:
         self._tidied_at, self._since_tidied = now, 0
         if self._history is None:
             return
-        wall = self._steady.wall(self._clock.now())
+        wall = self._clock_guard.trusted_realtime(self._clock.now())
         while self._history.prune(self.options.retention, wall) is Pruned.MORE:
             with self._wake:
                 if self._closing or self._backlog.urgent:
