@@ -10,7 +10,7 @@ from kmodmon.config.settings import Settings
 from kmodmon.runtime.one_shot import DaemonMemory, Scope, boot_id, look_once
 from kmodmon.sources.source import SourceContext
 from kmodmon.state.state import State
-from kmodmon.store.checkpoints import remembered
+from kmodmon.store.checkpoints import load_checkpoints
 from kmodmon.system.clock import SystemClock
 from kmodmon.system.root import Root
 
@@ -33,7 +33,7 @@ def gather(args: argparse.Namespace, only: Collection[str] | None = None, *, tho
     """
     settings = settings_of(args)
     root = root_of(args, settings)
-    known = remembered(settings.history.directory, boot_id(root))
+    known = load_checkpoints(settings.history.directory, boot_id(root))
     state = look_once(
         SourceContext(root=root, settings=settings, clock=SystemClock()),
         DaemonMemory(saved=known.saved, daemon_running=known.daemon_running),

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from kmodmon.store.backend import DiskBackend
-from kmodmon.store.checkpoints import remembered as remembered_of
+from kmodmon.store.checkpoints import load_checkpoints
 from kmodmon.store.sqlite import SqliteHistory
 from kmodmon.store.writer import HistoryWriter
 from kmodmon.system.clock import FakeClock
@@ -31,15 +31,15 @@ def test_start_when_the_machine_was_rebooted_then_only_lasting_sections_are_give
 def test_remembered_when_a_writer_is_at_work_then_attended_and_not_after_it_closed(tmp_path: Path) -> None:
     history = SqliteHistory(tmp_path, NEW_BOOT)
     history.append((), {"hidden": {"a": 1}})
-    found = remembered_of(tmp_path, NEW_BOOT)
+    found = load_checkpoints(tmp_path, NEW_BOOT)
     assert (dict(found.saved), found.daemon_running, found.why) == ({"hidden": {"a": 1}}, True, "")
-    assert not remembered_of(tmp_path, OLD_BOOT).daemon_running  # nothing is known of that boot
+    assert not load_checkpoints(tmp_path, OLD_BOOT).daemon_running  # nothing is known of that boot
     history.close()
-    found = remembered_of(tmp_path, NEW_BOOT)
+    found = load_checkpoints(tmp_path, NEW_BOOT)
     assert (dict(found.saved), found.daemon_running) == ({"hidden": {"a": 1}}, False)
     SqliteHistory(tmp_path, NEW_BOOT).close()  # looking did not keep the lock
 
 
 def test_remembered_when_there_is_no_history_then_says_why(tmp_path: Path) -> None:
-    found = remembered_of(tmp_path / "none", NEW_BOOT)
+    found = load_checkpoints(tmp_path / "none", NEW_BOOT)
     assert not found.saved and not found.daemon_running and str(tmp_path) in found.why

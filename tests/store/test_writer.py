@@ -9,7 +9,7 @@ import pytest
 
 from kmodmon.events.event import EventType, Severity
 from kmodmon.events.query import EventQuery
-from kmodmon.store.backend import KEPT_ASIDE, MemoryBackend
+from kmodmon.store.backend import KEPT_QUARANTINED, MemoryBackend
 from kmodmon.store.database import FILE
 from kmodmon.store.error import StoreError, Trouble
 from kmodmon.store.interface import RetentionLimits
@@ -265,14 +265,14 @@ def test_file_that_becomes_corrupt_is_moved_aside_and_ids_rise(tmp_path: Path) -
 
 
 def test_damaged_files_do_not_pile_up(tmp_path: Path) -> None:
-    for _ in range(KEPT_ASIDE + 3):
+    for _ in range(KEPT_QUARANTINED + 3):
         (tmp_path / FILE).write_bytes(b"garbage!" * 600)
         watched = Watched(on_disk(tmp_path))
         watched.clock.advance(5)
         watched.put(event(1))
         watched.acknowledged(2)
         watched.close()
-    assert len(list(tmp_path.glob(FILE + ".corrupt-*"))) == KEPT_ASIDE
+    assert len(list(tmp_path.glob(FILE + ".corrupt-*"))) == KEPT_QUARANTINED
 
 
 def test_vanished_directory_is_made_again_and_ids_rise(tmp_path: Path) -> None:

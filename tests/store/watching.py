@@ -84,7 +84,7 @@ class Faulty:
     broken: StoreError | None = None  # as long as it is set, every append fails
     hung: threading.Event | None = None  # appending waits for it
     opened: int = 0
-    set_aside_count: int = 0
+    quarantine_count: int = 0
 
     def open(self, after: Link) -> HistoryStore:
         """Fail as told, or give the one history."""
@@ -99,7 +99,7 @@ class Faulty:
 
     def quarantine(self, now: Usec) -> Quarantined:
         """Nothing to move."""
-        self.set_aside_count += 1
+        self.quarantine_count += 1
         return Quarantined(path=Path("/aside"), head=Link(0, bytes(32)), events=None)
 
 
