@@ -62,7 +62,6 @@ class StoreError(KmodmonError):
 
     def __init__(self, trouble: Trouble, path: Path | None, why: str) -> None:
         self.trouble = trouble
-        self.path = path
         self.why = why
         super().__init__(f"history {path or 'in memory'}: {why}; {ADVICE[trouble]}")
 
