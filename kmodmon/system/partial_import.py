@@ -1,10 +1,11 @@
-"""Importing less of a large package than its own `__init__` does: the daemon is to be small.
+"""Importing a submodule without the rest of its package, to save memory in the daemon.
 
 `pyroute2/__init__.py` imports all of pyroute2: 163 modules and 8 MiB, of which uevents need 16 modules and half a MiB.
-uvicorn's brings a command line and a supervisor of processes, prometheus-client's a web server, an HTTP client and the
-e-mail parser that they stand on: 5 MiB that nothing here uses. A package object made from its specification, but not
-executed, is all that importing a submodule needs; and a module that is only subclassed can be stood in for. Where a
-version of a package does not bear that, it is imported in the ordinary way.
+uvicorn's imports a command line and a process supervisor, prometheus-client's a web server, an HTTP client and the
+e-mail parser they use: 5 MiB that nothing here needs. To import a submodule, Python only needs a package object in
+sys.modules, which can be made from the package's specification without executing its `__init__`. A module of which
+the submodule only uses classes, as bases or in annotations, can be replaced by a placeholder. If a version of a package
+does not work this way, it is imported in the ordinary way.
 """
 
 import importlib
@@ -21,8 +22,8 @@ log = logging.getLogger(__name__)
 def import_submodule(package: str, name: str, *, unused: Iterable[str] = (), offered: Iterable[str] = ()) -> ModuleType:
     """Import `package.name`; raises ImportError when there is none. A package already imported is used as it is.
 
-    `unused`: modules that it imports and that are of no use here. `offered`: names of the submodule that other parts of
-    the package want from the package.
+    `unused`: modules that are replaced by placeholders during the import. `offered`: names of the submodule that other
+    submodules import from the package, whose `__init__` would have defined them.
     """
     if package in sys.modules:
         return importlib.import_module(f"{package}.{name}")
@@ -32,11 +33,11 @@ def import_submodule(package: str, name: str, *, unused: Iterable[str] = (), off
     before = set(sys.modules)
     sys.modules[package] = importlib.util.module_from_spec(spec)
     try:
-        with _stood_in_for(unused):
-            found = importlib.import_module(f"{package}.{name}")
-        for each in offered:
-            setattr(sys.modules[package], each, getattr(found, each))
-        return found
+        with _placeholders(unused):
+            submodule = importlib.import_module(f"{package}.{name}")
+        for attribute in offered:
+            setattr(sys.modules[package], attribute, getattr(submodule, attribute))
+        return submodule
     except (ImportError, AttributeError, TypeError) as error:
         log.debug("%s.%s wants all of %s: %s", package, name, package, error)
     for module in set(sys.modules) - before:
@@ -45,8 +46,8 @@ def import_submodule(package: str, name: str, *, unused: Iterable[str] = (), off
     return importlib.import_module(f"{package}.{name}")
 
 
-class _StandIn(ModuleType):
-    """A module of which every name is an empty class."""
+class _Placeholder(ModuleType):
+    # A module in which every name is an empty class.
 
     def __getattr__(self, name: str) -> type:
         if name.startswith("__"):
@@ -55,11 +56,11 @@ class _StandIn(ModuleType):
 
 
 @contextmanager
-def _stood_in_for(names: Iterable[str]) -> Iterator[None]:
-    absent = [name for name in names if name not in sys.modules]
-    sys.modules.update({name: _StandIn(name) for name in absent})
+def _placeholders(names: Iterable[str]) -> Iterator[None]:
+    missing = [name for name in names if name not in sys.modules]
+    sys.modules.update({name: _Placeholder(name) for name in missing})
     try:
         yield
     finally:
-        for name in absent:
+        for name in missing:
             del sys.modules[name]
