@@ -32,7 +32,6 @@ class Summary:
 
     events: int
     bytes: int  # on disk; 0 in memory
-    oldest_usec: int | None  # CLOCK_REALTIME of the oldest event; None: no event
 
 
 class HistoryReader(Protocol):
@@ -59,10 +58,6 @@ class HistoryReader(Protocol):
 
     def verify(self) -> Iterator[Problem]:
         """Check the whole chain; gives the problems while it reads."""
-        ...
-
-    def last(self, boot_id: str | None = None) -> StoredEvent | None:
-        """The newest event, of one boot if `boot_id` is given; None: there is none, or it cannot be read."""
         ...
 
     def newest_link(self) -> Link | None:

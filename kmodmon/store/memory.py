@@ -68,12 +68,6 @@ class MemoryHistory:
             rows.reverse()
         return (read_back(row) for row in rows[: query.limit])
 
-    def last(self, boot_id: str | None = None) -> StoredEvent | None:
-        """The newest event; None: there is none, or `boot_id` is another boot."""
-        if boot_id not in (None, self.boot_id):
-            return None
-        return next(self.events(EventQuery(newest_first=True, limit=1)), None)
-
     def newest_link(self) -> Link | None:
         """Id and hash of the newest event."""
         return self._head
@@ -85,9 +79,7 @@ class MemoryHistory:
     def summary(self) -> Summary:
         """How many events there are; `bytes` is 0."""
         with self._lock:
-            return Summary(
-                events=len(self._rows), bytes=0, oldest_usec=self._rows[0].realtime_usec if self._rows else None
-            )
+            return Summary(events=len(self._rows), bytes=0)
 
     def verify(self) -> Iterator[Problem]:
         """Check the chain as on disk."""

@@ -32,8 +32,5 @@ class WriterStats:
     events: int = 0  # in the history
     write_errors: int = 0  # failed attempts to write
     lost: int = 0  # events that were dropped before they were stored
-    queued: int = 0  # events that wait for the disk
     bytes: int = 0  # on disk, the write-ahead log included; 0 in memory
-    oldest_usec: int | None = None  # CLOCK_REALTIME of the oldest event; None: there is none
     healthy: bool = False  # the last attempt to write succeeded
-    last_error: str = ""  # the latest error, also after a success; empty: there was none

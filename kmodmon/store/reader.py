@@ -62,20 +62,6 @@ class SqliteReader:
         """Give the events that match; rows that this version cannot read are skipped and counted."""
         return islice(self._readable(query), query.limit)
 
-    def last(self, boot_id: str | None = None) -> StoredEvent | None:
-        """The newest event, of one boot if `boot_id` is given; None: there is none, or it cannot be read."""
-        with self._store_errors():
-            boot = None if boot_id is None else self._id_of("name", boot_id)
-            if boot is None and boot_id is not None:
-                return None  # no event of that boot was ever stored
-            condition, values = ("1", ()) if boot is None else ("e.boot = ?", (boot,))
-            rows = self._page("NOT INDEXED", condition, values, "DESC", 1)
-        try:
-            return read_back(rows[0]) if rows else None
-        except ShapeError:
-            self.unreadable += 1
-            return None
-
     def newest_link(self) -> Link | None:
         """Id and hash of the newest event; None: the file has no head."""
         with self._store_errors():
@@ -105,13 +91,8 @@ class SqliteReader:
         """How many events there are, and the bytes of the file and its write-ahead log."""
         with self._store_errors():
             anchor, head = self._link("anchor"), self._link("head")
-            oldest = self._connection.execute("SELECT realtime_usec FROM event ORDER BY id LIMIT 1").fetchone()
         size = sum(_size(self.path.with_name(self.path.name + suffix)) for suffix in ("", "-wal"))
-        return Summary(
-            events=head.id - anchor.id if head and anchor else 0,
-            bytes=size,
-            oldest_usec=None if oldest is None else oldest[0],
-        )
+        return Summary(events=head.id - anchor.id if head and anchor else 0, bytes=size)
 
     def verify(self) -> Iterator[Problem]:
         """Check rows, anchor, head, and SQLite's own structures; gives the problems while it reads."""

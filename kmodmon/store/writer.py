@@ -83,8 +83,7 @@ class HistoryWriter:
     @property
     def stats(self) -> WriterStats:
         """The statistics at this moment."""
-        with self._wake:
-            return replace(self._stats, queued=len(self._queue))
+        return self._stats
 
     def start(self, boot_id: str, lasting: Collection[str] = ()) -> Mapping[str, JsonObject]:
         """Open the history and start writing; gives the checkpoints of this boot by section, {} if unreadable.
@@ -254,7 +253,7 @@ class HistoryWriter:
                 self._queue.failed()
             self._failed_while_closing = self._closing
             errors = self._stats.write_errors + 1
-            self._stats = replace(self._stats, write_errors=errors, healthy=False, last_error=str(error))
+            self._stats = replace(self._stats, write_errors=errors, healthy=False)
         if self._outage.failed(error, self._clock.now(), self.options):
             log.error("%s; up to %d events wait in memory", error, self.options.queue_events)
 
@@ -295,7 +294,7 @@ class HistoryWriter:
         with self._wake:
             lost = self._queue.drop(index, error.section)
             errors = self._stats.write_errors + 1
-            self._stats = replace(self._stats, write_errors=errors, last_error=str(error))
+            self._stats = replace(self._stats, write_errors=errors)
         self._checkpoints.pop(error.section or "", None)
         self._count_lost(lost)
 
@@ -304,9 +303,7 @@ class HistoryWriter:
             return
         size = self._history.summary()
         with self._wake:
-            self._stats = replace(
-                self._stats, events=size.events, bytes=size.bytes, oldest_usec=size.oldest_usec, healthy=True
-            )
+            self._stats = replace(self._stats, events=size.events, bytes=size.bytes, healthy=True)
 
     def _tidy_if_due(self) -> None:
         """Run retention if it is due, one step at a time, as long as no urgent batch waits; raises StoreError."""

@@ -62,6 +62,11 @@ class Watched:
         until(lambda: len(self.stored) >= count)
         return self.stored
 
+    @property
+    def queued(self) -> int:
+        """How many events wait for the disk."""
+        return len(self.writer._queue)
+
     def close(self) -> None:
         """Stop it."""
         assert self.writer.close(PATIENCE)
