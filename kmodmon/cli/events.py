@@ -8,6 +8,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,8 +49,7 @@ def run(args: argparse.Namespace) -> int:
     screen = Screen.of(args)
     query = _query(args)
     directory: Path = args.state_dir or settings_of(args).history.directory
-    reader = open_reader(directory)
-    try:
+    with closing(open_reader(directory)) as reader:
         _remark(reader.note)
         if args.verify:
             return _verify(screen, reader, as_json=args.json)
@@ -57,8 +57,6 @@ def run(args: argparse.Namespace) -> int:
         last = _print_all(screen, _oldest_first(reader, query), 0 if head is None else head.id, as_json=args.json)
         if reader.unreadable:
             _remark(f"{reader.unreadable} events cannot be read by this version; `kmodmon events --verify` tells more")
-    finally:
-        reader.close()
     if args.follow:
         _follow(screen, directory, query, last, as_json=args.json)
     return 0
@@ -130,8 +128,7 @@ def _follow(screen: Screen, directory: Path, query: EventQuery, last: int, *, as
 
 
 def _follow_file(screen: Screen, directory: Path, query: EventQuery, last: int, *, as_json: bool) -> int:
-    reader = open_reader(directory)
-    try:
+    with closing(open_reader(directory)) as reader:
         head = reader.newest_link()
         if head is not None and head.id < last:
             _remark("the history was started anew")
@@ -144,8 +141,6 @@ def _follow_file(screen: Screen, directory: Path, query: EventQuery, last: int, 
                 time.sleep(_POLL_SECONDS)
         time.sleep(_POLL_SECONDS)  # this reader does not see what is written later: the caller opens another
         return last
-    finally:
-        reader.close()
 
 
 def _print(screen: Screen, event: StoredEvent, *, as_json: bool) -> None:

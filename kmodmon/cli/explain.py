@@ -155,9 +155,7 @@ def _show_flags(args: argparse.Namespace, screen: Screen, flags: tuple[Flag, ...
         return 0
     for flag in flags:
         screen.line(Tinted(f"{flag.letter}  {flag.label}", Tint.STRONG), f"  bit {flag.bit}, {flag.tier.value}")
-        screen.line(f"    Meaning  {flag.cause}")
-        screen.line(f"    Why      {flag.why}")
-        screen.line(f"    Next     {flag.advice}")
+        _show_lines(screen, Meaning=flag.cause, Why=flag.why, Next=flag.advice)
     return 0
 
 
@@ -171,13 +169,16 @@ def _show(screen: Screen, explanation: Explanation) -> None:
         () if explanation.report_class is None else (f"  {explanation.report_class.value}",)
     )
     screen.line(Tinted(explanation.subject, Tint.STRONG), *report_class)
-    if explanation.module is not None:
-        screen.line(f"    Module   {explanation.module}")
-    screen.line(f"    Meaning  {explanation.meaning}")
-    screen.line(f"    Why      {explanation.why}")
-    if explanation.wording:
-        screen.line(f"    Wording  {explanation.wording}")
-    screen.line(f"    Next     {explanation.next_step}")
+    _show_lines(
+        screen, Module=explanation.module, Meaning=explanation.meaning, Why=explanation.why,
+        Wording=explanation.wording or None, Next=explanation.next_step,
+    )  # fmt: skip
+
+
+def _show_lines(screen: Screen, **texts: str | None) -> None:
+    for name, text in texts.items():
+        if text is not None:
+            screen.line(f"    {name:<9}{text}")
 
 
 def _module(args: argparse.Namespace, name: str) -> Explanation | None:

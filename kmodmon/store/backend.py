@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -106,11 +107,8 @@ class MemoryBackend:
 def _readable_part(directory: Path) -> tuple[Link, int | None]:
     # What a damaged file may still give: its head, from which the ids of the new file continue, and its size.
     try:
-        reader = SqliteReader.open(directory)
-        try:
+        with closing(SqliteReader.open(directory)) as reader:
             return reader.newest_link() or GENESIS, reader.summary().events
-        finally:
-            reader.close()
     except StoreError:
         return GENESIS, None
 

@@ -1,6 +1,7 @@
 """Checkpoints and events of the history for commands, which also work where no history can be read."""
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,12 +25,9 @@ class StoredCheckpoints:
 def load_checkpoints(directory: Path, boot_id: str) -> StoredCheckpoints:
     """Give the checkpoints of a boot; raises nothing."""
     try:
-        reader = SqliteReader.open(directory)
-        try:
+        with closing(SqliteReader.open(directory)) as reader:
             saved = reader.load_checkpoints(boot_id)
             return StoredCheckpoints(saved=saved, daemon_running=bool(saved) and has_writer(directory), why=reader.note)
-        finally:
-            reader.close()
     except StoreError as error:
         return StoredCheckpoints(why=str(error))
 
@@ -37,10 +35,7 @@ def load_checkpoints(directory: Path, boot_id: str) -> StoredCheckpoints:
 def last_events(directory: Path, query: EventQuery) -> tuple[StoredEvent, ...]:
     """Give the events that match; none if the history cannot be read."""
     try:
-        reader = SqliteReader.open(directory)
-        try:
+        with closing(SqliteReader.open(directory)) as reader:
             return tuple(reader.events(query))
-        finally:
-            reader.close()
     except StoreError:
         return ()

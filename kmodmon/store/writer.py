@@ -14,6 +14,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 from kmodmon.events.event import Event, EventType, Severity, StoredEvent
@@ -133,11 +134,8 @@ class HistoryWriter:
     def _load_read_only(self, boot_id: str, lasting: Collection[str]) -> None:
         # A history that cannot be opened for writing (full disk, read-only mount) may still be readable.
         try:
-            reader = self._backend.reader()
-            try:
+            with closing(self._backend.reader()) as reader:
                 self._checkpoints.update(_checkpoints_of(reader, boot_id, lasting))
-            finally:
-                reader.close()
         except StoreError as error:
             log.debug("what was remembered cannot be read either, so it is read when the history is there: %s", error)
             self._unread = boot_id, lasting
