@@ -17,6 +17,8 @@ import fcntl
 import os
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -93,16 +95,11 @@ def has_writer(directory: Path) -> bool:
 def open_writer(path: Path, busy_seconds: float) -> Opened:
     """Open the history for writing, or create it; the caller holds the lock. Raises StoreError."""
     _create(path)
-    connection: sqlite3.Connection | None = None
-    try:
-        connection = _connect(path, "rw", busy_seconds)
+    with _connection(path, "rw", busy_seconds) as connection:
         version = schema.version_of(connection, path)
         _prepare(connection, fresh=version == 0)
         schema.migrate(connection, version)
         return Opened(connection, identity_of(path), fresh=version == 0)
-    except (sqlite3.Error, StoreError) as error:
-        _close(connection)
-        raise of_sqlite(error, path) if isinstance(error, sqlite3.Error) else error from None
 
 
 def open_reader(path: Path, busy_seconds: float = 2.0) -> Opened:
@@ -127,15 +124,10 @@ def _create(path: Path) -> None:
 
 
 def _read_only(path: Path, mode: str, busy_seconds: float) -> sqlite3.Connection:
-    connection: sqlite3.Connection | None = None
-    try:
-        connection = _connect(path, mode, busy_seconds)
+    with _connection(path, mode, busy_seconds) as connection:
         if schema.version_of(connection, path) == 0:
             raise StoreError(Trouble.MISSING, path, "holds no history yet")
         return connection
-    except (sqlite3.Error, StoreError) as error:
-        _close(connection)
-        raise of_sqlite(error, path) if isinstance(error, sqlite3.Error) else error from None
 
 
 def _ignored_log(path: Path) -> str:
@@ -145,6 +137,19 @@ def _ignored_log(path: Path) -> str:
         return ""
     missing = f"the write-ahead log ({size} bytes) may not be read by this user, so the newest events are missing"
     return f"{path}: {missing}" if size else ""
+
+
+@contextmanager
+def _connection(path: Path, mode: str, busy_seconds: float) -> Iterator[sqlite3.Connection]:
+    # A new connection, which stays open unless the block fails; raises StoreError.
+    connection: sqlite3.Connection | None = None
+    try:
+        connection = _connect(path, mode, busy_seconds)
+        yield connection
+    except (sqlite3.Error, StoreError) as error:
+        if connection is not None:
+            connection.close()
+        raise of_sqlite(error, path) if isinstance(error, sqlite3.Error) else error from None
 
 
 def _connect(path: Path, mode: str, busy_seconds: float) -> sqlite3.Connection:
@@ -173,8 +178,3 @@ def _prepare(connection: sqlite3.Connection, *, fresh: bool) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
-
-
-def _close(connection: sqlite3.Connection | None) -> None:
-    if connection is not None:
-        connection.close()
