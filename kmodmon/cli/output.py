@@ -201,17 +201,17 @@ def local_time(realtime_usec: int, zone: tzinfo | None = None) -> str:
 
 
 def as_object(value: JsonValue) -> JsonObject:
-    """Give a value that a view has made as an object."""
+    """Check that a value of a view is an object, and give it."""
     assert isinstance(value, Mapping)
     return value
 
 
 def as_objects(value: JsonValue) -> Sequence[JsonObject]:
-    """Give a value that a view has made as a list of objects."""
+    """Check that a value of a view is a list of objects, and give it."""
     assert isinstance(value, Sequence)
     return [as_object(item) for item in value]
 
 
 def joined(value: JsonValue, separator: str) -> str:
-    """Give the items of a list that a view has made as one text; null as an empty one."""
+    """Join the items of a list in a view to one text; null gives an empty one."""
     return separator.join(str(item) for item in value) if isinstance(value, Sequence) else ""

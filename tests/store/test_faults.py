@@ -11,7 +11,7 @@ import pytest
 
 from kmodmon.store.database import FILE
 from tests.store.making import event, filled
-from tests.store.suffering import AS_NOBODY, REPOSITORY, python
+from tests.store.restricted_process import AS_NOBODY, REPOSITORY, python
 
 
 @pytest.fixture
@@ -108,8 +108,8 @@ def test_other_user_is_told_when_the_log_may_not_be_read(open_directory: Path) -
     history.append([event(501)])
     (open_directory / FILE).chmod(0o644)
     open_directory.chmod(0o555)
-    said = python(READ, open_directory, AS_NOBODY)
-    assert said.startswith("500 0 500") and "the newest events are missing" in said
+    output = python(READ, open_directory, AS_NOBODY)
+    assert output.startswith("500 0 500") and "the newest events are missing" in output
     history.close()
 
 
@@ -122,5 +122,5 @@ try:
 except StoreError as error:
     print(error)
 """
-    said = python(code, open_directory, AS_NOBODY)
-    assert FILE in said
+    output = python(code, open_directory, AS_NOBODY)
+    assert FILE in output

@@ -27,9 +27,9 @@ FULL = StoreError(Trouble.FULL, None, "database or disk is full")
 def numbers(directory: Path) -> list[int]:
     reader = SqliteReader.open(directory)
     assert list(reader.verify()) == []
-    found = [stored.event.fields.get("number", -1) for stored in reader.events()]
+    values = [stored.event.fields.get("number", -1) for stored in reader.events()]
     reader.close()
-    return [number if isinstance(number, int) else -1 for number in found]
+    return [number if isinstance(number, int) else -1 for number in values]
 
 
 def test_acknowledged_events_are_in_the_file(tmp_path: Path) -> None:
@@ -99,8 +99,8 @@ def test_failed_batch_is_written_once_when_the_disk_is_well_again(caplog: pytest
     stats = watched.writer.stats
     assert (stats.write_errors, stats.lost, stats.healthy) == (5, 0, True)
     assert "full" in caplog.text
-    said = [record.levelname for record in caplog.records if record.name == "kmodmon.store.writer"]
-    assert said == ["ERROR", "INFO"]  # transitions, not each try
+    levels = [record.levelname for record in caplog.records if record.name == "kmodmon.store.writer"]
+    assert levels == ["ERROR", "INFO"]  # transitions, not each try
 
 
 def test_outage_loses_what_the_backlog_cannot_hold_and_records_how_much() -> None:
@@ -117,9 +117,9 @@ def test_outage_loses_what_the_backlog_cannot_hold_and_records_how_much() -> Non
     place.broken = None
     watched.acknowledged(11)
     watched.close()
-    told = watched.stored[0].event
-    assert (told.type, told.severity) == (EventType.SOURCE_RECOVERED, Severity.WARNING)
-    assert told.fields == {"source": "history", "why": FULL.why, "lost": 16, "seconds": 60}
+    notice = watched.stored[0].event
+    assert (notice.type, notice.severity) == (EventType.SOURCE_RECOVERED, Severity.WARNING)
+    assert notice.fields == {"source": "history", "why": FULL.why, "lost": 16, "seconds": 60}
     assert [stored.event for stored in watched.stored[1:]][-1].severity is Severity.CRITICAL
     assert {stored.event.fields["number"] for stored in watched.stored[1:]} & {
         lost.fields["number"] for lost in watched.lost
@@ -134,9 +134,11 @@ def test_flood_that_the_backlog_cannot_hold_is_recorded_as_well() -> None:
     place.hung.set()
     watched.acknowledged(10)
     watched.put(event(31))
-    told = watched.acknowledged(12)
+    stored_events = watched.acknowledged(12)
     watched.close()
-    notices = [stored.event.fields["lost"] for stored in told if stored.event.type is EventType.SOURCE_RECOVERED]
+    notices = [
+        stored.event.fields["lost"] for stored in stored_events if stored.event.type is EventType.SOURCE_RECOVERED
+    ]
     assert notices == [20] and len(watched.lost) == 20
 
 
@@ -187,11 +189,11 @@ def test_refused_event_is_lost_alone_and_the_rest_is_written(tmp_path: Path) -> 
     watched = Watched(on_disk(tmp_path), replace(BRISK, pause=0.05))
     bad = event(2, module="bad\nname")
     watched.put(event(1), bad, event(3), bad_one={"x": float("nan")}, good={"x": 1})
-    told = watched.acknowledged(3)[0].event
+    notice = watched.acknowledged(3)[0].event
     watched.close()
     assert watched.lost == [bad]
     assert numbers(tmp_path) == [-1, 1, 3]
-    assert told.fields["lost"] == 1 and "safe text" in str(told.fields["why"])
+    assert notice.fields["lost"] == 1 and "safe text" in str(notice.fields["why"])
     assert watched.writer.stats.lost == 1 and watched.writer.stats.write_errors == 2
     again = Watched(on_disk(tmp_path))
     assert again.remembered == {"good": {"x": 1}}
@@ -237,9 +239,9 @@ def test_corrupt_file_at_start_is_moved_aside_and_a_new_one_goes_on(tmp_path: Pa
     watched.put(event(6))
     first, second = watched.acknowledged(2)
     assert (first.event.type, first.event.severity) == (EventType.SOURCE_LOST, Severity.ERROR)
-    (aside,) = tmp_path.glob(FILE + ".corrupt-*")
-    assert first.event.fields["moved_to"] == str(aside)
-    assert aside.read_bytes().startswith(b"garbage!")
+    (quarantined,) = tmp_path.glob(FILE + ".corrupt-*")
+    assert first.event.fields["moved_to"] == str(quarantined)
+    assert quarantined.read_bytes().startswith(b"garbage!")
     assert second.event == event(6)
     watched.close()
     assert numbers(tmp_path) == [-1, 6]

@@ -32,7 +32,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 @dataclass(slots=True)
 class Watched:
-    """A writer, and what it told."""
+    """A writer, with the events that it has reported as stored or lost."""
 
     place: Backend
     options: WriterOptions = BRISK
@@ -79,7 +79,7 @@ def on_disk(directory: Path) -> DiskBackend:
 
 @dataclass(slots=True)
 class Faulty:
-    """A place whose history fails as it is told to: before it is opened, or at appending."""
+    """A backend whose history fails as the test says: when it is opened, or when events are appended."""
 
     history: MemoryHistory = field(default_factory=lambda: MemoryHistory(BOOT, 1000))
     at_open: list[StoreError] = field(default_factory=list)
