@@ -92,7 +92,7 @@ def _details(report: KernelReport) -> Mapping[str, str]:
     who += [f"pid {report.pid}"] if report.pid is not None else []
     who += [report.comm] if report.comm else []
     details = {
-        "module": None if report.module is None else f"{report.module} ({_blamed_for(report)})",
+        "module": None if report.module is None else f"{report.module} ({_blame_reason(report)})",
         "where": " ".join(who),
         "kernel": " ".join(word for word in (report.release, report.arch) if word),
         "taint": report.taint_letters,
@@ -101,7 +101,7 @@ def _details(report: KernelReport) -> Mapping[str, str]:
     return {name: value for name, value in details.items() if value}
 
 
-def _blamed_for(report: KernelReport) -> str:
+def _blame_reason(report: KernelReport) -> str:
     return "named" if report.module_reason is None else report.module_reason.value.replace("_", " ")
 
 

@@ -21,8 +21,8 @@ class WriterOptions:
     checkpoint_delay: float = 5.0  # how long checkpoints without events wait for events to be written with
     retry_first: float = 0.25  # the delay after the first failure; it doubles with each further one
     retry_last: float = 30.0  # the longest delay after a failure
-    tidy_every: float = 600.0  # retention runs after this time,
-    tidy_after: int = 1000  # or after this many events
+    prune_every: float = 600.0  # retention runs after this time,
+    prune_after: int = 1000  # or after this many events
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

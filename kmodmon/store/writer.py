@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 _KEEPS_OPEN = frozenset({Trouble.FULL, Trouble.LOCKED, Trouble.REFUSED})  # the connection is still usable
 _DEFAULTS = WriterOptions()
-_TIDY = EventBatch()  # instead of a batch: nothing to write, but retention is due
+_PRUNE = EventBatch()  # instead of a batch: nothing to write, but retention is due
 
 
 def _ignore(value: object) -> None:
@@ -41,7 +41,10 @@ def _ignore(value: object) -> None:
 
 
 class HistoryWriter:
-    """The history of the daemon: `submit` is called by one thread (the event loop), the writer's own does the rest."""
+    """The history of the daemon: `submit` is called by one thread (the event loop), the writer's own does the rest.
+
+    `on_stored` is called in the writer's thread; `on_lost` and `on_recalled` through `call_soon`, in the event loop.
+    """
 
     def __init__(
         self,
@@ -76,9 +79,9 @@ class HistoryWriter:
         self._outage = Outage()
         self._failed_while_closing = False
         self._clock_guard = WallClockGuard(clock.now())
-        self._wrote_at = -math.inf
-        self._tidied_at = time.monotonic()
-        self._since_tidied = 0
+        self._wrote_at = -math.inf  # time.monotonic() of the last batch
+        self._pruned_at = time.monotonic()
+        self._since_pruned = 0  # events
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
 
     @property
@@ -145,9 +148,9 @@ class HistoryWriter:
     def _run(self) -> None:
         while (batch := self._next()) is not None:
             try:
-                if batch is not _TIDY:
+                if batch is not _PRUNE:
                     self._write(batch)
-                self._tidy_if_due()
+                self._prune_if_due()
             except StoreError as error:
                 self._failed(error)
             except Exception as error:  # a bug in this module must cost a retry, not end the thread
@@ -156,7 +159,7 @@ class HistoryWriter:
         self._end()
 
     def _next(self) -> EventBatch | None:
-        """Wait for the next batch to write, or for retention (_TIDY); None: the writer is closed."""
+        """Wait for the next batch to write, or for retention (_PRUNE); None: the writer is closed."""
         with self._wake:
             while True:
                 if self._closing and (self._queue.empty or self._failed_while_closing):
@@ -165,10 +168,10 @@ class HistoryWriter:
                 write_at = self._write_at()
                 if write_at is not None and write_at <= now:
                     return self._queue.front()
-                tidy_at = max(self._tidied_at + self.options.tidy_every, self._outage.retry_at)
-                if tidy_at <= now:
-                    return _TIDY
-                self._wake.wait(min(tidy_at, tidy_at if write_at is None else write_at) - now)
+                prune_at = max(self._pruned_at + self.options.prune_every, self._outage.retry_at)
+                if prune_at <= now:
+                    return _PRUNE
+                self._wake.wait(min(prune_at, prune_at if write_at is None else write_at) - now)
 
     def _write_at(self) -> float | None:
         """When the oldest batch is due, by time.monotonic(); None: the queue is empty."""
@@ -199,7 +202,7 @@ class HistoryWriter:
         self._checkpoints.update(batch.checkpoints)
         self._checkpoints_written = True
         self._notices.clear()
-        self._since_tidied += len(stored)
+        self._since_pruned += len(stored)
         self._wrote_at = time.monotonic()
         with self._wake:
             self._queue.done()
@@ -303,20 +306,20 @@ class HistoryWriter:
         with self._wake:
             self._stats = replace(self._stats, events=size.events, bytes=size.bytes, healthy=True)
 
-    def _tidy_if_due(self) -> None:
+    def _prune_if_due(self) -> None:
         """Run retention if it is due, one step at a time, as long as no urgent batch waits; raises StoreError."""
         now = time.monotonic()
-        due = now - self._tidied_at >= self.options.tidy_every or self._since_tidied >= self.options.tidy_after
+        due = now - self._pruned_at >= self.options.prune_every or self._since_pruned >= self.options.prune_after
         if not due:
             return
-        self._tidied_at, self._since_tidied = now, 0
+        self._pruned_at, self._since_pruned = now, 0
         if self._history is None:
             return
         wall = self._clock_guard.trusted_realtime(self._clock.now())
         while self._history.prune(self.options.retention, wall) is Pruned.MORE:
             with self._wake:
                 if self._closing or self._queue.urgent:
-                    self._since_tidied = self.options.tidy_after  # continue after the next batch
+                    self._since_pruned = self.options.prune_after  # continue after the next batch
                     break
         self._measure()
 

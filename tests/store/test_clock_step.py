@@ -31,7 +31,7 @@ class Boot:
     def __init__(self, directory: Path, clock: FakeClock, boot_id: str = BOOT) -> None:
         self.clock = clock
         backend = DiskBackend(directory=directory, boot_id=boot_id, busy_seconds=0.01)
-        self.watched = Watched(backend, replace(BRISK, retention=AGE, tidy_after=1), clock)
+        self.watched = Watched(backend, replace(BRISK, retention=AGE, prune_after=1), clock)
 
     def write(self, count: int = 1) -> None:
         """Record events a second apart, each acknowledged before the next."""

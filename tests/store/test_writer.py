@@ -327,7 +327,7 @@ def test_newer_history_is_never_touched_and_events_are_lost_in_the_end(tmp_path:
 
 
 def test_retention_runs_while_events_come(tmp_path: Path) -> None:
-    options = replace(BRISK, retention=RetentionLimits(size_bytes=1 << 20), tidy_after=500)
+    options = replace(BRISK, retention=RetentionLimits(size_bytes=1 << 20), prune_after=500)
     watched = Watched(on_disk(tmp_path), options)
     for start in range(1, 12_000, 400):
         watched.put(*(event(number) for number in range(start, start + 400)))
@@ -339,7 +339,7 @@ def test_retention_runs_while_events_come(tmp_path: Path) -> None:
 
 
 def test_changed_retention_is_in_force_at_the_next_round(tmp_path: Path) -> None:
-    watched = Watched(on_disk(tmp_path), replace(BRISK, tidy_after=1))
+    watched = Watched(on_disk(tmp_path), replace(BRISK, prune_after=1))
     watched.put(*(event(number) for number in range(1, 51)))
     watched.acknowledged(50)
     watched.writer.retain(RetentionLimits(size_bytes=1))
@@ -350,7 +350,7 @@ def test_changed_retention_is_in_force_at_the_next_round(tmp_path: Path) -> None
 
 
 def test_age_waits_until_the_clock_was_steady_for_an_hour(tmp_path: Path) -> None:
-    watched = Watched(on_disk(tmp_path), replace(BRISK, retention=RetentionLimits(age_usec=SECOND), tidy_after=1))
+    watched = Watched(on_disk(tmp_path), replace(BRISK, retention=RetentionLimits(age_usec=SECOND), prune_after=1))
     watched.clock.realtime_usec = START + 10**15  # all is old, if that is true
     for number in range(1, 6):
         watched.put(event(number))
