@@ -1,7 +1,7 @@
-"""The command `kmodmon`: run a verb, turn errors into one sentence on stderr and an exit code.
+"""The command `kmodmon`: run a verb; print an error as one sentence on stderr and give an exit code.
 
-Exit codes: 0 fine, 1 findings, 2 bad usage or configuration, 3 cannot read or start; what a verb adds is its own.
-A bug must not look like a finding, so a traceback exits with 3 too (Python's own would be 1).
+Exit codes: 0 fine, 1 findings, 2 bad usage or configuration, 3 cannot read or start; a verb may add others.
+An unexpected exception exits with 3 too: Python's own exit code for it is 1, which means findings here.
 """
 
 import gc
@@ -16,12 +16,13 @@ from kmodmon.types.text import printable
 
 USAGE, CANNOT = 2, 3
 INTERRUPTED, PIPE_CLOSED = 130, 141  # as a shell reports SIGINT and SIGPIPE
-# What is imported stays. To search it for garbage after every 700 new objects is a tenth of a short command's time.
+# The garbage collector's default, a run after every 700 new objects, takes a tenth of the time of a short command,
+# because what modules define at import is never garbage.
 GARBAGE_AFTER = 10_000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line and give its exit code; `argv` without the program's name, None: this process's."""
+    """Run one command line and give its exit code; `argv` is without the program's name, None: sys.argv."""
     gc.set_threshold(GARBAGE_AFTER)
     try:
         code = dispatch(sys.argv[1:] if argv is None else argv)
@@ -59,7 +60,7 @@ def _say(who: str, what: str, code: int) -> int:
 
 
 def _discard_stdout() -> None:
-    # at exit the interpreter flushes stdout once more, and would complain about the closed pipe
+    # At exit the interpreter flushes stdout once more, and would print an error about the closed pipe.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

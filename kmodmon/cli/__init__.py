@@ -1,7 +1,7 @@
-"""The verbs of the command `kmodmon`: one file each, listed here, imported only when used.
+"""The verbs of the command `kmodmon`: one file each, listed here, and imported only when used.
 
-A verb's module has ``add_arguments(parser)`` for what is its own and ``run(args) -> int`` for the work; the frame gives
-it --json, --no-color, --config, --root and --path.* (see `options.py`). A test fails for a file that is not listed.
+The module of a verb has ``add_arguments(parser)`` for its own arguments and ``run(args) -> int`` for the work; the
+frame adds --json, --no-color, --config, --root and --path.* (see `options.py`). A test fails for a file not listed.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from kmodmon.types.error import KmodmonError
 
 
 class UsageError(KmodmonError):
-    """A command line that makes no sense, `prog` being what was called; exit code 2."""
+    """A command line that cannot be understood; exit code 2. `prog` is the command and verb that was called."""
 
     def __init__(self, prog: str, why: str) -> None:
         self.prog = prog
@@ -20,31 +20,31 @@ class UsageError(KmodmonError):
 
 
 class VerbModule(Protocol):
-    """What a verb's file has."""
+    """What the module of a verb provides."""
 
     def add_arguments(self, parser: argparse.ArgumentParser, /) -> None:
         """Declare the verb's own arguments."""
         ...
 
     def run(self, args: argparse.Namespace, /) -> int:
-        """Do it; give the exit code."""
+        """Do the work and give the exit code."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verb:
-    """One verb as the frame knows it before its file is imported."""
+    """What the frame needs to know of a verb before its module is imported."""
 
     name: str
     help: str
-    host: bool = True  # looks at a host: takes --config, --root and the flags of `sections`
-    listing: bool = True  # prints something that --json gives as JSON
-    sections: tuple[str, ...] | None = ("path", "history")  # settings that have flags here; None: all
-    shown: bool = False  # those flags are worth a line each in --help
+    host: bool = True  # reads a host: takes --config, --root and the flags of `sections`
+    listing: bool = True  # takes --json
+    sections: tuple[str, ...] | None = ("path", "history")  # sections of the settings that have flags; None: all
+    shown: bool = False  # --help lists those flags
 
     @property
     def module(self) -> str:
-        """The module that does it."""
+        """The name of its module."""
         return f"kmodmon.cli.{self.name}"
 
 
@@ -70,6 +70,3 @@ VERBS: tuple[Verb, ...] = (
         host=False, listing=False,
     ),
 )  # fmt: skip
-
-# Files beside the verbs: the frame, and what verbs share.
-NOT_VERBS = ("frame", "gather", "options", "output", "when")

@@ -1,4 +1,4 @@
-"""`kmodmon check`: for cron, CI and Nagios; all findings, one line each, and the exit code monitoring systems know."""
+"""`kmodmon check`: all findings, one line each, with the exit codes of monitoring plugins; for cron, CI and Nagios."""
 
 import argparse
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from kmodmon.view.findings import finding_view
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 _WORDS = {OK: "OK", WARNING: "WARNING", CRITICAL: "CRITICAL", UNKNOWN: "UNKNOWN"}
 _TINTS = {OK: Tint.FAINT, WARNING: Tint.WARN, CRITICAL: Tint.BAD, UNKNOWN: Tint.STRONG}
-_REMEDY = "`kmodmon doctor` says what to change"
+
 _LEVELS = {Severity.CRITICAL: CRITICAL, Severity.ERROR: CRITICAL, Severity.WARNING: WARNING}
 
 
@@ -24,17 +24,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the worst word with a count, then the findings; 0 OK, 1 warning, 2 critical, 3 unknown.
+    """Print the highest level with a count, then the findings; 0 OK, 1 warning, 2 critical, 3 unknown.
 
-    Findings of severity notice and info, and those of rules in dry run, are printed and change nothing.
+    Findings of severity notice and info, and those of rules in dry run, are printed and do not raise the level.
     """
-    found = gather(args)
-    unknown = tuple(_unknown(found))
-    findings = tuple(found.state.findings.current.values())
-    code = max([*(level_of(one) for one in findings), *(UNKNOWN for _ in unknown)], default=OK)
+    host = gather(args)
+    unknown = tuple(_unknown(host))
+    findings = tuple(host.state.findings.current.values())
+    code = max([*(level_of(finding) for finding in findings), *(UNKNOWN for _ in unknown)], default=OK)
     screen = Screen.of(args)
     if args.json:
-        screen.json({"status": _WORDS[code], "unknown": list(unknown), "findings": [_view(one) for one in findings]})
+        views = [_view(finding) for finding in findings]
+        screen.json({"status": _WORDS[code], "unknown": list(unknown), "findings": views})
         return code
     count = len(findings) + len(unknown)
     screen.line(
@@ -42,29 +43,28 @@ def run(args: argparse.Namespace) -> int:
     )
     for text in unknown:
         screen.line(Tinted(_WORDS[UNKNOWN], _TINTS[UNKNOWN]), f" {text}")
-    for one in findings:
-        _show(screen, one, verbose=args.verbose)
+    for finding in findings:
+        _show(screen, finding, verbose=args.verbose)
     return code
 
 
 def level_of(finding: Finding) -> int:
-    """What a finding means to a monitoring system."""
+    """The level of a finding for a monitoring system: OK, WARNING or CRITICAL."""
     return OK if finding.dry_run else _LEVELS.get(finding.severity, OK)
 
 
 def line_of(finding: Finding) -> str:
-    """A finding on one line, its rule first."""
+    """A finding on one line: rule, subject, reason and the first piece of evidence."""
     dry = " (dry run)" if finding.dry_run else ""
     evidence = f" [{finding.evidence[0]}]" if finding.evidence else ""
     return f"{finding.rule}{dry}: {finding.subject}: {finding.reason}{evidence}"
 
 
-def _unknown(found: CommandInput) -> Iterator[str]:
-    state = found.state
-    if state.taint.value is None:
-        yield f"taint: {state.sources[SourceName.TAINT].why}; {_REMEDY}"
-    if state.inventory.support is None:
-        yield f"modules: {state.sources[SourceName.MODULES].why}; {_REMEDY}"
+def _unknown(host: CommandInput) -> Iterator[str]:
+    if host.state.taint.value is None:
+        yield f"taint: {host.why_unreadable(SourceName.TAINT)}"
+    if host.state.inventory.support is None:
+        yield f"modules: {host.why_unreadable(SourceName.MODULES)}"
 
 
 def _show(screen: Screen, finding: Finding, *, verbose: bool) -> None:

@@ -1,4 +1,4 @@
-"""`kmodmon doctor`: what can be seen on this host, source by source, and what to change to see the rest."""
+"""`kmodmon doctor`: which sources can be read on this host, and what to change to read the others."""
 
 import argparse
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _COLUMNS = (
     Column(title="WHAT IS MISSING, AND WHAT TO DO", least=30),
 )
 _ALL: tuple[PollSource | EventSource, ...] = (*POLLED, *FOLLOWED)
-_GRANTS = {source.name: source for source in _ALL}
+_BY_NAME = {source.name: source for source in _ALL}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,49 +29,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the sources; 0 all can be read, 1 some cannot (what the kernel does not offer counts as fine)."""
-    found = gather(args)
-    sources = [*found.state.sources.values(), *_followed(found)]
+    """Print the sources; 0 all can be read, 1 some cannot. A source that the kernel does not offer is no failure."""
+    host = gather(args)
+    sources = [*host.state.sources.values(), *_followed(host)]
     screen = Screen.of(args)
     if args.json:
         screen.json(
             [
                 {
                     **source_view(source),
-                    "interfaces": list(_GRANTS[source.name].interfaces),
-                    "grant": _GRANTS[source.name].remedy,
+                    "interfaces": list(_BY_NAME[source.name].interfaces),
+                    "grant": _BY_NAME[source.name].remedy,
                 }
                 for source in sources
             ]
         )
     else:
         screen.table(_COLUMNS, [_row(source) for source in sources])
-        if found.history:
-            screen.line(f"The history is not readable: {found.history}")
+        if host.history_error:
+            screen.line(f"The history is not readable: {host.history_error}")
     return 1 if any(source.present and not source.up for source in sources) else 0
 
 
-def _followed(found: CommandInput) -> Iterator[SourceState]:
-    """Sources that only a daemon follows: whether it could."""
+def _followed(host: CommandInput) -> Iterator[SourceState]:
+    # Event sources are read by a daemon only; here each is probed for whether it could be.
     at = SystemClock().now()
     for name, probe in PROBES.items():
-        yield source_read(SourceState(name=name), probe(found.root), at)[0]
+        yield source_read(SourceState(name=name), probe(host.root), at)[0]
 
 
 def _row(source: SourceState) -> tuple[Cell, ...]:
-    known = _GRANTS[source.name]
+    declared = _BY_NAME[source.name]
     if source.up:
         state = Tinted("up", Tint.GOOD)
         missing = f"{source.unreadable} unreadable" if source.unreadable else ""
     elif source.present:
         state = Tinted("failed", Tint.BAD)
-        missing = f"{source.why}; {known.remedy}" if known.remedy else source.why
+        missing = f"{source.why}; {declared.remedy}" if declared.remedy else source.why
     else:
         state = Tinted("absent", Tint.FAINT)
-        missing = _absent(source, known.remedy)
-    return (source.name, state, " ".join(known.interfaces), missing)
+        missing = _absent(source, declared.remedy)
+    return (source.name, state, " ".join(declared.interfaces), missing)
 
 
 def _absent(source: SourceState, remedy: str) -> str:
-    """What is not there may not be mounted, or not be built in: only the operator can tell which."""
+    # An absent interface may be not mounted, or not built into the kernel: only the operator can tell which.
     return f"{source.why}; if this kernel offers it: {remedy}" if remedy and source.remediable else source.why

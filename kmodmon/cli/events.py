@@ -1,13 +1,14 @@
-"""`kmodmon events`: what happened on this host, from the history that the daemon keeps; also while it runs.
+"""`kmodmon events`: the events in the history that the daemon keeps, also while it runs; oldest first.
 
-Oldest first. `--json` gives one event a line, in the one public shape, so that a million can be piped. `--follow` asks
-the file four times a second whether somebody wrote, which costs nothing that could be measured.
+`--json` prints one event on a line, so that a large history can be piped. `--follow` asks SQLite four times a second
+whether another process wrote (`PRAGMA data_version`), which takes no measurable time.
 """
 
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,8 +24,8 @@ from kmodmon.store import HistoryReader, StoreError, Trouble, open_reader
 from kmodmon.system.clock import SystemClock
 
 BROKEN = 1
-_SHOWN = 100  # the newest, when nothing says which
-_BEFORE_FOLLOWING = 10
+_SHOWN = 100  # events that are shown when no option selects any
+_BEFORE_FOLLOWING = 10  # the same with --follow
 _POLL_SECONDS = 0.25
 _TINTS = {
     Severity.CRITICAL: Tint.BAD, Severity.ERROR: Tint.BAD, Severity.WARNING: Tint.WARN, Severity.NOTICE: Tint.STRONG,
@@ -49,16 +50,14 @@ def run(args: argparse.Namespace) -> int:
     screen = Screen.of(args)
     query = _query(args)
     directory: Path = args.state_dir or settings_of(args).history.directory
-    reader = open_reader(directory)
-    try:
+    with closing(open_reader(directory)) as reader:
         _remark(reader.note)
         if args.verify:
             return _verify(screen, reader, as_json=args.json)
-        last = _show(screen, reader, query, as_json=args.json)
+        head = reader.newest_link()
+        last = _print_all(screen, _oldest_first(reader, query), 0 if head is None else head.id, as_json=args.json)
         if reader.unreadable:
             _remark(f"{reader.unreadable} events cannot be read by this version; `kmodmon events --verify` tells more")
-    finally:
-        reader.close()
     if args.follow:
         _follow(screen, directory, query, last, as_json=args.json)
     return 0
@@ -95,13 +94,11 @@ def _type(name: str) -> EventType:
     raise UsageError("kmodmon events", f"--type {name}: there is no such type; there are {', '.join(EVENT_KINDS)}")
 
 
-def _show(screen: Screen, reader: HistoryReader, query: EventQuery, *, as_json: bool) -> int:
-    """Print what is there; gives the id up to which everything was seen."""
-    head = reader.newest_link()
-    last = 0 if head is None else head.id
-    for event in _oldest_first(reader, query):
+def _print_all(screen: Screen, events: Iterable[StoredEvent], last: int, *, as_json: bool) -> int:
+    """Print events; gives the highest id of these and `last`, where --follow continues."""
+    for event in events:
         _print(screen, event, as_json=as_json)
-        last = max(last, event.id)  # more may have been written since
+        last = max(last, event.id)
     screen.stream.flush()
     return last
 
@@ -109,9 +106,8 @@ def _show(screen: Screen, reader: HistoryReader, query: EventQuery, *, as_json: 
 def _oldest_first(reader: HistoryReader, query: EventQuery) -> Iterator[StoredEvent]:
     if query.limit is None:
         yield from reader.events(_ascending(query))
-        return
-    newest = list(reader.events(query))
-    yield from reversed(newest)
+    else:
+        yield from reversed(list(reader.events(query)))
 
 
 def _ascending(query: EventQuery, after_id: int = 0) -> EventQuery:
@@ -119,7 +115,7 @@ def _ascending(query: EventQuery, after_id: int = 0) -> EventQuery:
 
 
 def _follow(screen: Screen, directory: Path, query: EventQuery, last: int, *, as_json: bool) -> None:
-    """Print what is written from now on, until Ctrl-C; a history that is replaced or not there yet is waited for."""
+    """Print what is written after event `last`, until Ctrl-C; waits for a history that is replaced or locked."""
     try:
         while True:
             try:
@@ -133,30 +129,19 @@ def _follow(screen: Screen, directory: Path, query: EventQuery, last: int, *, as
 
 
 def _follow_file(screen: Screen, directory: Path, query: EventQuery, last: int, *, as_json: bool) -> int:
-    reader = open_reader(directory)
-    try:
+    with closing(open_reader(directory)) as reader:
         head = reader.newest_link()
         if head is not None and head.id < last:
             _remark("the history was started anew")
             last = 0
-        seen: int | None = None
-        while (now := reader.changed()) != seen:
-            seen = now
-            last = _print_new(screen, reader, _ascending(query, last), last, as_json=as_json)
-            while reader.live and reader.changed() == seen:
+        version: int | None = None
+        while (newest_version := reader.changed()) != version:
+            version = newest_version
+            last = _print_all(screen, reader.events(_ascending(query, last)), last, as_json=as_json)
+            while reader.live and reader.changed() == version:
                 time.sleep(_POLL_SECONDS)
-        time.sleep(_POLL_SECONDS)  # not live: look at it anew
+        time.sleep(_POLL_SECONDS)  # this reader does not see what is written later: the caller opens another
         return last
-    finally:
-        reader.close()
-
-
-def _print_new(screen: Screen, reader: HistoryReader, query: EventQuery, last: int, *, as_json: bool) -> int:
-    for event in reader.events(query):
-        _print(screen, event, as_json=as_json)
-        last = event.id
-    screen.stream.flush()
-    return last
 
 
 def _print(screen: Screen, event: StoredEvent, *, as_json: bool) -> None:
@@ -174,19 +159,19 @@ def _print(screen: Screen, event: StoredEvent, *, as_json: bool) -> None:
 
 def _verify(screen: Screen, reader: HistoryReader, *, as_json: bool) -> int:
     problems = list(reader.verify())
-    head, size = reader.newest_link(), reader.summary()
-    place = (0, "") if head is None else (head.id, head.hash.hex())
+    head, count = reader.newest_link(), reader.summary().events
+    head_id, head_hash = (0, "") if head is None else (head.id, head.hash.hex())
     if as_json:
         screen.json({
-            "events": size.events, "head": {"id": place[0], "hash": place[1]},
-            "problems": [{"kind": found.kind.value, "first": found.first, "last": found.last, "text": found.text}
-                         for found in problems],
+            "events": count, "head": {"id": head_id, "hash": head_hash},
+            "problems": [{"kind": problem.kind.value, "first": problem.first, "last": problem.last,
+                          "text": problem.text} for problem in problems],
         })  # fmt: skip
         return BROKEN if problems else 0
-    for found in problems:
-        screen.line(Tinted(found.kind.value, Tint.BAD), ": ", found.text)
+    for problem in problems:
+        screen.line(Tinted(problem.kind.value, Tint.BAD), ": ", problem.text)
     verdict = Tinted("broken", Tint.BAD) if problems else Tinted("whole", Tint.GOOD)
-    screen.line("The chain of ", f"{size.events} events is ", verdict, f"; event {place[0]} has the hash {place[1]}")
+    screen.line("The chain of ", f"{count} events is ", verdict, f"; event {head_id} has the hash {head_hash}")
     return BROKEN if problems else 0
 
 

@@ -1,7 +1,7 @@
-"""`kmodmon explain THING`: what a message, an errno's sentence, a taint or a module means; `--log FILE`: a whole log.
+"""`kmodmon explain THING`: what a message, an errno, a taint or a module means; `--log FILE`: the reports in a log.
 
-Exit codes: for THING 0 explained, 1 nothing known of it; for --log 0 no report, 1 some, 3 the file cannot be read.
-Works without the daemon; only a module's name makes it look at the host.
+Exit codes: for THING 0 explained, 1 unknown; for --log 0 no report, 1 some, 3 the file cannot be read. Works without
+the daemon, and reads the host only for the name of a module.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Explain; see the module for the exit codes."""
+    """Print the explanation, or the reports of the log; the exit codes are at the head of the module."""
     screen = Screen.of(args)
     if args.log is not None:
         if args.thing:
@@ -51,9 +51,6 @@ def run(args: argparse.Namespace) -> int:
     if not args.thing:
         raise UsageError("kmodmon explain", "nothing to explain: give a THING, or --log FILE")
     return _thing(args, screen, " ".join(args.thing))
-
-
-# A saved log.
 
 
 def _log(args: argparse.Namespace, screen: Screen) -> int:
@@ -95,7 +92,7 @@ def _details(report: KernelReport) -> Mapping[str, str]:
     who += [f"pid {report.pid}"] if report.pid is not None else []
     who += [report.comm] if report.comm else []
     details = {
-        "module": None if report.module is None else f"{report.module} ({_sign(report)})",
+        "module": None if report.module is None else f"{report.module} ({_blame_reason(report)})",
         "where": " ".join(who),
         "kernel": " ".join(word for word in (report.release, report.arch) if word),
         "taint": report.taint_letters,
@@ -104,11 +101,8 @@ def _details(report: KernelReport) -> Mapping[str, str]:
     return {name: value for name, value in details.items() if value}
 
 
-def _sign(report: KernelReport) -> str:
+def _blame_reason(report: KernelReport) -> str:
     return "named" if report.module_reason is None else report.module_reason.value.replace("_", " ")
-
-
-# One thing.
 
 
 def _thing(args: argparse.Namespace, screen: Screen, text: str) -> int:
@@ -132,10 +126,10 @@ def _thing(args: argparse.Namespace, screen: Screen, text: str) -> int:
 
 
 def _errno(text: str) -> Explanation | None:
-    """An errno by its name or negative number, as in `EPERM`, `-126`, `err -2`."""
-    number = re.fullmatch(r"(?:err(?:or|no)?[ :=]*)?-([0-9]{1,4})", text.strip().lower())
-    name = errorcode.get(int(number[1]), "") if number is not None else text.strip().upper()
-    value = next((value for value, found in errorcode.items() if found == name), None)
+    # An errno by its name or its negative number: `EPERM`, `-126`, `err -2`.
+    negative = re.fullmatch(r"(?:err(?:or|no)?[ :=]*)?-([0-9]{1,4})", text.strip().lower())
+    name = errorcode.get(int(negative[1]), "") if negative is not None else text.strip().upper()
+    value = next((number for number, symbol in errorcode.items() if symbol == name), None)
     if value is None:
         return None
     return explain_line(name) or Explanation(
@@ -161,9 +155,7 @@ def _show_flags(args: argparse.Namespace, screen: Screen, flags: tuple[Flag, ...
         return 0
     for flag in flags:
         screen.line(Tinted(f"{flag.letter}  {flag.label}", Tint.STRONG), f"  bit {flag.bit}, {flag.tier.value}")
-        screen.line(f"    Meaning  {flag.cause}")
-        screen.line(f"    Why      {flag.why}")
-        screen.line(f"    Next     {flag.advice}")
+        _show_lines(screen, Meaning=flag.cause, Why=flag.why, Next=flag.advice)
     return 0
 
 
@@ -177,27 +169,31 @@ def _show(screen: Screen, explanation: Explanation) -> None:
         () if explanation.report_class is None else (f"  {explanation.report_class.value}",)
     )
     screen.line(Tinted(explanation.subject, Tint.STRONG), *report_class)
-    if explanation.module is not None:
-        screen.line(f"    Module   {explanation.module}")
-    screen.line(f"    Meaning  {explanation.meaning}")
-    screen.line(f"    Why      {explanation.why}")
-    if explanation.wording:
-        screen.line(f"    Wording  {explanation.wording}")
-    screen.line(f"    Next     {explanation.next_step}")
+    _show_lines(
+        screen, Module=explanation.module, Meaning=explanation.meaning, Why=explanation.why,
+        Wording=explanation.wording or None, Next=explanation.next_step,
+    )  # fmt: skip
+
+
+def _show_lines(screen: Screen, **texts: str | None) -> None:
+    for name, text in texts.items():
+        if text is not None:
+            screen.line(f"    {name:<9}{text}")
 
 
 def _module(args: argparse.Namespace, name: str) -> Explanation | None:
-    from kmodmon.cli.gather import gather  # looks at the host: only where nothing else knows the word
+    from kmodmon.cli.gather import gather  # imported last: most of the program, for a word that nothing else explains
     from kmodmon.view.modules import modules_view
 
-    wanted = name.replace("-", "_")
+    module_name = name.replace("-", "_")
     for module in modules_view(gather(args, ("kernel", "modules")).state):
-        if module["name"] == wanted:
+        if module["name"] == module_name:
             taint = str(module["taint"] or "")
             flags = " ".join(flag.cause for flag in parse_letters(taint).flags)
             return Explanation(
-                subject=wanted, module=wanted, meaning=f"A loaded module. {flags or 'It does not taint the kernel.'}",
+                subject=module_name, module=module_name,
+                meaning=f"A loaded module. {flags or 'It does not taint the kernel.'}",
                 why=f"Its taint letters are {taint}." if taint else "It carries no taint letter.",
-                next_step=f"`kmodmon modules {wanted}` shows the rest.",
+                next_step=f"`kmodmon modules {module_name}` shows the rest.",
             )  # fmt: skip
     return None

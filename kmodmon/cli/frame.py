@@ -1,4 +1,4 @@
-"""From a command line to a verb: the overview, the version, one parser for the verb that was named."""
+"""From a command line to a verb: the overview, the version, and the parser of the verb that was named."""
 
 import argparse
 import importlib
@@ -15,15 +15,15 @@ _PURPOSE = (
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse that says what is wrong in one sentence, without a page of usage."""
+    """An ArgumentParser that reports an error as one sentence, without the usage."""
 
     def error(self, message: str) -> NoReturn:
-        """Refuse the command line."""
+        """Raise UsageError."""
         raise UsageError(self.prog, f"{message}; `{self.prog} --help` shows what it takes")
 
 
 def dispatch(argv: Sequence[str]) -> int:
-    """Run the verb that `argv` names and give its exit code; raises UsageError and whatever the verb raises."""
+    """Run the verb that `argv` names and give its exit code; raises UsageError, and what the verb raises."""
     match [*argv]:
         case ["-h" | "--help" | "help"]:
             print(overview())
@@ -42,7 +42,7 @@ def dispatch(argv: Sequence[str]) -> int:
 
 
 def overview() -> str:
-    """Give the list of commands."""
+    """Give the text of `kmodmon --help`."""
     width = max(len(verb.name) for verb in VERBS)
     lines = [f"  {verb.name:{width}}  {verb.help}" for verb in VERBS]
     return "\n".join(
@@ -62,7 +62,7 @@ def _verb(name: str) -> Verb:
     for verb in VERBS:
         if verb.name == name:
             return verb
-    from difflib import get_close_matches  # only where something is wrong
+    from difflib import get_close_matches  # imported only for the error
 
     near = get_close_matches(name, [verb.name for verb in VERBS], n=1)
     hint = f"did you mean `kmodmon {near[0]}`?" if near else "`kmodmon --help` lists the commands"
@@ -74,13 +74,13 @@ def _run(verb: Verb, rest: Sequence[str]) -> int:
     args = parser_of(verb, module)
     try:
         parsed = args.parse_args(rest)
-    except SystemExit as done:  # --help has printed what was asked for
-        return int(done.code or 0)
+    except SystemExit as exit_:  # of --help, after it has printed
+        return int(exit_.code or 0)
     return module.run(parsed)
 
 
 def parser_of(verb: Verb, module: VerbModule) -> Parser:
-    """Give the parser of a verb: its own arguments, then the shared ones."""
+    """Give the parser of a verb, with its own arguments and then the shared ones."""
     sentence = verb.help[0].upper() + verb.help[1:] + "."
     parser = Parser(prog=f"kmodmon {verb.name}", description=sentence, allow_abbrev=False)
     module.add_arguments(parser)

@@ -1,4 +1,4 @@
-"""One look at the host for a verb: the kernel itself, and what a daemon of this boot remembered, if readable."""
+"""Reading the host for a verb: the kernel's interfaces once, and the checkpoints of a daemon of this boot."""
 
 import argparse
 import sys
@@ -11,19 +11,24 @@ from kmodmon.events.timestamps import NO_EVENT_METRICS, EventMetrics
 from kmodmon.runtime.one_shot import DaemonMemory, Scope, boot_id, look_once
 from kmodmon.sources.source import SourceContext
 from kmodmon.state.state import State
-from kmodmon.store.checkpoints import remembered
+from kmodmon.store.checkpoints import load_checkpoints
 from kmodmon.system.clock import SystemClock
 from kmodmon.system.root import Root
+from kmodmon.types.source_name import SourceName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandInput:
-    """The host at one look."""
+    """The state of a host, and the settings it was read with."""
 
     settings: Settings
     root: Root
     state: State
-    history: str  # empty: the history was readable; else why not
+    history_error: str  # why the history cannot be read; empty: it can
+
+    def why_unreadable(self, source: SourceName) -> str:
+        """Why a source could not be read, and what the user can do."""
+        return f"{self.state.sources[source].why}; `kmodmon doctor` says what to change"
 
 
 def gather(
@@ -33,21 +38,21 @@ def gather(
     thorough: bool = False,
     event_metrics: EventMetrics = NO_EVENT_METRICS,
 ) -> CommandInput:
-    """Look at the host that the options name, by `only` these sources (None: all).
+    """Read the host that the options name, from `only` these sources (None: all).
 
-    `thorough`: what a daemon has not examined yet is examined here, however long that takes. Raises KmodmonError for
-    bad options or settings.
+    `thorough`: module files that a running daemon has not examined yet are examined here, however long that takes.
+    Raises KmodmonError for bad options or settings.
     """
     settings = settings_of(args)
     root = root_of(args, settings)
-    known = remembered(settings.history.directory, boot_id(root))
+    checkpoints = load_checkpoints(settings.history.directory, boot_id(root))
     state = look_once(
         SourceContext(root=root, settings=settings, clock=SystemClock()),
-        DaemonMemory(saved=known.saved, daemon_running=known.daemon_running),
+        DaemonMemory(saved=checkpoints.saved, daemon_running=checkpoints.daemon_running),
         Scope(only=only, thorough=thorough, say=_say),
         event_metrics,
     )
-    return CommandInput(settings=settings, root=root, state=state, history=known.why)
+    return CommandInput(settings=settings, root=root, state=state, history_error=checkpoints.why)
 
 
 def _say(sentence: str) -> None:

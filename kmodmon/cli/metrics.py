@@ -1,9 +1,7 @@
-"""`kmodmon metrics`: one read, printed as exposition text, or written for node_exporter's textfile collector."""
+"""`kmodmon metrics`: read the host once and print its metrics, or write them for node_exporter's textfile collector."""
 
 import argparse
-import os
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from kmodmon.cli.gather import gather
 from kmodmon.events.timestamps import happened_before
 from kmodmon.metrics import EVENT_METRICS, METRICS
 from kmodmon.metrics.exposition import Exposition, ExpositionFormat
+from kmodmon.system.file_write import write_file
 from kmodmon.types.error import KmodmonError
 
 
@@ -29,7 +28,8 @@ def run(args: argparse.Namespace) -> int:
     """Print or write the metrics; 0, or 3 when the file cannot be written."""
     form = ExpositionFormat.OPENMETRICS if args.openmetrics else ExpositionFormat.TEXT
     state = gather(args, event_metrics=EVENT_METRICS).state
-    # What one look finds did not happen just now: written by a timer, it would be news at every run.
+    # Whatever a single reading finds has happened before it. Timestamps of this moment would look like new events to
+    # Prometheus each time that a timer runs this.
     state = replace(state, stamps=happened_before(state.stamps, state.started))
     body = Exposition(METRICS).body(state, form)
     if args.textfile is None:
@@ -40,18 +40,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def write_textfile(path: Path, body: bytes) -> None:
-    """Replace `path` in one step, readable by all; raises KmodmonError. The collector never sees half a file."""
+    """Replace `path` in one step, because the collector may read it at any time; raises KmodmonError."""
     if path.suffix != ".prom":
         raise KmodmonError(f"{path}: the textfile collector reads only names that end in .prom")
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as stream:
-            try:
-                stream.write(body)
-                stream.flush()
-                os.fchmod(stream.fileno(), 0o644)
-                os.replace(stream.name, path)
-            except OSError:
-                Path(stream.name).unlink(missing_ok=True)
-                raise
+        write_file(path, body, sync=False)  # it is outdated in a minute: not worth waiting for the disk
     except OSError as error:
         raise KmodmonError(f"{path}: cannot be written: {error.strerror}") from error

@@ -1,15 +1,15 @@
-"""`kmodmon modules`: the lsmod one wants."""
+"""`kmodmon modules`: the loaded modules with taint, signature, origin and who loaded them; or the hidden ones."""
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from kmodmon.cli.gather import gather
-from kmodmon.cli.output import Cell, Column, Screen, Tint, Tinted, human_bytes, local_time
+from kmodmon.cli.output import Cell, Column, Screen, Tint, Tinted, human_bytes, joined, local_time
 from kmodmon.types.error import KmodmonError
 from kmodmon.types.source_name import SourceName
 from kmodmon.types.text import printable
-from kmodmon.types.units import JsonValue
+from kmodmon.types.units import JsonObject, JsonValue
 from kmodmon.view.hidden import hidden_view
 from kmodmon.view.modules import modules_view
 
@@ -50,36 +50,35 @@ def run(args: argparse.Namespace) -> int:
     """Print the list; 0, or 3 when the kernel's list cannot be read."""
     if args.hidden:
         return _hidden(args)
-    found = gather(args, ("kernel", "modules", "posture", "files"))
-    if found.state.inventory.support is None:
-        why = found.state.sources[SourceName.MODULES].why
-        raise KmodmonError(f"the list of modules cannot be read: {why}; `kmodmon doctor` says what to change")
+    host = gather(args, ("kernel", "modules", "posture", "files"))
+    if host.state.inventory.support is None:
+        raise KmodmonError(f"the list of modules cannot be read: {host.why_unreadable(SourceName.MODULES)}")
     for name in args.name:
-        if name not in found.state.inventory.modules:
+        if name not in host.state.inventory.modules:
             print(f"kmodmon modules: no module {printable(name)} is loaded", file=sys.stderr)
-    shown = [module for module in modules_view(found.state) if _wanted(module, args)]
+    modules = [module for module in modules_view(host.state) if _is_selected(module, args)]
     screen = Screen.of(args)
     if args.json:
-        screen.json(shown)
-    elif found.state.inventory.support is False:
+        screen.json(modules)
+    elif host.state.inventory.support is False:
         screen.line("This kernel was built without loadable modules.")
     else:
-        screen.table(_COLUMNS, [_row(module) for module in shown])
+        screen.table(_COLUMNS, [_row(module) for module in modules])
     return 0
 
 
 def _hidden(args: argparse.Namespace) -> int:
-    """Print the modules that hide. The list of the others' filters does not have them: most are not on it."""
+    # The filters for listed modules do not apply: most hidden modules are not in /proc/modules, where their facts are.
     state = gather(args, ("modules", "crossview"), thorough=True).state
     source = state.sources[SourceName.CROSSVIEW]
     if not source.up:
         raise KmodmonError(f"the views of the kernel cannot be compared: {source.why}")
-    shown = [one for one in hidden_view(state) if not args.name or one["name"] in args.name]
+    modules = [module for module in hidden_view(state) if not args.name or module["name"] in args.name]
     screen = Screen.of(args)
     if args.json:
-        screen.json(shown)
-    elif shown:
-        screen.table(_HIDDEN, [_hidden_row(one) for one in shown])
+        screen.json(modules)
+    elif modules:
+        screen.table(_HIDDEN, [_hidden_row(module) for module in modules])
     else:
         screen.line("No hidden module is known: what this host shows of its modules agrees.")
     for view, why in () if args.json else state.hidden.views.items():
@@ -88,24 +87,20 @@ def _hidden(args: argparse.Namespace) -> int:
     return 0
 
 
-def _hidden_row(one: Mapping[str, JsonValue]) -> tuple[Cell, ...]:
-    since = one["since"]
+def _hidden_row(module: JsonObject) -> tuple[Cell, ...]:
+    since = module["since"]
     assert isinstance(since, int)
     return (
-        Tinted(str(one["name"]), Tint.BAD),
-        _listed(one["missing_from"], ","),
-        str(one["confidence"]),
+        Tinted(str(module["name"]), Tint.BAD),
+        joined(module["missing_from"], ","),
+        str(module["confidence"]),
         local_time(since),
-        _who(one["actor"]),
-        _listed(one["evidence"], "; "),
+        _who(module["actor"]),
+        joined(module["evidence"], "; "),
     )
 
 
-def _listed(value: JsonValue, between: str) -> str:
-    return between.join(str(one) for one in value) if isinstance(value, Sequence) else ""
-
-
-def _wanted(module: Mapping[str, JsonValue], args: argparse.Namespace) -> bool:
+def _is_selected(module: JsonObject, args: argparse.Namespace) -> bool:
     taint = str(module["taint"])
     return not (
         (args.name and module["name"] not in args.name)
@@ -115,8 +110,8 @@ def _wanted(module: Mapping[str, JsonValue], args: argparse.Namespace) -> bool:
     )
 
 
-def _row(module: Mapping[str, JsonValue]) -> tuple[Cell, ...]:
-    size, refcnt, holders = module["size_bytes"], module["refcnt"], module["holders"]
+def _row(module: JsonObject) -> tuple[Cell, ...]:
+    size, refcnt = module["size_bytes"], module["refcnt"]
     taint, signature = str(module["taint"]), str(module["signature"])
     name = str(module["name"])
     state = str(module["state"])
@@ -130,18 +125,18 @@ def _row(module: Mapping[str, JsonValue]) -> tuple[Cell, ...]:
         _origin(module),
         _when(module),
         _who(module["actor"]),
-        ",".join(str(holder) for holder in holders) if isinstance(holders, Sequence) else "",
+        joined(module["holders"], ","),
     )
 
 
-def _origin(module: Mapping[str, JsonValue]) -> Cell:
+def _origin(module: JsonObject) -> Cell:
     origin = str(module["origin"])
     if module["differs_from_disk"]:
         return Tinted(f"{origin}, another on disk", Tint.WARN)
     return Tinted(origin, Tint.WARN) if origin in _ODD_ORIGINS else origin
 
 
-def _when(module: Mapping[str, JsonValue]) -> str:
+def _when(module: JsonObject) -> str:
     at = module["loaded_at"]
     if isinstance(at, int):
         return local_time(at)

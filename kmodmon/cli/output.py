@@ -1,7 +1,7 @@
-"""What a verb prints: tables, coloured words, JSON, and numbers as people read them.
+"""Printing for all verbs: tables, colours, JSON, and numbers, times and values of the public JSON as text.
 
-Text from the kernel is safe text already; here everything is made printable once more, because a terminal obeys what it
-is sent. Colour and cutting to the window's width are for terminals only: a pipe gets every character.
+Text from the kernel is already safe text (types/text.py). It is escaped once more here, because a terminal executes
+control characters. Colours, and cutting to the width of the window, are for terminals only: a pipe gets all of it.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from datetime import datetime, tzinfo
 from typing import TextIO, TypeAlias
 
 from kmodmon.types.text import printable
-from kmodmon.types.units import JsonValue
+from kmodmon.types.units import JsonObject, JsonValue
 
 
 class Tint(enum.StrEnum):
@@ -30,7 +30,7 @@ class Tint(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tinted:
-    """A text in a colour, where there are colours."""
+    """A text with its colour, which is used only where the screen has colours."""
 
     text: str
     tint: Tint
@@ -41,31 +41,31 @@ Cell: TypeAlias = str | Tinted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column of a table; `least` > 0: may be cut down to that width where the window is too narrow."""
+    """One column of a table."""
 
     title: str
-    right: bool = False
-    least: int = 0
+    right: bool = False  # aligned to the right
+    least: int = 0  # the width to which it may be cut where the window is too narrow; 0: it is never cut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Screen:
-    """Where a verb prints; `width` None: lines may be of any length."""
+    """Where a verb prints."""
 
     stream: TextIO
-    width: int | None = None
+    width: int | None = None  # terminal cells; None: lines may have any length
     colour: bool = False
 
     @classmethod
     def of(cls, args: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> "Screen":
-        """Give the screen of standard output, as the options and the environment want it."""
+        """Give the screen for standard output, by the options and NO_COLOR, TERM and COLUMNS of the environment."""
         stream = sys.stdout
         terminal = stream.isatty()
         plain = bool(args.no_color or environ.get("NO_COLOR") or environ.get("TERM") == "dumb")
         return cls(stream=stream, width=_columns(stream, environ) if terminal else None, colour=terminal and not plain)
 
     def line(self, *cells: Cell) -> None:
-        """Print one line of these pieces, with nothing between them."""
+        """Print the cells on one line, with nothing between them."""
         self._print("".join(self._shown(cell) for cell in cells))
 
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
@@ -74,17 +74,17 @@ class Screen:
         lines: list[Sequence[Cell]] = [heading, *rows]
         widths = _fitted(columns, lines, self.width)
         for line in lines:
-            places = zip(line, columns, widths, strict=True)
-            self._print("  ".join(self._padded(cell, column, width) for cell, column, width in places).rstrip())
+            cells = zip(line, columns, widths, strict=True)
+            self._print("  ".join(self._padded(cell, column, width) for cell, column, width in cells).rstrip())
 
     def json(self, value: JsonValue) -> None:
-        """Print a value as indented JSON, keys in the order they were declared, in ASCII."""
-        import json  # only for those who ask for it
+        """Print a value as indented JSON in ASCII, with keys in the order of the value."""
+        import json  # only --json needs it
 
         self._print(json.dumps(value, indent=2, default=_as_json))
 
     def json_line(self, value: JsonValue) -> None:
-        """Print a value as JSON on one line and let it through at once, for streams."""
+        """Print a value as JSON on one line and flush it, for streams."""
         import json
 
         self._print(json.dumps(value, separators=(",", ":"), default=_as_json))
@@ -108,8 +108,8 @@ class Screen:
 
 
 def _columns(stream: TextIO, environ: Mapping[str, str]) -> int:
-    wanted = environ.get("COLUMNS", "")
-    return int(wanted) if wanted.isdecimal() and int(wanted) else os.get_terminal_size(stream.fileno()).columns or 80
+    columns = environ.get("COLUMNS", "")
+    return int(columns) if columns.isdecimal() and int(columns) else os.get_terminal_size(stream.fileno()).columns or 80
 
 
 def _as_json(value: object) -> object:
@@ -125,20 +125,20 @@ def _text(cell: Cell) -> str:
 
 
 def _fitted(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int | None) -> list[int]:
-    widths = [max(display_width(printable(_text(row[place]))) for row in rows) for place in range(len(columns))]
+    widths = [max(display_width(printable(_text(row[index]))) for row in rows) for index in range(len(columns))]
     excess = sum(widths) + 2 * (len(columns) - 1) - width if width is not None else 0
-    elastic = [place for place, column in enumerate(columns) if column.least]
-    while excess > 0 and elastic:  # take from the column that has most to give
-        place = max(elastic, key=lambda place: widths[place] - columns[place].least)
-        if widths[place] <= columns[place].least:
+    elastic = [index for index, column in enumerate(columns) if column.least]
+    while excess > 0 and elastic:  # cut the column that is widest beyond its least width
+        widest = max(elastic, key=lambda index: widths[index] - columns[index].least)
+        if widths[widest] <= columns[widest].least:
             break
-        widths[place] -= 1
+        widths[widest] -= 1
         excess -= 1
     return widths
 
 
 def display_width(text: str) -> int:
-    """Give the number of terminal cells that printable `text` takes."""
+    """Give the number of terminal cells that a printable text takes (two for a wide character, none for an accent)."""
     if text.isascii():
         return len(text)
     return sum(_cells(char) for char in text)
@@ -151,7 +151,7 @@ def _cells(char: str) -> int:
 
 
 def cut(text: str, width: int) -> str:
-    """Give `text` in at most `width` terminal cells; a cut text ends in an ellipsis."""
+    """Shorten `text` to at most `width` terminal cells; a shortened text ends in an ellipsis."""
     if display_width(text) <= width:
         return text
     kept, used = [], 0
@@ -164,7 +164,7 @@ def cut(text: str, width: int) -> str:
 
 
 def human_bytes(count: int) -> str:
-    """Give a number of bytes with a binary unit and three or four digits: `16.0 KiB`, `812 B`."""
+    """Format a number of bytes with a binary unit and three or four digits: `16.0 KiB`, `812 B`."""
     if abs(count) < 1024:
         return f"{count} B"
     value = float(count)
@@ -176,7 +176,7 @@ def human_bytes(count: int) -> str:
 
 
 def human_span(seconds: float) -> str:
-    """Give a span of time by its two largest units: `3d 4h`, `12m 5s`, `0.25s`."""
+    """Format a span of time by its two largest units: `3d 4h`, `12m 5s`, `0.25s`."""
     if seconds < 0:
         return "-" + human_span(-seconds)
     if seconds < 10:
@@ -193,8 +193,25 @@ def human_span(seconds: float) -> str:
 
 
 def local_time(realtime_usec: int, zone: tzinfo | None = None) -> str:
-    """Give a CLOCK_REALTIME moment as `2026-11-23 12:24:05`, in `zone` (None: the local one)."""
+    """Format a CLOCK_REALTIME as `2026-11-23 12:24:05`, in `zone` (None: the local one)."""
     try:
         return datetime.fromtimestamp(realtime_usec // 1_000_000, zone).strftime("%Y-%m-%d %H:%M:%S")
-    except (ValueError, OverflowError, OSError):  # a clock that was set to nonsense, or a row that was edited
+    except (ValueError, OverflowError, OSError):  # a year that datetime lacks: a clock set wrong, or an edited row
         return f"{realtime_usec} µs"
+
+
+def as_object(value: JsonValue) -> JsonObject:
+    """Check that a value of a view is an object, and give it."""
+    assert isinstance(value, Mapping)
+    return value
+
+
+def as_objects(value: JsonValue) -> Sequence[JsonObject]:
+    """Check that a value of a view is a list of objects, and give it."""
+    assert isinstance(value, Sequence)
+    return [as_object(item) for item in value]
+
+
+def joined(value: JsonValue, separator: str) -> str:
+    """Join the items of a list in a view to one text; null gives an empty one."""
+    return separator.join(str(item) for item in value) if isinstance(value, Sequence) else ""

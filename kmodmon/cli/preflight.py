@@ -1,4 +1,4 @@
-"""`kmodmon preflight FILE.ko…`: would a module load on this kernel, and if not, why; every obstacle with its remedy."""
+"""`kmodmon preflight FILE.ko…`: whether module files would load on this kernel; each obstacle with its remedy."""
 
 import argparse
 import os
@@ -16,15 +16,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a verdict a file; 0 all would load, 1 one would not or it cannot be told, 3 when nothing can be read."""
-    found = gather(args, ("kernel", "modules", "posture", "lockdown", "secure_boot"))
+    """Print one verdict for each file; 0 all would load, 1 one would not or it is unknown, 3 nothing can be read."""
+    host = gather(args, ("kernel", "modules", "posture", "lockdown", "secure_boot"))
     request = PreflightRequest(
         files=tuple(os.path.abspath(name) for name in args.file),
         release=args.kernel,
-        certificates=(str(found.settings.certificates.directory),),
-        revoked=(str(found.settings.certificates.revoked),),
+        certificates=(str(host.settings.certificates.directory),),
+        revoked=(str(host.settings.certificates.revoked),),
     )
-    gathered = gather_preflight(found.root, found.state, request)
+    gathered = gather_preflight(host.root, host.state, request)
     verdicts = preflight(gathered.candidates, gathered.host)
     screen = Screen.of(args)
     if args.json:

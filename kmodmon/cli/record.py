@@ -1,4 +1,4 @@
-"""`kmodmon record DIR`: a redacted copy of this host's interfaces, to be read with --root."""
+"""`kmodmon record DIR`: copy this host's kernel interfaces, redacted, into a directory that --root reads."""
 
 import argparse
 from pathlib import Path
@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Copy; 0, or 3 when the directory cannot be written."""
+    """Write the copy; 0, or 3 when the directory cannot be written."""
     settings = settings_of(args)
     recorder = Recorder(root=root_of(args, settings), target=args.directory, settings=settings.parameters)
     recorder.record()

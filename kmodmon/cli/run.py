@@ -8,7 +8,7 @@ from kmodmon.system.clock import SystemClock
 from kmodmon.system.memory_footprint import limit_memory
 from kmodmon.system.partial_import import import_submodule
 
-# What prometheus-client's formats are imported with: its own server, its client of a push gateway.
+# What prometheus_client.exposition imports for its web server and its push gateway client, which are not used here.
 _UNUSED = ("http.server", "socketserver", "urllib.error", "urllib.request", "wsgiref.simple_server")
 
 
@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     """Run until SIGTERM; 0 then. Raises ConfigError (2) for bad settings, KmodmonError (3) when it cannot start."""
     limit_memory()
     import_partially()
-    from kmodmon.runtime.daemon import Options, run_daemon  # after that: they are what it would import whole
+    from kmodmon.runtime.daemon import Options, run_daemon  # after import_partially: it would import them whole
     from kmodmon.system.journal import set_up_logging
     from kmodmon.system.sd_notify import Notifier
 

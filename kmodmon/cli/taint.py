@@ -1,14 +1,14 @@
-"""`kmodmon taint [VALUE]`: what each flag means; of the running kernel with its ledger, or of any number offline."""
+"""`kmodmon taint [VALUE]`: what each taint flag means, for the running kernel with its causes or for any number."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from kmodmon.cli import UsageError
-from kmodmon.cli.output import Screen, Tint, Tinted, local_time
+from kmodmon.cli.output import Screen, Tint, Tinted, as_objects, joined, local_time
 from kmodmon.kernel.taint import Tier, letters, parse_tainted, parse_tainted_text
 from kmodmon.types.error import KmodmonError, ParseError
 from kmodmon.types.source_name import SourceName
-from kmodmon.types.units import JsonObject, JsonValue
+from kmodmon.types.units import JsonObject
 from kmodmon.view.taint import flags_view, taint_view
 
 _TINTS = {Tier.SECURITY.value: Tint.BAD, Tier.DEGRADED.value: Tint.WARN, Tier.INFORMATIONAL.value: Tint.STRONG}
@@ -26,13 +26,12 @@ def run(args: argparse.Namespace) -> int:
         number = offline_value(str(args.value))
         view: JsonObject = {"value": number, "letters": letters(number), "flags": flags_view(number, None, None)}
     else:
-        from kmodmon.cli.gather import gather  # reading a host takes most of the program; a number takes a table
+        from kmodmon.cli.gather import gather  # imports most of the program, which a number does not need
 
-        found = gather(args, ("kernel", "modules", "taint"))
-        if found.state.taint.value is None:
-            raise KmodmonError(f"the kernel's taint cannot be read: {found.state.sources[SourceName.TAINT].why}; "
-                               "`kmodmon doctor` says what to change")  # fmt: skip
-        view = taint_view(found.state)
+        host = gather(args, ("kernel", "modules", "taint"))
+        if host.state.taint.value is None:
+            raise KmodmonError(f"the kernel's taint cannot be read: {host.why_unreadable(SourceName.TAINT)}")
+        view = taint_view(host.state)
     if args.json:
         screen.json(view)
     else:
@@ -41,31 +40,29 @@ def run(args: argparse.Namespace) -> int:
 
 
 def offline_value(text: str) -> int:
-    """Give the number that `text` means: decimal, 0x…, or letters; raises UsageError."""
+    """Give the taint number that `text` means: decimal, hexadecimal after 0x, or letters; raises UsageError."""
     try:
         if text.lower().startswith("0x"):
             return int(text, 16)
         return parse_tainted(text.encode())
     except (ValueError, ParseError):
-        pass_on = parse_tainted_text(text.strip() if text.strip().startswith("Tainted") else f"Tainted: {text}")
-    if not pass_on.flags:
+        read = parse_tainted_text(text.strip() if text.strip().startswith("Tainted") else f"Tainted: {text}")
+    if not read.flags:
         raise UsageError("kmodmon taint", f"{text!r} is neither a taint number nor taint letters; try 12288")
-    return pass_on.value
+    return read.value
 
 
 def _show(screen: Screen, view: JsonObject) -> None:
-    flags = view["flags"]
-    assert isinstance(flags, Sequence)
+    flags = as_objects(view["flags"])
     if not flags:
         screen.line(Tinted("Not tainted", Tint.GOOD))
         return
     screen.line(f"Tainted: {view['letters']} ({view['value']})")
     for flag in flags:
-        assert isinstance(flag, Mapping)
         _show_flag(screen, flag)
 
 
-def _show_flag(screen: Screen, flag: Mapping[str, JsonValue]) -> None:
+def _show_flag(screen: Screen, flag: JsonObject) -> None:
     tier = str(flag["tier"])
     screen.line("")
     screen.line(Tinted(f"{flag['letter']}  {flag['flag']}", Tint.STRONG), "  ", Tinted(tier, _TINTS[tier]))
@@ -73,17 +70,15 @@ def _show_flag(screen: Screen, flag: Mapping[str, JsonValue]) -> None:
     screen.line(f"   Why     {flag['why']}")
     if flag["cause"] is not None:
         screen.line(f"   Cause   {_cause(flag)}")
-    modules = flag["modules"]
-    if isinstance(modules, Sequence) and modules:
-        screen.line(f"   Carried by {', '.join(str(name) for name in modules)}")
+    if flag["modules"]:
+        screen.line(f"   Carried by {joined(flag['modules'], ', ')}")
     screen.line(f"   Do      {flag['advice']}")
 
 
-def _cause(flag: Mapping[str, JsonValue]) -> str:
+def _cause(flag: JsonObject) -> str:
     since = flag["since"]
     when = f" since {local_time(since)}" if isinstance(since, int) else ""
     actor = flag["actor"]
     who = f", by {actor['comm'] or 'pid ' + str(actor['pid'])}" if isinstance(actor, Mapping) else ""
-    evidence = flag["evidence"]
-    why = f" ({'; '.join(str(line) for line in evidence)})" if isinstance(evidence, Sequence) and evidence else ""
+    why = f" ({joined(flag['evidence'], '; ')})" if flag["evidence"] else ""
     return f"{flag['cause']}{when}{who}{why}"

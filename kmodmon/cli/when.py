@@ -1,6 +1,7 @@
-"""Moments as people write them: `1h` (ago), `2026-11-23 12:00`, `2026-11-23T12:00:00Z`, `@1700000000`, `today`."""
+"""Moments on a command line: `1h` (ago), `2026-11-23 12:00`, `2026-11-23T12:00:00Z`, `@1700000000`, `today`."""
 
 import re
+from contextlib import suppress
 from datetime import datetime, timedelta, tzinfo
 
 from kmodmon.config.values import Duration
@@ -11,21 +12,19 @@ _LAST_USEC = 253_402_300_799 * 1_000_000  # the end of the year 9999
 
 
 def moment(text: str, now_usec: int, zone: tzinfo | None = None) -> int:
-    """Give CLOCK_REALTIME in microseconds; `zone` None: the local one. Raises ValueError with what to write instead."""
+    """Parse a moment to CLOCK_REALTIME in microseconds; `zone` None: the local one. Raises ValueError with advice."""
     match text:
         case "now":
             return now_usec
         case "today" | "yesterday":
             midnight = datetime.fromtimestamp(now_usec / 1e6, zone).replace(hour=0, minute=0, second=0, microsecond=0)
             return _usec(midnight if text == "today" else midnight - timedelta(days=1), zone)
-    if found := re.fullmatch(r"@([0-9]{1,12})(?:\.([0-9]{1,6}))?", text):
-        return int(found[1]) * 1_000_000 + int((found[2] or "").ljust(6, "0"))
-    try:
+    if seconds := re.fullmatch(r"@([0-9]{1,12})(?:\.([0-9]{1,6}))?", text):
+        return int(seconds[1]) * 1_000_000 + int((seconds[2] or "").ljust(6, "0"))
+    with suppress(ValueError):  # not a span
         return now_usec - int(_AGO.read(text) * 1_000_000)
-    except ValueError:
-        pass_on = text
     try:
-        return _usec(datetime.fromisoformat(pass_on), zone)
+        return _usec(datetime.fromisoformat(text), zone)
     except (ValueError, OverflowError):
         raise ValueError(f"{text!r} is no moment; {HINT}") from None
 

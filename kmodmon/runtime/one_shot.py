@@ -1,10 +1,10 @@
-"""The host as settings name it: its root, its boot, and one look at everything without being its daemon.
+"""Reading a host once, for a command: the state of the daemon is used where reading would be slow.
 
-A command is to be quick. What costs seconds on a slow machine - examining module files, reading every symbol of the
-kernel - is not done again while a daemon of this boot is at work: what it remembered is believed. It compares the views
-every few seconds; its files are still those by inode and time; and a module whose file it has yet to examine is pending
-here as it is there, unless it carries a taint: then a finding may hang on it, and it is examined here. Everything else
-is read from the kernel, daemon or no.
+Two sources take seconds on a slow machine: examining module files, and comparing the kernel's views of its modules.
+While a daemon of this boot runs, a command uses its checkpoints of these two instead. The daemon compares the views
+every few seconds. Its records of files still hold for every file with the same inode and times. A module that the
+daemon has not examined yet stays unexamined here as well, unless it is tainted: a finding may depend on its file, so it
+is examined here. All other sources are read from the kernel.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -34,49 +34,46 @@ from kmodmon.types.source_name import SourceName
 from kmodmon.types.units import JsonObject
 
 NO_BOOT = "00000000-0000-0000-0000-000000000000"
-REMEMBERED = (SourceName.CROSSVIEW, SourceName.FILES)  # sources that cost seconds
-FEW = 8  # files that are examined without a word
+SLOW_SOURCES = (SourceName.CROSSVIEW, SourceName.FILES)
+FEW_FILES = 8  # up to so many are examined without a message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonMemory:
-    """What a daemon of this boot remembered, by section; `attended`: it is at work now, so that it all still holds."""
+    """What a daemon of this boot has stored."""
 
-    saved: Mapping[str, JsonObject] = field(default_factory=dict)
-    daemon_running: bool = False
+    saved: Mapping[str, JsonObject] = field(default_factory=dict)  # checkpoints by section
+    daemon_running: bool = False  # it runs now, and keeps the checkpoints up to date
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What of a host a command wants: `only` these sources (None: all); `thorough`: nothing may be pending.
+    """How much of a host a command reads."""
 
-    `say` hears a sentence before something that takes long.
-    """
-
-    only: Collection[str] | None = None
-    thorough: bool = False
-    say: Callable[[str], None] = field(default=lambda sentence: None)
+    only: Collection[str] | None = None  # names of sources; None: all
+    thorough: bool = False  # nothing may be left to the daemon
+    say: Callable[[str], None] = field(default=lambda sentence: None)  # called before something that takes long
 
     def wants(self, name: str) -> bool:
-        """Whether the source is to be looked at."""
+        """Whether to read the source of this name."""
         return self.only is None or name in self.only
 
 
-NOTHING_REMEMBERED = DaemonMemory()
+NO_DAEMON = DaemonMemory()
 EVERYTHING = Scope()
 
 
 def boot_id(root: Root) -> str:
-    """/proc/sys/kernel/random/boot_id; a boot of zeros where it cannot be read, or is no UUID."""
-    found = root.read(root.proc(b"sys", b"kernel", b"random", b"boot_id"))
+    """/proc/sys/kernel/random/boot_id; NO_BOOT where it cannot be read, or is not a UUID."""
+    outcome = root.read(root.proc(b"sys", b"kernel", b"random", b"boot_id"))
     try:
-        return parse_boot_id(found.value) if isinstance(found, Read) else NO_BOOT
+        return parse_boot_id(outcome.value) if isinstance(outcome, Read) else NO_BOOT
     except ParseError:
         return NO_BOOT
 
 
 def rules_of(settings: Settings, event_metrics: EventMetrics = NO_EVENT_METRICS) -> Rules:
-    """What the pipeline takes from the settings, and the metrics that events move, if anybody reads them."""
+    """What a step takes from the settings, and the metrics that events move, if anybody reads them."""
     return Rules(
         keep_recent_seconds=settings.retention.recent,
         recent_series=settings.retention.max_series,
@@ -86,7 +83,7 @@ def rules_of(settings: Settings, event_metrics: EventMetrics = NO_EVENT_METRICS)
 
 
 def fresh_state(boot_id: str, clock: Clock, names: Iterable[SourceName], saved: Mapping[str, JsonObject]) -> State:
-    """The state at start: what an earlier run of this boot remembered, and every source as not read yet."""
+    """The state at the start: the checkpoints of an earlier run of this boot, and each source not read yet."""
     state = State(boot_id=boot_id, started=clock.now(), resumed=not saved.keys() <= set(LASTING))
     state = replace(state, sources={name: SourceState(name=name) for name in names})
     for checkpoint in CHECKPOINTS:
@@ -97,52 +94,52 @@ def fresh_state(boot_id: str, clock: Clock, names: Iterable[SourceName], saved: 
 
 def look_once(
     context: SourceContext,
-    memory: DaemonMemory = NOTHING_REMEMBERED,
-    glance: Scope = EVERYTHING,
+    memory: DaemonMemory = NO_DAEMON,
+    scope: Scope = EVERYTHING,
     event_metrics: EventMetrics = NO_EVENT_METRICS,
 ) -> State:
-    """Read the poll sources once, or believe the daemon where it knows, and give what is known then."""
+    """Read each poll source once, or take the daemon's result of a slow one, and give the state after the last."""
     state = fresh_state(boot_id(context.root), context.clock, (source.name for source in POLLED), memory.saved)
-    told = sources_from_json(memory.saved.get("sources", {})) if memory.daemon_running else {}
+    of_daemon = sources_from_json(memory.saved.get("sources", {})) if memory.daemon_running else {}
     rules = rules_of(context.settings, event_metrics)
     rules = replace(rules, policy=replace(rules.policy, at_once=True))
-    # Nothing is judged before the rules are known: they come last, so that all is judged once.
+    # The policy is not applied before its file was read. That comes last, so that the policy is applied only once.
     for source in sorted(POLLED, key=lambda source: source in RULES):
-        if not glance.wants(source.name):
+        if not scope.wants(source.name):
             continue
-        known = told.get(source.name) if source.name in REMEMBERED else None
-        if known is not None and glance.thorough and (source is FILES or not known.up):
-            known = None
-        if known is None or source is FILES:
-            look = _files(state, context, glance, known) if source is FILES else source.make(context)()
-            state = _step(state, source, look, context.clock, rules)
-        if known is not None:
-            state = replace(state, sources={**state.sources, known.name: known})
+        status = of_daemon.get(source.name) if source.name in SLOW_SOURCES else None
+        if status is not None and scope.thorough and (source is FILES or not status.up):
+            status = None
+        if status is None or source is FILES:
+            reading = _files(state, context, scope, status) if source is FILES else source.make(context)()
+            state = _step(state, source, reading, context.clock, rules)
+        if status is not None:
+            state = replace(state, sources={**state.sources, status.name: status})
     return step(state, SourceName.CLOCK, Reading(outcome=Read(Tick())), context.clock.now(), rules)[0]
 
 
-def _files(state: State, context: SourceContext, glance: Scope, daemon_running: SourceState | None) -> Reading:
-    """Module files as far as they are remembered; the others are examined, or left to the daemon if there is one."""
-    told = recalled(context.root, state.files, state.inventory)
-    missing = [module for name, module in state.inventory.modules.items() if name not in told.files]
-    if daemon_running is not None:
-        if not daemon_running.up and daemon_running.status is not SourceStatus.NOT_READ:
-            return Reading(outcome=Absent(daemon_running.why))
-        left = [module for module in missing if not module.taint]
+def _files(state: State, context: SourceContext, scope: Scope, of_daemon: SourceState | None) -> Reading:
+    # The records of files that still hold; other files are examined, or left to the daemon (None: none runs).
+    records = recalled(context.root, state.files, state.inventory)
+    missing = [module for name, module in state.inventory.modules.items() if name not in records.files]
+    if of_daemon is not None:
+        if not of_daemon.up and of_daemon.status is not SourceStatus.NOT_READ:
+            return Reading(outcome=Absent(of_daemon.why))
+        pending = [module for module in missing if not module.taint]
         missing = [module for module in missing if module.taint]
-        if left:
-            glance.say(f"the daemon has yet to examine the files of {len(left)} modules: what they are is not known")
-    if not missing and (told.files or daemon_running is not None):
-        return Reading(outcome=Read(told), unreadable=len(told.problems))
-    if len(missing) > FEW:
-        glance.say(f"examining the files of {len(missing)} modules; while `kmodmon run` is at work it does that once")
-    hints = load_paths(state.inventory)
-    look = examine(replace(context, module_paths=lambda: hints), [module.name for module in missing])
-    if isinstance(look.outcome, Read) and isinstance(look.outcome.value, ModuleFilesRead):
-        found = look.outcome.value
-        files = MappingProxyType({**told.files, **found.files})
-        return replace(look, outcome=Read(replace(found, files=files)))
-    return look
+        if pending:
+            scope.say(f"the daemon has yet to examine the files of {len(pending)} modules: what they are is not known")
+    if not missing and (records.files or of_daemon is not None):
+        return Reading(outcome=Read(records), unreadable=len(records.problems))
+    if len(missing) > FEW_FILES:
+        scope.say(f"examining the files of {len(missing)} modules; while `kmodmon run` is at work it does that once")
+    paths = load_paths(state.inventory)
+    reading = examine(replace(context, module_paths=lambda: paths), [module.name for module in missing])
+    if isinstance(reading.outcome, Read) and isinstance(reading.outcome.value, ModuleFilesRead):
+        examined = reading.outcome.value
+        files = MappingProxyType({**records.files, **examined.files})
+        return replace(reading, outcome=Read(replace(examined, files=files)))
+    return reading
 
 
 def _step(state: State, source: PollSource, reading: Reading, clock: Clock, rules: Rules) -> State:

@@ -1,9 +1,10 @@
-"""Copying a host's interfaces into a directory, redacted, so that they can be read again with --root.
+"""Copying a host's kernel interfaces into a directory, redacted, so that --root can read them.
 
-What is copied is what tells of modules, parameters, taint and posture, as plain files: not module files, firmware
-variables, modprobe.d, the log, or the views that are compared to find hidden modules. What failed is in the manifest
-with its errno, and fails again when the tree is read. Addresses are zeroed, secret parameters blanked, and of the
-command line only what concerns modules is kept; names of modules stay, for they are what it is all about.
+Copied, as plain files, are the interfaces of modules, parameters, taint and posture. Not copied are module files,
+firmware variables, modprobe.d, the log, and the interfaces that are compared to find hidden modules. What cannot be
+read is in the manifest with its errno, and fails with the same errno when the tree is read. Addresses are replaced by
+zeros, values of secret parameters removed, and only arguments that concern modules are kept of the command line; names
+of modules are kept.
 """
 
 import errno
@@ -34,44 +35,43 @@ _KEPT_ARGUMENTS = re.compile(
 _OPTION = re.compile(rb"(?:# )?(CONFIG_[A-Za-z0-9_]+)")
 _ADDRESS = re.compile(rb"0x[0-9a-f]{8,16}")
 _BTIME = re.compile(rb"^btime [0-9]+$", re.MULTILINE)
-
-
 _NO_BOOT = b"00000000-0000-0000-0000-000000000000\n"
-Changer: TypeAlias = Callable[[bytes], bytes]
+
+Redaction: TypeAlias = Callable[[bytes], bytes]
 
 
 def _without_addresses(raw: bytes) -> bytes:
-    return _ADDRESS.sub(lambda found: b"0x" + b"0" * (len(found[0]) - 2), raw)
+    return _ADDRESS.sub(lambda address: b"0x" + b"0" * (len(address[0]) - 2), raw)
 
 
-def _known_arguments(raw: bytes) -> bytes:
-    # Values that are none of kmodmon's business (root=UUID=…, tokens of other programs) are left out.
+def _kept_arguments(raw: bytes) -> bytes:
+    # Arguments that do not concern modules (root=UUID=…, tokens for other programs) are left out.
     return b" ".join(word for word in raw.split() if _KEPT_ARGUMENTS.fullmatch(word)) + b"\n"
 
 
-def _known_options(raw: bytes) -> bytes:
-    # Of some ten thousand options only those that say something about modules and trust.
+def _kept_options(raw: bytes) -> bytes:
+    # Of some ten thousand options only those that kmodmon reads.
     try:
         kept = parse_kconfig(raw).values
     except ParseError:
         return raw
     return b"".join(
-        line + b"\n" for line in raw.splitlines() if (found := _OPTION.match(line)) and found[1].decode() in kept
+        line + b"\n" for line in raw.splitlines() if (option := _OPTION.match(line)) and option[1].decode() in kept
     )
 
 
 @dataclass(slots=True)
 class Recorder:
-    """Copies into `target`; `copied` and `failures` say what came of it."""
+    """Copies the interfaces of a host into the directory `target`."""
 
     root: Root
     target: Path
     settings: ParameterSettings
-    copied: int = 0
-    failures: dict[str, str] = field(default_factory=dict)
+    copied: int = 0  # files
+    failures: dict[str, str] = field(default_factory=dict)  # name of the errno by path in the copy
 
     def record(self) -> None:
-        """Copy everything; raises KmodmonError when the directory is not empty or cannot be written."""
+        """Make the copy; raises KmodmonError when the directory is not empty or cannot be written."""
         try:
             self.target.mkdir(parents=True, exist_ok=True)
             if any(self.target.iterdir()):
@@ -86,7 +86,7 @@ class Recorder:
         root = self.root
         self._copy(root.proc(b"modules"), b"proc/modules", _without_addresses)
         self._copy(root.proc(b"version"), b"proc/version")
-        self._copy(root.proc(b"cmdline"), b"proc/cmdline", _known_arguments)
+        self._copy(root.proc(b"cmdline"), b"proc/cmdline", _kept_arguments)
         self._copy(root.proc(b"stat"), b"proc/stat", lambda raw: b"\n".join(_BTIME.findall(raw)) + b"\n")
         self._copy(root.proc(b"sys/kernel/random/boot_id"), b"proc/sys/kernel/random/boot_id", lambda raw: _NO_BOOT)
         for name in _KERNEL_FILES:
@@ -111,7 +111,7 @@ class Recorder:
         parameters: list[bytes] = []
         for module in self._directories(self.root.sys(b"module"), b"sys/module"):
             base = b"module/" + module
-            self._make(b"sys/" + base)
+            self._make_directory(b"sys/" + base)
             for name in _ATTRIBUTES:
                 self._copy(self.root.sys(base, name), b"/".join((b"sys", base, name)))
             note = base + b"/notes/.note.gnu.build-id"
@@ -128,8 +128,8 @@ class Recorder:
             match answers.outcomes.get(self.root.sys(path), Failed("not read", errno.ETIMEDOUT)):
                 case Read(raw):
                     module, _, name = (safe_text(part) for part in path.split(b"/")[-3:])
-                    hidden = is_hidden(self.settings, module, name)
-                    self._write(b"sys/" + path, REDACTED.encode() + b"\n" if hidden else raw)
+                    is_secret = is_hidden(self.settings, module, name)
+                    self._write(b"sys/" + path, REDACTED.encode() + b"\n" if is_secret else raw)
                 case Failed(_, number):
                     self._failed(b"sys/" + path, number)
                 case Absent():
@@ -141,21 +141,21 @@ class Recorder:
             name = release.encode() + b"/modules.builtin"
             self._copy(self.root.modules + b"/" + name, b"lib/modules/" + name)
             config = b"boot/config-" + release.encode()
-            self._copy(self.root.host(config), config, _known_options)
+            self._copy(self.root.host(config), config, _kept_options)
 
     def _directories(self, path: bytes, to: bytes) -> Iterable[bytes]:
         match self.root.directories(path):
             case Read(names):
-                self._make(to)
+                self._make_directory(to)
                 return names
             case Failed(_, number):
                 self._failed(to, number)
         return ()
 
-    def _copy(self, path: bytes, to: bytes, change: Changer = bytes) -> None:
+    def _copy(self, path: bytes, to: bytes, redact: Redaction = bytes) -> None:
         match self.root.read(path):
             case Read(raw):
-                self._write(to, change(raw))
+                self._write(to, redact(raw))
             case Failed(_, number):
                 self._failed(to, number)
             case Absent():
@@ -163,13 +163,13 @@ class Recorder:
 
     def _failed(self, to: bytes, number: int | None) -> None:
         self.failures[os.fsdecode(to)] = errno.errorcode.get(number or errno.EIO, "EIO")
-        self._make(os.path.dirname(to))
+        self._make_directory(os.path.dirname(to))
 
-    def _make(self, to: bytes) -> None:
+    def _make_directory(self, to: bytes) -> None:
         os.makedirs(os.path.join(os.fsencode(self.target), to), exist_ok=True)
 
     def _write(self, to: bytes, raw: bytes) -> None:
-        self._make(os.path.dirname(to))
+        self._make_directory(os.path.dirname(to))
         with open(os.path.join(os.fsencode(self.target), to), "wb") as stream:
             stream.write(raw)
         self.copied += 1

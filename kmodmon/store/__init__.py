@@ -1,6 +1,7 @@
-"""The history: events of every boot, numbered and hash-chained, in SQLite or in memory. The only user of sqlite3.
+"""The history: the events of every boot, numbered and linked by hashes, in SQLite or in memory.
 
-`writer.HistoryWriter` is what the daemon holds; `open_reader` is what a command opens, and all that it imports.
+The daemon uses `writer.HistoryWriter`. A command uses `open_reader`, which imports nothing of the writer. Only this
+package imports sqlite3.
 """
 
 from pathlib import Path
@@ -16,5 +17,5 @@ __all__ = (
 
 
 def open_reader(directory: Path) -> HistoryReader:
-    """Open the history of a state directory without writing there, also while the daemon does; raises StoreError."""
+    """Open the history of a state directory for reading, also while the daemon writes it; raises StoreError."""
     return SqliteReader.open(directory)

@@ -1,12 +1,12 @@
-"""The part of an event that is text, and how it lies on the disk.
+"""The body of an event (actor, evidence, fields) as text, and its compressed form on disk.
 
-The *body* is three lines of canonical JSON: actor, evidence, fields (JSON text holds no raw newline). It is what the
-hash covers, so it is kept as text and never written anew from parsed values: verification needs no JSON parser, and a
-float or a key order can never come back different.
+The *body* is three lines of canonical JSON: actor, evidence, fields (JSON text holds no raw newline). The hash of the
+event covers this text, so the text itself is stored and never produced again from parsed values: verification needs no
+JSON parser, and neither a float nor the order of keys can change between writing and reading.
 
-On the disk it is one byte, the number of a dictionary, and a raw deflate stream that was primed with it. An event of
-600 bytes, most of them keys that every event has, takes 200 so. DICTIONARIES is append-only: histories are read with
-the dictionary that they were written with.
+On disk it is one byte, the index of a preset dictionary in DICTIONARIES, followed by a raw deflate stream that uses it
+(zlib's `zdict`). An event of 600 bytes, most of them keys that every event has, takes 200 bytes. DICTIONARIES is
+append-only, because a row is read with the dictionary that it was written with.
 """
 
 import zlib
@@ -14,11 +14,11 @@ import zlib
 from kmodmon.events.codec import ShapeError, canonical_json
 from kmodmon.events.event import Event
 
-MAX_BODY_BYTES = 1 << 20  # of text; a hundred times the longest kernel report
+MAX_BODY_BYTES = 1 << 20  # uncompressed; a hundred times the longest kernel report
 _WINDOW_BITS = -12  # raw deflate, 4 KiB window: 32 KiB of working memory instead of 256
 _MEMORY_LEVEL = 5
 
-# Frequent texts last: deflate writes short distances in fewer bits.
+# The most frequent texts come last: deflate encodes shorter distances in fewer bits.
 DICTIONARIES: tuple[bytes, ...] = (
     b'"fields":"setting":"parameter":"class":"title":"function":"fingerprint":"reason":"while_down":true,"why":"source":'
     b'"old_srcversion":"old_build_id":"old_taints":"tier":"cause":"module:"flag":"letter":"bit":"old":"new":"value":'
@@ -38,7 +38,7 @@ DICTIONARIES: tuple[bytes, ...] = (
 
 
 def body_of(event: Event) -> bytes:
-    """Write the body of an event; raises ShapeError when it holds what JSON cannot, or is absurdly long."""
+    """Give the body of an event; raises ShapeError for a value that JSON cannot hold, or beyond MAX_BODY_BYTES."""
     whole = event.to_json()
     body = b"\n".join(canonical_json(whole[name]) for name in ("actor", "evidence", "fields"))
     if len(body) > MAX_BODY_BYTES:
@@ -47,20 +47,20 @@ def body_of(event: Event) -> bytes:
 
 
 def split(body: bytes) -> tuple[bytes, bytes, bytes]:
-    """Give the three lines; raises ValueError when there are not three."""
+    """Give actor, evidence and fields; raises ValueError unless there are three lines."""
     actor, evidence, fields = body.split(b"\n")
     return actor, evidence, fields
 
 
 def pack(body: bytes) -> bytes:
-    """Make a body small for the disk."""
+    """Compress a body for the disk, with the newest dictionary."""
     number = len(DICTIONARIES) - 1
     deflate = zlib.compressobj(6, zlib.DEFLATED, _WINDOW_BITS, _MEMORY_LEVEL, zlib.Z_DEFAULT_STRATEGY, DICTIONARIES[-1])
     return bytes((number,)) + deflate.compress(body) + deflate.flush()
 
 
 def unpack(packed: bytes) -> bytes:
-    """Give the body back; raises ValueError for bytes that are none (a decompression bomb too)."""
+    """Undo :func:`pack`; raises ValueError for other bytes, and for more than MAX_BODY_BYTES of text."""
     try:
         inflate = zlib.decompressobj(_WINDOW_BITS, DICTIONARIES[packed[0]])
         body = inflate.decompress(packed[1:], MAX_BODY_BYTES)

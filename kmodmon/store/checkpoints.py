@@ -1,6 +1,7 @@
-"""What a daemon of this boot remembered, for a command that looks without one."""
+"""Checkpoints and events of the history for commands, which also work where no history can be read."""
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,36 +15,27 @@ from kmodmon.types.units import JsonObject
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredCheckpoints:
-    """The checkpoints of a boot; `attended`: a daemon is at work and keeps them as they are.
-
-    `why` says why there are none if the history cannot be read; empty: it can.
-    """
+    """The checkpoints of one boot, by section; empty when the history cannot be read."""
 
     saved: Mapping[str, JsonObject] = field(default_factory=dict)
-    daemon_running: bool = False
-    why: str = ""
+    daemon_running: bool = False  # a daemon holds the lock of the history and keeps the checkpoints up to date
+    why: str = ""  # why the history, or its newest part, cannot be read; empty: it can
 
 
-def remembered(directory: Path, boot_id: str) -> StoredCheckpoints:
-    """Give what was remembered of this boot; raises nothing."""
+def load_checkpoints(directory: Path, boot_id: str) -> StoredCheckpoints:
+    """Give the checkpoints of a boot; raises nothing."""
     try:
-        reader = SqliteReader.open(directory)
-        try:
+        with closing(SqliteReader.open(directory)) as reader:
             saved = reader.load_checkpoints(boot_id)
             return StoredCheckpoints(saved=saved, daemon_running=bool(saved) and has_writer(directory), why=reader.note)
-        finally:
-            reader.close()
     except StoreError as error:
         return StoredCheckpoints(why=str(error))
 
 
 def last_events(directory: Path, query: EventQuery) -> tuple[StoredEvent, ...]:
-    """Give events of the history; none if it cannot be read."""
+    """Give the events that match; none if the history cannot be read."""
     try:
-        reader = SqliteReader.open(directory)
-        try:
+        with closing(SqliteReader.open(directory)) as reader:
             return tuple(reader.events(query))
-        finally:
-            reader.close()
     except StoreError:
         return ()

@@ -1,4 +1,4 @@
-"""What can be wrong with a history, in words that say what to do; SQLite's and the system's error codes end here."""
+"""The errors of a history. Error codes of SQLite and errno are translated here, with advice for the operator."""
 
 import enum
 import errno
@@ -9,17 +9,17 @@ from kmodmon.types.error import KmodmonError
 
 
 class Trouble(enum.StrEnum):
-    """The kinds of trouble that are handled differently."""
+    """The kinds of error that the writer handles differently."""
 
-    CORRUPT = "corrupt"  # the file is damaged: moved aside, a new one started
-    MISSING = "missing"  # file or directory vanished, or never were
-    FULL = "full"  # no space or quota left: wait
-    READ_ONLY = "read-only"  # may not be written by us: wait
-    LOCKED = "locked"  # somebody else holds it: wait
-    NEWER = "newer"  # written by a newer kmodmon: never touched
-    FOREIGN = "foreign"  # a database, but not ours: never touched
-    REFUSED = "refused"  # one event cannot be stored, the history is fine
-    BROKEN = "broken"  # the disk or the file system fails: wait, open again
+    CORRUPT = "corrupt"  # the file is damaged: rename it and start a new one
+    MISSING = "missing"  # the file or directory was removed, or never existed: create it
+    FULL = "full"  # no space or quota left: retry
+    READ_ONLY = "read-only"  # this process may not write it: retry
+    LOCKED = "locked"  # another process holds a lock: retry
+    NEWER = "newer"  # written by a newer kmodmon: never written to
+    FOREIGN = "foreign"  # a database of another program: never written to
+    REFUSED = "refused"  # one event cannot be stored, the file is intact
+    BROKEN = "broken"  # the disk or the file system fails: open again and retry
 
 
 ADVICE = {
@@ -37,7 +37,7 @@ ADVICE = {
 _OF_SQLITE = {
     sqlite3.SQLITE_CORRUPT: Trouble.CORRUPT,
     sqlite3.SQLITE_NOTADB: Trouble.CORRUPT,
-    sqlite3.SQLITE_CONSTRAINT: Trouble.CORRUPT,  # somebody added rows where ours belong
+    sqlite3.SQLITE_CONSTRAINT: Trouble.CORRUPT,  # another program added a row with an id that is ours
     sqlite3.SQLITE_FULL: Trouble.FULL,
     sqlite3.SQLITE_READONLY: Trouble.READ_ONLY,
     sqlite3.SQLITE_PERM: Trouble.READ_ONLY,
@@ -58,17 +58,16 @@ _OF_ERRNO = {
 
 
 class StoreError(KmodmonError):
-    """A history that cannot be read or written; `trouble` says what may be done about it."""
+    """A history that cannot be read or written; `trouble` is the kind, `why` the cause without path and advice."""
 
     def __init__(self, trouble: Trouble, path: Path | None, why: str) -> None:
         self.trouble = trouble
-        self.path = path
         self.why = why
         super().__init__(f"history {path or 'in memory'}: {why}; {ADVICE[trouble]}")
 
 
 class Refused(StoreError):
-    """An event (by its `index` in the batch) or a checkpoint (by `section`) cannot be stored; none of the batch was."""
+    """An event (`index` in the batch) or a checkpoint (`section`) cannot be stored, so nothing of its batch was."""
 
     def __init__(self, path: Path | None, why: str, *, index: int | None = None, section: str | None = None) -> None:
         self.index = index
@@ -78,17 +77,17 @@ class Refused(StoreError):
 
 
 def of_sqlite(error: sqlite3.Error, path: Path) -> StoreError:
-    """Say what an error of SQLite means; its extended codes (SQLITE_IOERR_WRITE, …) are named in the text."""
+    """Translate an error of SQLite; the text names its extended code (SQLITE_IOERR_WRITE, …)."""
     code = getattr(error, "sqlite_errorcode", None)
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     primary = code & 0xFF if isinstance(code, int) else None
     trouble = Trouble.BROKEN if primary is None else _OF_SQLITE.get(primary, Trouble.BROKEN)
-    if primary == sqlite3.SQLITE_ERROR and str(error).startswith("no such"):  # our tables or indexes were dropped
+    if primary == sqlite3.SQLITE_ERROR and str(error).startswith("no such"):  # a table or index was dropped
         trouble = Trouble.CORRUPT
     return StoreError(trouble, path, f"{error} ({name})")
 
 
 def of_system(error: OSError, path: Path) -> StoreError:
-    """Say what an error of the system means."""
+    """Translate an error of a system call."""
     trouble = _OF_ERRNO.get(error.errno or 0, Trouble.BROKEN)
     return StoreError(trouble, path, error.strerror or str(error))

@@ -1,8 +1,7 @@
-"""Events that wait for the disk: bounded, in order, the grave ones kept longest.
+"""The queue of events that wait for the disk: bounded, in order, severe events dropped last.
 
-What was submitted together is written together or later, never earlier: a checkpoint says "everything up to here has
-been seen", so it must not reach the disk before the events that it speaks of. Therefore batches are made of whole
-submissions, and the checkpoints of a batch are the newest among them.
+A checkpoint says "everything up to here was read", so it must not reach the disk before the events of the same
+submission. Therefore a batch consists of whole submissions, and has the newest checkpoint of each section.
 """
 
 from collections import Counter, deque
@@ -13,21 +12,21 @@ from kmodmon.events.event import Actor, Event, Process, Severity
 from kmodmon.types.units import JsonObject, JsonValue
 
 URGENT = frozenset({Severity.CRITICAL, Severity.ERROR})
-_RANK = {severity: rank for rank, severity in enumerate(reversed(Severity))}  # the graver, the higher
-_OBJECT_WEIGHT = 120  # bytes of a small Python object; an estimate is all that a bound needs
+_RANK = {severity: rank for rank, severity in enumerate(reversed(Severity))}  # the more severe, the higher
+_OBJECT_WEIGHT = 120  # bytes of a small Python object; an estimate is enough for a bound
 
 
 @dataclass(slots=True)
 class EventBatch:
-    """What will be one transaction."""
+    """The events and checkpoints of one transaction."""
 
     events: list[Event] = field(default_factory=list)
-    weights: list[int] = field(default_factory=list)  # of the events
-    checkpoints: dict[str, JsonObject] = field(default_factory=dict)
+    weights: list[int] = field(default_factory=list)  # of the events, in bytes of memory
+    checkpoints: dict[str, JsonObject] = field(default_factory=dict)  # by section
 
 
 class EventQueue:
-    """A queue of batches; not safe for threads by itself. `front` is being written until `done` or `failed`."""
+    """A queue of batches, to be used under a lock. The batch of `front` is in use until `done` or `failed`."""
 
     def __init__(self, *, events: int, weight: int, batch: int) -> None:
         self._limit_events = events
@@ -36,23 +35,23 @@ class EventQueue:
         self._batches: deque[EventBatch] = deque()
         self._weight = 0
         self._writing = False
-        self._of: Counter[Severity] = Counter()
+        self._counts: Counter[Severity] = Counter()
 
     def __len__(self) -> int:
-        return self._of.total()
+        return self._counts.total()
 
     @property
     def empty(self) -> bool:
-        """Nothing waits, no checkpoint either."""
+        """Whether neither an event nor a checkpoint waits."""
         return not self._batches
 
     @property
     def urgent(self) -> bool:
-        """A grave event waits, or a full batch: no reason to wait for more."""
-        return any(self._of[severity] for severity in URGENT) or len(self) >= self._batch
+        """Whether to write without waiting for more: an error or critical event waits, or a full batch."""
+        return any(self._counts[severity] for severity in URGENT) or len(self) >= self._batch
 
     def put(self, events: Sequence[Event], checkpoints: Mapping[str, JsonObject]) -> tuple[Event, ...]:
-        """Take a submission; gives the events that had to be lost for it, or of it."""
+        """Add a submission; gives the events that were dropped for lack of room, of the queue or of the submission."""
         if not events and not checkpoints:
             return ()
         batch = self._open_batch()
@@ -63,7 +62,7 @@ class EventQueue:
             if self._fits(size):
                 batch.events.append(event)
                 batch.weights.append(size)
-                self._of[event.severity] += 1
+                self._counts[event.severity] += 1
                 self._weight += size
             else:
                 lost.append(event)
@@ -71,23 +70,26 @@ class EventQueue:
         return tuple(lost)
 
     def front(self) -> EventBatch:
-        """The oldest batch, to be written; it stays here and does not change until it is `done` or `failed`."""
+        """The oldest batch, to be written; it stays in the queue, unchanged, until `done` or `failed`."""
         self._writing = True
         return self._batches[0]
 
     def done(self) -> None:
-        """The front is written."""
+        """Remove the front: it is written."""
         batch = self._batches.popleft()
-        self._of.subtract(event.severity for event in batch.events)
+        self._counts.subtract(event.severity for event in batch.events)
         self._weight -= sum(batch.weights)
         self._writing = False
 
     def failed(self) -> None:
-        """The front could not be written; it will be tried again."""
+        """Keep the front for another try: it could not be written."""
         self._writing = False
 
     def drop(self, index: int | None, section: str | None) -> tuple[Event, ...]:
-        """Remove from the front what can never be written; gives the event."""
+        """Remove from the front an event (by index) or checkpoint (by section) that cannot be stored; gives the event.
+
+        None: there is none to remove.
+        """
         self._writing = False
         if section is not None:
             self._batches[0].checkpoints.pop(section, None)
@@ -96,10 +98,10 @@ class EventQueue:
         return (self._remove(self._batches[0], index),)
 
     def clear(self) -> tuple[Event, ...]:
-        """Give up everything; gives the events."""
+        """Empty the queue; gives the events that were in it."""
         lost = tuple(event for batch in self._batches for event in batch.events)
         self._batches.clear()
-        self._of.clear()
+        self._counts.clear()
         self._weight = 0
         self._writing = False
         return lost
@@ -114,24 +116,24 @@ class EventQueue:
         return len(self) < self._limit_events and self._weight + size <= self._limit_weight
 
     def _make_room(self, severity: Severity, size: int) -> Iterable[Event]:
-        """Give up less grave events, the oldest of the least grave first."""
+        # Drops less severe events, the oldest of the least severe first.
         while not self._fits(size):
-            victim = self._least_important(_RANK[severity])
-            if victim is None:
+            dropped = self._drop_below(_RANK[severity])
+            if dropped is None:
                 return
-            yield victim
+            yield dropped
 
-    def _least_important(self, rank: int) -> Event | None:
-        for severity in sorted(self._of, key=_RANK.__getitem__):
+    def _drop_below(self, rank: int) -> Event | None:
+        for severity in sorted(self._counts, key=_RANK.__getitem__):
             if _RANK[severity] >= rank:
                 return None
-            if self._of[severity] and (found := self._take_out(severity)) is not None:
-                return found
+            if self._counts[severity] and (oldest := self._drop_oldest(severity)) is not None:
+                return oldest
         return None
 
-    def _take_out(self, severity: Severity) -> Event | None:
-        for place, batch in enumerate(self._batches):
-            if place == 0 and self._writing:
+    def _drop_oldest(self, severity: Severity) -> Event | None:
+        for position, batch in enumerate(self._batches):
+            if position == 0 and self._writing:
                 continue
             for index, event in enumerate(batch.events):
                 if event.severity is severity:
@@ -140,13 +142,13 @@ class EventQueue:
 
     def _remove(self, batch: EventBatch, index: int) -> Event:
         event = batch.events.pop(index)
-        self._of[event.severity] -= 1
+        self._counts[event.severity] -= 1
         self._weight -= batch.weights.pop(index)
         return event
 
 
 def weight(event: Event) -> int:
-    """About how many bytes of memory an event holds."""
+    """Estimate how many bytes of memory an event takes."""
     return (
         5 * _OBJECT_WEIGHT
         + sum(_OBJECT_WEIGHT + len(line) for line in event.evidence)
@@ -156,8 +158,8 @@ def weight(event: Event) -> int:
 
 
 def _weigh_actor(actor: Actor) -> int:
-    own = 3 * _OBJECT_WEIGHT + sum(map(_weigh_process, (actor.process, *actor.parents)))
-    return own + (0 if actor.requester is None else _weigh_actor(actor.requester))
+    processes = sum(map(_weigh_process, (actor.process, *actor.parents)))
+    return 3 * _OBJECT_WEIGHT + processes + (0 if actor.requester is None else _weigh_actor(actor.requester))
 
 
 def _weigh_process(process: Process) -> int:

@@ -1,4 +1,4 @@
-"""What is asked of a history, whichever it is."""
+"""The interface that the histories on disk and in memory have in common."""
 
 import enum
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,14 +13,14 @@ from kmodmon.types.units import JsonObject, Usec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionLimits:
-    """How much is kept; None: no limit."""
+    """How much is kept; None: no limit. The newest event is always kept."""
 
-    age_usec: int | None = None
-    size_bytes: int | None = None
+    age_usec: int | None = None  # by CLOCK_REALTIME
+    size_bytes: int | None = None  # of used pages in the database file
 
 
 class Pruned(enum.Enum):
-    """What one bounded step of retention came to."""
+    """The result of one bounded step of retention."""
 
     DONE = "nothing is left to remove"
     MORE = "there is more to remove"
@@ -32,74 +32,72 @@ class Summary:
 
     events: int
     bytes: int  # on disk; 0 in memory
-    oldest_usec: int | None  # CLOCK_REALTIME of the oldest event; None: no event
 
 
 class HistoryReader(Protocol):
-    """What readers of a history may do; everything raises StoreError and nothing else."""
+    """A history open for reading; every method raises StoreError and nothing else."""
 
     @property
     def note(self) -> str:
-        """What a reader should be told about how this history is read; empty: nothing."""
+        """What the user should know about this history, as a sentence; empty: nothing."""
         ...
 
     @property
     def live(self) -> bool:
-        """Whether what is written from now on will show; if not, it has to be opened anew for that."""
+        """Whether later commits of the writer are visible; False: only after opening it again."""
         ...
 
     @property
     def unreadable(self) -> int:
-        """How many rows were passed over because this version cannot read them."""
+        """How many rows were skipped because this version cannot read them."""
         ...
 
     def events(self, query: EventQuery = EVERYTHING) -> Iterator[StoredEvent]:
-        """Give the events asked for, reading a page at a time."""
+        """Give the events that match, in the order of the query, reading a page of rows at a time."""
         ...
 
     def verify(self) -> Iterator[Problem]:
-        """Check the whole chain; gives what is wrong as it is found."""
-        ...
-
-    def last(self, boot_id: str | None = None) -> StoredEvent | None:
-        """The newest event (of one boot); None: there is none, or it cannot be read."""
+        """Check the whole chain; gives the problems while it reads."""
         ...
 
     def newest_link(self) -> Link | None:
-        """The head of the chain; None: it is missing."""
+        """Id and hash of the newest event; None: the file has no head."""
         ...
 
     def load_checkpoints(self, boot_id: str | None) -> Mapping[str, JsonObject]:
-        """What was last remembered during that boot (None: during any), by section."""
+        """The newest checkpoints of a boot (`boot_id` None: of any boot), by section."""
         ...
 
     def changed(self) -> int:
-        """A number that differs after somebody else wrote; for following without reading."""
+        """A number that changes when another connection has written; cheaper than a query."""
         ...
 
     def summary(self) -> Summary:
-        """The size of the history."""
+        """How many events there are, and how much space they take."""
         ...
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         ...
 
 
 class HistoryStore(HistoryReader, Protocol):
-    """A history that may also be written, by one thread at a time."""
+    """A history open for writing, by one thread at a time."""
 
     @property
     def fresh(self) -> bool:
-        """It was made by this opening: it holds nothing of before."""
+        """Whether it was created by this opening, so that it holds no earlier event."""
         ...
 
     def append(
         self, events: Sequence[Event], checkpoints: Mapping[str, JsonObject] | None = None
     ) -> tuple[StoredEvent, ...]:
-        """Number, chain and keep the events, and the checkpoints with them: all or nothing."""
+        """Number, link and store events and checkpoints in one transaction; gives the events as stored."""
         ...
 
     def prune(self, retention: RetentionLimits, now: Usec | None) -> Pruned:
-        """Remove a bounded number of the oldest events; `now` None: the wall clock is not to be trusted, no ageing."""
+        """Remove a bounded number of the oldest events.
+
+        `now` is CLOCK_REALTIME; None: the wall clock is not trusted, and no event is removed for its age.
+        """
         ...

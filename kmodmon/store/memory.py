@@ -1,4 +1,4 @@
-"""A history without a disk: the newest events in memory, numbered and chained the same way, gone with the process."""
+"""A history in memory: the newest events, numbered and linked as on disk, until the process ends."""
 
 import threading
 from collections import deque
@@ -15,7 +15,7 @@ from kmodmon.types.units import JsonObject, Usec
 
 
 class MemoryHistory:
-    """A ring of `capacity` events. One thread writes while others read: all of it is behind one lock."""
+    """A ring of `capacity` events behind a lock: one thread writes while others read."""
 
     unreadable = 0
     fresh = False
@@ -33,7 +33,7 @@ class MemoryHistory:
     def append(
         self, events: Sequence[Event], checkpoints: Mapping[str, JsonObject] | None = None
     ) -> tuple[StoredEvent, ...]:
-        """Number and chain the events; the oldest make room. Raises Refused, and then took none."""
+        """Number and link the events and drop the oldest beyond the capacity; raises Refused, and then stored none."""
         rows: list[HistoryRow] = []
         head = self._head
         for index, event in enumerate(events):
@@ -53,29 +53,23 @@ class MemoryHistory:
         return tuple(stored(row, event) for row, event in zip(rows, events, strict=True))
 
     def load_checkpoints(self, boot_id: str | None) -> Mapping[str, JsonObject]:
-        """What this process remembered; nothing outlives it."""
+        """The checkpoints of this process; those of other boots are not kept."""
         return dict(self._checkpoints) if boot_id in (None, self.boot_id) else {}
 
     def prune(self, retention: RetentionLimits, now: Usec | None) -> Pruned:
-        """Nothing to do: the ring bounds itself."""
+        """Do nothing: the capacity bounds the ring."""
         return Pruned.DONE
 
     def events(self, query: EventQuery = EVERYTHING) -> Iterator[StoredEvent]:
-        """Give the events asked for, as they were at this moment."""
+        """Give the events that match, as they are at the time of the call."""
         with self._lock:
             rows = [row for row in self._rows if _matches(query, row)]
         if query.newest_first:
             rows.reverse()
         return (read_back(row) for row in rows[: query.limit])
 
-    def last(self, boot_id: str | None = None) -> StoredEvent | None:
-        """The newest event; None: there is none, or another boot was asked for."""
-        return (
-            next(self.events(EventQuery(newest_first=True, limit=1)), None) if boot_id in (None, self.boot_id) else None
-        )
-
     def newest_link(self) -> Link | None:
-        """The head of the chain."""
+        """Id and hash of the newest event."""
         return self._head
 
     def changed(self) -> int:
@@ -83,14 +77,12 @@ class MemoryHistory:
         return self._head.id
 
     def summary(self) -> Summary:
-        """How many events are held."""
+        """How many events there are; `bytes` is 0."""
         with self._lock:
-            return Summary(
-                events=len(self._rows), bytes=0, oldest_usec=self._rows[0].realtime_usec if self._rows else None
-            )
+            return Summary(events=len(self._rows), bytes=0)
 
     def verify(self) -> Iterator[Problem]:
-        """Check the ring like a file."""
+        """Check the chain as on disk."""
         with self._lock:
             rows, verifier, head = list(self._rows), Verifier(self._anchor), self._head
         for row in rows:
@@ -98,7 +90,7 @@ class MemoryHistory:
         yield from verifier.end(head)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: no file is open."""
 
 
 def _matches(query: EventQuery, row: HistoryRow) -> bool:

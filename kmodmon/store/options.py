@@ -1,4 +1,4 @@
-"""How the writer behaves, and what it says of itself."""
+"""The options of the writer of the history, and its statistics."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,29 +11,26 @@ CallSoon: TypeAlias = Callable[[Callable[[], None]], object]  # loop.call_soon_t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriterOptions:
-    """Times in seconds."""
+    """Limits and times; times are in seconds."""
 
     retention: RetentionLimits = field(default_factory=RetentionLimits)
-    queue_events: int = 10_000
-    queue_weight: int = 16 << 20  # about so many bytes of memory
-    batch: int = 500
-    pause: float = 0.1  # between two batches; the first event after a pause is written at once, and grave ones always
-    checkpoint_delay: float = 5.0  # how long checkpoints wait for events to be written with
-    retry_first: float = 0.25
-    retry_last: float = 30.0
-    tidy_every: float = 600.0
-    tidy_after: int = 1000  # events
+    queue_events: int = 10_000  # the most events that wait for the disk
+    queue_weight: int = 16 << 20  # the most memory that they take, in bytes, estimated
+    batch: int = 500  # events in one transaction; a single submission may exceed it
+    pause: float = 0.1  # the least time between two batches; errors, critical events and full batches do not wait
+    checkpoint_delay: float = 5.0  # how long checkpoints without events wait for events to be written with
+    retry_first: float = 0.25  # the delay after the first failure; it doubles with each further one
+    retry_last: float = 30.0  # the longest delay after a failure
+    prune_every: float = 600.0  # retention runs after this time,
+    prune_after: int = 1000  # or after this many events
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriterStats:
-    """What `kmodmon_history_*` and `doctor` show."""
+    """The state of the writer, as the metrics `kmodmon_history_*` show it."""
 
     events: int = 0  # in the history
-    write_errors: int = 0
-    lost: int = 0  # events that never reached the history
-    queued: int = 0
-    bytes: int = 0  # on the disk
-    oldest_usec: int | None = None  # CLOCK_REALTIME of the oldest event
-    healthy: bool = False
-    last_error: str = ""  # the newest trouble, also after it is over; empty: there was none
+    write_errors: int = 0  # failed attempts to write
+    lost: int = 0  # events that were dropped before they were stored
+    bytes: int = 0  # on disk, the write-ahead log included; 0 in memory
+    healthy: bool = False  # the last attempt to write succeeded

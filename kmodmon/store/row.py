@@ -1,7 +1,8 @@
-"""One event as the history holds it, and its hash.
+"""One event as a row of the history, and its hash.
 
-The hash is SHA-256 over the canonical JSON of the public shape of the event without `hash` itself, so it covers id,
-boot, times, type, severity, module, actor, evidence, fields and `prev_hash`. Anybody can check one without kmodmon:
+The hash is SHA-256 over the canonical JSON of the event as `kmodmon events --json` prints it, without `hash` itself. So
+it covers id, boot, times, type, severity, module, actor, evidence, fields and `prev_hash`, and can be checked without
+kmodmon:
 `kmodmon events --json | head -n 1 | jq -cjS 'del(.hash)' | sha256sum`.
 """
 
@@ -15,12 +16,12 @@ from kmodmon.events.kinds import event_type
 from kmodmon.store.body import body_of, split
 from kmodmon.types.units import Instant, Usec
 
-NO_HASH = bytes(32)  # what the first event ever has as prev_hash
-_LARGEST = 2**63 - 1  # SQLite's integer
+NO_HASH = bytes(32)  # the prev_hash of the first event
+_LARGEST = 2**63 - 1  # of an INTEGER of SQLite
 
 
 class HistoryRow(NamedTuple):
-    """One event with its place; `body` is unpacked. A tuple, because a million of them are verified in one go."""
+    """One row; `body` is uncompressed. A NamedTuple, because verification creates a million of them."""
 
     id: int
     boot_id: str
@@ -35,7 +36,7 @@ class HistoryRow(NamedTuple):
 
 
 def digest(row: HistoryRow, as_id: int | None = None) -> bytes:
-    """The hash that the row should have (or would have had with the id `as_id`); raises ValueError on a broken body."""
+    """Compute the hash of a row, with the id `as_id` if that is given; raises ValueError when the body is not one."""
     actor, evidence, fields = split(row.body)
     text = (
         b'{"actor":%b,"boot_id":%b,"evidence":%b,"fields":%b,"id":%d,"module":%b,"monotonic":%d,"prev_hash":"%b",'
@@ -57,12 +58,12 @@ def digest(row: HistoryRow, as_id: int | None = None) -> bytes:
 
 
 def chained(event: Event, row_id: int, boot_id: str, prev_hash: bytes) -> HistoryRow:
-    """Give an event its place; raises ShapeError for one that cannot be stored."""
+    """Make the row of an event; raises ShapeError for one that cannot be stored."""
     at = event.at
     if not (0 <= at.realtime_usec <= _LARGEST and 0 <= at.monotonic_usec <= _LARGEST):
         raise ShapeError("at", "a time after 1970 that fits 63 bits")
     if event.module is not None and not event.module.isprintable():
-        raise ShapeError("module", "a safe text")  # a lone surrogate could not even be bound to a column
+        raise ShapeError("module", "a safe text")  # sqlite3 cannot bind a lone surrogate
     row = HistoryRow(
         id=row_id,
         boot_id=boot_id,
@@ -79,12 +80,12 @@ def chained(event: Event, row_id: int, boot_id: str, prev_hash: bytes) -> Histor
 
 
 def stored(row: HistoryRow, event: Event) -> StoredEvent:
-    """The public form of an event that has just got its place."""
+    """Give an event together with what its row adds."""
     return StoredEvent(id=row.id, boot_id=row.boot_id, event=event, prev_hash=row.prev_hash.hex(), hash=row.hash.hex())
 
 
 def read_back(row: HistoryRow) -> StoredEvent:
-    """The public form of a row; raises ShapeError when it holds what this version cannot read."""
+    """Parse a row; raises ShapeError for a type, severity or shape that this version does not have."""
     return stored(row, _event(row))
 
 

@@ -1,12 +1,12 @@
-"""The tables, as an append-only list of migrations; `PRAGMA user_version` is how many of them a file has had.
+"""The tables, as an append-only list of migrations; `PRAGMA user_version` counts those applied to a file.
 
-A file with more of them than this version knows was written by a newer kmodmon and is refused, never touched.
+A file with a higher number was written by a newer kmodmon: it is refused, and never written to.
 
-event       one row an event. Times first, so that a scan that filters by them touches few bytes. The body is packed
-            (body.py); types and boots are numbers of the table `name`, modules of `module`.
-module      goes with the last event that names it; its ids are never used twice (AUTOINCREMENT).
-chain       rows 'anchor' and 'head' (chain.py).
-checkpoint  small JSON documents, written with the events they belong to.
+event       one row for each event. The times come first, so that a scan that filters by them reads few bytes. The body
+            is compressed (body.py); `type` and `boot` are ids of the table `name`, `module` of the table `module`.
+module      names of modules; a row is deleted with the last event that names it, and AUTOINCREMENT never reuses its id.
+chain       the rows 'anchor' and 'head' (chain.py).
+checkpoint  one JSON document for each section of the state, written with the events it belongs to.
 """
 
 import sqlite3
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from kmodmon.store.error import StoreError, Trouble
 
-APPLICATION_ID = 0x6B6D6F64  # "kmod" in the file's header: a database without it is not ours
+APPLICATION_ID = 0x6B6D6F64  # "kmod" in the header of the file; a database without it belongs to another program
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -43,7 +43,7 @@ MIGRATIONS: tuple[str, ...] = (
 
 
 def version_of(connection: sqlite3.Connection, path: Path) -> int:
-    """How many migrations the file has had, 0: it is new; raises StoreError for a foreign or newer file."""
+    """How many migrations were applied to the file, 0 for a new one; raises StoreError if it is foreign or newer."""
     version = _pragma(connection, "user_version")
     application = _pragma(connection, "application_id")
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -57,7 +57,7 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def migrate(connection: sqlite3.Connection, version: int) -> None:
-    """Bring the file from `version` to the newest format, each step in a transaction of its own."""
+    """Apply the migrations after `version`, each in a transaction of its own."""
     for number, script in enumerate(MIGRATIONS[version:], version + 1):
         try:
             connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")

@@ -1,4 +1,4 @@
-"""Writing the SQLite history: one writer, one transaction a batch, retention in small steps."""
+"""Writing the SQLite history: one writer, one transaction for each batch, retention in small steps."""
 
 import hashlib
 import os
@@ -11,25 +11,25 @@ from kmodmon.events.codec import ShapeError, canonical_json
 from kmodmon.events.event import Event, StoredEvent
 from kmodmon.store.body import pack
 from kmodmon.store.chain import GENESIS, Link
-from kmodmon.store.database import FILE, identity_of, open_writer, take_lock
+from kmodmon.store.database import FILE, open_writer, take_lock
 from kmodmon.store.error import Refused, StoreError, Trouble
 from kmodmon.store.interface import Pruned, RetentionLimits
 from kmodmon.store.reader import SEVERITIES, SqliteReader
 from kmodmon.store.row import HistoryRow, chained, stored
 from kmodmon.types.units import JsonObject, Usec
 
-STEP_ROWS = 1000  # retention removes so many at once, and lets the next batch in between
-STEP_PAGES = 256  # and gives back so many pages
-SLACK_USEC = 86_400_000_000  # an event dated later than a day from now was dated by a wrong clock
-_NAMES = 4096  # numbers of names kept in memory
+STEP_ROWS = 1000  # the most rows that one step of retention removes; batches are written between steps
+STEP_PAGES = 256  # the most pages that one step returns to the file system
+SLACK_USEC = 86_400_000_000  # an event dated more than a day in the future was dated by a wrong clock
+_NAMES = 4096  # the most ids of names that are kept in memory
 _SEVERITY = {severity.value: number for number, severity in enumerate(SEVERITIES)}
 
 
 class SqliteHistory(SqliteReader):
-    """The history of a state directory, to be written. Used by one thread at a time; raises StoreError only."""
+    """The history of a state directory, open for writing by one thread at a time; raises only StoreError."""
 
     def __init__(self, directory: Path, boot_id: str, *, after: Link = GENESIS, busy_seconds: float = 2.0) -> None:
-        """Open or make it. A new file goes on `after` that link, so that ids rise when an old one had to be left."""
+        """Open the history or create it; a new file continues the chain `after` a link, so that ids keep rising."""
         self.boot_id = boot_id
         self._lock = take_lock(directory)
         try:
@@ -37,12 +37,12 @@ class SqliteHistory(SqliteReader):
         except StoreError:
             os.close(self._lock)
             raise
-        self._numbers: dict[tuple[str, str], int] = {}
-        self._written: dict[str, bytes] = {}  # digests of the documents as they lie in the table
-        self._appended_from(after)
+        self._name_ids: dict[tuple[str, str], int] = {}  # by table and text
+        self._written: dict[str, bytes] = {}  # digests of the checkpoints that are in the table, by section
+        self._continue_after(after)
 
     def close(self) -> None:
-        """Let go of file and lock; SQLite folds its log into the file when it can."""
+        """Close the file and release the lock; SQLite then moves its log into the file if no reader is left."""
         try:
             super().close()
         finally:
@@ -51,48 +51,47 @@ class SqliteHistory(SqliteReader):
     def append(
         self, events: Sequence[Event], checkpoints: Mapping[str, JsonObject] | None = None
     ) -> tuple[StoredEvent, ...]:
-        """Number, chain and keep events and checkpoints: all of it is on the disk when this returns, or nothing."""
-        if identity_of(self.path) != self._identity:
-            raise StoreError(Trouble.MISSING, self.path, "was replaced by another file")
+        """Number, link and store events and checkpoints: when this returns all of them are on disk, else none is."""
+        self._check_identity()
         documents = self._documents(checkpoints or {})
         if not events and not documents:
             return ()
         rows: tuple[HistoryRow, ...] = ()
-        with self._troubles():
+        with self._store_errors():
             try:
                 with self._transaction():
-                    rows = self._chain(events, self._must("head"))
-                    numbers = self._insert(rows)
-                    self._remember(documents)
+                    rows = self._chain(events, self._required_link("head"))
+                    name_ids = self._insert(rows)
+                    self._write_checkpoints(documents)
             except sqlite3.Error:
-                if not self._has(rows):
+                if not self._was_committed(rows):
                     raise
-                numbers = {}
-        self._keep(numbers)
+                name_ids = {}
+        self._keep_name_ids(name_ids)
         self._written.update({section: _digest(text) for section, text in documents.items()})
         return tuple(stored(row, event) for row, event in zip(rows, events, strict=True))
 
     def prune(self, retention: RetentionLimits, now: Usec | None) -> Pruned:
-        """Remove at most a thousand of the oldest events, in one short transaction; the newest event always stays."""
-        with self._troubles():
-            doomed = self._doomed(retention, now)
-            if doomed is None:
+        """Remove at most STEP_ROWS of the oldest events in one short transaction; the newest event always stays."""
+        with self._store_errors():
+            last = self._last_to_remove(retention, now)
+            if last is None:
                 return Pruned.DONE
             with self._transaction():
-                self._remove(doomed)
-            if self._number("PRAGMA freelist_count") > STEP_PAGES:  # fewer are used again soon
+                self._remove_until(last)
+            if self._number("PRAGMA freelist_count") > STEP_PAGES:  # fewer are soon used again
                 self._connection.execute(f"PRAGMA incremental_vacuum({STEP_PAGES})").fetchall()
             return Pruned.MORE
 
-    def _appended_from(self, after: Link) -> None:
-        with self._troubles():
-            if after.id and self._must("head").id == 0:
+    def _continue_after(self, after: Link) -> None:
+        with self._store_errors():
+            if after.id and self._required_link("head").id == 0:
                 with self._transaction():
                     self._connection.execute("UPDATE chain SET id = ?, hash = ?", after)
 
-    def _must(self, name: str) -> Link:
+    def _required_link(self, name: str) -> Link:
         link = self._link(name)
-        if link is None:  # never go on as if nothing had been: the damaged file is evidence
+        if link is None:  # a file without it was tampered with: it is kept as evidence, not repaired
             raise StoreError(Trouble.CORRUPT, self.path, f"the {name} of the chain is missing")
         return link
 
@@ -119,17 +118,17 @@ class SqliteHistory(SqliteReader):
         return tuple(rows)
 
     def _insert(self, rows: Sequence[HistoryRow]) -> dict[tuple[str, str], int]:
-        """Write rows and head; gives the numbers of names that hold once the transaction does."""
-        numbers: dict[tuple[str, str], int] = {}
+        # Writes rows and head; gives the new ids of names, which are valid once the transaction is committed.
+        name_ids: dict[tuple[str, str], int] = {}
 
-        def number(table: str, text: str) -> int:
+        def name_id(table: str, text: str) -> int:
             key = (table, text)
-            known = self._numbers.get(key) or numbers.get(key)
-            if known is None:
+            row_id = self._name_ids.get(key) or name_ids.get(key)
+            if row_id is None:
                 self._connection.execute(f"INSERT OR IGNORE INTO {table} (text) VALUES (?)", (text,))
-                (known,) = self._connection.execute(f"SELECT id FROM {table} WHERE text = ?", (text,)).fetchone()
-                numbers[key] = known
-            return known
+                (row_id,) = self._connection.execute(f"SELECT id FROM {table} WHERE text = ?", (text,)).fetchone()
+                name_ids[key] = row_id
+            return row_id
 
         self._connection.executemany(
             "INSERT INTO event (id, realtime_usec, monotonic_usec, type, module, boot, severity, body, prev_hash, hash)"
@@ -139,9 +138,9 @@ class SqliteHistory(SqliteReader):
                     row.id,
                     row.realtime_usec,
                     row.monotonic_usec,
-                    number("name", row.type),
-                    None if row.module is None else number("module", row.module),
-                    number("name", row.boot_id),
+                    name_id("name", row.type),
+                    None if row.module is None else name_id("module", row.module),
+                    name_id("name", row.boot_id),
                     _SEVERITY[row.severity],
                     pack(row.body),
                     row.prev_hash,
@@ -154,74 +153,77 @@ class SqliteHistory(SqliteReader):
             self._connection.execute(
                 "UPDATE chain SET id = ?, hash = ? WHERE name = 'head'", (rows[-1].id, rows[-1].hash)
             )
-        return numbers
+        return name_ids
 
-    def _remember(self, documents: Mapping[str, str]) -> None:
+    def _write_checkpoints(self, documents: Mapping[str, str]) -> None:
         self._connection.executemany(
             "INSERT OR REPLACE INTO checkpoint (section, boot_id, body) VALUES (?, ?, ?)",
             [(section, self.boot_id, text) for section, text in documents.items()],
         )
 
-    def _has(self, rows: Sequence[HistoryRow]) -> bool:
-        # A COMMIT whose error came after the commit: without this look the batch would be written twice.
+    def _was_committed(self, rows: Sequence[HistoryRow]) -> bool:
+        # COMMIT may report an error although it took effect; the batch would then be written twice.
         try:
             head = self._link("head")
         except sqlite3.Error:
             return False
         return bool(rows) and head == Link(rows[-1].id, rows[-1].hash)
 
-    def _keep(self, numbers: Mapping[tuple[str, str], int]) -> None:
-        if len(self._numbers) + len(numbers) > _NAMES:
-            self._numbers.clear()
-        self._numbers.update(numbers)
+    def _keep_name_ids(self, name_ids: Mapping[tuple[str, str], int]) -> None:
+        if len(self._name_ids) + len(name_ids) > _NAMES:
+            self._name_ids.clear()
+        self._name_ids.update(name_ids)
 
-    def _doomed(self, retention: RetentionLimits, now: Usec | None) -> Link | None:
-        """The newest of the events that this step removes; None: none is too old, and they are not too many."""
-        head, anchor = self._must("head"), self._must("anchor")
+    def _last_to_remove(self, retention: RetentionLimits, now: Usec | None) -> Link | None:
+        # The newest of the events that one step removes; None: no event is too old, and the file is not too large.
+        head, anchor = self._required_link("head"), self._required_link("anchor")
         count = min(head.id - anchor.id - 1, STEP_ROWS)
         oldest: list[tuple[int, int, bytes]] = self._connection.execute(
             "SELECT id, realtime_usec, hash FROM event WHERE id < ? ORDER BY id LIMIT ?", (head.id, max(count, 0))
         ).fetchall()
-        last = max(self._too_old(oldest, retention, now), self._too_many(retention, head.id - anchor.id))
-        last = min(last, len(oldest))
-        return Link(oldest[last - 1][0], oldest[last - 1][2]) if last else None
+        excess = max(self._count_too_old(oldest, retention, now), self._count_excess(retention, head.id - anchor.id))
+        excess = min(excess, len(oldest))
+        return Link(oldest[excess - 1][0], oldest[excess - 1][2]) if excess else None
 
-    def _too_old(self, oldest: Sequence[tuple[int, int, bytes]], retention: RetentionLimits, now: Usec | None) -> int:
-        """How many of the oldest rows are past their age, up to the first that is not.
+    def _count_too_old(
+        self, oldest: Sequence[tuple[int, int, bytes]], retention: RetentionLimits, now: Usec | None
+    ) -> int:
+        """How many of the oldest rows are too old, up to the first that is not.
 
-        A row dated in the future was dated by a clock that was wrong; it must not protect all that follow. But if the
-        newest row is such a one, it is the clock of now that is in doubt, and nothing is too old.
+        A row dated in the future was dated by a wrong clock, and counts as too old, because otherwise it would keep the
+        rows after it. If the newest row is dated in the future, the present clock may be wrong, and no row is too old.
         """
         if retention.age_usec is None or now is None:
             return 0
         newest = self._connection.execute("SELECT realtime_usec FROM event ORDER BY id DESC LIMIT 1").fetchone()
         if newest is None or newest[0] > now + SLACK_USEC:
             return 0
-        for place, (_, realtime, _) in enumerate(oldest):
+        for index, (_, realtime, _) in enumerate(oldest):
             if now - retention.age_usec <= realtime <= now + SLACK_USEC:
-                return place
+                return index
         return len(oldest)
 
-    def _too_many(self, retention: RetentionLimits, events: int) -> int:
+    def _count_excess(self, retention: RetentionLimits, events: int) -> int:
+        # How many events to remove so that the file fits the limit, if all have the same size.
         if retention.size_bytes is None or events == 0:
             return 0
         pages = self._number("PRAGMA page_count") - self._number("PRAGMA freelist_count")
         used = pages * self._number("PRAGMA page_size")
-        excess = used - retention.size_bytes
-        return 0 if excess <= 0 else 1 + excess * events // used
+        excess_bytes = used - retention.size_bytes
+        return 0 if excess_bytes <= 0 else 1 + excess_bytes * events // used
 
-    def _remove(self, doomed: Link) -> None:
+    def _remove_until(self, last: Link) -> None:
         modules: list[tuple[int, str]] = self._connection.execute(
-            "SELECT id, text FROM module WHERE id IN (SELECT module FROM event WHERE id <= ?)", (doomed.id,)
+            "SELECT id, text FROM module WHERE id IN (SELECT module FROM event WHERE id <= ?)", (last.id,)
         ).fetchall()
-        self._connection.execute("DELETE FROM event WHERE id <= ?", (doomed.id,))
-        self._connection.execute("UPDATE chain SET id = ?, hash = ? WHERE name = 'anchor'", doomed)
-        for number, text in modules:
-            gone = self._connection.execute(
-                "DELETE FROM module WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM event WHERE module = ?1)", (number,)
+        self._connection.execute("DELETE FROM event WHERE id <= ?", (last.id,))
+        self._connection.execute("UPDATE chain SET id = ?, hash = ? WHERE name = 'anchor'", last)
+        for row_id, text in modules:
+            deleted = self._connection.execute(
+                "DELETE FROM module WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM event WHERE module = ?1)", (row_id,)
             )
-            if gone.rowcount:
-                self._numbers.pop(("module", text), None)
+            if deleted.rowcount:
+                self._name_ids.pop(("module", text), None)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -1,12 +1,12 @@
-"""The one writer: a thread that owns the history, so that the loop never waits for a disk.
+"""The writer of the history: a thread that owns it, so that the event loop never waits for a disk.
 
-`submit` puts events in a bounded backlog and returns. The thread writes them in batches: at once, but with a pause of
-100 ms between two batches unless a grave event waits or the batch is full. What fails is tried again with back-off
-while the backlog holds; what it cannot hold is lost, and counted. An event is *acknowledged* when `on_stored` gets it,
-in the thread: then it is on the disk, and neither SIGKILL nor the loss of the kernel takes it away.
+`submit` adds events to a bounded queue and returns. The thread writes them in batches, at least 100 ms apart unless an
+error or critical event waits or a batch is full. A failed batch is retried with increasing delays; events that no
+longer fit the queue meanwhile are lost, and counted. An event is *acknowledged* when the thread passes it to
+`on_stored`: it is then on disk, and survives SIGKILL and a crash of the kernel.
 
-Nothing here raises into the loop. A history that is damaged is moved aside and a new one started that goes on with the
-next id; that, and an outage that is over, become events of their own in the transaction of what waited for it.
+Nothing here raises into the event loop. A damaged history is renamed, and a new one continues with the next id. That,
+and the end of an outage, are recorded as events, in the transaction of the batch that waited for it.
 """
 
 import logging
@@ -14,6 +14,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 from kmodmon.events.event import Event, Severity, StoredEvent
@@ -31,21 +32,24 @@ from kmodmon.types.units import JsonObject
 
 log = logging.getLogger(__name__)
 
-_KEEPS_OPEN = frozenset({Trouble.FULL, Trouble.LOCKED, Trouble.REFUSED})
+_KEEPS_OPEN = frozenset({Trouble.FULL, Trouble.LOCKED, Trouble.REFUSED})  # the connection is still usable
 _DEFAULTS = WriterOptions()
-_TIDY = EventBatch()  # no batch: nothing to write, time for retention
+_PRUNE = EventBatch()  # instead of a batch: nothing to write, but retention is due
 
 
-def _ignore(what: object) -> None:
-    """For those who need not know what was lost, or remembered later."""
+def _ignore(value: object) -> None:
+    """Do nothing: the default callback."""
 
 
 class HistoryWriter:
-    """Submit from one thread (the loop); everything else happens in the writer's own."""
+    """The history of the daemon: `submit` is called by one thread (the event loop), the writer's own does the rest.
+
+    `on_stored` is called in the writer's thread; `on_lost` and `on_recalled` through `call_soon`, in the event loop.
+    """
 
     def __init__(
         self,
-        place: Backend,
+        backend: Backend,
         clock: Clock,
         *,
         call_soon: CallSoon,
@@ -53,78 +57,77 @@ class HistoryWriter:
         on_lost: Callable[[tuple[Event, ...]], None] = _ignore,
         options: WriterOptions = _DEFAULTS,
     ) -> None:
-        self.place = place
         self.options = options
-        self.on_recalled: Callable[[Mapping[str, JsonObject]], None] = _ignore  # set before the start
+        self.on_recalled: Callable[[Mapping[str, JsonObject]], None] = _ignore  # to be set before `start`
+        self._backend = backend
         self._clock = clock
         self._call_soon = call_soon
         self._on_stored = on_stored
         self._on_lost = on_lost
-        self._wake = threading.Condition()  # guards the next block
-        self._backlog = EventQueue(events=options.queue_events, weight=options.queue_weight, batch=options.batch)
+        self._wake = threading.Condition()  # its lock guards the next four attributes
+        self._queue = EventQueue(events=options.queue_events, weight=options.queue_weight, batch=options.batch)
         self._checkpoints_wait_since: float | None = None
         self._closing = False
         self._stats = WriterStats()
-        # What follows belongs to the thread alone.
+        # After `start`, only the thread uses the rest.
         self._history: HistoryStore | None = None
-        self._unread: tuple[str, Collection[str]] | None = None  # what `start` wanted and could not read
-        self._head: Link = GENESIS
-        self._aside: Quarantined | None = None
-        self._known: dict[str, JsonObject] = {}  # every checkpoint, for a file that must be started anew
-        self._known_is_written = True
-        self._notices: list[Event] = []
+        self._unread: tuple[str, Collection[str]] | None = None  # the arguments of `start`, while they wait for a file
+        self._head: Link = GENESIS  # of the last event written or read, from which a new file continues
+        self._quarantined: Quarantined | None = None  # until the event about it is queued
+        self._checkpoints: dict[str, JsonObject] = {}  # the newest of every section, to be copied into a new file
+        self._checkpoints_written = True
+        self._notices: list[Event] = []  # events about the history itself, for the next batch
         self._outage = Outage()
-        self._last_chance_failed = False
-        self._steady = WallClockGuard(clock.now())
-        self._wrote_at = -math.inf
-        self._tidied_at = time.monotonic()
-        self._since_tidied = 0
+        self._failed_while_closing = False
+        self._clock_guard = WallClockGuard(clock.now())
+        self._wrote_at = -math.inf  # time.monotonic() of the last batch
+        self._pruned_at = time.monotonic()
+        self._since_pruned = 0  # events
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
 
     @property
     def stats(self) -> WriterStats:
-        """The figures of this moment."""
-        with self._wake:
-            return replace(self._stats, queued=len(self._backlog))
+        """The statistics at this moment."""
+        return self._stats
 
     def start(self, boot_id: str, lasting: Collection[str] = ()) -> Mapping[str, JsonObject]:
-        """Open the history and start writing; gives what was remembered during this boot, {} if it cannot be read.
+        """Open the history and start writing; gives the checkpoints of this boot by section, {} if unreadable.
 
-        `lasting`: sections that are given of any boot. What cannot be read now goes to `on_recalled` when the history
-        is there, before anything is written over it.
+        Sections in `lasting` are given also when another boot wrote them. Checkpoints that cannot be read now are
+        passed to `on_recalled` once the history can be opened, before newer ones overwrite them.
         """
         try:
             history = self._opened()
-            self._known.update(_remembered(history, boot_id, lasting))
+            self._checkpoints.update(_checkpoints_of(history, boot_id, lasting))
             self._head = history.newest_link() or GENESIS
-            self._known_is_written = self._aside is None
+            self._checkpoints_written = self._quarantined is None
             self._measure()
         except StoreError as error:
             self._failed(error)
-            self._read_only(boot_id, lasting)
-        remembered = dict(self._known)
+            self._load_read_only(boot_id, lasting)
+        checkpoints = dict(self._checkpoints)
         self._thread.start()
-        return remembered
+        return checkpoints
 
     def submit(self, events: Sequence[Event], checkpoints: Mapping[str, JsonObject]) -> None:
-        """Take events, and what is to be remembered with them. Never waits for the disk, never raises."""
+        """Queue events and checkpoints to be written together; never waits for the disk, never raises."""
         with self._wake:
-            lost = tuple(events) if self._closing else self._backlog.put(events, checkpoints)
+            lost = tuple(events) if self._closing else self._queue.put(events, checkpoints)
             if self._checkpoints_wait_since is None and checkpoints:
                 self._checkpoints_wait_since = time.monotonic()
             self._wake.notify()
         self._count_lost(lost)
 
     def retain(self, retention: RetentionLimits) -> None:
-        """Keep more or less than before, from the next round of retention on."""
+        """Change how much is kept, from the next run of retention on."""
         self.options = replace(self.options, retention=retention)
 
     def reader(self) -> HistoryReader:
-        """A reader for the calling thread; raises StoreError."""
-        return self.place.reader()
+        """Open a reader for the calling thread; raises StoreError."""
+        return self._backend.reader()
 
     def close(self, timeout: float) -> bool:
-        """Write what waits and stop; False: it took longer (a hung disk), and what waits is left."""
+        """Write what is queued and stop; False: not finished within `timeout` seconds, because the disk hangs."""
         with self._wake:
             self._closing = True
             self._wake.notify()
@@ -132,57 +135,54 @@ class HistoryWriter:
             self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def _read_only(self, boot_id: str, lasting: Collection[str]) -> None:
-        """A history that cannot be written, on a full disk or one mounted read-only, still remembers."""
+    def _load_read_only(self, boot_id: str, lasting: Collection[str]) -> None:
+        # A history that cannot be opened for writing (full disk, read-only mount) may still be readable.
         try:
-            reader = self.place.reader()
-            try:
-                self._known.update(_remembered(reader, boot_id, lasting))
-            finally:
-                reader.close()
+            with closing(self._backend.reader()) as reader:
+                self._checkpoints.update(_checkpoints_of(reader, boot_id, lasting))
         except StoreError as error:
             log.debug("what was remembered cannot be read either, so it is read when the history is there: %s", error)
             self._unread = boot_id, lasting
 
-    # From here on: the thread.
+    # The methods below run in the thread; `_opened`, `_measure` and `_failed` also in `start`.
 
     def _run(self) -> None:
         while (batch := self._next()) is not None:
             try:
-                if batch is not _TIDY:
+                if batch is not _PRUNE:
                     self._write(batch)
-                self._tidy_if_due()
+                self._prune_if_due()
             except StoreError as error:
                 self._failed(error)
-            except Exception as error:  # a defect here must cost a retry, not the history
+            except Exception as error:  # a bug in this module must cost a retry, not end the thread
                 log.exception("writing the history failed unexpectedly; it is tried again")
                 self._failed(StoreError(Trouble.BROKEN, None, repr(error)))
-        self._give_up()
+        self._end()
 
     def _next(self) -> EventBatch | None:
-        """Wait for work; None: the end."""
+        """Wait for the next batch to write, or for retention (_PRUNE); None: the writer is closed."""
         with self._wake:
             while True:
-                if self._closing and (self._backlog.empty or self._last_chance_failed):
+                if self._closing and (self._queue.empty or self._failed_while_closing):
                     return None
                 now = time.monotonic()
                 write_at = self._write_at()
                 if write_at is not None and write_at <= now:
-                    return self._backlog.front()
-                tidy_at = max(self._tidied_at + self.options.tidy_every, self._outage.retry_at)
-                if tidy_at <= now:
-                    return _TIDY
-                self._wake.wait(min(tidy_at, tidy_at if write_at is None else write_at) - now)
+                    return self._queue.front()
+                prune_at = max(self._pruned_at + self.options.prune_every, self._outage.retry_at)
+                if prune_at <= now:
+                    return _PRUNE
+                self._wake.wait(min(prune_at, prune_at if write_at is None else write_at) - now)
 
     def _write_at(self) -> float | None:
-        """When the oldest batch is due, by time.monotonic(); None: there is none."""
-        if self._backlog.empty:
+        """When the oldest batch is due, by time.monotonic(); None: the queue is empty."""
+        if self._queue.empty:
             return None
         if self._closing:
             return 0.0
-        if self._backlog.urgent:
+        if self._queue.urgent:
             return self._outage.retry_at
-        if len(self._backlog):
+        if len(self._queue):
             return max(self._wrote_at + self.options.pause, self._outage.retry_at)
         since = self._checkpoints_wait_since or 0.0
         return max(since + self.options.checkpoint_delay, self._outage.retry_at)
@@ -192,7 +192,7 @@ class HistoryWriter:
         history = self._opened()
         lost = self._stats.lost
         notices = (*self._notices, *self._outage.over(self._clock.now(), lost))
-        checkpoints = batch.checkpoints if self._known_is_written else {**self._known, **batch.checkpoints}
+        checkpoints = batch.checkpoints if self._checkpoints_written else {**self._checkpoints, **batch.checkpoints}
         try:
             stored = history.append((*notices, *batch.events), checkpoints)
         except Refused as error:
@@ -200,14 +200,14 @@ class HistoryWriter:
             return
         if stored:
             self._head = Link(stored[-1].id, bytes.fromhex(stored[-1].hash))
-        self._known.update(batch.checkpoints)
-        self._known_is_written = True
+        self._checkpoints.update(batch.checkpoints)
+        self._checkpoints_written = True
         self._notices.clear()
-        self._since_tidied += len(stored)
+        self._since_pruned += len(stored)
         self._wrote_at = time.monotonic()
         with self._wake:
-            self._backlog.done()
-            self._checkpoints_wait_since = None if self._backlog.empty else self._wrote_at
+            self._queue.done()
+            self._checkpoints_wait_since = None if self._queue.empty else self._wrote_at
         if self._outage.tries:
             log.info("the history is written again, after %d failures", self._outage.tries)
         self._outage = Outage(lost_before=lost)
@@ -218,71 +218,73 @@ class HistoryWriter:
     def _acknowledge(self, stored: tuple[StoredEvent, ...]) -> None:
         try:
             self._on_stored(stored)
-        except Exception:  # they are on the disk: whoever cannot be told does not make that undone
+        except Exception:  # the events are on disk, whatever the callback does
             log.exception("events were stored, and it could not be told")
 
     def _opened(self) -> HistoryStore:
-        """The history, opened if need be; one that is damaged is moved aside first. Raises StoreError."""
+        """The history, which is opened if it is not, in place of a damaged one if need be. Raises StoreError."""
         if self._history is not None:
             return self._history
         try:
-            self._history = self.place.open(self._head)
+            self._history = self._backend.open(self._head)
         except StoreError as error:
             if error.trouble is not Trouble.CORRUPT:
                 raise
             self._quarantine(error)
-            self._history = self.place.open(self._head)
-        self._known_is_written = False
+            self._history = self._backend.open(self._head)
+        self._checkpoints_written = False
         if self._unread is not None:
-            found = _remembered(self._history, *self._unread)
-            self._unread = None
-            self._known = {**found, **self._known}
-            if found:
-                self._tell(lambda: self.on_recalled(found))
-        if self._history.fresh and (self._aside or self._head.id):
+            self._recall(_checkpoints_of(self._history, *self._unread))
+        if self._history.fresh and (self._quarantined or self._head.id):
             self._note_new_file()
         return self._history
 
+    def _recall(self, checkpoints: Mapping[str, JsonObject]) -> None:
+        self._unread = None
+        self._checkpoints = {**checkpoints, **self._checkpoints}
+        if checkpoints:
+            self._call_in_loop(lambda: self.on_recalled(checkpoints))
+
     def _failed(self, error: StoreError) -> None:
         if error.trouble not in _KEEPS_OPEN:
-            self._leave()
+            self._close_history()
         if error.trouble is Trouble.CORRUPT:
             self._quarantine_if_possible(error)
         with self._wake:
-            if not self._backlog.empty:
-                self._backlog.failed()
-            self._last_chance_failed = self._closing
+            if not self._queue.empty:
+                self._queue.failed()
+            self._failed_while_closing = self._closing
             errors = self._stats.write_errors + 1
-            self._stats = replace(self._stats, write_errors=errors, healthy=False, last_error=str(error))
+            self._stats = replace(self._stats, write_errors=errors, healthy=False)
         if self._outage.failed(error, self._clock.now(), self.options):
             log.error("%s; up to %d events wait in memory", error, self.options.queue_events)
 
     def _quarantine_if_possible(self, error: StoreError) -> None:
         try:
             self._quarantine(error)
-        except StoreError as again:
-            log.error("the damaged history could not be moved aside: %s", again)
+        except StoreError as second:
+            log.error("the damaged history could not be moved aside: %s", second)
 
     def _quarantine(self, error: StoreError) -> None:
-        self._aside = self.place.quarantine(self._clock.now().realtime_usec)
-        if self._aside.head.id > self._head.id:
-            self._head = self._aside.head
+        self._quarantined = self._backend.quarantine(self._clock.now().realtime_usec)
+        if self._quarantined.head.id > self._head.id:
+            self._head = self._quarantined.head
         self._outage.why = error.why
-        log.error("%s; it is now %s, the next event is %d", error, self._aside.path, self._head.id + 1)
+        log.error("%s; it is now %s, the next event is %d", error, self._quarantined.path, self._head.id + 1)
 
     def _note_new_file(self) -> None:
-        aside, self._aside = self._aside, None
+        old, self._quarantined = self._quarantined, None
         details = HistoryReplaced(
             source="history",
             why=self._outage.why or "the file is gone",
-            moved_to=None if aside is None else str(aside.path),
-            events=self._stats.events if aside is None else aside.events,
+            moved_to=None if old is None else str(old.path),
+            events=self._stats.events if old is None else old.events,
         )
         log.error("a new history was started, it goes on with event %d", self._head.id + 1)
         self._notices.append(Event(details=details, at=self._clock.now(), severity=Severity.ERROR))
 
     def _refused(self, error: Refused, notices: int) -> None:
-        """One thing of the batch can never be written: without it the rest can."""
+        """Remove from the batch the event or checkpoint that can never be stored; the rest is written next."""
         log.error("%s", error)
         self._outage.why = error.why
         index = None if error.index is None else error.index - notices
@@ -290,10 +292,10 @@ class HistoryWriter:
             self._notices.clear()
             index = None
         with self._wake:
-            lost = self._backlog.drop(index, error.section)
+            lost = self._queue.drop(index, error.section)
             errors = self._stats.write_errors + 1
-            self._stats = replace(self._stats, write_errors=errors, last_error=str(error))
-        self._known.pop(error.section or "", None)
+            self._stats = replace(self._stats, write_errors=errors)
+        self._checkpoints.pop(error.section or "", None)
         self._count_lost(lost)
 
     def _measure(self) -> None:
@@ -301,28 +303,26 @@ class HistoryWriter:
             return
         size = self._history.summary()
         with self._wake:
-            self._stats = replace(
-                self._stats, events=size.events, bytes=size.bytes, oldest_usec=size.oldest_usec, healthy=True
-            )
+            self._stats = replace(self._stats, events=size.events, bytes=size.bytes, healthy=True)
 
-    def _tidy_if_due(self) -> None:
-        """Retention, a step at a time, and only while nothing grave waits; raises StoreError."""
+    def _prune_if_due(self) -> None:
+        """Run retention if it is due, one step at a time, as long as no urgent batch waits; raises StoreError."""
         now = time.monotonic()
-        due = now - self._tidied_at >= self.options.tidy_every or self._since_tidied >= self.options.tidy_after
+        due = now - self._pruned_at >= self.options.prune_every or self._since_pruned >= self.options.prune_after
         if not due:
             return
-        self._tidied_at, self._since_tidied = now, 0
+        self._pruned_at, self._since_pruned = now, 0
         if self._history is None:
             return
-        wall = self._steady.wall(self._clock.now())
+        wall = self._clock_guard.trusted_realtime(self._clock.now())
         while self._history.prune(self.options.retention, wall) is Pruned.MORE:
             with self._wake:
-                if self._closing or self._backlog.urgent:
-                    self._since_tidied = self.options.tidy_after  # go on after the next batch
+                if self._closing or self._queue.urgent:
+                    self._since_pruned = self.options.prune_after  # continue after the next batch
                     break
         self._measure()
 
-    def _leave(self) -> None:
+    def _close_history(self) -> None:
         history, self._history = self._history, None
         if history is not None:
             try:
@@ -330,31 +330,31 @@ class HistoryWriter:
             except StoreError as error:
                 log.debug("closing the broken history: %s", error)
 
-    def _give_up(self) -> None:
+    def _end(self) -> None:
         with self._wake:
-            lost = self._backlog.clear()
+            lost = self._queue.clear()
         if lost:
             log.error("%d events are lost: the history could not be written before the end", len(lost))
         self._count_lost(lost)
-        self._leave()
+        self._close_history()
 
     def _count_lost(self, lost: tuple[Event, ...]) -> None:
         if lost:
             with self._wake:
                 self._stats = replace(self._stats, lost=self._stats.lost + len(lost))
-            self._tell(lambda: self._on_lost(lost))
+            self._call_in_loop(lambda: self._on_lost(lost))
 
-    def _tell(self, call: Callable[[], None]) -> None:
+    def _call_in_loop(self, call: Callable[[], None]) -> None:
         try:
             self._call_soon(call)
-        except RuntimeError:  # the loop is closed: nobody is left who could be told
+        except RuntimeError:  # the event loop is closed
             log.debug("the loop ended before the history did")
 
 
-def _remembered(history: HistoryReader, boot_id: str, lasting: Collection[str]) -> Mapping[str, JsonObject]:
-    """What was last remembered during this boot, and of the lasting sections during any; raises StoreError."""
-    of_any = history.load_checkpoints(None) if lasting else {}
+def _checkpoints_of(history: HistoryReader, boot_id: str, lasting: Collection[str]) -> Mapping[str, JsonObject]:
+    # The checkpoints of this boot, and those of the lasting sections that any boot wrote; raises StoreError.
+    of_any_boot = history.load_checkpoints(None) if lasting else {}
     return {
-        **{name: found for name, found in of_any.items() if name in lasting},
+        **{section: document for section, document in of_any_boot.items() if section in lasting},
         **history.load_checkpoints(boot_id),
     }

@@ -1,4 +1,4 @@
-"""The only place that asks what time it is; tests hand in a :class:`FakeClock`."""
+"""The clock that the program reads the time from; tests replace it by :class:`FakeClock`."""
 
 import time
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from kmodmon.types.units import Instant, Usec
 
 
 class Clock(Protocol):
-    """Anything that knows the time on both clocks."""
+    """Gives the time."""
 
     def now(self) -> Instant:
-        """The present moment on both clocks."""
+        """The present time, by CLOCK_REALTIME and CLOCK_MONOTONIC."""
         ...
 
 
@@ -19,7 +19,7 @@ class SystemClock:
     """CLOCK_REALTIME and CLOCK_MONOTONIC of this host."""
 
     def now(self) -> Instant:
-        """Read both clocks, one right after the other."""
+        """Read both clocks, one directly after the other."""
         return Instant(
             realtime_usec=Usec(time.time_ns() // 1000),
             monotonic_usec=Usec(time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000),
@@ -28,16 +28,16 @@ class SystemClock:
 
 @dataclass(slots=True)
 class FakeClock:
-    """A clock that stands still until a test moves it."""
+    """A clock for tests: it changes only when it is set or advanced."""
 
     realtime_usec: int = 1_700_000_000_000_000
     monotonic_usec: int = 100_000_000
 
     def now(self) -> Instant:
-        """The moment the test set."""
+        """The time that was set."""
         return Instant(realtime_usec=Usec(self.realtime_usec), monotonic_usec=Usec(self.monotonic_usec))
 
     def advance(self, seconds: float) -> None:
-        """Move both clocks."""
+        """Move both clocks forward."""
         self.realtime_usec += int(seconds * 1e6)
         self.monotonic_usec += int(seconds * 1e6)

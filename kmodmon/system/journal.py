@@ -1,11 +1,11 @@
-"""Where kmodmon's words go: its own log, and one structured entry for every event.
+"""The log of the daemon, and one structured journal entry for each event.
 
 If stderr is the journal ($JOURNAL_STREAM is its device and inode, systemd.exec(5)), entries are sent by journald's
-native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL): one datagram of fields, or, when it is too long for one, a sealed
-memfd. `journalctl KMODMON_MODULE=ext4` or `journalctl -t kmodmon -o verbose` finds them. If stderr is a terminal, plain
-lines; else lines with a syslog level in front (`<4>…`, sd-daemon(3)).
+native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL): one datagram of fields, or a sealed memfd when that is too long.
+`journalctl KMODMON_MODULE=ext4` or `journalctl -t kmodmon -o verbose` shows them. If stderr is a terminal, entries are
+plain lines; otherwise lines with a syslog level in front (`<4>…`, sd-daemon(3)).
 
-Nothing here ever blocks: what the journal, a pipe or a terminal does not take at once is lost, and counted in `lost`.
+Nothing here blocks: what the journal, a pipe or a terminal does not take at once is dropped, and counted in `lost`.
 """
 
 import errno
@@ -31,7 +31,7 @@ from kmodmon.types.units import JsonObject
 IDENTIFIER = "kmodmon"
 SOCKET = "/run/systemd/journal/socket"
 NOTICE = 25  # between logging's INFO and WARNING
-LINE_BYTES = 4096  # PIPE_BUF: poll() promises room for so much
+LINE_BYTES = 4096  # PIPE_BUF: a pipe that poll(2) reports as writable takes this much without blocking
 _COLOURS = {0: "31;1", 1: "31;1", 2: "31;1", 3: "31", 4: "33", 5: "1"}  # SGR by syslog level
 _WORDS = ("emergency", "alert", "critical", "error", "warning", "notice", "info", "debug")
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
@@ -40,29 +40,29 @@ Fields: TypeAlias = Iterable[tuple[str, str]]
 
 
 class LogSink(Protocol):
-    """Somewhere to write entries, from any thread; `write` never blocks and never raises."""
+    """Takes log entries from any thread; `write` never blocks and never raises."""
 
-    lost: int
+    lost: int  # entries that were dropped
 
     def write(self, priority: int, message: str, fields: Fields) -> None:
-        """Write one entry."""
+        """Write one entry; `priority` is a syslog level."""
         ...
 
 
-class _Losses:
-    """Counts what was not taken, in any thread."""
+class _DropCounter:
+    # The number of dropped entries, counted by any thread.
 
     def __init__(self) -> None:
         self.lost = 0
-        self._counting = threading.Lock()
+        self._lock = threading.Lock()
 
-    def _lose(self) -> None:
-        with self._counting:
+    def _count_drop(self) -> None:
+        with self._lock:
             self.lost += 1
 
 
-class NativeSink(_Losses):
-    """journald's socket."""
+class NativeSink(_DropCounter):
+    """Sends entries to the socket of journald."""
 
     def __init__(self, address: str = SOCKET) -> None:
         super().__init__()
@@ -76,10 +76,10 @@ class NativeSink(_Losses):
         try:
             self._send(data)
         except OSError:
-            self._lose()
+            self._count_drop()
 
     def close(self) -> None:
-        """Let go of the socket."""
+        """Close the socket."""
         self._socket.close()
 
     def _send(self, data: bytes) -> None:
@@ -95,15 +95,15 @@ class NativeSink(_Losses):
         try:
             with os.fdopen(descriptor, "wb", closefd=False) as file:
                 file.write(data)
-            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)  # journald maps it and takes only what cannot change
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)  # journald maps only a sealed memfd
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", descriptor))]
             self._socket.sendmsg([], rights, 0, self._address)
         finally:
             os.close(descriptor)
 
 
-class StreamSink(_Losses):
-    """A terminal, a pipe or a file."""
+class StreamSink(_DropCounter):
+    """Writes entries as lines to a terminal, a pipe or a file."""
 
     def __init__(self, descriptor: int, *, terminal: bool, colour: bool) -> None:
         super().__init__()
@@ -114,12 +114,12 @@ class StreamSink(_Losses):
         self._poll.register(descriptor, select.POLLOUT)
 
     def write(self, priority: int, message: str, fields: Fields) -> None:
-        """Write the message alone; each of its lines by itself."""
+        """Write each line of the message, without the fields."""
         try:
             if not all([self._line(priority, line) for line in message.splitlines() or [""]]):
-                self._lose()
+                self._count_drop()
         except OSError:
-            self._lose()
+            self._count_drop()
 
     def _line(self, priority: int, text: str) -> bool:
         ready = self._poll.poll(0)
@@ -141,7 +141,7 @@ class StreamSink(_Losses):
 
 
 def encode(fields: Fields) -> bytes:
-    """Write fields as the native protocol wants them; a value with a newline goes with its length in front."""
+    """Encode fields for the native protocol; a value that contains a newline is preceded by its length."""
     out = bytearray()
     for name, value in fields:
         data = value.encode("utf-8", "backslashreplace")
@@ -153,7 +153,7 @@ def encode(fields: Fields) -> bytes:
 
 
 def open_sink(environ: Mapping[str, str] = os.environ, descriptor: int = 2, address: str = SOCKET) -> LogSink:
-    """Find out what stderr is."""
+    """Open the sink that fits what stderr (`descriptor`) is: the journal, a terminal, or another stream."""
     if _is_journal(environ.get("JOURNAL_STREAM", ""), descriptor):
         return NativeSink(address)
     terminal = os.isatty(descriptor)
@@ -166,34 +166,35 @@ def _is_journal(stream: str, descriptor: int) -> bool:
     if not (device.isdecimal() and inode.isdecimal()):
         return False
     try:
-        found = os.fstat(descriptor)
+        status = os.fstat(descriptor)
     except OSError:
         return False
-    return (found.st_dev, found.st_ino) == (int(device), int(inode))
+    return (status.st_dev, status.st_ino) == (int(device), int(inode))
 
 
 class JournalHandler(logging.Handler):
-    """kmodmon's own log."""
+    """Writes the records of Python's logging to a sink."""
 
     def __init__(self, sink: LogSink) -> None:
         super().__init__()
         self.sink = sink
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record; a traceback follows its message."""
+        """Write one record, and after its message the traceback if there is one."""
         message = record.getMessage()
         if record.exc_info and record.exc_info[1] is not None:
             message += "\n" + "".join(traceback.format_exception(record.exc_info[1])).rstrip()
-        place = (
+        fields = (
+            ("LOGGER", record.name),
             ("CODE_FILE", record.pathname),
             ("CODE_LINE", str(record.lineno)),
             ("CODE_FUNC", record.funcName or ""),
         )
-        self.sink.write(syslog_level(record.levelno), message, (("LOGGER", record.name), *place))
+        self.sink.write(syslog_level(record.levelno), message, fields)
 
 
 def syslog_level(level: int) -> int:
-    """Give the syslog level of one of logging's."""
+    """Translate a level of Python's logging to a syslog level."""
     for least, priority in ((50, 2), (40, 3), (30, 4), (NOTICE, 5), (20, 6)):
         if level >= least:
             return priority
@@ -201,7 +202,7 @@ def syslog_level(level: int) -> int:
 
 
 def set_up_logging(sink: LogSink | None = None) -> None:
-    """Send the log of this process to stderr or the journal: from warning on, kmodmon's own from info on."""
+    """Send the log of this process to `sink` (None: stderr or the journal): kmodmon's from INFO on, others' WARNING."""
     logging.addLevelName(NOTICE, "NOTICE")
     root = logging.getLogger()
     for handler in root.handlers[:]:
@@ -212,29 +213,30 @@ def set_up_logging(sink: LogSink | None = None) -> None:
 
 
 def log_sink() -> LogSink | None:
-    """Where this process's own log goes, if :func:`set_up_logging` was called: what it loses counts as well."""
-    return next((one.sink for one in logging.getLogger().handlers if isinstance(one, JournalHandler)), None)
+    """The sink of :func:`set_up_logging`, whose `lost` counts as well; None: it was not called."""
+    handlers = logging.getLogger().handlers
+    return next((handler.sink for handler in handlers if isinstance(handler, JournalHandler)), None)
 
 
 class Journal:
-    """Events as journal entries (or lines, where there is no journal)."""
+    """Writes events as journal entries, or as lines where stderr is not the journal."""
 
     def __init__(self, sink: LogSink | None = None) -> None:
         self.sink = sink or open_sink()
 
     @property
     def lost(self) -> int:
-        """How many entries were not taken."""
+        """How many entries were dropped."""
         return self.sink.lost
 
     def log_event(self, event: StoredEvent | Event) -> None:
-        """Write one event; one that the history did not take has neither id nor hash."""
+        """Write one event; an Event, which the history could not store, has neither id nor hash."""
         plain = event.event if isinstance(event, StoredEvent) else event
         self.sink.write(plain.severity.priority, sentence_of(plain), event_fields(event))
 
 
 def event_fields(event: StoredEvent | Event) -> Fields:
-    """Everything about an event, as journal fields; a name may come several times."""
+    """The journal fields of an event; KMODMON_EVIDENCE may occur several times."""
     plain = event.event if isinstance(event, StoredEvent) else event
     yield "MESSAGE_ID", EVENT_KINDS[plain.type].message_id
     yield "KMODMON_EVENT", plain.type
@@ -257,13 +259,13 @@ def event_fields(event: StoredEvent | Event) -> Fields:
 def _json_text(fields: JsonObject) -> str:
     try:
         return canonical_json(fields).decode()
-    except ShapeError:  # the history refuses such an event; here it is at least seen
+    except ShapeError:  # the history refuses such an event; the journal shows it all the same
         return str(dict(fields))
 
 
 def _actor_fields(actor: Actor) -> Fields:
     process = actor.process
-    found = {
+    texts = {
         "PID": str(process.pid),
         "COMM": process.comm,
         "EXE": process.exe,
@@ -275,6 +277,6 @@ def _actor_fields(actor: Actor) -> Fields:
         "CONTAINER": actor.container,
         "REQUESTER": None if actor.requester is None else actor_words(actor.requester),
     }
-    for name, value in found.items():
+    for name, value in texts.items():
         if value is not None:
             yield f"KMODMON_ACTOR_{name}", value

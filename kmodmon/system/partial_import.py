@@ -2,9 +2,9 @@
 
 `pyroute2/__init__.py` imports all of pyroute2: 163 modules and 8 MiB, of which uevents need 16 modules and half a MiB.
 prometheus-client's brings a web server, an HTTP client and the e-mail parser that both need: memory that nothing here
-uses. A package object made from its specification, but not executed, is all that importing a submodule needs; a module
-whose classes are only subclassed is replaced by a stand-in meanwhile. A version of a package that this does not suit is
-imported in the ordinary way.
+uses. A package object made from its specification, but not executed, is all that importing a submodule needs; a
+module whose classes are only subclassed is replaced by a placeholder meanwhile. A version of a package that this does
+not suit is imported in the ordinary way.
 """
 
 import importlib
@@ -31,7 +31,7 @@ def import_submodule(package: str, name: str, *, unused: Iterable[str] = ()) -> 
     before = set(sys.modules)
     sys.modules[package] = importlib.util.module_from_spec(spec)
     try:
-        with _stood_in_for(unused):
+        with _placeholders(unused):
             return importlib.import_module(f"{package}.{name}")
     except (ImportError, AttributeError, TypeError) as error:
         log.debug("%s.%s wants all of %s: %s", package, name, package, error)
@@ -41,7 +41,7 @@ def import_submodule(package: str, name: str, *, unused: Iterable[str] = ()) -> 
     return importlib.import_module(f"{package}.{name}")
 
 
-class _StandIn(ModuleType):
+class _Placeholder(ModuleType):
     """A module of which every name is an empty class."""
 
     def __getattr__(self, name: str) -> type:
@@ -51,9 +51,9 @@ class _StandIn(ModuleType):
 
 
 @contextmanager
-def _stood_in_for(names: Iterable[str]) -> Iterator[None]:
+def _placeholders(names: Iterable[str]) -> Iterator[None]:
     absent = [name for name in names if name not in sys.modules]
-    sys.modules.update({name: _StandIn(name) for name in absent})
+    sys.modules.update({name: _Placeholder(name) for name in absent})
     try:
         yield
     finally:

@@ -1,10 +1,11 @@
 """Where the kernel's interfaces are mounted, and the only code that opens them.
 
-Every path is bytes: a module name is arbitrary bytes and becomes a directory name. Pseudo-files are read whole and
-their stat size is never believed; one read() of a seq_file gives at most one page, so reading goes on to end of file.
+Every path is bytes, because a module name is arbitrary bytes and becomes a directory name. Pseudo-files are read to the
+end whatever their st_size says (0 in procfs, a page in sysfs); one read() of a seq_file may give a part of it.
 
-A recorded tree (`kmodmon record`, `--root DIR`) holds the same interfaces as plain files; what failed on the recorded
-machine is in its `manifest.json` ({"failures": {"sys/module/x/parameters/y": "EPERM"}}) and fails here the same way.
+A recorded tree (`kmodmon record`, `--root DIR`) holds the same interfaces as plain files. What could not be read on the
+recorded machine is in its `manifest.json` ({"failures": {"sys/module/x/parameters/y": "EPERM"}}), and fails here with
+the same errno.
 """
 
 import ctypes
@@ -26,7 +27,7 @@ _CHUNK = 1 << 16
 MANIFEST = "manifest.json"
 
 
-_libc = ctypes.PyDLL(None, use_errno=True)  # whose calls, unlike those of `os`, do not give up the interpreter
+_libc = ctypes.PyDLL(None, use_errno=True)  # PyDLL keeps the GIL during calls, which CDLL and `os` release
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +46,10 @@ class Root:
     pstore: bytes = b"/sys/fs/pstore"
     kallsyms: bytes = b"/proc/kallsyms"
     failures: Mapping[bytes, int] = field(default_factory=lambda: MappingProxyType({}))
-    live: bool = True  # False: a recorded machine, where nothing happens and nothing may be written
+    live: bool = True  # False: a recorded tree, which does not change and is not written to
 
     def failing(self, failures: Mapping[bytes, int]) -> "Root":
-        """The same root, on which reading these paths fails with these errno numbers, as on the recorded machine."""
+        """Give this root as a recorded tree, in which reading these paths fails with these errno numbers."""
         return replace(self, failures=failures, live=False)
 
     def proc(self, *parts: bytes) -> bytes:
@@ -64,17 +65,17 @@ class Root:
         return b"/".join((self.rootfs.rstrip(b"/"), *parts))
 
     def read(self, path: bytes, limit: int = 1 << 26) -> Outcome[bytes]:
-        """Read a pseudo-file whole, `limit` bytes at most (more is a failure: no kernel table is that large)."""
+        """Read a pseudo-file to its end; more than `limit` bytes is a failure: no kernel table is that large."""
         try:
-            self._refuse_recorded(path)
+            self._raise_recorded_failure(path)
             return self._read_fd(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY), path, limit)
         except OSError as error:
             return outcome_of(error, path)
 
     def head(self, path: bytes, limit: int) -> Outcome[bytes]:
-        """Read what one read() gives of a pseudo-file, at most its first `limit` bytes."""
+        """Give what a single read() of a pseudo-file gives, at most `limit` bytes."""
         try:
-            self._refuse_recorded(path)
+            self._raise_recorded_failure(path)
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
             try:
                 return Read(os.read(fd, limit))
@@ -84,18 +85,18 @@ class Root:
             return outcome_of(error, path)
 
     def read_without_gil_release(self, path: bytes, limit: int) -> Outcome[bytes]:
-        """Like :meth:`head`, and no other thread runs Python meanwhile: for what may be gone when one has.
+        """Like :meth:`head`, but without releasing the GIL, for a file that may disappear while other threads run.
 
-        Only for files whose reading never waits.
+        Only for files that can be read without waiting.
         """
         try:
-            self._refuse_recorded(path)
+            self._raise_recorded_failure(path)
             return Read(_read_without_gil_release(path, limit))
         except OSError as error:
             return outcome_of(error, path)
 
     def text(self, path: bytes) -> str | None:
-        """The stripped text of a small file; None when it is absent or unreadable (the caller does not care which)."""
+        """The stripped text of a small file; None when it is absent or unreadable."""
         match self.read(path, limit=_CHUNK):
             case Read(value):
                 return value.decode("utf-8", "replace").strip()
@@ -105,55 +106,55 @@ class Root:
     def names(self, path: bytes) -> Outcome[tuple[bytes, ...]]:
         """Names in a directory, sorted."""
         try:
-            self._refuse_recorded(path)
+            self._raise_recorded_failure(path)
             return Read(tuple(sorted(os.listdir(path))))
         except OSError as error:
             return outcome_of(error, path)
 
     def directories(self, path: bytes) -> Outcome[tuple[bytes, ...]]:
-        """Names of the sub-directories of a directory, sorted (symbolic links are not followed)."""
+        """Names of the sub-directories of a directory, sorted; symbolic links to directories are left out."""
         try:
-            self._refuse_recorded(path)
+            self._raise_recorded_failure(path)
             with os.scandir(path) as entries:
                 return Read(tuple(sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))))
         except OSError as error:
             return outcome_of(error, path)
 
     def inodes(self, path: bytes) -> Outcome[Mapping[bytes, int]]:
-        """Names in a directory with their inode numbers, which cost nothing more than the names."""
+        """Names in a directory with their inode numbers, both from getdents64(2)."""
         try:
-            self._refuse_recorded(path)
+            self._raise_recorded_failure(path)
             with os.scandir(path) as entries:
                 return Read({entry.name: entry.inode() for entry in entries})
         except OSError as error:
             return outcome_of(error, path)
 
     def mode(self, path: bytes) -> int | None:
-        """Permission bits of a file, None when it cannot be looked at."""
+        """Permission bits of a file; None when lstat(2) fails."""
         try:
             return stat.S_IMODE(os.lstat(path).st_mode)
         except OSError:
             return None
 
     def mtime_usec(self, path: bytes) -> int | None:
-        """When a file was last written, by the wall clock; None when it cannot be looked at."""
+        """When a file was last written, by CLOCK_REALTIME; None when lstat(2) fails."""
         try:
             return os.lstat(path).st_mtime_ns // 1000
         except OSError:
             return None
 
     def exists(self, path: bytes) -> bool:
-        """Whether anything is at `path`."""
+        """Whether there is a file or symbolic link of this name."""
         return os.path.lexists(path)
 
     def open(self, path: bytes, flags: int) -> int:
-        """Open an interface that is followed rather than read (kmsg, trace_pipe); raises OSError."""
-        self._refuse_recorded(path)
+        """Open an interface that the caller keeps open (kmsg, trace_pipe); raises OSError."""
+        self._raise_recorded_failure(path)
         return os.open(path, flags | os.O_CLOEXEC)
 
     def write(self, path: bytes, text: bytes) -> None:
-        """Write a control file of our own tracefs instance, the one thing that kmodmon sets up; raises OSError."""
-        self._refuse_dead(path)
+        """Write a control file of kmodmon's tracefs instance, the only thing it writes to; raises OSError."""
+        self._refuse_writing(path)
         fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
         try:
             os.write(fd, text)
@@ -161,8 +162,8 @@ class Root:
             os.close(fd)
 
     def make_directory(self, path: bytes) -> bool:
-        """Make a directory (which makes a tracefs instance); False when it was there. Raises OSError."""
-        self._refuse_dead(path)
+        """Make a directory, which in tracefs makes an instance; False when it existed. Raises OSError."""
+        self._refuse_writing(path)
         try:
             os.mkdir(path, 0o750)
         except FileExistsError:
@@ -170,15 +171,15 @@ class Root:
         return True
 
     def remove_directory(self, path: bytes) -> None:
-        """Remove a directory (which removes a tracefs instance); raises OSError."""
-        self._refuse_dead(path)
+        """Remove a directory, which in tracefs removes an instance; raises OSError."""
+        self._refuse_writing(path)
         os.rmdir(path)
 
-    def _refuse_dead(self, path: bytes) -> None:
+    def _refuse_writing(self, path: bytes) -> None:
         if not self.live:
             raise OSError(errno.EROFS, "a recorded machine is not written to", os.fsdecode(path))
 
-    def _refuse_recorded(self, path: bytes) -> None:
+    def _raise_recorded_failure(self, path: bytes) -> None:
         if self.failures and (number := self.failures.get(path)):
             raise OSError(number, os.strerror(number), os.fsdecode(path))
 
@@ -198,16 +199,16 @@ class Root:
 
 
 def outcome_of(error: OSError, path: bytes) -> Absent | Failed:
-    """Absent when the kernel says that there is no such thing, else Failed with errno and path.
+    """Give Absent for an errno that means there is no such interface, else Failed with the errno.
 
-    The path may hold a module's name, which is arbitrary bytes: it is given as safe text.
+    The sentence names the path as safe text, because it may hold a module's name, which is arbitrary bytes.
     """
     why = f"{safe_text(path)}: {error.strerror or error.errno}"
     return Absent(why) if error.errno in _NOT_THERE else Failed(why, error.errno)
 
 
 def recorded_failures(tree: Path) -> Mapping[bytes, int]:
-    """What could not be read on a recorded machine, by absolute path; raises KmodmonError for a broken manifest."""
+    """The errno by absolute path of what could not be read on a recorded machine; raises KmodmonError if broken."""
     try:
         manifest: object = json.loads((tree / MANIFEST).read_text())
     except FileNotFoundError:
@@ -225,7 +226,7 @@ def recorded_failures(tree: Path) -> Mapping[bytes, int]:
 
 
 def _read_without_gil_release(path: bytes, limit: int) -> bytes:
-    # After each call of `os` a thread queues for the interpreter, behind one that may itself wait for a processor.
+    # After each call of `os` a thread waits for the GIL again, possibly until the thread that holds it gets a CPU.
     if b"\0" in path:
         raise ValueError("embedded null byte")
     fd: int = _libc.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)

@@ -1,4 +1,4 @@
-"""Findings, policy and baseline as API, `kmodmon check --json` and `kmodmon status` give them."""
+"""Findings, policy and baseline, as the API, `kmodmon check --json` and `kmodmon status` show them."""
 
 from collections.abc import Sequence
 
@@ -11,10 +11,10 @@ from kmodmon.types.units import JsonObject
 
 
 def findings_view(state: State) -> JsonObject:
-    """Everything that is wrong, the worst first, and by what it was judged."""
+    """All findings, the most severe first, with the policy and the baseline that they come from."""
     return {
         "judged": state.findings.judged,
-        "findings": [finding_view(one) for one in state.findings.current.values()],
+        "findings": [finding_view(finding) for finding in state.findings.current.values()],
         "dropped": state.findings.dropped,
         "policy": policy_view(state),
         "baseline": baseline_view(state),
@@ -22,21 +22,21 @@ def findings_view(state: State) -> JsonObject:
     }
 
 
-def standing(state: State) -> Sequence[Finding]:
-    """The findings that count: those of rules in dry run do not."""
-    return [one for one in state.findings.current.values() if not one.dry_run]
+def enforced_findings(state: State) -> Sequence[Finding]:
+    """The findings without those of rules in dry run."""
+    return [finding for finding in state.findings.current.values() if not finding.dry_run]
 
 
 def severities_view(state: State) -> JsonObject:
-    """How many findings there are of each severity."""
+    """The number of enforced findings by severity, 0 included."""
     counts = dict.fromkeys((severity.value for severity in Severity), 0)
-    for one in standing(state):
-        counts[one.severity.value] += 1
+    for finding in enforced_findings(state):
+        counts[finding.severity.value] += 1
     return counts
 
 
 def finding_view(finding: Finding) -> JsonObject:
-    """One finding."""
+    """One finding; `since` is CLOCK_REALTIME in microseconds, null before the state has taken the finding over."""
     return {
         "id": finding.id,
         "rule": finding.rule,
@@ -53,7 +53,7 @@ def finding_view(finding: Finding) -> JsonObject:
 
 
 def policy_view(state: State) -> JsonObject:
-    """The policy in force; `file` is null for the shipped one alone."""
+    """The policy in force; `file` is null while only the shipped rules are."""
     policy, loaded = state.policy.policy, state.policy.loaded
     return {
         "file": None if policy is None else policy.path,
@@ -65,21 +65,21 @@ def policy_view(state: State) -> JsonObject:
 
 
 def baseline_view(state: State) -> JsonObject:
-    """The baseline in force and what differs from it; `file` is null without one."""
-    known = state.baseline
-    meta = None if known.baseline is None else known.baseline.meta
+    """The baseline in force and the differences from it; `file` is null without a baseline."""
+    baseline = state.baseline
+    meta = None if baseline.baseline is None else baseline.baseline.meta
     return {
-        "file": None if known.baseline is None else known.path,
+        "file": None if baseline.baseline is None else baseline.path,
         "author": None if meta is None else meta.author,
         "date": None if meta is None else meta.date,
         "reason": None if meta is None else meta.reason,
-        "drift": [drift_view(one) for one in known.drift],
-        "refused": _refusal(known.refusal),
+        "drift": [drift_view(drift) for drift in baseline.drift],
+        "refused": _refusal(baseline.refusal),
     }
 
 
 def drift_view(drift: Drift) -> JsonObject:
-    """One difference."""
+    """One difference from the baseline; `expected` or `actual` is null where there is nothing."""
     return {
         "kind": drift.kind.value,
         "name": drift.name,

@@ -1,4 +1,4 @@
-"""Hidden modules as `kmodmon modules --hidden --json` gives them: what denies each, what shows it, how sure that is."""
+"""Hidden modules: which interfaces of the kernel omit each, which show it, and how certain that is."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,10 @@ from kmodmon.view.modules import loaded_view
 
 
 def hidden_view(state: State) -> Sequence[JsonObject]:
-    """Every module that is loaded and that some view of the kernel denies, the surest first."""
-    found = sorted(state.hidden.findings.values(), key=lambda one: tuple(Confidence).index(one.confidence))
-    return [_finding(state.inventory, one) for one in found]
+    """Every module that is loaded and missing from an interface that should list it, the most certain first."""
+    order = tuple(Confidence)
+    findings = sorted(state.hidden.findings.values(), key=lambda finding: order.index(finding.confidence))
+    return [_finding(state.inventory, finding) for finding in findings]
 
 
 def _finding(inventory: Inventory, finding: HiddenModule) -> JsonObject:

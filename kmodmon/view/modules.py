@@ -1,4 +1,4 @@
-"""Modules as the API and `kmodmon modules --json` give them: one object a module, stable keys, null for unknown."""
+"""Modules: one object for each loaded module."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ from kmodmon.view.files import file_view, provenance_view
 
 
 def modules_view(state: State) -> Sequence[JsonObject]:
-    """Every loaded module, newest first as the kernel lists them."""
+    """Every loaded module in the order of /proc/modules, the newest first."""
     return [module_view(state, module) for module in state.inventory.modules.values()]
 
 
 def module_view(state: State, module: Module) -> JsonObject:
-    """One module."""
+    """One module; `refcnt` is null on a kernel without CONFIG_MODULE_UNLOAD."""
     return {
         "name": module.name,
         "size_bytes": module.size,
@@ -33,12 +33,16 @@ def module_view(state: State, module: Module) -> JsonObject:
 
 
 def module_detail(state: State, module: Module) -> JsonObject:
-    """One module with all that was read of its file."""
+    """One module with everything that was read of its file."""
     return {**module_view(state, module), **file_view(state, provenance_of(state, module), module.name)}
 
 
 def loaded_view(inventory: Inventory, name: str) -> JsonObject:
-    """How and when a module was loaded, and by whom; null for what is not known."""
+    """How and when a module was loaded, and by which process.
+
+    `loaded`: "before_start" (before the first read in this boot), "while_down" (while kmodmon was not running) or
+    "seen". `boot` repeats the first of these as a boolean.
+    """
     loaded = inventory.loaded.get(name)
     if loaded is None:
         return {"loaded": None, "boot": None, "loaded_at": None, "actor": None}

@@ -1,4 +1,4 @@
-"""Module parameters as the API gives them; unreadable ones are there, with the reason."""
+"""Module parameters; one that cannot be read is listed with the reason."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from kmodmon.types.units import JsonObject
 
 
 def parameters_view(state: State, module: str | None = None) -> Sequence[JsonObject]:
-    """Every parameter of every module, or of one."""
+    """The parameters of one module, or of all modules (`module` None)."""
     return [
         parameter_view(name, parameter_name, parameter)
         for name, parameters in state.parameters.parameters.items()
@@ -18,7 +18,7 @@ def parameters_view(state: State, module: str | None = None) -> Sequence[JsonObj
 
 
 def parameter_view(module: str, name: str, parameter: Parameter) -> JsonObject:
-    """One parameter; `value` is null and `why` says so when it could not be read."""
+    """One parameter; when it cannot be read, `value` is null and `why` is the reason. `mode` is octal."""
     value = parameter.value
     return {
         "module": module,

@@ -1,11 +1,11 @@
-"""The trust posture as API and `kmodmon status` give it; null for what cannot be told."""
+"""The trust posture: lockdown, signature enforcement, Secure Boot, hardening settings, live patches."""
 
 from kmodmon.subjects.posture import Posture
 from kmodmon.types.units import JsonObject
 
 
 def posture_view(posture: Posture) -> JsonObject:
-    """Lockdown, signature enforcement and its reason, Secure Boot, and every other switch."""
+    """The posture; null where the kernel does not offer the interface or it was not read yet."""
     switches, enforcement = posture.switches, posture.enforcement
     return {
         "lockdown": None if posture.lockdown is None else posture.lockdown.mode,

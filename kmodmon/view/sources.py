@@ -1,4 +1,4 @@
-"""The sources as the API and `kmodmon doctor --json` give them: what can be seen on this host."""
+"""The sources, as the API and `kmodmon doctor --json` show them: which interfaces can be read on this host."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +13,7 @@ def sources_view(sources: Mapping[SourceName, SourceState]) -> Sequence[JsonObje
 
 
 def source_view(source: SourceState) -> JsonObject:
-    """One source; `why` is empty while it is up."""
+    """One source; `why` is empty while it is up, `last_read` is the last success, CLOCK_REALTIME in microseconds."""
     return {
         "source": source.name,
         "present": source.present,

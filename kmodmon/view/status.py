@@ -1,4 +1,4 @@
-"""One screen: taint in words with causes, posture, counts by trust, what cannot be seen. API and `kmodmon status`."""
+"""The summary of a host: taint with its causes, posture, modules by trust, findings, and sources that are not up."""
 
 from kmodmon import __version__
 from kmodmon.lifecycle.inventory import SignatureStatus
@@ -6,30 +6,30 @@ from kmodmon.state.state import State
 from kmodmon.state.trust import trust
 from kmodmon.subjects.kernel import Kernel
 from kmodmon.types.units import JsonObject
-from kmodmon.view.findings import baseline_view, finding_view, policy_view, severities_view, standing
+from kmodmon.view.findings import baseline_view, enforced_findings, finding_view, policy_view, severities_view
 from kmodmon.view.posture import posture_view
 from kmodmon.view.taint import taint_view
 
 
 def status_view(state: State) -> JsonObject:
-    """The host at one look."""
+    """The summary of one state, for the API and `kmodmon status --json`."""
     inventory = state.inventory
-    trusted = dict.fromkeys((verdict.value for verdict in SignatureStatus), 0)
+    by_trust = dict.fromkeys((status.value for status in SignatureStatus), 0)
     for module in inventory.modules.values():
-        trusted[trust(state, module).value] += 1
+        by_trust[trust(state, module).value] += 1
     return {
         "kmodmon": __version__,
         "boot_id": state.boot_id,
         "started": state.started.realtime_usec,
         "kernel": None if state.kernel is None else kernel_view(state.kernel),
         "module_support": inventory.support,
-        "modules": {"loaded": len(inventory.modules), "builtin": len(inventory.builtin), "by_trust": trusted},
+        "modules": {"loaded": len(inventory.modules), "builtin": len(inventory.builtin), "by_trust": by_trust},
         "tainted_modules": [
             {"module": module.name, "taint": module.taint} for module in inventory.modules.values() if module.taint
         ],
         "taint": taint_view(state),
         "posture": posture_view(state.posture),
-        "findings": [finding_view(one) for one in standing(state)],
+        "findings": [finding_view(finding) for finding in enforced_findings(state)],
         "findings_by_severity": severities_view(state),
         "policy": policy_view(state),
         "baseline": baseline_view(state),
@@ -39,7 +39,7 @@ def status_view(state: State) -> JsonObject:
 
 
 def kernel_view(kernel: Kernel) -> JsonObject:
-    """Identity of the kernel, and what its command line says about modules."""
+    """Identity of the kernel, and the arguments on its command line that concern modules."""
     facts = kernel.cmdline
     return {
         "release": kernel.release,

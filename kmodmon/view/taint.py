@@ -1,4 +1,4 @@
-"""The kernel's taint in words, with the ledger: what each flag means, since when, by what, and who carries it now."""
+"""The kernel's taint: what each flag means, since when it is set, what set it, and which loaded modules carry it."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 from kmodmon.kernel.taint import FLAGS, Flag, decode, letters
 from kmodmon.types.units import JsonObject
 
-if TYPE_CHECKING:  # a number is explained by a table: `kmodmon taint VALUE` needs no state
+if TYPE_CHECKING:  # `kmodmon taint VALUE` needs the table of flags only, and does not import the state
     from kmodmon.lifecycle.inventory import Inventory
     from kmodmon.state.state import State
     from kmodmon.subjects.taint import TaintEntry, TaintState
 
 
 def taint_view(state: "State") -> JsonObject:
-    """The running kernel's taint."""
+    """The running kernel's taint; `value` and `letters` are null when it cannot be read."""
     value = state.taint.value
     return {
         "value": value,
@@ -23,11 +23,11 @@ def taint_view(state: "State") -> JsonObject:
 
 
 def flags_view(value: int, taint: "TaintState | None", inventory: "Inventory | None") -> Sequence[JsonObject]:
-    """Each set flag of `value`; without a state (an offline number) ledger and carriers are null."""
+    """Each set flag of `value`. For a number without a host (both None), the ledger's keys and `modules` are null."""
     return [
         {
             **flag_view(flag),
-            **(_ledger_view(taint.ledger.get(flag.bit)) if taint is not None else _ledger_view(None)),
+            **_ledger_view(None if taint is None else taint.ledger.get(flag.bit)),
             "modules": None if inventory is None else list(carriers(inventory, flag)),
         }
         for flag in decode(value, FLAGS if taint is None else taint.flags)
@@ -35,7 +35,7 @@ def flags_view(value: int, taint: "TaintState | None", inventory: "Inventory | N
 
 
 def flag_view(flag: Flag) -> JsonObject:
-    """One flag in words."""
+    """The fixed facts of a flag, from the table of flags."""
     return {
         "bit": flag.bit,
         "letter": flag.letter,
@@ -49,7 +49,7 @@ def flag_view(flag: Flag) -> JsonObject:
 
 
 def carriers(inventory: "Inventory", flag: Flag) -> tuple[str, ...]:
-    """Names of the loaded modules that carry a flag."""
+    """Names of the loaded modules that carry a flag; none for `?`, which stands for any bit without a letter."""
     return tuple(
         module.name for module in inventory.modules.values() if flag.letter in module.taint and flag.letter != "?"
     )

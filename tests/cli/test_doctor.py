@@ -38,8 +38,8 @@ def test_doctor_when_something_fails_then_exits_1_with_the_remedy(
     assert main(["doctor", *flags]) == 1
     assert "failed" in (taint := rows(capsys)["taint"]) and "mount procfs with /proc/sys" in taint
     assert main(["doctor", "--json", *flags]) == 1
-    found = {one["source"]: one for one in json.loads(capsys.readouterr().out)}
-    assert found["taint"]["up"] is False and found["taint"]["present"] and found["taint"]["grant"]
+    sources = {source["source"]: source for source in json.loads(capsys.readouterr().out)}
+    assert sources["taint"]["up"] is False and sources["taint"]["present"] and sources["taint"]["grant"]
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)

@@ -27,8 +27,8 @@ def history(tmp_path: Path) -> Iterator[SqliteHistory]:
     open_history.close()
 
 
-class Said:
-    """A command line's exit code and words."""
+class CommandResult:
+    """Exit code and output of `kmodmon events`."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str], words: Sequence[str], directory: Path) -> None:
         self.code = main(["events", "--state-dir", str(directory), *words])
@@ -48,10 +48,10 @@ class Said:
 def test_newest_hundred_are_shown_oldest_first(
     history: SqliteHistory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = Said(capsys, [], tmp_path)
-    assert (said.code, len(said.lines), said.err) == (0, 100, "")
-    assert said.lines[-1].endswith("info      Started           kmodmon started")
-    assert "info      ModuleLoaded      Module e1000e was loaded" in said.lines[0]
+    result = CommandResult(capsys, [], tmp_path)
+    assert (result.code, len(result.lines), result.err) == (0, 100, "")
+    assert result.lines[-1].endswith("info      Started           kmodmon started")
+    assert "info      ModuleLoaded      Module e1000e was loaded" in result.lines[0]
 
 
 @pytest.mark.parametrize(
@@ -69,26 +69,25 @@ def test_newest_hundred_are_shown_oldest_first(
 def test_json_gives_one_event_a_line(
     history: SqliteHistory, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], ids: list[int]
 ) -> None:
-    assert Said(capsys, ["--json", *words], tmp_path).ids == ids
+    assert CommandResult(capsys, ["--json", *words], tmp_path).ids == ids
 
 
 def test_anybody_can_check_a_hash_with_standard_tools(
     history: SqliteHistory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for line in Said(capsys, ["--json", "--limit", "5"], tmp_path).lines:
+    for line in CommandResult(capsys, ["--json", "--limit", "5"], tmp_path).lines:
         document = json.loads(line)
-        told = document.pop("hash")
+        expected = document.pop("hash")
         text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        assert hashlib.sha256(text.encode()).hexdigest() == told
+        assert hashlib.sha256(text.encode()).hexdigest() == expected
 
 
 def test_whole_chain_is_said_to_be_whole_with_its_head(
     history: SqliteHistory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    last = history.last()
-    assert last is not None
-    said = Said(capsys, ["--verify"], tmp_path)
-    assert (said.code, said.out) == (0, f"The chain of 151 events is whole; event 151 has the hash {last.hash}\n")
+    *_, last = history.events()
+    result = CommandResult(capsys, ["--verify"], tmp_path)
+    assert (result.code, result.out) == (0, f"The chain of 151 events is whole; event 151 has the hash {last.hash}\n")
 
 
 def test_broken_chain_is_named_and_gives_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,15 +96,15 @@ def test_broken_chain_is_named_and_gives_one(tmp_path: Path, capsys: pytest.Capt
         other.execute("UPDATE event SET realtime_usec = 0 WHERE id = 3")
         other.execute("DELETE FROM event WHERE id IN (7, 8)")
     other.close()
-    said = Said(capsys, ["--verify"], tmp_path)
-    assert said.code == 1
-    assert said.lines[:2] == [
+    result = CommandResult(capsys, ["--verify"], tmp_path)
+    assert result.code == 1
+    assert result.lines[:2] == [
         "edited: event 3: its content or hash was changed",
         "removed: events 7 to 8: not there any more",
     ]
-    assert "is broken" in said.lines[2]
-    document = json.loads(Said(capsys, ["--verify", "--json"], tmp_path).out)
-    assert [(found["kind"], found["first"], found["last"]) for found in document["problems"]] == [
+    assert "is broken" in result.lines[2]
+    document = json.loads(CommandResult(capsys, ["--verify", "--json"], tmp_path).out)
+    assert [(problem["kind"], problem["first"], problem["last"]) for problem in document["problems"]] == [
         ("edited", 3, 3),
         ("removed", 7, 8),
     ]
@@ -114,9 +113,9 @@ def test_broken_chain_is_named_and_gives_one(tmp_path: Path, capsys: pytest.Capt
 def test_history_that_is_not_there_gives_three_and_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = Said(capsys, [], tmp_path / "nowhere")
-    assert (said.code, said.out) == (3, "")
-    assert "history.sqlite3: No such file or directory; check the directory" in said.err
+    result = CommandResult(capsys, [], tmp_path / "nowhere")
+    assert (result.code, result.out) == (3, "")
+    assert "history.sqlite3: No such file or directory; check the directory" in result.err
 
 
 @pytest.mark.parametrize(
@@ -130,8 +129,8 @@ def test_history_that_is_not_there_gives_three_and_a_sentence(
 def test_nonsense_gives_two_and_a_sentence(
     history: SqliteHistory, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], why: str
 ) -> None:
-    said = Said(capsys, words, tmp_path)
-    assert said.code == 2 and why in said.err
+    result = CommandResult(capsys, words, tmp_path)
+    assert result.code == 2 and why in result.err
 
 
 def test_unreadable_event_is_remarked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,9 +138,9 @@ def test_unreadable_event_is_remarked(tmp_path: Path, capsys: pytest.CaptureFixt
     with sqlite3.connect(tmp_path / FILE) as other:
         other.execute("UPDATE event SET body = x'00' WHERE id = 2")
     other.close()
-    said = Said(capsys, [], tmp_path)
-    assert (said.code, len(said.lines)) == (0, 2)
-    assert "1 events cannot be read by this version" in said.err
+    result = CommandResult(capsys, [], tmp_path)
+    assert (result.code, len(result.lines)) == (0, 2)
+    assert "1 events cannot be read by this version" in result.err
 
 
 def heed_interrupts() -> None:
@@ -160,9 +159,9 @@ def test_follow_shows_what_is_written_and_survives_a_new_file(tmp_path: Path) ->
 
     def next_id() -> int:
         assert follower.stdout is not None
-        found = json.loads(follower.stdout.readline())["id"]
-        assert isinstance(found, int)
-        return found
+        event_id = json.loads(follower.stdout.readline())["id"]
+        assert isinstance(event_id, int)
+        return event_id
 
     assert [next_id(), next_id()] == [14, 15]
     history.append([event(16), event(17)])
@@ -175,6 +174,6 @@ def test_follow_shows_what_is_written_and_survives_a_new_file(tmp_path: Path) ->
     assert [next_id(), next_id()] == [1, 2]
     again.close()
     follower.send_signal(signal.SIGINT)
-    _, said = follower.communicate(timeout=30)
+    _, errors = follower.communicate(timeout=30)
     assert follower.returncode == 0
-    assert "started anew" in said and "Traceback" not in said
+    assert "started anew" in errors and "Traceback" not in errors

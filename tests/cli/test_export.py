@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from kmodmon.__main__ import main
-from kmodmon.cli.export import _write
 from kmodmon.config.load import load
 from kmodmon.config.settings import Settings
 from kmodmon.policy.document import parse_policy
@@ -38,14 +37,6 @@ def test_file_when_there_is_only_replaced_by_force(tmp_path: Path, capsys: pytes
     assert file.read_text() == "mine"
     assert main(["export", "config", str(tmp_path), "--force"]) == 0
     assert file.read_text() != "mine"
-
-
-def test_file_when_it_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
-    file = tmp_path / "x"
-    file.write_text("theirs")
-    with pytest.raises(FileExistsError):
-        _write(file, b"ours", force=False)
-    assert (file.read_text(), os.listdir(tmp_path)) == ("theirs", ["x"])
 
 
 def test_directory_when_it_is_a_file_is_refused_in_one_sentence(

@@ -91,7 +91,7 @@ def test_baseline_when_learnt_changed_and_accepted_then_each_step_says_so(
     file.write_text("".join(line for line in file.read_text().splitlines(True) if not line.startswith("loop =")))
     capsys.readouterr()
     assert main(["baseline", "diff", "--json", *flags]) == 1
-    assert [one["name"] for one in json.loads(capsys.readouterr().out)] == ["loop"]
+    assert [module["name"] for module in json.loads(capsys.readouterr().out)] == ["loop"]
     assert main(["baseline", "accept", *flags]) == 2  # by whom, and why?
     assert main(["baseline", "accept", "--reason", "it is wanted", "--author", "me", *flags]) == 0
     assert main(["baseline", "diff", *flags]) == 0

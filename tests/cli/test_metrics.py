@@ -14,9 +14,9 @@ TREE = Path(__file__).parent.parent / "trees/debian13-6.12-x86_64"
 
 def test_metrics_when_printed_then_what_is_found_did_not_happen_just_now(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["metrics", "--root", str(TREE)]) == 0
-    found = {family.name: family.samples for family in text_string_to_metric_families(capsys.readouterr().out)}
-    assert {sample.labels["module"] for sample in found["kmodmon_policy_finding"]} >= {"hello_unsigned"}
-    assert "kmodmon_policy_violation_timestamp_seconds" not in found
+    families = {family.name: family.samples for family in text_string_to_metric_families(capsys.readouterr().out)}
+    assert {sample.labels["module"] for sample in families["kmodmon_policy_finding"]} >= {"hello_unsigned"}
+    assert "kmodmon_policy_violation_timestamp_seconds" not in families
 
 
 def test_metrics_when_openmetrics_is_asked_for_then_it_is_that(capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,10 +39,10 @@ def test_hidden_when_a_module_left_the_list_then_shown_with_evidence(
     host.forget("proc/modules", "dummy")
     host.forget("proc/kallsyms", "[dummy]")
     code, out = shown(host, capsys, "--hidden", "--json")
-    (found,) = json.loads(out)
-    assert (code, found["name"], found["missing_from"], found["confidence"]) == (0, "dummy", ["list"], "certain")
-    assert found["seen_in"] == ["sysfs", "ftrace"] and found["actor"] is None
-    assert "/sys/module/dummy has an initstate" in found["evidence"]
+    (module,) = json.loads(out)
+    assert (code, module["name"], module["missing_from"], module["confidence"]) == (0, "dummy", ["list"], "certain")
+    assert module["seen_in"] == ["sysfs", "ftrace"] and module["actor"] is None
+    assert "/sys/module/dummy has an initstate" in module["evidence"]
     code, out = shown(host, capsys, "--hidden")
     heading, row = out.splitlines()[:2]
     assert heading.split("  ")[0] == "MODULE" and "available_filter_functions lists functions of dummy" in row
@@ -64,6 +64,6 @@ def test_modules_when_one_that_is_not_loaded_is_named_then_says_so(
     host: Host, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = main(["modules", "nosuch\x1b[2J", *flags(host)])
-    said = capsys.readouterr()
-    assert (code, len(said.out.splitlines())) == (0, 1)
-    assert said.err == "kmodmon modules: no module nosuch\\x1b[2J is loaded\n"
+    output = capsys.readouterr()
+    assert (code, len(output.out.splitlines())) == (0, 1)
+    assert output.err == "kmodmon modules: no module nosuch\\x1b[2J is loaded\n"

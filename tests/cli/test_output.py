@@ -118,11 +118,11 @@ def test_screen_has_colour_only_where_it_is_wanted(
     no_color: bool, environ: dict[str, str], colour: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdout", Terminal())
-    found = Screen.of(argparse.Namespace(no_color=no_color), {"COLUMNS": "77", **environ})
-    assert (found.colour, found.width) == (colour, 77)
+    screen = Screen.of(argparse.Namespace(no_color=no_color), {"COLUMNS": "77", **environ})
+    assert (screen.colour, screen.width) == (colour, 77)
     monkeypatch.setattr("sys.stdout", io.StringIO())
-    found = Screen.of(argparse.Namespace(no_color=no_color), {"COLUMNS": "77", **environ})
-    assert (found.colour, found.width) == (False, None)
+    screen = Screen.of(argparse.Namespace(no_color=no_color), {"COLUMNS": "77", **environ})
+    assert (screen.colour, screen.width) == (False, None)
 
 
 def test_json_keeps_the_order_of_keys_and_takes_mappings_and_tuples() -> None:

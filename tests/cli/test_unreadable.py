@@ -28,11 +28,11 @@ def test_check_when_there_is_no_procfs_then_unknown_and_where_to_look(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert on_nothing(tmp_path, "check", "--json") == 3
-    found = json.loads(capsys.readouterr().out)
-    assert found["status"] == "UNKNOWN" and [text.partition(":")[0] for text in found["unknown"]] == [
+    document = json.loads(capsys.readouterr().out)
+    assert document["status"] == "UNKNOWN" and [text.partition(":")[0] for text in document["unknown"]] == [
         "taint", "modules",
     ]  # fmt: skip
-    assert all("kmodmon doctor" in text for text in found["unknown"])
+    assert all("kmodmon doctor" in text for text in document["unknown"])
 
 
 def test_metrics_when_there_is_no_procfs_then_module_support_is_not_told(

@@ -192,19 +192,19 @@ def test_command_when_a_daemon_is_at_work_then_examines_only_what_may_be_found_a
     assert {one.module for one in state.findings.current.values()} == {"mine", "worse"}
 
 
-@pytest.mark.parametrize(("daemon_running", "glance"), [(False, Scope()), (True, Scope(thorough=True))])
+@pytest.mark.parametrize(("daemon_running", "scope"), [(False, Scope()), (True, Scope(thorough=True))])
 def test_command_when_the_daemon_has_gone_or_nothing_may_be_pending_then_examines_what_was_not(
-    host: Path, daemon_running: bool, glance: Scope
+    host: Path, daemon_running: bool, scope: Scope
 ) -> None:
     before = look_once(surroundings(host))
     load(host, crc7="", mine="OE", late="")
-    state = look_once(surroundings(host), remembered(before, daemon_running=daemon_running), glance)
+    state = look_once(surroundings(host), remembered(before, daemon_running=daemon_running), scope)
     assert state.files.records.keys() == {"crc7", "mine", "late"}
     assert "late" in {one.module for one in state.findings.current.values()}
 
 
 def test_command_when_the_daemon_has_examined_nothing_yet_then_only_what_is_tainted_is_examined(host: Path) -> None:
-    before = look_once(surroundings(host), glance=Scope(only=("modules",)))
+    before = look_once(surroundings(host), scope=Scope(only=("modules",)))
     state = look_once(surroundings(host), remembered(before, daemon_running=True))
     assert (state.sources[SourceName.FILES].why, state.sources[SourceName.CROSSVIEW].why) == (
         NOT_READ_YET,
@@ -222,7 +222,7 @@ def test_command_when_the_daemon_cannot_examine_then_says_what_the_daemon_says(h
 def test_command_when_many_files_are_to_be_examined_then_says_so_first(host: Path) -> None:
     load(host, **{f"m{number}": "" for number in range(9)})
     said: list[str] = []
-    look_once(surroundings(host), glance=Scope(say=said.append))
+    look_once(surroundings(host), scope=Scope(say=said.append))
     assert [sentence.partition(";")[0] for sentence in said] == ["examining the files of 9 modules"]
 
 
@@ -231,7 +231,7 @@ def test_host_when_looked_at_once_then_findings_are_there(host: Path) -> None:
     known = provenance_of(state, state.inventory.modules["crc7"])
     assert (known.signature, known.origin, known.on_disk) == (SignatureStatus.VALID, Origin.KERNEL, OnDisk.UNKNOWN)
     assert set(state.findings.current) == {"unsigned-module/mine"}
-    without = look_once(surroundings(host), glance=Scope(only=("modules",)))
+    without = look_once(surroundings(host), scope=Scope(only=("modules",)))
     assert without.sources[SourceName.FILES].last_read is None and without.files.records == {}
 
 

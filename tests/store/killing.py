@@ -77,14 +77,14 @@ def examine(directory: Path, acknowledged: dict[int, str]) -> list[str]:
     if not (directory / "history.sqlite3").exists():
         return ["no history"] if acknowledged else []
     history = SqliteHistory(directory, BOOT)  # as a restart does; it also shows that the lock went with the child
-    found = [problem.text for problem in history.verify()]
+    problems = [problem.text for problem in history.verify()]
     stored = {event.id: event.hash for event in history.events()}
-    found += [f"event {place} is lost" for place, value in acknowledged.items() if stored.get(place) != value]
+    problems += [f"event {place} is lost" for place, value in acknowledged.items() if stored.get(place) != value]
     cursor = history.load_checkpoints(BOOT).get("cursor", {}).get("seq", 0)
     if cursor != len(stored):
-        found.append(f"the checkpoint says {cursor}, the history holds {len(stored)}")
+        problems.append(f"the checkpoint says {cursor}, the history holds {len(stored)}")
     history.close()
-    return found
+    return problems
 
 
 def main(directory: Path, rounds: int, seed: int) -> None:

@@ -30,12 +30,12 @@ PLACES = st.integers(0, COUNT - 1)
 
 def problems(rows: Sequence[HistoryRow], anchor: Link = GENESIS, head: Link | None = HEAD) -> list[Problem]:
     verifier = Verifier(anchor)
-    found = [problem for row in sorted(rows, key=lambda row: row.id) for problem in verifier.row(row)]
-    return [*found, *verifier.end(head)]
+    reported = [problem for row in sorted(rows, key=lambda row: row.id) for problem in verifier.row(row)]
+    return [*reported, *verifier.end(head)]
 
 
-def named(found: Sequence[Problem]) -> list[tuple[ProblemKind, int, int]]:
-    return [(problem.kind, problem.first, problem.last) for problem in found]
+def named(reported: Sequence[Problem]) -> list[tuple[ProblemKind, int, int]]:
+    return [(problem.kind, problem.first, problem.last) for problem in reported]
 
 
 def test_untouched_chain_has_no_problem() -> None:
@@ -83,18 +83,18 @@ def test_cut_tail_is_named(kept: int) -> None:
 
 
 @given(PLACES, PLACES)
-def test_swapped_rows_are_named_with_where_they_were(one: int, other: int) -> None:
+def test_swapped_rows_are_named_with_where_they_were(first: int, other: int) -> None:
     rows = list(ROWS)
-    rows[one], rows[other] = rows[other]._replace(id=one + 1), rows[one]._replace(id=other + 1)
-    found = problems(rows)
-    if one == other:
-        assert found == []
+    rows[first], rows[other] = rows[other]._replace(id=first + 1), rows[first]._replace(id=other + 1)
+    reported = problems(rows)
+    if first == other:
+        assert reported == []
         return
-    assert {(problem.kind, problem.first) for problem in found} == {
-        (ProblemKind.MOVED, one + 1),
+    assert {(problem.kind, problem.first) for problem in reported} == {
+        (ProblemKind.MOVED, first + 1),
         (ProblemKind.MOVED, other + 1),
     }
-    assert {problem.text.rpartition(" ")[2] for problem in found} == {str(one + 1), str(other + 1)}
+    assert {problem.text.rpartition(" ")[2] for problem in reported} == {str(first + 1), str(other + 1)}
 
 
 @given(st.integers(0, COUNT - 2))
@@ -124,8 +124,8 @@ def test_row_added_before_the_anchor_is_named() -> None:
 
 
 def test_changed_anchor_is_named() -> None:
-    found = problems(ROWS[4:], Link(4, bytes(32)))
-    assert named(found) == [(ProblemKind.ANCHOR, 4, 5)]
+    reported = problems(ROWS[4:], Link(4, bytes(32)))
+    assert named(reported) == [(ProblemKind.ANCHOR, 4, 5)]
 
 
 def test_missing_head_is_named() -> None:
@@ -140,7 +140,7 @@ def test_unreadable_body_is_an_edited_row() -> None:
 @pytest.mark.parametrize("moved_to", [2, 5, 12])
 def test_retention_in_the_middle_of_a_verification_is_no_problem(moved_to: int) -> None:
     verifier = Verifier(GENESIS)
-    found = [problem for row in ROWS[:2] for problem in verifier.row(row)]
+    reported = [problem for row in ROWS[:2] for problem in verifier.row(row)]
     verifier.skip_to(link(ROWS[moved_to - 1]))
-    found += [problem for row in ROWS[max(2, moved_to) :] for problem in verifier.row(row)]
-    assert [*found, *verifier.end(HEAD)] == []
+    reported += [problem for row in ROWS[max(2, moved_to) :] for problem in verifier.row(row)]
+    assert [*reported, *verifier.end(HEAD)] == []

@@ -15,9 +15,9 @@ def backlog(events: int = 100, weight: int = 1 << 20, batch: int = 10) -> EventQ
 
 
 def number(given: Event) -> int:
-    found = given.fields["number"]
-    assert isinstance(found, int)
-    return found
+    number = given.fields["number"]
+    assert isinstance(number, int)
+    return number
 
 
 def drained(queue: EventQueue) -> list[tuple[list[int], JsonObject]]:

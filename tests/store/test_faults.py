@@ -11,7 +11,7 @@ import pytest
 
 from kmodmon.store.database import FILE
 from tests.store.making import event, filled
-from tests.store.suffering import AS_NOBODY, REPOSITORY, python
+from tests.store.restricted_process import AS_NOBODY, REPOSITORY, python
 
 
 @pytest.fixture
@@ -45,10 +45,10 @@ number = 0
 while watched.writer.stats.write_errors < 3 or not watched.writer.stats.lost:
     number += 1
     watched.put(event(number, module=f"m{number}"))
-    until(lambda: watched.writer.stats.queued < 50 or watched.writer.stats.write_errors > 0)
+    until(lambda: watched.queued < 50 or watched.writer.stats.write_errors > 0)
 acknowledged = len(watched.stored)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-watched.acknowledged(acknowledged + watched.writer.stats.queued)
+watched.acknowledged(acknowledged + watched.queued)
 watched.close()
 reader = open_reader(directory)
 ids = {stored.event.fields.get("number") for stored in reader.events()}
@@ -67,16 +67,17 @@ print(json.dumps([
 def test_directory_that_may_not_be_written_is_survived(open_directory: Path) -> None:
     open_directory.chmod(0o555)
     code = """
+logging.basicConfig(stream=sys.stdout, format="%(message)s")
 watched = Watched(on_disk(directory))
 watched.put(event(1))
 until(lambda: watched.writer.stats.write_errors > 2)
-print(watched.writer.stats.healthy, watched.writer.stats.queued, watched.writer.stats.last_error)
+print(watched.writer.stats.healthy, watched.queued)
 watched.close()
 print(watched.writer.stats.lost)
 """
-    said, lost = python(code, open_directory, AS_NOBODY).splitlines()
-    assert said.startswith("False 1 history") and "Permission denied" in said and "check the mount" in said
-    assert lost == "1"
+    logged, during, logged_at_end, lost = python(code, open_directory, f"import logging\n{AS_NOBODY}").splitlines()
+    assert logged.startswith("history") and "Permission denied" in logged and "check the mount" in logged
+    assert (during, logged_at_end.partition(":")[0], lost) == ("False 1", "1 events are lost", "1")
 
 
 READ = """
@@ -107,8 +108,8 @@ def test_other_user_is_told_when_the_log_may_not_be_read(open_directory: Path) -
     history.append([event(501)])
     (open_directory / FILE).chmod(0o644)
     open_directory.chmod(0o555)
-    said = python(READ, open_directory, AS_NOBODY)
-    assert said.startswith("500 0 500") and "the newest events are missing" in said
+    output = python(READ, open_directory, AS_NOBODY)
+    assert output.startswith("500 0 500") and "the newest events are missing" in output
     history.close()
 
 
@@ -121,5 +122,5 @@ try:
 except StoreError as error:
     print(error)
 """
-    said = python(code, open_directory, AS_NOBODY)
-    assert FILE in said
+    output = python(code, open_directory, AS_NOBODY)
+    assert FILE in output

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from kmodmon.store.backend import DiskBackend
-from kmodmon.store.checkpoints import remembered as remembered_of
+from kmodmon.store.checkpoints import load_checkpoints
 from kmodmon.store.sqlite import SqliteHistory
 from kmodmon.store.writer import HistoryWriter
 from kmodmon.system.clock import FakeClock
@@ -14,9 +14,9 @@ OLD_BOOT, NEW_BOOT = "11111111-0000-0000-0000-000000000000", "22222222-0000-0000
 def remembered(directory: Path, boot: str, lasting: tuple[str, ...]) -> dict[str, object]:
     place = DiskBackend(directory=directory, boot_id=boot)
     writer = HistoryWriter(place, FakeClock(), call_soon=lambda call: call(), on_stored=lambda events: None)
-    found: dict[str, object] = {**writer.start(boot, lasting)}
+    checkpoints: dict[str, object] = {**writer.start(boot, lasting)}
     assert writer.close(10)
-    return found
+    return checkpoints
 
 
 def test_start_when_the_machine_was_rebooted_then_only_lasting_sections_are_given(tmp_path: Path) -> None:
@@ -31,15 +31,15 @@ def test_start_when_the_machine_was_rebooted_then_only_lasting_sections_are_give
 def test_remembered_when_a_writer_is_at_work_then_attended_and_not_after_it_closed(tmp_path: Path) -> None:
     history = SqliteHistory(tmp_path, NEW_BOOT)
     history.append((), {"hidden": {"a": 1}})
-    found = remembered_of(tmp_path, NEW_BOOT)
-    assert (dict(found.saved), found.daemon_running, found.why) == ({"hidden": {"a": 1}}, True, "")
-    assert not remembered_of(tmp_path, OLD_BOOT).daemon_running  # nothing is known of that boot
+    checkpoints = load_checkpoints(tmp_path, NEW_BOOT)
+    assert (dict(checkpoints.saved), checkpoints.daemon_running, checkpoints.why) == ({"hidden": {"a": 1}}, True, "")
+    assert not load_checkpoints(tmp_path, OLD_BOOT).daemon_running  # nothing is known of that boot
     history.close()
-    found = remembered_of(tmp_path, NEW_BOOT)
-    assert (dict(found.saved), found.daemon_running) == ({"hidden": {"a": 1}}, False)
+    checkpoints = load_checkpoints(tmp_path, NEW_BOOT)
+    assert (dict(checkpoints.saved), checkpoints.daemon_running) == ({"hidden": {"a": 1}}, False)
     SqliteHistory(tmp_path, NEW_BOOT).close()  # looking did not keep the lock
 
 
 def test_remembered_when_there_is_no_history_then_says_why(tmp_path: Path) -> None:
-    found = remembered_of(tmp_path / "none", NEW_BOOT)
-    assert not found.saved and not found.daemon_running and str(tmp_path) in found.why
+    checkpoints = load_checkpoints(tmp_path / "none", NEW_BOOT)
+    assert not checkpoints.saved and not checkpoints.daemon_running and str(tmp_path) in checkpoints.why

@@ -155,6 +155,6 @@ def test_directory_with_any_name_can_be_opened(tmp_path: Path) -> None:
     history = SqliteHistory(odd, BOOT)
     history.append([event(1)])
     reader = SqliteReader.open(odd)
-    assert reader.last() is not None
+    assert len(list(reader.events())) == 1
     reader.close()
     history.close()

@@ -32,7 +32,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 @dataclass(slots=True)
 class Watched:
-    """A writer, and what it told."""
+    """A writer, with the events that it has reported as stored or lost."""
 
     place: Backend
     options: WriterOptions = BRISK
@@ -62,6 +62,11 @@ class Watched:
         until(lambda: len(self.stored) >= count)
         return self.stored
 
+    @property
+    def queued(self) -> int:
+        """How many events wait for the disk."""
+        return len(self.writer._queue)
+
     def close(self) -> None:
         """Stop it."""
         assert self.writer.close(PATIENCE)
@@ -74,7 +79,7 @@ def on_disk(directory: Path) -> DiskBackend:
 
 @dataclass(slots=True)
 class Faulty:
-    """A place whose history fails as it is told to: before it is opened, or at appending."""
+    """A backend whose history fails as the test says: when it is opened, or when events are appended."""
 
     history: MemoryHistory = field(default_factory=lambda: MemoryHistory(BOOT, 1000))
     at_open: list[StoreError] = field(default_factory=list)
@@ -84,7 +89,7 @@ class Faulty:
     broken: StoreError | None = None  # as long as it is set, every append fails
     hung: threading.Event | None = None  # appending waits for it
     opened: int = 0
-    set_aside_count: int = 0
+    quarantine_count: int = 0
 
     def open(self, after: Link) -> HistoryStore:
         """Fail as told, or give the one history."""
@@ -99,7 +104,7 @@ class Faulty:
 
     def quarantine(self, now: Usec) -> Quarantined:
         """Nothing to move."""
-        self.set_aside_count += 1
+        self.quarantine_count += 1
         return Quarantined(path=Path("/aside"), head=Link(0, bytes(32)), events=None)
 
 

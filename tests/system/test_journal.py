@@ -171,10 +171,10 @@ def test_journal_that_does_not_read_or_is_gone_costs_entries_not_time(journald: 
         sink.write(6, "hello", [])
     assert sink.lost == 1
     sink.close()
-    gone = NativeSink(str(tmp_path / "nowhere"))
-    gone.write(6, "hello", [])
-    assert gone.lost == 1
-    gone.close()
+    sink = NativeSink(str(tmp_path / "nowhere"))
+    sink.write(6, "hello", [])
+    assert sink.lost == 1
+    sink.close()
 
 
 def test_line_of_our_own_log_that_is_not_taken_is_counted_with_the_events(tmp_path: Path) -> None:
@@ -228,11 +228,11 @@ def test_levels_of_logging_become_those_of_syslog(level: int, priority: int) -> 
 def test_stderr_that_is_the_journal_is_recognised_by_device_and_inode(tmp_path: Path) -> None:
     file = tmp_path / "stderr"
     with file.open("w") as stderr:
-        found = os.fstat(stderr.fileno())
-        right = open_sink({"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"}, stderr.fileno())
+        status = os.fstat(stderr.fileno())
+        right = open_sink({"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}, stderr.fileno())
         assert isinstance(right, NativeSink)
         right.close()
-        for stream in (f"{found.st_dev}:{found.st_ino + 1}", "", "nonsense", "1:2:3"):
+        for stream in (f"{status.st_dev}:{status.st_ino + 1}", "", "nonsense", "1:2:3"):
             assert isinstance(open_sink({"JOURNAL_STREAM": stream}, stderr.fileno()), StreamSink)
 
 
@@ -254,9 +254,9 @@ def test_terminal_gets_plain_lines(environ: dict[str, str], coloured: bool) -> N
     ours, theirs = pty.openpty()
     sink = open_sink(environ, theirs)
     sink.write(4, "something", [])
-    said = os.read(ours, 1000).decode()
-    assert re.fullmatch(r"\d\d:\d\d:\d\d (\x1b\[33m)?warning(\x1b\[0m)?: something\r\n", said)
-    assert ("\x1b" in said) is coloured
+    line = os.read(ours, 1000).decode()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d (\x1b\[33m)?warning(\x1b\[0m)?: something\r\n", line)
+    assert ("\x1b" in line) is coloured
     os.close(ours)
     os.close(theirs)
 

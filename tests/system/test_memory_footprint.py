@@ -12,5 +12,5 @@ print(open("/proc/self/status").read())
 
 def test_process_when_frugal_then_it_gets_no_huge_pages() -> None:
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
-    said = dict(line.split(":", 1) for line in done.stdout.splitlines() if ":" in line)
-    assert said["Name"].strip() and said.get("THP_enabled", "0").strip() == "0"  # Linux before 5.0 does not say
+    status = dict(line.split(":", 1) for line in done.stdout.splitlines() if ":" in line)
+    assert status["Name"].strip() and status.get("THP_enabled", "0").strip() == "0"  # Linux before 5.0 does not say

@@ -37,19 +37,19 @@ def test_head_when_the_file_is_longer_then_its_first_bytes(tmp_path: Path, readi
 
 
 def test_head_when_of_this_process_then_what_the_kernel_says_of_it(reading: Reading) -> None:
-    found = reading(b"/proc/self/status", 4096)
-    assert isinstance(found, Read) and b"\nTgid:\t%d\n" % os.getpid() in found.value
+    outcome = reading(b"/proc/self/status", 4096)
+    assert isinstance(outcome, Read) and b"\nTgid:\t%d\n" % os.getpid() in outcome.value
 
 
 def test_head_when_it_is_not_there_then_absent_and_which(tmp_path: Path, reading: Reading) -> None:
-    gone = os.fsencode(tmp_path / "gone")
-    assert reading(gone, 10) == Absent(f"{gone.decode()}: No such file or directory")
+    missing = os.fsencode(tmp_path / "gone")
+    assert reading(missing, 10) == Absent(f"{missing.decode()}: No such file or directory")
 
 
 def test_head_when_it_cannot_be_read_then_failed_and_nothing_stays_open(tmp_path: Path, reading: Reading) -> None:
     before = os.listdir("/proc/self/fd")
-    found = reading(os.fsencode(tmp_path), 10)
-    assert isinstance(found, Failed) and found.why.endswith("Is a directory")
+    outcome = reading(os.fsencode(tmp_path), 10)
+    assert isinstance(outcome, Failed) and outcome.why.endswith("Is a directory")
     assert os.listdir("/proc/self/fd") == before
 
 
