@@ -20,7 +20,7 @@ START = 100.0  # seconds
 
 
 def usec(seconds: float) -> Usec:
-    return Usec(int(seconds * 1_000_000))
+    return Usec(round(seconds * 1_000_000))
 
 
 def module(name: str, state: ModuleState = LIVE, instance: int = 1) -> Module:
@@ -117,7 +117,7 @@ def uevent(action: str, name: str, moved_from: str | None = None) -> ModuleUeven
 def test_listed_when_it_is_the_first_reading_after_a_restart_then_loaded_while_down(resumed: bool) -> None:
     host = Tracked(resumed=resumed)
     assert host.read(module("a")) == ([LOADED] if resumed else [])
-    assert host.inventory.loaded["a"].while_down is resumed
+    assert host.inventory.loaded["a"].while_down is resumed and host.inventory.loaded["a"].at is None
     assert host.read(module("a"), module("b")) == [LOADED]
     assert not host.inventory.loaded["b"].while_down and not host.inventory.loaded["b"].before_start
 
@@ -202,6 +202,36 @@ def test_module_load_when_the_list_was_believed_before_then_the_load_gets_its_ti
     assert (after.at, after.actor, after.signals) == (host.context.at.back_to(late.monotonic_usec), late.actor,
                                                       ("list", "trace"))  # fmt: skip
     assert not host.lifecycle.comings
+
+
+def test_module_load_when_it_is_older_than_this_process_then_loaded_while_down() -> None:
+    host = traced()
+    host.trace(host.entry(TraceKind.LOAD, "new"))
+    host.now = START - 1
+    old = host.entry(TraceKind.LOAD, "old", tid=8)
+    host.now = START + 10
+    host.trace(old)
+    assert host.read(module("old"), module("new")) == [LOADED, LOADED]
+    assert {event.module: event.fields.get("while_down") for event in host.events} == {"old": True, "new": None}
+
+
+def test_load_when_signals_report_it_then_each_is_evidence() -> None:
+    host = traced()
+    host.trace(host.entry(TraceKind.LOAD, "a"))
+    host.uevents(uevent("add", "a"))
+    host.read(module("a"))
+    assert host.events[0].evidence[1:] == ("add uevent", "/proc/modules")
+    host.trace(host.entry(TraceKind.LOAD, "b"), host.entry(TraceKind.FREE, "b", tid=8))
+    assert host.types == [LOADED, UNLOADED, TRANSIENT]
+    assert host.events[0].evidence == (f"module_load traced at {host.now - 0.1:.6f} by insmod[7]",)
+
+
+def test_module_free_when_its_load_was_before_the_first_reading_and_init_ran_on_then_failed_now() -> None:
+    host = Tracked()
+    host.read(module("a", LOADING))
+    assert host.read(module("a", LOADING), after=11) == [] and host.is_coming("a")
+    assert host.trace(host.entry(TraceKind.FREE, "a"), began=True) == [FAILED]
+    assert host.events[0].at == host.context.at
 
 
 @pytest.mark.parametrize("ret", [0, None])
