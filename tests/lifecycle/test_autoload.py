@@ -1,12 +1,15 @@
 """Autoload requests, which any user can cause: reported once per name, and a flood of names is only counted."""
 
+import pytest
+
 from kmodmon.events.event import Actor, Event, Process
+from kmodmon.events.kinds.module import ModuleRefused
 from kmodmon.events.sentence import sentence_of
-from kmodmon.lifecycle.autoload import MAX_REPORTED, requested
+from kmodmon.lifecycle.autoload import MAX_REPORTED, attempted, attribute, requested, with_requester
 from kmodmon.lifecycle.pending import Lifecycle
 from kmodmon.lifecycle.signals import TraceEntry, TraceKind
 from kmodmon.system.clock import FakeClock
-from kmodmon.types.units import Usec
+from kmodmon.types.units import Instant, Usec
 
 ACTOR = Actor(process=Process(pid=7, comm="mount"), uid=1000)
 
@@ -54,3 +57,97 @@ def test_request_when_its_name_is_unreadable_then_it_is_a_name_like_others() -> 
     requester = Requester()
     assert len(requester.request("")) == 1 and requester.request("") == ()
     assert "untold" not in requester.request("x")[0].fields
+
+
+# The task that requested a load
+
+
+def entry(
+    kind: TraceKind,
+    seconds: float,
+    name: str = "",
+    *,
+    task: str | None = "modprobe",
+    asked_for: str | None = None,
+    exited: bool = False,
+) -> TraceEntry:
+    process = Process(pid=9, comm=task or "", cmdline=(task or "", "-q", "--", f"{name}.ko.xz"))
+    actor = None if task is None else Actor(process=process, exited=exited)
+    return TraceEntry(
+        kind=kind, monotonic_usec=Usec(round(seconds * 1e6)), tid=9, module=name, actor=actor, asked_for=asked_for
+    )
+
+
+def requests(*moments: tuple[float, str]) -> Lifecycle:
+    entries = (entry(TraceKind.REQUEST, seconds, name, task="mount") for seconds, name in moments)
+    return Lifecycle(requests=tuple(entries))
+
+
+FS, NET = (100.0, "fs-xfs"), (101.0, "net-pf-9")
+
+
+@pytest.mark.parametrize(
+    ("recent", "load", "requester"),
+    [
+        (requests(FS, NET), entry(TraceKind.LOAD, 105, asked_for="fs-xfs"), "mount"),
+        (requests(NET), entry(TraceKind.LOAD, 105, asked_for="fs-xfs"), None),
+        (requests(FS), entry(TraceKind.LOAD, 110, asked_for="fs-xfs"), "mount"),
+        (requests(FS), entry(TraceKind.LOAD, 110.1, asked_for="fs-xfs"), None),
+        (requests(FS), entry(TraceKind.LOAD, 99, asked_for="fs-xfs"), None),
+        (requests(FS), entry(TraceKind.LOAD, 105, exited=True), "mount"),
+        (requests(FS, NET), entry(TraceKind.LOAD, 105, exited=True), None),
+        (requests(FS), entry(TraceKind.LOAD, 105), None),
+        (requests(FS), entry(TraceKind.LOAD, 105, task="insmod", asked_for="fs-xfs"), None),
+        (requests(FS), entry(TraceKind.LOAD, 105, task=None, asked_for="fs-xfs"), None),
+    ],
+)
+def test_load_when_requests_are_recent_then_the_one_that_it_serves_has_the_requester(
+    recent: Lifecycle, load: TraceEntry, requester: str | None
+) -> None:
+    after = with_requester(recent, load)
+    if requester is None:
+        assert after is load
+    else:
+        assert after.actor is not None and after.actor.requester is not None
+        assert after.actor.requester.name == requester
+
+
+def failure(module: str | None, seconds: float, actor: Actor | None = None) -> Event:
+    usec = Usec(round(seconds * 1e6))
+    at = Instant(realtime_usec=usec, monotonic_usec=usec)
+    details = ModuleRefused(reason="unknown", signature="refused", symbol=None, comm=None, printk_usec=None)
+    return Event(details=details, at=at, module=module, actor=actor, evidence=("log",))
+
+
+def attempts(*moments: tuple[float, str]) -> Lifecycle:
+    lifecycle = Lifecycle()
+    for seconds, name in moments:
+        lifecycle = attempted(lifecycle, entry(TraceKind.EXEC, seconds, name))
+    return lifecycle
+
+
+@pytest.mark.parametrize(
+    ("recent", "event", "how"),
+    [
+        (attempts((100, "a-b"), (101, "c")), failure("a_b", 102), "it was told to load it"),
+        (attempts((100, "a-b")), failure("a_b", 130), "it was told to load it"),
+        (attempts((100, "a-b")), failure("a_b", 131), None),
+        (attempts((100, "a-b")), failure("a_b", 99), "it was told to load it"),
+        (attempts((100, "a-b")), failure("a_b", 98.9), None),
+        (attempts((100, "c")), failure("a_b", 102), "the only tool started in the two seconds before"),
+        (attempts((100, "c")), failure("a_b", 102.1), None),
+        (attempts((100, "c"), (101, "d")), failure("a_b", 101), None),
+        (attempts((100, "c")), failure(None, 101), "the only tool started in the two seconds before"),
+        (attempts((100, "a-b")), failure("a_b", 101, ACTOR), None),
+        (attempts(), failure("a_b", 101), None),
+    ],
+)
+def test_failure_when_only_the_log_has_it_then_the_tool_that_was_started_for_it_is_its_actor(
+    recent: Lifecycle, event: Event, how: str | None
+) -> None:
+    (after,) = attribute(recent, (event,))
+    if how is None:
+        assert after is event
+    else:
+        assert after.actor is not None and after.actor.name == "modprobe"
+        assert after.evidence == ("log", f"exec traced, {how}")
