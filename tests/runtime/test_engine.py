@@ -1,0 +1,658 @@
+"""The engine against a clock that the test owns: what is read when, and what happens when a source breaks."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from kmodmon.config.settings import Settings, assembled
+from kmodmon.config.values import Seconds
+from kmodmon.events.event import Event, EventType, Severity
+from kmodmon.kernel.modules import ModuleState
+from kmodmon.lifecycle.inventory import Module
+from kmodmon.lifecycle.signals import ModuleUevent, UeventsRead
+from kmodmon.pipeline import Rules
+from kmodmon.runtime import engine as engine_module
+from kmodmon.runtime.daemon import STALL, Daemon, Options
+from kmodmon.runtime.engine import DEBOUNCE, FRESH, IDLE_TICK, RETRY_FIRST, RETRY_LAST, TICK, Engine
+from kmodmon.sources.source import Emit, EventSource, PollSource, Reading, SourceContext, SourceReader
+from kmodmon.state.observation import Observation, Seen
+from kmodmon.state.state import State
+from kmodmon.subjects.log import LogRead
+from kmodmon.subjects.source import SourceState
+from kmodmon.subjects.taint import TaintRead
+from kmodmon.system.root import Root
+from kmodmon.system.sd_notify import Notifier
+from kmodmon.types.outcome import Absent, Outcome, Read
+from kmodmon.types.units import JsonObject
+from tests.kmsg_maker import records
+from tests.runtime.loop_clock import LoopClock, run
+from tests.states import module, modules_read
+
+NOTHING = Reading(outcome=Absent("a test"))  # an outcome without events
+HOUR = 3600.0
+
+
+def seen(engine: Engine, source: str, outcome: Outcome[Observation], *, lost: int = 0) -> Seen:
+    """What the engine makes of one reading of a source."""
+    return Seen(source=source, at=engine.clock.now(), outcome=outcome, lost=lost)
+
+
+@dataclass
+class Sink:
+    """Keeps what it is given."""
+
+    events: list[Event] = field(default_factory=list)
+    checkpoints: dict[str, JsonObject] = field(default_factory=dict)
+
+    def submit(self, events: Sequence[Event], checkpoints: Mapping[str, JsonObject]) -> None:
+        self.events += events
+        self.checkpoints.update(checkpoints)
+
+    def types(self) -> list[EventType]:
+        return [event.type for event in self.events]
+
+
+@dataclass
+class Probe:
+    """A poll source that notes when it is made and read. `takes`: seconds that a threaded reading lasts."""
+
+    name: str
+    clock: LoopClock
+    read: SourceReader = lambda: NOTHING
+    every: Callable[[Settings], float] = lambda settings: 0.0
+    takes: float | None = None
+    cheap: bool = False
+    depends_on: Callable[[Settings], object] = lambda settings: None
+    times: list[float] = field(default_factory=list)  # seconds at which a reading begins
+    made: list[Settings] = field(default_factory=list)
+    at_once: int = 0  # readings that run at this moment
+    overlaps: int = 0
+
+    def source(self) -> PollSource:
+        return PollSource(
+            name=self.name, make=self._make, every=self.every, interfaces=(), cheap=self.cheap,
+            threaded=self.takes is not None, depends_on=self.depends_on,
+        )  # fmt: skip
+
+    def _make(self, context: SourceContext) -> SourceReader:
+        self.made.append(context.settings)
+        return self if self.takes is None else _Awaited(self)
+
+    def __call__(self) -> Reading:
+        self.times.append(round(self.clock.seconds, 6))
+        return self.read()
+
+
+@dataclass
+class _Awaited:
+    """A reader that takes a while; cancelled, it ends."""
+
+    probe: Probe
+
+    def __call__(self) -> Reading:
+        return self.probe()
+
+    async def awaited(self) -> Reading:
+        self.probe.at_once += 1
+        self.probe.overlaps += self.probe.at_once > 1
+        reading = self.probe()
+        try:
+            await asyncio.sleep(self.probe.takes or 0.0)
+        finally:
+            self.probe.at_once -= 1
+        return reading
+
+
+class World:
+    """One engine with its clock, its sources and its sink."""
+
+    def __init__(self, clock: LoopClock) -> None:
+        self.clock = clock
+        self.sink = Sink()
+        self.probes: dict[str, Probe] = {}
+        self.followed: list[EventSource] = []
+        self.steps: list[float] = []  # seconds of each completed step
+
+    def probe(
+        self,
+        name: str,
+        *,
+        read: SourceReader = lambda: NOTHING,
+        every: float | Callable[[Settings], float] = 0.0,
+        takes: float | None = None,
+        cheap: bool = False,
+        depends_on: Callable[[Settings], object] = lambda settings: None,
+    ) -> Probe:
+        period = every if callable(every) else lambda settings: float(every)
+        probe = Probe(name, self.clock, read, period, takes, cheap, depends_on)
+        self.probes[name] = probe
+        return probe
+
+    def follow(
+        self,
+        name: str,
+        run: Callable[[SourceContext, Emit], Awaitable[None]],
+        *,
+        wakes: tuple[str, ...] = (),
+        prompt: bool = False,
+        depends_on: Callable[[Settings], object] = lambda settings: None,
+    ) -> None:
+        self.followed.append(
+            EventSource(name=name, run=run, interfaces=(), wakes=wakes, prompt=prompt, depends_on=depends_on)
+        )
+
+    def engine(self) -> Engine:
+        names = (*self.probes, *(source.name for source in self.followed))
+        engine = Engine(
+            context=SourceContext(root=Root(), settings=Settings(), clock=self.clock),
+            state=State(
+                boot_id="test", started=self.clock.now(), sources={name: SourceState(name=name) for name in names}
+            ),
+            sink=self.sink,
+            rules=Rules(),
+            polled_sources=[probe.source() for probe in self.probes.values()],
+            event_sources=self.followed,
+        )
+        engine.on_step = lambda state, events: self.steps.append(round(self.clock.seconds, 6))
+        return engine
+
+    def run(self, work: Callable[[Engine], Coroutine[object, object, None]]) -> None:
+        """Start an engine, do `work` with it, stop it."""
+
+        async def main() -> None:
+            engine = self.engine()
+            await engine.start()
+            await work(engine)
+            await engine.stop()
+
+        run(self.clock, main)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    clock = LoopClock()
+    monkeypatch.setattr(engine_module, "time", clock, raising=False)
+    return World(clock)
+
+
+async def forever(context: SourceContext, emit: Emit) -> None:
+    await asyncio.Event().wait()
+
+
+def emitting(*readings: tuple[float, Reading]) -> Callable[[SourceContext, Emit], Awaitable[None]]:
+    """A follower that emits each reading at its time, in seconds, and then waits."""
+
+    async def follow(context: SourceContext, emit: Emit) -> None:
+        before = 0.0
+        for at, reading in readings:
+            await asyncio.sleep(at - before)
+            before = at
+            emit(reading)
+        await asyncio.Event().wait()
+
+    return follow
+
+
+# Timers, wake-ups and scrapes
+
+
+def test_sources_when_started_then_each_is_read_once_in_order_and_polled_at_its_period(world: World) -> None:
+    first, second = world.probe("first", every=10), world.probe("second")
+
+    async def work(engine: Engine) -> None:
+        assert [source.name for source in engine.state.sources.values()] == ["first", "second"]
+        await asyncio.sleep(35)
+
+    world.run(work)
+    assert (first.times, second.times) == ([0, 10, 20, 30], [0])
+    assert len(first.made) == len(second.made) == 1
+
+
+def test_wake_when_eighty_come_within_the_debounce_then_one_read(world: World) -> None:
+    probe = world.probe("taint")
+
+    async def work(engine: Engine) -> None:
+        await asyncio.sleep(1)
+        for _ in range(80):
+            engine.wake(("taint", "no such source"))
+            await asyncio.sleep(DEBOUNCE / 100)
+        await asyncio.sleep(1)
+        engine.wake(("taint",))
+        await asyncio.sleep(1)
+
+    world.run(work)
+    assert probe.times == pytest.approx([0, 1 + DEBOUNCE, 2 + DEBOUNCE * 1.8])
+
+
+def test_wake_when_prompt_then_read_at_once_and_not_again_at_the_end_of_the_debounce(world: World) -> None:
+    probe = world.probe("modules")
+
+    async def work(engine: Engine) -> None:
+        await asyncio.sleep(1)
+        engine.wake(("modules",))
+        engine.wake(("modules",), prompt=True)
+        await asyncio.sleep(1)
+
+    world.run(work)
+    assert probe.times == pytest.approx([0, 1])
+
+
+def test_wake_when_prompt_right_after_a_read_then_read_when_the_debounce_is_over(world: World) -> None:
+    probe = world.probe("modules")
+
+    async def work(engine: Engine) -> None:
+        await asyncio.sleep(DEBOUNCE / 5)
+        engine.wake(("modules",), prompt=True)
+        await asyncio.sleep(1)
+
+    world.run(work)
+    assert probe.times == pytest.approx([0, DEBOUNCE])
+
+
+def test_wake_when_debounced_after_a_prompt_one_then_the_earlier_time_stays(world: World) -> None:
+    probe = world.probe("modules")
+
+    async def work(engine: Engine) -> None:
+        await asyncio.sleep(DEBOUNCE / 2)
+        engine.wake(("modules",), prompt=True)
+        engine.wake(("modules",))
+        await asyncio.sleep(1)
+
+    world.run(work)
+    assert probe.times == pytest.approx([0, DEBOUNCE])
+
+
+def test_scrape_when_a_cheap_source_is_older_than_a_second_then_it_is_read_and_no_other(world: World) -> None:
+    cheap, dear = world.probe("cheap", cheap=True), world.probe("dear")
+
+    async def work(engine: Engine) -> None:
+        for pause in (0.5, FRESH - 0.5, 0.001, 0.5, FRESH):
+            await asyncio.sleep(pause)
+            engine.refresh()
+
+    world.run(work)
+    assert cheap.times == pytest.approx([0, FRESH + 0.001, 2 * FRESH + 0.501])
+    assert dear.times == [0]
+
+
+# What wakes what
+
+
+def test_events_when_a_module_is_loaded_then_taint_and_files_are_read(world: World) -> None:
+    others = [world.probe(name) for name in ("taint", "files", "crossview", "modules")]
+
+    async def work(engine: Engine) -> None:
+        engine.feed(seen(engine, "modules", Read(modules_read(module("ext4")))))
+        await asyncio.sleep(1)
+        engine.feed(seen(engine, "modules", Read(modules_read(module("ext4"), module("dummy", instance=2)))))
+        await asyncio.sleep(1)
+
+    world.run(work)
+    assert world.sink.types() == [EventType.MODULE_LOADED]
+    assert [probe.times for probe in others] == [[0, 1 + DEBOUNCE], [0, 1 + DEBOUNCE], [0], [0]]
+
+
+def test_events_when_a_module_is_unloaded_then_taint_is_read_and_files_are_not(world: World) -> None:
+    taint, files = world.probe("taint"), world.probe("files")
+
+    async def work(engine: Engine) -> None:
+        engine.feed(seen(engine, "modules", Read(modules_read(module("ext4")))))
+        engine.feed(seen(engine, "modules", Read(modules_read())))
+        await asyncio.sleep(1)
+
+    world.run(work)
+    assert world.sink.types() == [EventType.MODULE_UNLOADED]
+    assert (taint.times, files.times) == ([0, DEBOUNCE], [0])
+
+
+def test_events_when_a_load_of_no_known_module_failed_then_taint_is_read(world: World) -> None:
+    taint = world.probe("taint")
+
+    async def work(engine: Engine) -> None:
+        line = records((b"Invalid ELF header magic: != \x7fELF",), priority=3)
+        engine.feed(seen(engine, "kmsg", Read(LogRead(records=line, end=True, live=True))))
+        await asyncio.sleep(1)
+
+    world.run(work)
+    (failed,) = world.sink.events
+    assert (failed.type, failed.module) == (EventType.MODULE_LOAD_FAILED, None)
+    assert taint.times == [0, DEBOUNCE]
+
+
+def test_events_when_signals_contradict_each_other_then_the_views_are_compared(world: World) -> None:
+    taint, crossview = world.probe("taint"), world.probe("crossview")
+
+    async def work(engine: Engine) -> None:
+        engine.feed(seen(engine, "modules", Read(modules_read(module("dummy")))))
+        await asyncio.sleep(1)
+        moved = ModuleUevent(action="move", module="elsewhere", moved_from="dummy")
+        engine.feed(seen(engine, "uevent", Read(UeventsRead(events=(moved,)))))
+        await asyncio.sleep(0.5)
+
+    world.run(work)
+    assert world.sink.types() == [EventType.WITNESS_CONTRADICTED]
+    assert crossview.times == taint.times == [0, 1 + DEBOUNCE]
+
+
+def test_events_when_they_come_from_a_source_that_they_wake_then_it_is_not_read_again(world: World) -> None:
+    readings = [Reading(outcome=Read(modules_read(*names))) for names in ((), (module("dummy"),))]
+    taint, files = world.probe("taint", read=lambda: readings.pop(0), every=10), world.probe("files")
+
+    async def work(engine: Engine) -> None:
+        await asyncio.sleep(11)
+
+    world.run(work)
+    assert world.sink.types() == [EventType.MODULE_LOADED]
+    assert (taint.times, files.times) == ([0, 10], [0, 10 + DEBOUNCE])
+
+
+@pytest.mark.parametrize("prompt", [False, True])
+def test_event_source_when_it_emits_then_its_poll_sources_are_read_at_once_or_soon(world: World, prompt: bool) -> None:
+    probes = [world.probe(name) for name in ("modules", "files", "kernel")]
+    follower = emitting((1, replace(NOTHING, wakes=("files",))), (2, replace(NOTHING, quiet=True)))
+    world.follow("uevent", follower, wakes=("modules",), prompt=prompt)
+
+    async def work(engine: Engine) -> None:
+        await asyncio.sleep(3)
+
+    world.run(work)
+    at = 1 if prompt else 1 + DEBOUNCE
+    assert [probe.times for probe in probes] == [[0, at], [0, at], [0]]
+
+
+# What breaks
+
+
+def test_poll_source_when_it_raises_then_it_counts_as_failed_and_the_others_go_on(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> Reading:
+        raise ValueError("a defect")
+
+    world.probe("broken", read=broken, every=10)
+    world.probe("broken too", read=broken, takes=1.0)
+    well = world.probe("well", every=10)
+
+    async def work(engine: Engine) -> None:
+        await asyncio.sleep(25)
+        for name in ("broken", "broken too"):
+            source = engine.state.sources[name]
+            assert source.present and not source.up and "ValueError('a defect')" in source.why
+
+    world.run(work)
+    assert well.times == [0, 10, 20]
+    assert world.sink.types() == [EventType.SOURCE_LOST] * 2
+    assert "it counts as failed" in caplog.text
+
+
+def test_event_source_when_it_breaks_again_and_again_then_it_is_started_later_each_time(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    starts: list[float] = []
+    failures: list[Exception] = [OSError(5, "the device is gone"), ValueError("a defect")]
+
+    async def broken(context: SourceContext, emit: Emit) -> None:
+        starts.append(world.clock.seconds)
+        if len(starts) <= len(failures):
+            raise failures[len(starts) - 1]
+
+    world.follow("kmsg", broken)
+
+    async def work(engine: Engine) -> None:
+        await asyncio.sleep(0.1)
+        assert "the device is gone" in engine.state.sources["kmsg"].why
+        await asyncio.sleep(RETRY_FIRST)
+        assert "a defect" in engine.state.sources["kmsg"].why
+        await asyncio.sleep(400)
+        assert engine.state.sources["kmsg"].why == "kmsg: the reader ended"
+
+    world.run(work)
+    pauses = [after - before for before, after in pairwise(starts)]
+    assert pauses == pytest.approx([0.5, 1, 2, 4, 8, 16, 32, *(RETRY_LAST,) * 5])
+    assert world.sink.types() == [EventType.SOURCE_LOST] * 3  # each time for another reason
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]  # OSError is no defect
+
+
+def test_event_source_when_it_worked_before_it_broke_then_it_is_started_soon(world: World) -> None:
+    starts: list[float] = []
+
+    async def broken(context: SourceContext, emit: Emit) -> None:
+        starts.append(world.clock.seconds)
+        if len(starts) == 4:
+            emit(NOTHING)
+        raise OSError(5, "gone")
+
+    world.follow("kmsg", broken)
+
+    async def work(engine: Engine) -> None:
+        await asyncio.sleep(6)
+
+    world.run(work)
+    assert starts == pytest.approx([0, 0.5, 1.5, 3.5, 4.0, 5.0])
+
+
+class Defect(Mapping[str, Module]):
+    """A module list that cannot be compared: whatever is done with it raises."""
+
+    def __getitem__(self, name: str) -> Module:
+        raise ZeroDivisionError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        raise ZeroDivisionError
+
+    def __len__(self) -> int:
+        raise ZeroDivisionError
+
+
+def test_observation_when_it_meets_a_defect_then_it_is_left_out_and_counted_and_the_next_one_is_taken(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = Reading(outcome=Read(modules_read(module("ext4"))))
+    readings = [good, Reading(outcome=Read(replace(modules_read(), modules=Defect()))), good]
+    world.probe("modules", read=lambda: readings.pop(0), every=10)
+
+    async def work(engine: Engine) -> None:
+        await asyncio.sleep(12)
+        source = engine.state.sources["modules"]
+        assert (source.up, source.lost) == (False, 1) and "a defect of kmodmon: ZeroDivisionError" in source.why
+        await asyncio.sleep(10)
+        assert engine.state.sources["modules"].up and set(engine.state.inventory.modules) == {"ext4"}
+
+    world.run(work)
+    assert world.sink.types() == [EventType.SOURCE_LOST, EventType.SOURCE_RECOVERED]
+    assert "please report" in caplog.text
+
+
+# Threaded sources
+
+
+def test_threaded_source_when_woken_while_it_is_read_then_it_is_read_once_more_and_never_twice_at_a_time(
+    world: World,
+) -> None:
+    probe = world.probe("files", takes=5.0, every=0.0)
+
+    async def work(engine: Engine) -> None:
+        for _ in range(3):
+            await asyncio.sleep(1)
+            engine.wake(("files",))
+        await asyncio.sleep(30)
+        engine.wake(("files",))
+        await asyncio.sleep(30)
+
+    world.run(work)
+    assert probe.times == pytest.approx([0, 5, 33 + DEBOUNCE])
+    assert probe.overlaps == 0
+
+
+def test_threaded_source_when_it_takes_longer_than_its_period_then_its_readings_follow_each_other(world: World) -> None:
+    probe = world.probe("files", takes=25.0, every=10)
+
+    async def work(engine: Engine) -> None:
+        await asyncio.sleep(80)
+
+    world.run(work)
+    assert probe.times == [0, 25, 50, 75] and probe.overlaps == 0
+
+
+def test_engine_when_stopped_then_nothing_is_read_and_readings_end(world: World) -> None:
+    slow, quick = world.probe("files", takes=5.0), world.probe("modules", every=10)
+    world.follow("uevent", forever)
+
+    async def work() -> None:
+        engine = world.engine()
+        await engine.start()
+        await asyncio.sleep(1)
+        engine.wake(("modules",))
+        await engine.stop()
+        done = len(world.steps)
+        await asyncio.sleep(HOUR)
+        assert len(world.steps) == done
+
+    run(world.clock, work)
+    assert (slow.at_once, slow.times, quick.times) == (0, [0], [0])
+
+
+# Settings
+
+
+def test_settings_when_they_change_then_only_readers_that_depend_on_them_are_made_anew(world: World) -> None:
+    depends = world.probe("depends", depends_on=lambda settings: settings.parameters)
+    other = world.probe("other", depends_on=lambda settings: settings.files)
+    changed = assembled({"parameters.max_value_length": 100})
+
+    async def work(engine: Engine) -> None:
+        await asyncio.sleep(1)
+        engine.reconfigured(replace(engine.context, settings=changed), Rules())
+        await asyncio.sleep(1)
+        engine.reconfigured(replace(engine.context, settings=changed), Rules())  # the same again
+        await asyncio.sleep(1)
+
+    world.run(work)
+    assert depends.made == [Settings(), changed] and depends.times == [0, 1 + DEBOUNCE]
+    assert other.made == [Settings()] and other.times == [0]
+
+
+def test_settings_when_a_period_changes_then_timers_are_armed_anew(world: World) -> None:
+    probe = world.probe("modules", every=lambda settings: settings.poll.modules)
+
+    async def work(engine: Engine) -> None:
+        await asyncio.sleep(20)
+        quicker = assembled({"poll.modules": Seconds(5)})
+        engine.reconfigured(replace(engine.context, settings=quicker), Rules())
+        await asyncio.sleep(11)
+        off = assembled({"poll.modules": Seconds(0)})
+        engine.reconfigured(replace(engine.context, settings=off), Rules())
+        await asyncio.sleep(60)
+
+    world.run(work)
+    assert probe.times == [0, 15, 25, 30]
+
+
+def test_settings_when_they_change_while_a_source_is_read_then_it_is_read_again_with_the_new_ones(world: World) -> None:
+    probe = world.probe("files", takes=5.0, depends_on=lambda settings: settings.files)
+    changed = assembled({"files.settle": Seconds(9)})
+
+    async def work(engine: Engine) -> None:
+        await asyncio.sleep(1)
+        engine.reconfigured(replace(engine.context, settings=changed), Rules())
+        await asyncio.sleep(20)
+
+    world.run(work)
+    assert (probe.made, probe.times, probe.overlaps) == ([Settings(), changed], [0, 5], 0)
+
+
+# Ticks
+
+
+def test_ticks_when_nothing_waits_then_every_fifteen_seconds(world: World) -> None:
+    async def work(engine: Engine) -> None:
+        await asyncio.sleep(3 * IDLE_TICK + 1)
+
+    world.run(work)
+    assert world.steps == [IDLE_TICK, 2 * IDLE_TICK, 3 * IDLE_TICK]
+
+
+def test_ticks_when_something_waits_then_every_second_until_it_is_settled(world: World) -> None:
+    coming = modules_read(replace(module("slow"), state=ModuleState.COMING))
+
+    async def work(engine: Engine) -> None:
+        engine.feed(seen(engine, "modules", Read(modules_read())))
+        await asyncio.sleep(5)
+        engine.feed(seen(engine, "modules", Read(coming)))
+        assert engine.state.waits
+        await asyncio.sleep(40)
+        assert not engine.state.waits
+
+    world.run(work)
+    assert world.sink.types() == [EventType.MODULE_LOADED]  # still coming, after ten seconds
+    waiting = [5 + TICK * number for number in range(1, 11)]
+    assert world.steps == [0, 5, *waiting, waiting[-1] + IDLE_TICK, waiting[-1] + 2 * IDLE_TICK]
+
+
+def test_ticks_when_events_never_cease_then_they_are_not_put_off(world: World) -> None:
+    async def chatter(context: SourceContext, emit: Emit) -> None:
+        while True:
+            emit(NOTHING)
+            await asyncio.sleep(0.4)
+
+    world.follow("uevent", chatter)
+
+    async def work(engine: Engine) -> None:
+        await asyncio.sleep(IDLE_TICK + 0.1)
+
+    world.run(work)
+    assert IDLE_TICK in world.steps
+
+
+# What the daemon makes of it
+
+
+class Manager(Notifier):
+    """A service manager that wants to hear of the daemon every ten seconds, and notes when it does."""
+
+    def __init__(self, clock: LoopClock) -> None:
+        super().__init__({"WATCHDOG_USEC": "10000000"})
+        self.clock = clock
+        self.fed: list[float] = []
+
+    def watchdog(self) -> None:
+        self.fed.append(self.clock.seconds)
+
+
+def test_watchdog_when_no_cycle_was_completed_then_it_is_not_fed(world: World) -> None:
+    manager = Manager(world.clock)
+    settings = assembled({"history.enabled": False})
+    options = Options(load=lambda: settings, root_of=lambda given: Root(), config_file=Path("/nonexistent"))
+
+    async def work() -> None:
+        daemon = Daemon(options, settings, world.clock, manager)
+        engine = daemon._engine
+        feeding = asyncio.create_task(daemon._feed_watchdog())
+        await asyncio.sleep(STALL + 1)
+        assert (manager.fed, daemon.cycling) == ([], False)
+        engine.feed(seen(engine, "taint", Read(TaintRead(value=0))))
+        await asyncio.sleep(STALL - 5)
+        assert (manager.fed, daemon.cycling) == ([65], True)
+        engine.feed(seen(engine, "taint", Read(TaintRead(value=0))))
+        await asyncio.sleep(STALL + 20)
+        assert (manager.fed, daemon.cycling) == ([65, 120], False)
+        feeding.cancel()
+
+    run(world.clock, work)
+
+
+def test_cycles_when_counted_then_only_completed_steps(world: World) -> None:
+    async def work(engine: Engine) -> None:
+        assert engine.cycles == 0
+        engine.feed(seen(engine, "taint", Read(TaintRead(value=0))))
+        assert engine.cycles == 1
+        engine.happened((Event(type=EventType.STARTED, at=engine.clock.now(), severity=Severity.NOTICE),))
+        assert engine.cycles == 1
+        assert world.sink.types() == [EventType.STARTED]
+
+    world.run(work)
