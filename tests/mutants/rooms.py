@@ -12,7 +12,7 @@ _STEP: Tests = (
     "tests/runtime/test_engine.py",
     "tests/runtime/test_engine_log.py",
 )
-_LIFECYCLE: Tests = ("tests/lifecycle",)
+_LIFECYCLE: Tests = ("tests/lifecycle", "tests/state")
 _TAINT: Tests = ("tests/subjects/test_taint_ledger.py", "tests/subjects/test_taint_causes.py", "tests/policy")
 _REPORTS: Tests = (
     "tests/reports/test_recognizer.py",
@@ -42,7 +42,7 @@ ROOMS: Mapping[str, Mapping[str, Tests]] = {
     },
     "store": {
         "kmodmon/store/chain.py": ("tests/store/test_chain.py",),
-        "kmodmon/store/clock_guard.py": ("tests/store/test_writer.py",),
+        "kmodmon/store/clock_guard.py": ("tests/store/test_clock_guard.py",),
     },
     "kernel": {
         "kmodmon/kernel/trace.py": ("tests/kernel/test_trace.py",),
