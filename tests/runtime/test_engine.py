@@ -566,6 +566,35 @@ def test_settings_when_they_change_while_a_source_is_read_then_it_is_read_again_
     assert (probe.made, probe.times, probe.overlaps) == ([Settings(), changed], [0, 5], 0)
 
 
+def test_settings_when_an_event_source_depends_on_them_then_it_is_run_anew_after_the_old_one_ended(
+    world: World,
+) -> None:
+    story: list[tuple[str, float]] = []
+
+    async def slow_to_end(context: SourceContext, emit: Emit) -> None:
+        story.append((f"begins {context.settings.files.settle:g}", world.clock.seconds))
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(2)
+            story.append(("ended", world.clock.seconds))
+
+    world.follow("watch", slow_to_end, depends_on=lambda settings: settings.files)
+
+    async def work(engine: Engine) -> None:
+        await asyncio.sleep(1)
+        unrelated = assembled({"parameters.max_value_length": 100})
+        engine.reconfigured(replace(engine.context, settings=unrelated), Rules())
+        await asyncio.sleep(10)
+        assert story == [("begins 2", 0)]
+        changed = assembled({"files.settle": Seconds(9)})
+        engine.reconfigured(replace(engine.context, settings=changed), Rules())
+        await asyncio.sleep(10)
+        assert story == [("begins 2", 0), ("ended", 13), ("begins 9", 13)]
+
+    world.run(work)
+
+
 # Ticks
 
 
@@ -594,19 +623,27 @@ def test_ticks_when_something_waits_then_every_second_until_it_is_settled(world:
     assert world.steps == [0, 5, *waiting, waiting[-1] + IDLE_TICK, waiting[-1] + 2 * IDLE_TICK]
 
 
-def test_ticks_when_events_never_cease_then_they_are_not_put_off(world: World) -> None:
-    async def chatter(context: SourceContext, emit: Emit) -> None:
-        while True:
-            emit(NOTHING)
-            await asyncio.sleep(0.4)
-
-    world.follow("uevent", chatter)
+def test_ticks_when_modules_come_without_cease_then_they_are_not_put_off(world: World) -> None:
+    waits: list[bool] = []
 
     async def work(engine: Engine) -> None:
-        await asyncio.sleep(IDLE_TICK + 0.1)
+        engine.feed(seen(engine, "modules", Read(modules_read())))
+        for number in range(8):
+            name = module(f"m{number}", instance=number)
+            engine.feed(seen(engine, "modules", Read(modules_read(replace(name, state=ModuleState.COMING)))))
+            waits.append(engine.state.waits)
+            await asyncio.sleep(0.15)
+            engine.feed(seen(engine, "modules", Read(modules_read(name))))
+            waits.append(engine.state.waits)
+            await asyncio.sleep(0.15)
 
     world.run(work)
-    assert IDLE_TICK in world.steps
+    assert waits == [True, False] * 8 and 1.0 in world.steps
+
+
+def test_times_when_read_then_they_are_those_that_are_promised() -> None:
+    assert (DEBOUNCE, FRESH, TICK, IDLE_TICK) == (0.05, 1.0, 1.0, 15.0)
+    assert (RETRY_FIRST, RETRY_LAST, STALL) == (0.5, 60.0, 60.0)
 
 
 # What the daemon makes of it
