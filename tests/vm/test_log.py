@@ -224,7 +224,7 @@ def continued(guest: Guest, earlier: Truth) -> Truth:
     return Truth(earlier.first, later.last, missing, Counter(earlier.counts) + Counter(later.counts))
 
 
-def agreed(client: Client, earlier: Truth | None = None, timeout: float = 20) -> tuple[Series, Truth]:
+def agreed(client: Client, earlier: Truth | None = None, timeout: float = 60) -> tuple[Series, Truth]:
     """A scrape that counts every record of the ring, and the ring's count.
 
     The kernel may write a record between the two readings, so both are taken until no record lies between them.
@@ -292,7 +292,7 @@ def test_log_when_a_flood_overruns_the_ring_then_the_loss_is_the_gap(
     client.until(lambda _: _lost(client) == series.get("kmodmon_kernel_log_lost_total"), "the loss as an event")
     # At full speed, not stopped: whatever it loses, no number is unaccounted for.
     guest.shell("echo 20000 >/sys/module/logflood/parameters/more", timeout=120)
-    series, after = agreed(client, timeout=60)
+    series, after = agreed(client, timeout=120)
     print(f"{kernel.release}: {series.get('kmodmon_kernel_log_lost_total')} of {after.last + 1} lost")
 
 
