@@ -13,7 +13,14 @@ _STEP: Tests = (
     "tests/runtime/test_engine_log.py",
 )
 _LIFECYCLE: Tests = ("tests/lifecycle", "tests/state")
-_TAINT: Tests = ("tests/subjects/test_taint_ledger.py", "tests/subjects/test_taint_causes.py", "tests/policy")
+_TAINT: Tests = (
+    "tests/subjects/test_taint_ledger.py",
+    "tests/subjects/test_taint_causes.py",
+    "tests/subjects/test_taint_vendor.py",
+    "tests/state",
+    "tests/policy",
+    "tests/reports/test_previous_boot.py",
+)
 _REPORTS: Tests = (
     "tests/reports/test_recognizer.py",
     "tests/reports/test_cases.py",
@@ -37,9 +44,7 @@ ROOMS: Mapping[str, Mapping[str, Tests]] = {
         "kmodmon/reports/draft.py": _REPORTS,
         "kmodmon/reports/blame.py": _REPORTS,
     },
-    "runtime": {
-        "kmodmon/runtime/engine.py": ("tests/runtime/test_engine.py", "tests/runtime/test_engine_log.py"),
-    },
+    "runtime": {"kmodmon/runtime/engine.py": ("tests/runtime/test_engine.py", "tests/runtime/test_engine_log.py")},
     "store": {
         "kmodmon/store/chain.py": ("tests/store/test_chain.py",),
         "kmodmon/store/clock_guard.py": ("tests/store/test_clock_guard.py",),
