@@ -5,6 +5,7 @@ from collections.abc import Mapping
 Tests = tuple[str, ...]
 
 _STEP: Tests = (
+    "tests/test_pipeline.py",
     "tests/subjects",
     "tests/lifecycle",
     "tests/policy",
