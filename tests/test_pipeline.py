@@ -1,5 +1,7 @@
 """What `step` itself does: the parts are tried in their own rooms."""
 
+import pytest
+
 from kmodmon.events.event import EventType
 from kmodmon.state.observation import Tick
 from tests.kmsg_maker import WARNING, read, records
@@ -25,3 +27,16 @@ def test_report_when_told_then_it_is_counted_stamped_and_remembered() -> None:
     assert [event.type for event in story.events].count(EventType.KERNEL_REPORT) == 1
     assert len(story.state.told) == 1
     assert sum(story.state.counts["kmodmon_kernel_reports_total"].values()) == 1
+
+
+@pytest.mark.parametrize("priority", [7, 8])
+def test_report_when_written_then_only_the_kernels_own_facility_is_believed(priority: int) -> None:
+    """Priority 8 is the lowest that user space can write: facility 1, level 0."""
+    story = Story()
+    story.see("kmsg", read(records(WARNING, priority=priority), live=True))
+    for _ in range(3):
+        story.see("clock", Tick(), after=1.0)
+    expected = EventType.KERNEL_REPORT if priority < 8 else EventType.LOG_FORGED
+    assert [event.type for event in story.events] == [expected]
+    counted = ("debug", "kernel") if priority < 8 else ("emerg", "user")
+    assert story.state.log.records == {counted: len(WARNING)}
