@@ -3,7 +3,12 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help run test fuzz vm-ready test-vm soak-vm test-browser screenshots bench demo generate clean
+PYTEST := $(BIN)/python -m pytest
+# Two tests at a time, because many of them wait.
+MANY   := -n 2 --dist worksteal
+
+.PHONY: help run check test test-chain fuzz mutants vm-ready test-vm soak-vm soak-fleet test-browser screenshots bench demo \
+	generate clean
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -19,30 +24,47 @@ $(VENV)/.test: pyproject.toml $(VENV)/.run
 run: $(VENV)/.run  ## set up all that is needed and run the daemon on this host
 	$(BIN)/kmodmon run $(ARGS)
 
-test: $(VENV)/.test  ## set up all that is needed and run the tests (lint and types are among them)
+check: $(VENV)/.test  ## lint, types and every test that needs neither a process nor a socket: within a minute
+	$(BIN)/ruff check kmodmon tests grafana/src
+	$(BIN)/ruff format --check kmodmon tests grafana/src
+	$(BIN)/mypy
+	$(PYTEST) $(MANY) -m 'not process and not soak' $(ARGS)
+
+test: $(VENV)/.test  ## set up all that is needed and run the tests on this host (lint and types are among them)
 	$(BIN)/python tests/tools.py
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(MANY) $(ARGS)
+
+test-chain: $(VENV)/.test  ## run the tests with a real Prometheus and Alertmanager
+	$(BIN)/python tests/tools.py
+	$(PYTEST) -m 'chain and not vm and not soak' $(ARGS)
 
 fuzz: $(VENV)/.test  ## try the property tests on inputs that no run has seen
-	$(BIN)/python -m pytest --hypothesis-profile=fuzz -m hypothesis $(ARGS)
+	$(PYTEST) --hypothesis-profile=fuzz -m hypothesis $(ARGS)
+
+mutants: $(VENV)/.test  ## change the product a little at a time and see whether its tests notice (ROOM=lifecycle BUDGET=600)
+	$(BIN)/python -m tests.mutants $(if $(ROOM),--room $(ROOM)) $(if $(BUDGET),--budget $(BUDGET)) $(ARGS)
 
 vm-ready: $(VENV)/.test  ## build the guests for the tests on real kernels (as root, on Debian)
 	$(BIN)/python tests/tools.py
 	$(BIN)/python -m tests.vm.build
 
 test-vm: vm-ready  ## run the tests on real kernels under QEMU
-	$(BIN)/python -m pytest -m vm tests/vm $(ARGS)
+	$(PYTEST) -m vm tests/vm $(ARGS)
 
 soak-vm: vm-ready  ## the long runs on a real kernel
-	$(BIN)/python -m pytest -m soak tests/vm $(ARGS)
+	$(PYTEST) -m soak tests/vm $(ARGS)
+
+soak-fleet: $(VENV)/.test  ## the rules over a thousand hosts in a real Prometheus: how long they take (a quarter of an hour)
+	$(BIN)/python tests/tools.py
+	$(PYTEST) -s -m soak tests/test_fleet.py $(ARGS)
 
 test-browser: $(VENV)/.test  ## look at the status page in Debian's Chromium (as root, on Debian)
 	$(BIN)/python -m tests.browser.tools
-	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
+	$(PYTEST) -m browser tests/browser $(ARGS)
 
 screenshots: $(VENV)/.test  ## take the pictures of README anew
 	$(BIN)/python -m tests.browser.tools
-	KMODMON_SCREENSHOTS=1 $(BIN)/python -m pytest -m browser tests/browser -k photographed
+	KMODMON_SCREENSHOTS=1 $(PYTEST) -m browser tests/browser -k photographed
 
 generate: $(VENV)/.test  ## write the files that are made from declarations
 	$(BIN)/python -m grafana.src.generate

@@ -112,6 +112,7 @@ TRIALS: Mapping[str, tuple[list[dict[str, str]], list[str]]] = {
 }
 
 
+@pytest.mark.chain
 @pytest.mark.parametrize("what", TRIALS)
 def test_alerts_when_they_fire_together_then_the_causes_get_through(what: str, tmp_path: Path) -> None:
     alerts, expected = TRIALS[what]

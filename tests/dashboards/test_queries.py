@@ -77,6 +77,7 @@ CASES = [
 ]
 
 
+@pytest.mark.chain
 @pytest.mark.parametrize(("path", "panel"), CASES)
 def test_panel_when_everything_happens_then_each_of_its_queries_gives_data(
     path: Path, panel: JsonObject, server: Server
@@ -94,6 +95,7 @@ def test_exceptions_when_listed_then_such_panels_exist() -> None:
     assert set(EMPTY) <= {str(panel["title"]) for path in FILES for panel in panels(load(path))}
 
 
+@pytest.mark.chain
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_variables_when_asked_then_prometheus_offers_values(path: Path, server: Server) -> None:
     for name, one in variables(load(path)).items():
@@ -106,12 +108,14 @@ def test_variables_when_asked_then_prometheus_offers_values(path: Path, server: 
         assert values, name
 
 
+@pytest.mark.chain
 def test_marks_when_asked_then_each_says_when(server: Server) -> None:
     for mark in objects(member(load(ROOM / "kmodmon-host.json"), "annotations")["list"]):
         found = server.query(filled(str(mark["expr"]), VARIABLES))
         assert found and all(abs(one.value / 1000 - time.time()) < 600 for one in found), mark["name"]
 
 
+@pytest.mark.chain
 def test_rules_when_everything_happens_then_each_is_evaluated_and_none_fails(server: Server) -> None:
     until(lambda: {"ok"} == {rule["health"] for rule in _rules(server)}, "every rule to be evaluated")
     failures = [line for line in server.text("/metrics").splitlines() if "rule_evaluation_failures_total{" in line]

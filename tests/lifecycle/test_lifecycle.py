@@ -180,6 +180,23 @@ def test_lifecycle_when_loaded_with_no_trace_loss_but_started_before_then_no_con
     assert play.told(LOADED, "between") == 1 and not play.contradictions()
 
 
+@pytest.mark.parametrize(
+    ("init_events", "uevents", "told_after"), [(True, False, 2), (False, True, 2), (False, False, 10)]
+)
+def test_lifecycle_when_the_list_cannot_be_read_then_any_sign_that_init_is_over_is_enough(
+    init_events: bool, uevents: bool, told_after: int
+) -> None:
+    play = begun(init_events=init_events, uevents=uevents)
+    play.load("dummy")
+    play.hear_trace()
+    play.hear_uevents()
+    for _ in range(told_after - 1):
+        play.story.see("clock", Tick(), after=1.0)
+    assert play.told(LOADED) == 0
+    play.story.see("clock", Tick(), after=1.0)
+    assert play.told(LOADED) == 1 and not play.contradictions()
+
+
 # Contradictions
 
 

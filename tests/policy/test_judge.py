@@ -286,6 +286,22 @@ def test_kernel_without_signatures_when_its_own_modules_are_unsigned_then_is_sil
     assert host.found == {"unsigned-module/mine"}
 
 
+@pytest.mark.parametrize("letter", ["E", "O", "P"])
+def test_kernel_without_signatures_when_a_module_in_its_own_tree_is_tainted_then_unsigned(letter: str) -> None:
+    host = Host(config=NOT_SIGNING)
+    host.load("ext4", taint=letter)
+    host.examine({"ext4": file("ext4", SignatureStatus.UNSIGNED)})
+    assert host.found == {"unsigned-module/ext4"}
+
+
+def test_rule_when_it_names_letters_that_a_module_must_not_carry_then_one_of_them_is_enough() -> None:
+    host = Host("[[rule]]\nname = 'no-drivers'\naction = 'deny'\nmatch = { module = 'drv*', without_taint = 'CX' }\n")
+    host.load("drv_plain")
+    host.load("drv_staging", taint="C")
+    host.examine({name: file(name) for name in host.loaded})
+    assert host.found == {"no-drivers/drv_plain"}
+
+
 def test_file_when_replaced_after_the_load_then_found_and_the_loaded_ones_facts_stay() -> None:
     host = Host()
     host.load("ext4")

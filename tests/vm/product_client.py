@@ -71,6 +71,17 @@ class Client:
         """A page of the API that is a list of objects."""
         return cast(list[dict[str, object]], self.json(path))
 
+    def until_rows(self, path: str, count: int = 1, timeout: float = 20) -> list[dict[str, object]]:
+        """A list of the API once it has `count` rows: an event is in the history a moment after a metric shows it."""
+        rows: list[dict[str, object]] = []
+
+        def enough(_: Series) -> bool:
+            rows[:] = self.rows(path)
+            return len(rows) >= count
+
+        self.until(enough, f"{count} rows of {path}", timeout)
+        return rows
+
     def scrape(self) -> Series:
         """One scrape, read by the library's own parser."""
         text = self.text("/metrics")

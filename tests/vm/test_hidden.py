@@ -8,7 +8,7 @@ from tests.vm.conftest import Boot
 from tests.vm.kernels import Kernel
 from tests.vm.product import Product
 from tests.vm.product_client import Client, Series
-from tests.vm.test_lifecycle import events, fields, newest, of, start
+from tests.vm.test_lifecycle import events, fields, newest, of, start, until
 
 CONFIG = "[poll]\ncrossview = '5s'\n"
 # What a mode of the fixture takes away; see modules/hidden_mod.c.
@@ -30,7 +30,7 @@ def test_hidden_when_it_leaves_some_views_then_found_and_gone_when_it_returns(
     client.guest.insmod("hidden_mod", f"mode={mode}", "seconds=45")
     client.until(lambda series: missing(series, "hidden_mod") >= MODES[mode], "the module is found", 40)
     client.until(lambda series: not missing(series, "hidden_mod"), "it is gone when it returns", 90)
-    rows = events(client, before)
+    rows = until(client, before, lambda rows: bool(of(rows, "ModuleUnhidden", "hidden_mod")))
     (hidden,) = of(rows, "ModuleHidden", "hidden_mod")
     assert set(cast(list[str], fields(hidden)["missing_from"])) >= MODES[mode]
     assert cast(dict[str, object], hidden["actor"])["comm"] == "insmod"
@@ -43,6 +43,13 @@ def test_hidden_when_it_leaves_some_views_then_found_and_gone_when_it_returns(
 def unloads(series: Series) -> float:
     """How many unloads were told."""
     return series.get("kmodmon_module_unloads_total") or 0
+
+
+def until_compared(client: Client) -> None:
+    """Wait until all views are read and compared once more."""
+    name = "kmodmon_source_last_read_timestamp_seconds"
+    before = client.scrape().get(name, source="crossview")
+    client.until(lambda now: now.get(name, source="crossview") != before, "another comparison of all views", 120)
 
 
 def churn(client: Client, count: int) -> None:
@@ -58,7 +65,8 @@ def churn(client: Client, count: int) -> None:
     """
     client.guest.shell(script, timeout=120 + count)
     client.until(lambda series: unloads(series) >= gone + count, "the last unload is told", 60 + count / 4)
-    client.guest.run("sleep", "12")  # another look at every view
+    for _ in range(2):  # the first may have begun before the last unload
+        until_compared(client)
     rows = events(client, before)
     assert len(of(rows, "ModuleLoaded", IN_TREE)) == len(of(rows, "ModuleUnloaded", IN_TREE)) == count
     assert not [row for row in rows if row["type"] in ("ModuleHidden", "WitnessContradicted")]

@@ -15,7 +15,7 @@ from tests.vm.product import Product
 from tests.vm.product_client import Client
 
 Row = dict[str, object]
-LATENCY_LIMIT_MS = 250.0  # on a machine that does nothing else
+LATENCY_LIMIT_MS = 250.0  # of the slowest in a hundred, on a machine that does nothing else
 POLL_SECONDS = 15
 UID = 4242
 CYCLES = f"""
@@ -47,6 +47,10 @@ def start(guest: Guest, product: Product, config: str = "") -> Client:
         client.until(lambda series: series.get("kmodmon_source_up", source="trace") == 1, "trace is followed", 60)
         client.until(lambda series: series.get("kmodmon_source_up", source="uevent") == 1, "uevents are heard", 60)
     return client
+
+
+def main_pid(guest: Guest) -> str:
+    return guest.shell("systemctl show -p MainPID --value kmodmon").text.strip()
 
 
 def at_rest(client: Client) -> Client:
@@ -92,6 +96,12 @@ def until(client: Client, after: int, holds: Callable[[list[Row]], bool], timeou
 
 def of(rows: list[Row], kind: str, module: str | None) -> list[Row]:
     return [row for row in rows if row["type"] == kind and row["module"] == module]
+
+
+def lives(rows: list[Row]) -> list[tuple[object, object]]:
+    """Loads, unloads and failures, in order."""
+    kinds = {"ModuleLoaded", "ModuleUnloaded", "ModuleTransient", "ModuleLoadFailed"}
+    return [(row["type"], row["module"]) for row in rows if row["type"] in kinds]
 
 
 def actor(row: Row) -> Row:
@@ -146,14 +156,14 @@ def cycles(client: Client, count: int, pause: str = "") -> None:
     assert {"module": "transient", "signature": "unsigned", "taints": "OE", "actor": "insmod"} in stamps
 
 
-def report_latency(client: Client, last: int, capsys: pytest.CaptureFixture[str]) -> float:
-    """Print how long it took from the kernel to the history, and give the 99th percentile in ms."""
+def report_latency(client: Client, last: int, capsys: pytest.CaptureFixture[str]) -> tuple[float, float]:
+    """Print how long it took from the kernel to the history; give the median and the 99th percentile in ms."""
     measured = latencies_ms(client, last)
-    p99 = measured[int(len(measured) * 0.99)]
+    median, p99 = statistics.median(measured), measured[int(len(measured) * 0.99)]
     with capsys.disabled():
-        print(f"\nload or unload to history: median {statistics.median(measured):.1f} ms, p99 {p99:.1f} ms, "
+        print(f"\nload or unload to history: median {median:.1f} ms, p99 {p99:.1f} ms, "
               f"worst {measured[-1]:.1f} ms of {len(measured)} ({client.guest.kernel_release}, emulated)")  # fmt: skip
-    return p99
+    return median, p99
 
 
 def test_cycles_when_faster_than_any_poll_then_each_is_told_with_who_did_it(
@@ -162,7 +172,8 @@ def test_cycles_when_faster_than_any_poll_then_each_is_told_with_who_did_it(
     client = at_rest(start(boot(kernel), kmodmon, CONFIG))
     cycles(client, 40)
     cycles(client, 20, "sleep 0.5")
-    assert report_latency(client, 40, capsys) < POLL_SECONDS * 1000 / 5, "it does not wait for a poll"
+    median, _ = report_latency(client, 40, capsys)  # one that waited for the processor says nothing
+    assert median < POLL_SECONDS * 1000 / 5, "it does not wait for a poll"
 
 
 @pytest.mark.soak
@@ -172,7 +183,7 @@ def test_cycles_when_a_thousand_then_a_thousand_loads_and_unloads(
     client = at_rest(start(boot(kernel, fresh=True), kmodmon, CONFIG))
     cycles(client, 1000)
     cycles(client, 100, "sleep 0.5")
-    assert report_latency(client, 200, capsys) < LATENCY_LIMIT_MS
+    assert report_latency(client, 200, capsys)[1] < LATENCY_LIMIT_MS
 
 
 def test_autoload_when_a_file_system_or_a_link_type_is_asked_for_then_by_whom(
@@ -233,19 +244,24 @@ def test_daemon_when_killed_then_what_the_trace_kept_is_told_with_time_and_task(
     client = start(boot(kernel, fresh=True), kmodmon)
     guest = client.guest
     guest.insmod("stack_a")
-    before = newest(client)
+    until(client, 0, lambda rows: bool(of(rows, "ModuleLoaded", "stack_a")))
+    before, killed = newest(client), main_pid(guest)
     guest.shell(
         f"""systemctl kill -s KILL kmodmon; insmod {MODULES}/hello_unsigned.ko
         insmod {MODULES}/transient.ko; rmmod transient; rmmod stack_a"""
     )
-    guest.until("systemctl is-active kmodmon", timeout=120)
-    rows = until(client, before, lambda rows: bool(of(rows, "ModuleUnloaded", "stack_a")), timeout=60)
-    client.guest.run("sleep", "4")
-    rows = events(client, before)
-    for kind, module, comm in (
+    # systemd may still take the killed one for active, so another process must be.
+    guest.until(
+        f"systemctl is-active kmodmon && [ $(systemctl show -p MainPID --value kmodmon) != {killed} ]", timeout=120
+    )
+    wanted = (
         ("ModuleLoaded", "hello_unsigned", "insmod"), ("ModuleLoaded", "transient", "insmod"),
         ("ModuleUnloaded", "transient", "rmmod"), ("ModuleUnloaded", "stack_a", "rmmod"),
-    ):  # fmt: skip
+    )  # fmt: skip
+    until(client, before, lambda rows: all(of(rows, kind, module) for kind, module, _ in wanted), timeout=60)
+    client.guest.run("sleep", "4")  # so long signals may still come, and none may be told twice
+    rows = events(client, before)
+    for kind, module, comm in wanted:
         (told,) = of(rows, kind, module)
         assert fields(told)["while_down"] is True and actor(told)["comm"] == comm, told
         assert any("traced at" in line for line in cast(list[str], told["evidence"]))
@@ -258,13 +274,19 @@ def test_daemon_when_stopped_then_it_says_what_can_be_known_and_no_more(
     client = start(boot(kernel, fresh=True), kmodmon)
     guest = client.guest
     guest.insmod("stack_a")
+    until(client, 0, lambda rows: bool(of(rows, "ModuleLoaded", "stack_a")))
     before = newest(client)
     guest.shell(
         f"""systemctl stop kmodmon; test ! -e /sys/kernel/tracing/instances/kmodmon
         insmod {MODULES}/transient.ko; rmmod transient; insmod {MODULES}/hello_unsigned.ko; rmmod stack_a"""
     )
     client = start(guest, kmodmon)
-    rows = until(client, before, lambda rows: bool(of(rows, "ModuleUnloaded", "stack_a")), timeout=60)
+    rows = until(
+        client,
+        before,
+        lambda rows: bool(of(rows, "ModuleUnloaded", "stack_a") and of(rows, "ModuleLoaded", "hello_unsigned")),
+        timeout=60,
+    )
     (loaded,) = of(rows, "ModuleLoaded", "hello_unsigned")
     (unloaded,) = of(rows, "ModuleUnloaded", "stack_a")
     for told in (loaded, unloaded):
@@ -287,8 +309,8 @@ def test_witnesses_when_there_is_no_trace_then_list_and_uevents_tell(
     assert len(of(rows, "ModuleLoaded", "transient")) == 5
     client.guest.shell("udevadm trigger --subsystem-match=module")
     client.guest.run("sleep", "3")
-    again = [row for row in events(client, before) if row["module"] is not None]
-    assert [row["type"] for row in again] == [row["type"] for row in rows if row["module"] is not None]
+    # What is found of a module (policy, files) may come after its unload; lives may not.
+    assert lives(events(client, before)) == lives(rows)
     assert client.scrape().get("kmodmon_source_present", source="trace") == 0
 
 

@@ -108,14 +108,15 @@ def test_log_when_modules_break_then_each_is_told_once_with_its_module_and_cause
     assert [(_fields(row)["reason"], row["module"]) for row in events(client, "ModuleLoadFailed")] == [
         (reason, module) for _, reason, module in REFUSALS
     ]
+    client.until(lambda _: {"W", "D", "O", "E"} <= causes(client).keys(), "the cause of each flag")
     found = causes(client)
     assert (found["W"], found["D"]) == ("report:warning", "report:null_pointer")
     assert (found["O"], found["E"]) == ("module:warn_mod", "module:warn_mod")
-    after = client.scrape()
     assert "unexplained" not in str(found)
+    after, _ = agreed(client)
     assert after.get("kmodmon_kernel_report_timestamp_seconds", signature="warning", module="warn_mod") is not None
     assert after.get("kmodmon_module_load_failures_total", reason="unknown_symbol") == 1
-    assert_counts(client, after)
+    assert_counts(client)
 
 
 def test_log_when_a_module_oopses_in_its_init_then_it_is_the_module_at_fault(
@@ -124,7 +125,7 @@ def test_log_when_a_module_oopses_in_its_init_then_it_is_the_module_at_fault(
     client = start(boot(bookworm, fresh=True), kmodmon)
     client.guest.insmod("oops_mod", "where=2", check=False)
     until_reported(client, "oops_mod", "oops")
-    assert causes(client)["D"] == "report:null_pointer"
+    client.until(lambda _: causes(client).get("D") == "report:null_pointer", "the cause of D")
 
 
 def test_log_when_the_kernel_was_tainted_before_our_start_then_the_ring_tells_why(
@@ -135,7 +136,7 @@ def test_log_when_the_kernel_was_tainted_before_our_start_then_the_ring_tells_wh
     guest.insmod("warn_mod")
     client = start(guest, kmodmon)
     until_reported(client, "warn_mod", "warning")
-    client.until(lambda _: "report:warning" in client.command("taint")[1], "the ledger")
+    client.until(lambda _: "report:warning" in client.command("taint")[1], "the ledger", timeout=60)
     ledger = client.command("taint")[1]
     assert "module:hello_unsigned" in ledger and "before-start" not in ledger, ledger
     assert events(client, "TaintAdded") == []
@@ -150,8 +151,8 @@ def test_log_when_an_unsigned_module_is_refused_then_the_reason_is_told(
     client = start(boot(bookworm, option), kmodmon)
     before = len(events(client, "ModuleLoadFailed"))
     assert client.guest.insmod("hello_unsigned", check=False).code != 0
-    client.until(lambda _: len(events(client, "ModuleLoadFailed")) > before, "the refusal")
-    (row,) = events(client, "ModuleLoadFailed")[before:]
+    row, *earlier = client.until_rows("/api/v1/events?type=ModuleLoadFailed&limit=1000", before + 1)  # newest first
+    assert len(earlier) == before
     assert (_fields(row)["reason"], row["module"]) == (reason, None)
 
 
@@ -188,18 +189,60 @@ def total(series: Series) -> int:
     return int(read + (series.get("kmodmon_kernel_log_lost_total") or 0))
 
 
-def truth(guest: Guest) -> dict[str, object]:
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What the second reader counted: first and last sequence number, numbers missing between, records by level."""
+
+    first: int
+    last: int
+    missing: int
+    counts: Mapping[str, int]
+
+
+def parsed(text: str) -> Truth | None:
+    """What the second reader printed last; None: it counted no record."""
+    line = cast(Mapping[str, object], json.loads(text.splitlines()[-1]))
+    if line["last"] is None:
+        return None
+    first, last, missing = (int(str(line[key])) for key in ("first", "last", "missing"))
+    return Truth(first, last, missing, cast(Mapping[str, int], line["counts"]))
+
+
+def truth(guest: Guest) -> Truth:
     """What the second reader counts in the ring now."""
-    done = guest.run("python3", "/root/kmsg_truth.py", "--now")
-    return cast(dict[str, object], json.loads(done.text.splitlines()[-1]))
+    ring = parsed(guest.run("python3", "/root/kmsg_truth.py", "--now").text)
+    assert ring is not None
+    return ring
 
 
-def assert_counts(client: Client, series: Series) -> None:
+def continued(guest: Guest, earlier: Truth) -> Truth:
+    """An earlier count and what was written to the ring since."""
+    later = parsed(guest.run("python3", "/root/kmsg_truth.py", "--now", "--after", str(earlier.last)).text)
+    if later is None:
+        return earlier
+    missing = earlier.missing + later.first - earlier.last - 1 + later.missing
+    return Truth(earlier.first, later.last, missing, Counter(earlier.counts) + Counter(later.counts))
+
+
+def agreed(client: Client, earlier: Truth | None = None, timeout: float = 60) -> tuple[Series, Truth]:
+    """A scrape that counts every record of the ring, and the ring's count.
+
+    The kernel may write a record between the two readings, so both are taken until no record lies between them.
+    """
+    rings: list[Truth] = []
+
+    def same(now: Series) -> bool:
+        rings[:] = [truth(client.guest) if earlier is None else continued(client.guest, earlier)]
+        return total(now) == rings[0].last + 1
+
+    return client.until(same, "all records read", timeout), rings[0]
+
+
+def assert_counts(client: Client) -> None:
     """The daemon counted as many records as the second reader, which has them all if the ring lost none."""
-    seen = truth(client.guest)
-    assert (seen["first"], seen["missing"]) == (0, 0), "the ring is too small for this test"
-    series = client.until(lambda now: total(now) == int(str(seen["last"])) + 1, "all records read")
-    assert_levels(series, cast(Mapping[str, int], seen["counts"]))
+    series, ring = agreed(client)
+    assert (ring.first, ring.missing) == (0, 0), "the ring is too small for this test"
+    assert_levels(series, ring.counts)
     assert series.get("kmodmon_kernel_log_lost_total") == 0
 
 
@@ -223,8 +266,8 @@ def test_log_when_user_space_forges_reports_then_they_are_counted_and_not_believ
     client.guest.shell("".join(f"echo '{line}' >/dev/kmsg\n" for line in forged))
     client.until(lambda now: now.get("kmodmon_kernel_log_forged_total") == len(forged), "the forgeries")
     assert reports(client) == []
-    assert len(events(client, "LogForged")) == 1
-    assert_counts(client, client.scrape())
+    assert len(client.until_rows("/api/v1/events?type=LogForged")) == 1
+    assert_counts(client)
 
 
 def test_log_when_a_flood_overruns_the_ring_then_the_loss_is_the_gap(
@@ -233,22 +276,24 @@ def test_log_when_a_flood_overruns_the_ring_then_the_loss_is_the_gap(
     client = start(boot(kernel, fresh=True), kmodmon)
     guest = client.guest
     guest.insmod("logflood", "lines=1")
-    last = int(str(truth(guest)["last"]))
-    client.until(lambda now: total(now) == last + 1, "all records read")
-    # Stopped, it cannot read; what the ring does not hold any more when it goes on is lost, and nothing else.
-    guest.shell("systemctl kill -s STOP kmodmon && echo 20000 >/sys/module/logflood/parameters/more")
-    seen = truth(guest)
+    _, before = agreed(client)
+    # Stopped, it cannot read; what the ring does not hold any more when it goes on is lost, and nothing else. Records
+    # that are written while the stop or the flood begins or ends may be on either side.
+    guest.shell("systemctl kill -s STOP kmodmon")
+    stopped = truth(guest)
+    guest.shell("echo 20000 >/sys/module/logflood/parameters/more", timeout=120)
+    flooded = truth(guest)
     guest.shell("systemctl kill -s CONT kmodmon")
-    series = client.until(lambda now: total(now) == int(str(seen["last"])) + 1, "the flood read")
-    assert seen["missing"] == 0
-    assert series.get("kmodmon_kernel_log_lost_total") == int(str(seen["first"])) - last - 1 > 0
+    series, after = agreed(client)
+    assert flooded.missing == 0
+    lost = series.get("kmodmon_kernel_log_lost_total") or 0
+    assert 0 < flooded.first - stopped.last - 1 <= lost <= after.first - before.last - 1
     assert series.get("kmodmon_source_lost_total", source="kmsg") == series.get("kmodmon_kernel_log_lost_total")
     client.until(lambda _: _lost(client) == series.get("kmodmon_kernel_log_lost_total"), "the loss as an event")
     # At full speed, not stopped: whatever it loses, no number is unaccounted for.
     guest.shell("echo 20000 >/sys/module/logflood/parameters/more", timeout=120)
-    last = int(str(truth(guest)["last"]))
-    series = client.until(lambda now: total(now) == last + 1, "the second flood read", timeout=60)
-    print(f"{kernel.release}: {series.get('kmodmon_kernel_log_lost_total')} of {last + 1} lost")
+    series, after = agreed(client, timeout=120)
+    print(f"{kernel.release}: {series.get('kmodmon_kernel_log_lost_total')} of {after.last + 1} lost")
 
 
 def _lost(client: Client) -> int:
@@ -292,20 +337,18 @@ def killed(guest: Guest, product: Product, times: int) -> None:
             guest.shell("systemctl kill -s KILL kmodmon; systemctl stop kmodmon", check=False)
         guest.shell("systemctl stop load; systemctl reset-failed kmodmon || true; systemctl start kmodmon", timeout=120)
         guest.until("! pgrep -f [/]root/load")  # not the shell that asks
-        time.sleep(2)
-    seen = json.loads(guest.read("/root/truth").decode().splitlines()[-1])
-    assert (seen["first"], seen["missing"]) == (0, 0)
+    counted = parsed(guest.read("/root/truth").decode())  # stopped, it has read the ring to its end
     # What the last life finds in the ring is all that none before it lived long enough to read.
-    series = client.until(lambda now: total(now) >= seen["last"] + 1, "all records read", timeout=60 + 3 * times)
-    assert total(series) == seen["last"] + 1
+    series, ring = agreed(client, counted, timeout=60 + 3 * times)
+    assert (ring.first, ring.missing) == (0, 0)
     assert series.get("kmodmon_kernel_log_lost_total") == 0
-    assert_levels(series, seen["counts"])
+    assert_levels(series, ring.counts)
     warnings = int(guest.read("/run/warnings"))
     told = client.until(
         lambda now: (now.get("kmodmon_kernel_reports_total", signature="warning") or 0) >= warnings, "the warnings"
     )
     assert told.get("kmodmon_kernel_reports_total", signature="warning") in (warnings, warnings + 1)
-    print(f"{times} kills, {seen['last'] + 1} records, {warnings} warnings")
+    print(f"{times} kills, {ring.last + 1} records, {warnings} warnings")
 
 
 def test_log_when_killed_at_random_moments_then_every_record_is_counted_once(
@@ -354,7 +397,7 @@ def test_log_when_the_last_boot_panicked_then_pstore_tells_it_once(
     )
     guest.until("ls /sys/fs/pstore/dmesg-ramoops-*")
     client = start(guest, kmodmon)
-    (row,) = client.rows("/api/v1/reports")
+    (row,) = client.until_rows("/api/v1/reports")
     fields = _fields(row)
     assert (fields["class"], row["module"], fields["panic"]) == (report_class, module, True)
     assert (fields["previous_boot"], fields["dump"], fields["dump_reason"]) == (True, "dmesg-ramoops", "Panic")

@@ -1,7 +1,8 @@
 """A second reader of /dev/kmsg, which shares no code with kmodmon: counts records until it is told to stop.
 
 Reads from the oldest record on. On SIGTERM, or at once with --now, it prints as JSON what it counted: records by
-"level/origin", the first and last sequence number, the numbers missing in between, and the oldest number at the start.
+"level/origin", the first and last sequence number, and the numbers missing in between. With --after NUMBER it counts
+only records behind that one.
 """
 
 import json
@@ -16,6 +17,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
     fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
     counts, first, last, missing = {}, None, None, 0
+    after = int(sys.argv[sys.argv.index("--after") + 1]) if "--after" in sys.argv else -1
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     print("ready", flush=True)
@@ -30,6 +32,8 @@ def main():
         except BrokenPipeError:
             continue
         priority, seq = (int(part) for part in record.split(b",", 2)[:2])
+        if seq <= after:
+            continue
         if first is None:
             first = seq
         elif seq != last + 1:

@@ -1,0 +1,60 @@
+"""Which files are tried, by room, and which tests belong to each: those that are quick and meant for it."""
+
+from collections.abc import Mapping
+
+Tests = tuple[str, ...]
+
+_STEP: Tests = (
+    "tests/test_pipeline.py",
+    "tests/subjects",
+    "tests/lifecycle",
+    "tests/policy",
+    "tests/reports/test_previous_boot.py",
+    "tests/runtime/test_engine.py",
+    "tests/runtime/test_engine_log.py",
+)
+_LIFECYCLE: Tests = ("tests/lifecycle", "tests/state")
+_TAINT: Tests = (
+    "tests/subjects/test_taint_ledger.py",
+    "tests/subjects/test_taint_causes.py",
+    "tests/subjects/test_taint_vendor.py",
+    "tests/state",
+    "tests/policy",
+    "tests/reports/test_previous_boot.py",
+)
+_REPORTS: Tests = (
+    "tests/reports/test_recognizer.py",
+    "tests/reports/test_cases.py",
+    "tests/reports/test_explain.py",
+    "tests/reports/test_frame.py",
+    "tests/reports/test_live_log.py",
+)
+
+ROOMS: Mapping[str, Mapping[str, Tests]] = {
+    "pipeline": {"kmodmon/pipeline.py": _STEP},
+    "lifecycle": {"kmodmon/lifecycle/*.py": _LIFECYCLE},
+    "subjects": {"kmodmon/subjects/taint.py": _TAINT},
+    "policy": {
+        "kmodmon/policy/evaluate.py": ("tests/policy",),
+        "kmodmon/policy/judge.py": ("tests/policy",),
+        "kmodmon/policy/match.py": ("tests/policy",),
+    },
+    "reports": {
+        "kmodmon/reports/recognizer.py": _REPORTS,
+        "kmodmon/reports/assembler.py": _REPORTS,
+        "kmodmon/reports/draft.py": _REPORTS,
+        "kmodmon/reports/blame.py": _REPORTS,
+    },
+    "runtime": {"kmodmon/runtime/engine.py": ("tests/runtime/test_engine.py", "tests/runtime/test_engine_log.py")},
+    "store": {
+        "kmodmon/store/chain.py": ("tests/store/test_chain.py",),
+        "kmodmon/store/clock_guard.py": ("tests/store/test_clock_guard.py",),
+    },
+    "kernel": {
+        "kmodmon/kernel/trace.py": ("tests/kernel/test_trace.py",),
+        "kmodmon/kernel/kmsg.py": ("tests/kernel/test_kmsg.py",),
+        "kmodmon/kernel/modules.py": ("tests/kernel/test_modules.py",),
+        "kmodmon/kernel/taint.py": ("tests/kernel/test_taint.py",),
+    },
+}
+"""Room: pattern of files: paths of tests, those first that are likely to notice."""

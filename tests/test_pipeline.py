@@ -1,0 +1,43 @@
+"""What `step` itself does: the parts are tried in their own rooms."""
+
+import pytest
+
+from kmodmon.events.kinds.log import KernelReported, LogForged
+from kmodmon.state.observation import Tick
+from kmodmon.types.source_name import SourceName
+from tests.kmsg_maker import WARNING, read, records
+from tests.states import Story
+
+
+def test_log_when_records_are_missing_then_its_source_shows_how_many_and_no_other_does() -> None:
+    story = Story()
+    story.see("kmsg", read(records((b"a", b"b"))))
+    assert story.state.sources[SourceName.KMSG].lost == 0
+    story.taint(0)
+    before = story.state.sources
+    story.see("kmsg", read(records((b"c",), first=7)))
+    assert story.state.sources[SourceName.KMSG].lost == 5 and set(story.state.sources) == {"kmsg", "taint"}
+    assert story.state.sources[SourceName.TAINT] is before[SourceName.TAINT]
+
+
+def test_report_when_told_then_it_is_counted_stamped_and_remembered() -> None:
+    story = Story()
+    story.see("kmsg", read(records(WARNING), live=True))
+    for _ in range(3):
+        story.see("clock", Tick(), after=1.0)
+    assert [event.type for event in story.events].count(KernelReported.kind.type) == 1
+    assert len(story.state.reported) == 1
+    assert sum(story.state.counts["kmodmon_kernel_reports_total"].values()) == 1
+
+
+@pytest.mark.parametrize("priority", [7, 8])
+def test_report_when_written_then_only_the_kernels_own_facility_is_believed(priority: int) -> None:
+    """Priority 8 is the lowest that user space can write: facility 1, level 0."""
+    story = Story()
+    story.see("kmsg", read(records(WARNING, priority=priority), live=True))
+    for _ in range(3):
+        story.see("clock", Tick(), after=1.0)
+    expected = KernelReported.kind.type if priority < 8 else LogForged.kind.type
+    assert [event.type for event in story.events] == [expected]
+    counted = ("debug", "kernel") if priority < 8 else ("emerg", "user")
+    assert story.state.log.records == {counted: len(WARNING)}
