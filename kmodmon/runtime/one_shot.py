@@ -24,7 +24,7 @@ from kmodmon.sources.source import PollSource, SourceContext
 from kmodmon.state.checkpoint import CHECKPOINTS, LASTING
 from kmodmon.state.observation import Reading, Tick
 from kmodmon.state.state import State
-from kmodmon.subjects.files import ModuleFilesRead, load_paths
+from kmodmon.subjects.files import load_paths
 from kmodmon.subjects.source import SourceState, SourceStatus, sources_from_json
 from kmodmon.system.clock import Clock
 from kmodmon.system.root import Root
@@ -134,12 +134,12 @@ def _files(state: State, context: SourceContext, scope: Scope, of_daemon: Source
     if len(missing) > FEW_FILES:
         scope.say(f"examining the files of {len(missing)} modules; while `kmodmon run` is at work it does that once")
     paths = load_paths(state.inventory)
-    reading = examine(replace(context, module_paths=lambda: paths), [module.name for module in missing])
-    if isinstance(reading.outcome, Read) and isinstance(reading.outcome.value, ModuleFilesRead):
-        examined = reading.outcome.value
-        files = MappingProxyType({**records.files, **examined.files})
-        return replace(reading, outcome=Read(replace(examined, files=files)))
-    return reading
+    outcome = examine(replace(context, module_paths=lambda: paths), [module.name for module in missing])
+    if not isinstance(outcome, Read):
+        return Reading(outcome=outcome)
+    examined = outcome.value
+    files = MappingProxyType({**records.files, **examined.files})
+    return Reading(outcome=Read(replace(examined, files=files)), unreadable=len(examined.problems))
 
 
 def _step(state: State, source: PollSource, reading: Reading, clock: Clock, rules: Rules) -> State:

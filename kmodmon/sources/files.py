@@ -20,10 +20,11 @@ from types import MappingProxyType
 
 from kmodmon.examiner.tree import FileError, HostTree
 from kmodmon.lifecycle.inventory import Inventory
-from kmodmon.sources.source import PollSource, Reading, SourceContext, SourceReader
+from kmodmon.sources.source import PollSource, SourceContext, SourceReader
 from kmodmon.subjects.files import FilesState, ModuleFilesRead, load_paths
 from kmodmon.subjects.module_file import ModuleFile, Stamp
 from kmodmon.system.root import Root
+from kmodmon.types.outcome import Outcome
 from kmodmon.types.source_name import SourceName
 from kmodmon.types.text import raw_bytes
 
@@ -80,11 +81,11 @@ class _Stamps:
         return os.lstat(self._host.resolved(path)) if stat.S_ISLNK(status.st_mode) else status
 
 
-def examine(context: SourceContext, names: Collection[str]) -> Reading:
+def examine(context: SourceContext, names: Collection[str]) -> Outcome[ModuleFilesRead]:
     """Examine the files of these modules now, for a command."""
     from kmodmon.sources.files_reader import FilesReader
 
-    return FilesReader(context, names)()
+    return FilesReader(context, names).examine_now()
 
 
 def _make(context: SourceContext) -> SourceReader:

@@ -18,7 +18,6 @@ from kmodmon.kernel.module_name import name_of_file
 from kmodmon.kernel.release import is_newer
 from kmodmon.kernel.sysmodule import sysfs_name
 from kmodmon.lifecycle.inventory import Module
-from kmodmon.lifecycle.signals import ModulesRead
 from kmodmon.sources.modules import ModulesReader
 from kmodmon.sources.source import Reading, SourceContext
 from kmodmon.subjects.files import ModuleFilesRead
@@ -59,23 +58,32 @@ class FilesReader:
         """Examine once, without a running loop (for a command)."""
         return asyncio.run(self.awaited())
 
+    def examine_now(self) -> Outcome[ModuleFilesRead]:
+        """Examine once, without a running loop."""
+        return asyncio.run(self.examine())
+
     async def awaited(self) -> Reading:
+        """Examine once."""
+        outcome = await self.examine()
+        return Reading(outcome=outcome, unreadable=len(outcome.value.problems) if isinstance(outcome, Read) else 0)
+
+    async def examine(self) -> Outcome[ModuleFilesRead]:
         """Examine once: absent when switched off or without a module tree, failed when the examiner does not run."""
         if not self._settings.files.enabled:
-            return Reading(outcome=switched_off("files.enabled"))
+            return switched_off("files.enabled")
         # Modules are often loaded in dozens: those that are loaded during the pause are examined together.
         await asyncio.sleep(max(0.0, self._last + self._settings.files.settle - time.monotonic()))
         try:
             context = await asyncio.to_thread(self._read_context)
             if not isinstance(context, Read):
-                return Reading(outcome=context)
-            return await self._examined(context.value)
+                return context
+            return Read(await self._examined(context.value))
         except ExaminerError as error:
-            return Reading(outcome=Failed(str(error)))
+            return Failed(str(error))
         finally:
             self._last = time.monotonic()
 
-    async def _examined(self, context: _Context) -> Reading:
+    async def _examined(self, context: _Context) -> ModuleFilesRead:
         hinted = self._hints(context)
         examiner = self._examiner = self._examiner or Examiner(_request(self._root, self._settings, context.release))
         wanted = [
@@ -84,7 +92,7 @@ class FilesReader:
             if self._only is None or name in self._only
         ]
         examination = await examiner.examine(wanted, dict.fromkeys(hinted.values())) if wanted else Examination()
-        files = ModuleFilesRead(
+        return ModuleFilesRead(
             files=MappingProxyType(dict(_files(context, examination, hinted))),
             instances=MappingProxyType({name: module.attributes.instance for name, module in context.modules.items()}),
             hinted=MappingProxyType(hinted),
@@ -93,7 +101,6 @@ class FilesReader:
             releases=context.releases,
             newer=tuple(release for release in context.releases if is_newer(release, context.release)),
         )
-        return Reading(outcome=Read(files), unreadable=len(examination.problems))
 
     def _hints(self, context: _Context) -> dict[str, str]:
         """Files outside the module tree from which loaders loaded modules, by module."""
@@ -112,10 +119,9 @@ class FilesReader:
         tree = self._root.modules + b"/" + os.fsencode(release)
         if not (self._root.exists(tree + b"/modules.dep") or self._root.exists(tree + b"/kernel")):
             return Absent(f"{os.fsdecode(tree)}: there is no module tree of the running kernel")
-        outcome = self._list().outcome
+        outcome = self._list.read_list()
         if not isinstance(outcome, Read):
             return outcome
-        assert isinstance(outcome.value, ModulesRead)
         modules = outcome.value.modules
         writable = {name: tuple(self._writable(name)) for name, module in modules.items() if "O" in module.taint}
         return Read(

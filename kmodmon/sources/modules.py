@@ -30,7 +30,7 @@ from kmodmon.lifecycle.signals import ModulesRead
 from kmodmon.sources.source import PollSource, Reading, SourceContext
 from kmodmon.system.root import Root
 from kmodmon.types.error import ParseError
-from kmodmon.types.outcome import Absent, Failed, Read
+from kmodmon.types.outcome import Absent, Failed, Outcome, Read
 from kmodmon.types.source_name import SourceName
 
 T = TypeVar("T")
@@ -54,16 +54,21 @@ class ModulesReader:
 
     def __call__(self) -> Reading:
         """Read the list; the outcome has the same object again when nothing changed."""
+        outcome = self.read_list()
+        return Reading(outcome=outcome, unreadable=outcome.value.skipped if isinstance(outcome, Read) else 0)
+
+    def read_list(self) -> Outcome[ModulesRead]:
+        """Read the list; the same object again when nothing changed."""
         outcome = self._root.read(self._root.proc(b"modules"))
         match outcome:
             case Read(raw):
                 if raw != self._raw and not self._same_modules(raw):
                     self._changed(raw)
                 self._renewed()
-                return Reading(outcome=Read(self._state), unreadable=self._state.skipped)
+                return Read(self._state)
             case Absent() | Failed():
                 self._raw = None
-                return Reading(outcome=outcome)
+                return outcome
 
     def _same_modules(self, raw: bytes) -> bool:
         """Replace the lines that differ, if each is still about the same module; otherwise do nothing."""

@@ -24,7 +24,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kmodmon.events.event import Actor, Process
@@ -32,11 +31,11 @@ from kmodmon.kernel.taint import letters
 from kmodmon.kernel.trace import TraceEvent, parse_trace, split_stream
 from kmodmon.lifecycle.signals import TraceEntry, TraceKind, TraceRead
 from kmodmon.sources.source import Emit, EventSource, Reading, SourceContext
-from kmodmon.sources.trace_queue import IntegrityCheck, Item, TraceBatch, TraceQueue
+from kmodmon.sources.trace_queue import IntegrityCheck, Item, TraceBatch, TraceQueue, TraceReading
 from kmodmon.sources.tracefs import Instance
 from kmodmon.system.clock import Clock
 from kmodmon.system.root import Root
-from kmodmon.types.outcome import Absent, AbsentReason, Read, switched_off
+from kmodmon.types.outcome import Absent, AbsentReason, switched_off
 from kmodmon.types.source_name import SourceName
 from kmodmon.types.units import Usec
 
@@ -75,7 +74,7 @@ class Follower:
         self._emit = emit
         self._rest = b""
         self._second, self._lookups = 0, 0  # of requests: the current second, and their number in it
-        self._pending: deque[Reading] = deque()
+        self._pending: deque[TraceReading] = deque()
         self._scheduled = False  # `_emit_pending` has been called into the loop and has not run yet
         self._loop = asyncio.get_running_loop()
         self._broken: asyncio.Future[None] = self._loop.create_future()
@@ -157,9 +156,9 @@ class Follower:
                 self._put(IntegrityCheck(at))
                 check = time.monotonic() + _CHECK
 
-    def _began(self, *, lost: int = 0) -> Reading:
+    def _began(self, *, lost: int = 0) -> TraceReading:
         began = TraceRead(began=True, tells_init=self._instance.records_init, at_usec=self._clock.now().monotonic_usec)
-        return Reading(outcome=Read(began), lost=lost)
+        return TraceReading(began, lost=lost)
 
     def _put(self, item: Item) -> None:
         while True:
@@ -214,9 +213,9 @@ class Follower:
             reading = self._reading(item)
             if reading is not None:
                 self._pending.append(reading)
-                postponed = _only_starts(reading) or self._schedule()
+                postponed = reading.only_starts() or self._schedule()
 
-    def _reading(self, item: Reading | TraceBatch | IntegrityCheck) -> Reading | None:
+    def _reading(self, item: TraceReading | TraceBatch | IntegrityCheck) -> TraceReading | None:
         match item:
             case TraceBatch():
                 return self._batch_read(item)
@@ -225,10 +224,10 @@ class Follower:
             case _:
                 return item
 
-    def _checked(self, at_usec: Usec) -> Reading:
+    def _checked(self, at_usec: Usec) -> TraceReading:
         # Any root process may disable the events (`trace-cmd reset` does so in every instance).
         if self._instance.is_intact():
-            return Reading(outcome=Read(TraceRead(intact=True, at_usec=at_usec)), quiet=True)
+            return TraceReading(TraceRead(intact=True, at_usec=at_usec), quiet=True)
         self._instance.set_up()
         return self._began(lost=1)
 
@@ -244,16 +243,16 @@ class Follower:
         self._scheduled = False  # first, so that whatever is appended from here on schedules another call
         readings = [self._pending.popleft() for _ in range(len(self._pending))]
         for reading in _merge(readings):
-            self._emit(reading)
+            self._emit(reading.reading())
 
-    def _batch_read(self, batch: TraceBatch) -> Reading | None:
+    def _batch_read(self, batch: TraceBatch) -> TraceReading | None:
         chunk = batch.chunk
         lost = chunk.lost + chunk.lost_uncounted + (0 if batch.dated else len(chunk.events))
         entries = tuple(self._entries(batch)) if batch.dated else ()
         if not (entries or lost or chunk.skipped):
             return None
         read = TraceRead(entries=entries, adopted=batch.adopted, at_usec=batch.at_usec)
-        return Reading(outcome=Read(read), lost=lost, unreadable=len(chunk.skipped))
+        return TraceReading(read, lost=lost, unreadable=len(chunk.skipped))
 
     def _entries(self, batch: TraceBatch) -> Iterator[TraceEntry]:
         for event in batch.chunk.events:
@@ -294,20 +293,11 @@ class Follower:
         return self._lookups <= _REQUESTS_A_SECOND
 
 
-def _only_starts(reading: Reading) -> bool:
-    """Whether it only reports execs of tools; they are emitted together with the events that the tools cause."""
-    match reading.outcome:
-        case Read(TraceRead(entries=entries)) if entries and not reading.lost:
-            return all(entry.kind is TraceKind.EXEC for entry in entries)
-        case _:
-            return False
-
-
-def _merge(readings: Iterable[Reading]) -> Iterator[Reading]:
+def _merge(readings: Iterable[TraceReading]) -> Iterator[TraceReading]:
     """Merge readings in a row that only bring entries into one each."""
-    last: Reading | None = None
+    last: TraceReading | None = None
     for reading in readings:
-        if last is not None and (merged := _merged(last, reading)) is not None:
+        if last is not None and (merged := last.merged(reading)) is not None:
             last = merged
             continue
         if last is not None:
@@ -315,18 +305,6 @@ def _merge(readings: Iterable[Reading]) -> Iterator[Reading]:
         last = reading
     if last is not None:
         yield last
-
-
-def _merged(first: Reading, second: Reading) -> Reading | None:
-    match first.outcome, second.outcome:
-        case Read(TraceRead() as before), Read(TraceRead() as after) if not any(
-            read.began or read.adopted or read.intact for read in (before, after)
-        ):
-            both = replace(after, entries=before.entries + after.entries)
-            unreadable = first.unreadable + second.unreadable
-            return replace(second, outcome=Read(both), lost=first.lost + second.lost, unreadable=unreadable)
-        case _:
-            return None
 
 
 def _raise_priority() -> None:

@@ -3,11 +3,13 @@
 import queue
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from kmodmon.kernel.trace import TraceChunk
+from kmodmon.lifecycle.signals import TraceKind, TraceRead
 from kmodmon.sources.source import Reading
+from kmodmon.types.outcome import Read
 from kmodmon.types.units import Usec
 
 if TYPE_CHECKING:
@@ -32,7 +34,33 @@ class IntegrityCheck:
     at_usec: Usec
 
 
-Item: TypeAlias = TraceBatch | IntegrityCheck | Reading | None
+@dataclass(frozen=True, slots=True)
+class TraceReading:
+    """One reading of the trace, which may still be merged with the next one."""
+
+    read: TraceRead
+    lost: int = 0
+    unreadable: int = 0
+    quiet: bool = False
+
+    def reading(self) -> Reading:
+        """What is emitted."""
+        return Reading(outcome=Read(self.read), lost=self.lost, unreadable=self.unreadable, quiet=self.quiet)
+
+    def only_starts(self) -> bool:
+        """Whether it only reports execs of tools; they are emitted with the events that the tools cause."""
+        entries = self.read.entries
+        return bool(entries) and not self.lost and all(entry.kind is TraceKind.EXEC for entry in entries)
+
+    def merged(self, after: "TraceReading") -> "TraceReading | None":
+        """Both as one, if both only bring entries."""
+        if any(read.began or read.adopted or read.intact for read in (self.read, after.read)):
+            return None
+        both = replace(after.read, entries=self.read.entries + after.read.entries)
+        return replace(after, read=both, lost=self.lost + after.lost, unreadable=self.unreadable + after.unreadable)
+
+
+Item: TypeAlias = TraceBatch | IntegrityCheck | TraceReading | None
 
 
 class TraceQueue(queue.Queue[Item]):
