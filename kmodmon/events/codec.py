@@ -11,21 +11,12 @@ from types import MappingProxyType
 from typing import NoReturn, TypeVar
 
 from kmodmon.events.event import Actor, Event, EventType, Process, Severity, StoredEvent
-from kmodmon.types.error import KmodmonError
+from kmodmon.types.codec import ShapeError as ShapeError
 from kmodmon.types.units import Instant, JsonObject, JsonValue, Usec
 
 WordT = TypeVar("WordT", EventType, Severity)
 
 MAX_REQUESTERS = 8  # an actor's requester may have a requester; a file may claim any number
-
-
-class ShapeError(KmodmonError):
-    """JSON that is not of the shape it was said to have; `path` is where."""
-
-    def __init__(self, path: str, wanted: str) -> None:
-        self.path = path
-        self.wanted = wanted
-        super().__init__(f"{path}: wants {wanted}")
 
 
 def _plain(value: object) -> dict[str, JsonValue]:
