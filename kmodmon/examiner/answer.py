@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kmodmon.events.codec import ShapeError
 from kmodmon.examiner.certificates import KernelFacts, Trust, TrustRequest, gather_trust
 from kmodmon.examiner.examine import examine_file
 from kmodmon.examiner.image import ImageLimits, stamp_of
@@ -15,6 +14,7 @@ from kmodmon.examiner.protocol import Answer, Closing, ExamineRequest, Same, Wan
 from kmodmon.examiner.tree import FileError, HostTree
 from kmodmon.lifecycle.inventory import ModuleAttributes, SignatureStatus
 from kmodmon.subjects.module_file import ModuleFile, SignatureFacts, Stamp, TreeOrigin, same_build
+from kmodmon.types.codec import ShapeError, from_json, to_json
 from kmodmon.types.text import raw_bytes, safe_text
 
 _MAX_CANDIDATES = 4
@@ -56,7 +56,7 @@ def answer(request: ExamineRequest) -> Iterator[Answer]:
         yield Same(name=one.name) if known_already else _module(context, one, paths[one.name], owners)
     for path in request.files:
         yield _with_owner(context, _examine(context, path, None), path, owners)
-    kernel = None if trust.kernel is None else trust.kernel.to_json()
+    kernel = None if trust.kernel is None else to_json(trust.kernel)
     texts = (*problems, *trust.problems, *tree.problems, *owners.problems)
     yield Closing(kernel=kernel, trust=trust.digest, problems=tuple(map(_shown, texts)))
 
@@ -65,7 +65,7 @@ def _known_kernel(request: ExamineRequest) -> tuple[KernelFacts | None, list[str
     if request.kernel is None:
         return None, []
     try:
-        return KernelFacts.from_json(request.kernel), []
+        return from_json(KernelFacts, request.kernel, "kernel"), []
     except ShapeError as error:
         return None, [str(error)]
 

@@ -21,16 +21,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from kmodmon.events.codec import ShapeError, object_from_json, texts_from_json
 from kmodmon.examiner.kernel_image import find_image, image_stamp, read_kernel_image
 from kmodmon.examiner.tree import FileError, HostTree
 from kmodmon.kernel.efivar import parse_efivar
 from kmodmon.modfile.efi_signature_list import SignatureLists, parse_signature_lists
 from kmodmon.modfile.x509 import Certificate, parse_certificate, parse_certificates
 from kmodmon.subjects.module_file import Keyring, Stamp
-from kmodmon.subjects.module_file_json import stamp_from_json
 from kmodmon.types.error import ParseError
-from kmodmon.types.units import JsonObject
 
 _SECURITY_DATABASE = "d719b2cb-3d3a-4596-a3bc-dad00e67656f"
 _SHIM = "605dab50-e046-4300-abb6-3dd810dd8b23"
@@ -66,34 +63,6 @@ class KernelFacts:
     revoked: tuple[bytes, ...]
     build_id: str | None = None
     vermagic: str | None = None
-
-    def to_json(self) -> JsonObject:
-        """Stable keys; certificates in base64."""
-        return {
-            "path": self.path,
-            "stamp": self.stamp.to_json(),
-            "trusted": [base64.b64encode(one).decode() for one in self.trusted],
-            "revoked": [base64.b64encode(one).decode() for one in self.revoked],
-            "build_id": self.build_id,
-            "vermagic": self.vermagic,
-        }
-
-    @classmethod
-    def from_json(cls, document: JsonObject) -> "KernelFacts":
-        """Undo `to_json`; raises ShapeError."""
-        document = object_from_json(document, "kernel")
-        stamp = stamp_from_json(document.get("stamp"), "kernel.stamp")
-        path, build, vermagic = document.get("path"), document.get("build_id"), document.get("vermagic")
-        if stamp is None or not isinstance(path, str):
-            raise ShapeError("kernel", "a path and a stamp")
-        return cls(
-            path=path,
-            stamp=stamp,
-            trusted=_decoded(texts_from_json(document.get("trusted"), "kernel.trusted")),
-            revoked=_decoded(texts_from_json(document.get("revoked"), "kernel.revoked")),
-            build_id=build if isinstance(build, str) else None,
-            vermagic=vermagic if isinstance(vermagic, str) else None,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,13 +226,6 @@ def _unarmoured(block: bytes) -> bytes:
         return base64.b64decode(b"".join(block.split()), validate=True)
     except binascii.Error:
         return block
-
-
-def _decoded(texts: Iterable[str]) -> tuple[bytes, ...]:
-    try:
-        return tuple(base64.b64decode(text, validate=True) for text in texts)
-    except ValueError:
-        raise ShapeError("kernel", "certificates in base64") from None
 
 
 NO_TRUST = Trust()

@@ -21,7 +21,7 @@ from kmodmon.examiner.protocol import (
     ExaminerError,
     Same,
     WantedModule,
-    encode,
+    encode_request,
     parse_answer,
 )
 from kmodmon.lifecycle.inventory import SignatureStatus
@@ -145,7 +145,7 @@ async def _talk(
     cache: Mapping[str, ModuleFile],
 ) -> Closing | None:
     assert process.stdin is not None and process.stdout is not None
-    process.stdin.write(encode(request.to_json()))
+    process.stdin.write(encode_request(request))
     process.stdin.close()
     names = iter([*(one.name for one in request.modules), *request.files])
     try:

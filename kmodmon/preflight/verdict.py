@@ -4,6 +4,7 @@ import enum
 from dataclasses import dataclass
 
 from kmodmon.subjects.module_file import ModuleFile
+from kmodmon.types.codec import json_value, to_json
 from kmodmon.types.units import JsonObject
 
 # tools/insmod.c of kmod: for these it has words of its own
@@ -50,22 +51,11 @@ class Obstacle:
     """One thing that stands in the way. Not `certain`: it may, and what is not known is in `why`."""
 
     kind: ObstacleKind
-    why: str
-    remedy: str
+    certain: bool = True
     errno: str
     log: tuple[str, ...] = ()
-    certain: bool = True
-
-    def to_json(self) -> JsonObject:
-        """Stable keys."""
-        return {
-            "kind": self.kind.value,
-            "certain": self.certain,
-            "errno": self.errno,
-            "log": list(self.log),
-            "why": self.why,
-            "remedy": self.remedy,
-        }
+    why: str
+    remedy: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,10 +115,10 @@ class LoadVerdict:
             "errno": self.errno,
             "message": self.message,
             "log": list(self.log),
-            "obstacles": [one.to_json() for one in self.obstacles],
+            "obstacles": json_value(self.obstacles),
             "taints": self.effects.taints,
             "notes": list(self.effects.notes),
-            "signature": self.file.signature.to_json(),
+            "signature": to_json(self.file.signature),
         }
 
 

@@ -8,6 +8,7 @@ import enum
 from dataclasses import dataclass
 
 from kmodmon.lifecycle.inventory import ModuleAttributes, SignatureStatus
+from kmodmon.types.codec import to_json
 from kmodmon.types.units import JsonObject
 
 
@@ -55,16 +56,6 @@ class Stamp:
     mtime_nsec: int  # whoever writes the file may set it, and package managers do
     ctime_nsec: int  # nobody can set it: when this inode last changed, so when it was put there
 
-    def to_json(self) -> JsonObject:
-        """Stable keys."""
-        return {
-            "device": self.device,
-            "inode": self.inode,
-            "size": self.size,
-            "mtime_nsec": self.mtime_nsec,
-            "ctime_nsec": self.ctime_nsec,
-        }
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
@@ -75,8 +66,8 @@ class Package:
     version: str | None = None
 
     def to_json(self) -> JsonObject:
-        """Stable keys."""
-        return {"manager": self.manager, "name": self.name, "version": self.version}
+        """Give the public JSON: `kmodmon info --json`, the API."""
+        return to_json(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,24 +93,6 @@ class SignatureFacts:
     keyring: Keyring | None = None
     revoked: bool = False
 
-    def to_json(self) -> JsonObject:
-        """Stable keys; what is not known is null."""
-        return {
-            "verdict": self.verdict.value,
-            "reason": self.reason,
-            "errno": self.errno,
-            "log": self.log,
-            "form": self.form,
-            "signer": self.signer,
-            "key": self.key,
-            "digest": self.digest,
-            "algorithm": self.algorithm,
-            "certificate": self.certificate,
-            "fingerprint": self.fingerprint,
-            "keyring": None if self.keyring is None else self.keyring.value,
-            "revoked": self.revoked,
-        }
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterFacts:
@@ -128,10 +101,6 @@ class ParameterFacts:
     name: str
     type: str | None = None
     description: str | None = None
-
-    def to_json(self) -> JsonObject:
-        """Stable keys."""
-        return {"name": self.name, "type": self.type, "description": self.description}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,31 +131,8 @@ class ModuleFile:
     trust: str = ""  # digest of the certificates that the verdict was made with
 
     def to_json(self) -> JsonObject:
-        """Stable keys; what is not known is null."""
-        return {
-            "name": self.name,
-            "path": self.path,
-            "origin": self.origin.value,
-            "compression": self.compression,
-            "stamp": None if self.stamp is None else self.stamp.to_json(),
-            "image_bytes": self.image_bytes,
-            "sha256": self.sha256,
-            "license": self.license,
-            "version": self.version,
-            "srcversion": self.srcversion,
-            "vermagic": self.vermagic,
-            "description": self.description,
-            "authors": list(self.authors),
-            "depends": list(self.depends),
-            "import_ns": list(self.import_ns),
-            "flags": list(self.flags),
-            "parameters": [one.to_json() for one in self.parameters],
-            "build_id": self.build_id,
-            "signature": self.signature.to_json(),
-            "package": None if self.package is None else self.package.to_json(),
-            "problem": self.problem,
-            "trust": self.trust,
-        }
+        """Give the public JSON; what is not known is null."""
+        return to_json(self)
 
 
 def same_build(loaded: ModuleAttributes, file: ModuleFile) -> bool | None:

@@ -51,10 +51,9 @@ def to_json(value: object, *, without: Collection[str] = ()) -> JsonObject:
     """Give a dataclass as a JSON object; the members `without` are left out."""
     document: dict[str, JsonValue] = {}
     for member in _members(type(value)):
-        item = getattr(value, member.name)
-        document[member.key] = item if type(item) in _PLAIN else json_value(item)
-    for key in without:
-        del document[key]
+        if member.key not in without:
+            item = getattr(value, member.name)
+            document[member.key] = item if type(item) in _PLAIN else json_value(item)
     return document
 
 

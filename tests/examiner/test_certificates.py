@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from backports import zstd
 
-from kmodmon.events.codec import ShapeError
 from kmodmon.examiner.certificates import Held, KernelFacts, Trust, TrustRequest, gather_trust
 from kmodmon.examiner.kernel_image import find_image, read_kernel_image
 from kmodmon.examiner.tree import FileError, HostTree
 from kmodmon.modfile.efi_signature_list import SHA256, X509, X509_SHA256
 from kmodmon.modfile.x509 import parse_certificate
 from kmodmon.subjects.module_file import Keyring
+from kmodmon.types.codec import ShapeError, from_json, to_json
 from tests.elf_maker import Ko, Part, link
 from tests.modfile.test_lz4 import frame as lz4_frame
 from tests.module_files import certificate
@@ -197,7 +197,7 @@ def test_gather_trust_when_the_kernel_is_known_then_it_is_not_read_again(tmp_pat
     root = host(tmp_path)
     first = gathered(root)
     assert first.kernel is not None
-    remembered = KernelFacts.from_json(first.kernel.to_json())
+    remembered = from_json(KernelFacts, to_json(first.kernel), "kernel")
     assert remembered == first.kernel
     image = root / f"boot/vmlinuz-{RELEASE}"
     image.chmod(0o644)
@@ -215,4 +215,4 @@ def test_gather_trust_when_the_kernel_is_known_then_it_is_not_read_again(tmp_pat
 )
 def test_kernel_facts_when_the_json_is_odd_then_shape_error(document: dict[str, None]) -> None:
     with pytest.raises(ShapeError):
-        KernelFacts.from_json(document)
+        from_json(KernelFacts, document, "kernel")
