@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from kmodmon.types.codec import INLINE, to_json
 from kmodmon.types.units import Instant, JsonObject, JsonValue
 
 EMPTY: Mapping[str, JsonValue] = MappingProxyType({})
@@ -67,21 +68,12 @@ class Process:
     exe: str | None = None
     cmdline: tuple[str, ...] | None = None
 
-    def to_json(self) -> JsonObject:
-        """Stable keys; what could not be read is null."""
-        return {
-            "pid": self.pid,
-            "comm": self.comm,
-            "exe": self.exe,
-            "cmdline": None if self.cmdline is None else list(self.cmdline),
-        }
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
     """Who did it. `exited`: the process was gone before /proc/PID could be read; then only trace facts remain."""
 
-    process: Process
+    process: Process = field(metadata=INLINE)
     uid: int | None = None
     login_uid: int | None = None  # None: no login session (4294967295 in /proc/PID/loginuid), or unreadable
     parents: tuple[Process, ...] = ()
@@ -97,18 +89,8 @@ class Actor:
         return self.process.comm or "exited"
 
     def to_json(self) -> JsonObject:
-        """Stable keys; what could not be read is null."""
-        return {
-            **self.process.to_json(),
-            "uid": self.uid,
-            "login_uid": self.login_uid,
-            "parents": [parent.to_json() for parent in self.parents],
-            "unit": self.unit,
-            "cgroup": self.cgroup,
-            "container": self.container,
-            "requester": None if self.requester is None else self.requester.to_json(),
-            "exited": self.exited,
-        }
+        """Give the public JSON; what could not be read is null."""
+        return to_json(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

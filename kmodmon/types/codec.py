@@ -47,12 +47,21 @@ def json_key(name: str) -> Mapping[str, str]:
     return {_KEY: name}
 
 
+INLINE: Mapping[str, str] = MappingProxyType(
+    {_KEY: ""}
+)  # metadata: a dataclass whose members stand in the outer object
+
+
 def to_json(value: object, *, without: Collection[str] = ()) -> JsonObject:
-    """Give a dataclass as a JSON object; the members `without` are left out."""
+    """Give a dataclass as a JSON object; the fields `without` are left out."""
     document: dict[str, JsonValue] = {}
     for member in _members(type(value)):
-        if member.key not in without:
-            item = getattr(value, member.name)
+        if member.name in without:
+            continue
+        item = getattr(value, member.name)
+        if member.is_inline:
+            document |= to_json(item)
+        else:
             document[member.key] = item if type(item) in _PLAIN else json_value(item)
     return document
 
@@ -88,6 +97,11 @@ def from_json(hint: type[T], value: JsonValue, path: str, **given: object) -> T:
     """
     read = partial(_read_dataclass, hint, given=given) if given else _reader(hint)
     return cast(T, _guarded(read, value, path))
+
+
+def frozen_object(value: JsonValue, path: str) -> JsonObject:
+    """Give any JSON object, read-only and with arrays as tuples; raises ShapeError."""
+    return cast(JsonObject, _guarded(_read_object, value, path))
 
 
 def lenient_from_json(cls: type[T], value: JsonValue, path: str = "entry", **given: object) -> T:
@@ -144,6 +158,7 @@ def _guarded(read: _Reader, value: JsonValue, path: str) -> object:
 class _Member:
     name: str  # of the field
     key: str  # in JSON
+    is_inline: bool
     has_default: bool
     plain: frozenset[type]  # values of exactly these types are taken as they are, which is most of them
     read: _Reader  # the others
@@ -162,7 +177,8 @@ def _member(cls: type, field: Field[object]) -> _Member:
     hint = get_type_hints(cls)[field.name] if isinstance(field.type, str) else field.type
     has_default = field.default is not MISSING or field.default_factory is not MISSING
     plain = _PLAIN.intersection(get_args(hint) or (hint,)) if get_origin(hint) in (None, Union, UnionType) else _NOTHING
-    return _Member(field.name, field.metadata.get(_KEY, field.name), has_default, plain - {float}, _reader(hint))
+    key = field.metadata.get(_KEY, field.name)
+    return _Member(field.name, key or field.name, not key, has_default, plain - {float}, _reader(hint))
 
 
 def _read_dataclass(
@@ -171,14 +187,15 @@ def _read_dataclass(
     document = _object(value)
     arguments = dict(given)
     for member in _members(cls):
-        if member.name in given or (member.has_default and member.key not in document):
+        if member.name in given or (member.has_default and not member.is_inline and member.key not in document):
             continue
-        item = document.get(member.key)
+        item = document if member.is_inline else document.get(member.key)
         try:
             arguments[member.name] = item if type(item) in member.plain else member.read(item)
         except ShapeError as error:
             if not (lenient and member.has_default):
-                raise ShapeError(f".{member.key}{error.path}", error.wanted) from None
+                path = error.path if member.is_inline else f".{member.key}{error.path}"
+                raise ShapeError(path, error.wanted) from None
     return cls(**arguments)
 
 
