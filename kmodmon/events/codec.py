@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from kmodmon.events.event import Actor, Event, EventType, Severity, StoredEvent
 from kmodmon.types.codec import ShapeError as ShapeError
-from kmodmon.types.codec import from_json, frozen_object, json_value, value_or_none
+from kmodmon.types.codec import from_json, frozen_object
 from kmodmon.types.units import Instant, JsonObject, JsonValue, Usec
 
 MAX_REQUESTERS = 8  # an actor's requester may have a requester, and a document could nest any number of them
@@ -109,26 +109,6 @@ def object_from_json(value: JsonValue, path: str) -> JsonObject:
     if isinstance(value, Mapping):
         return value
     raise ShapeError(path, "an object")
-
-
-def instant_to_json(at: Instant | None) -> JsonValue:
-    """Give both clocks, in microseconds; null for None."""
-    return json_value(at)
-
-
-def instant_from_json(value: JsonValue) -> Instant | None:
-    """Undo :func:`instant_to_json`; None for anything else."""
-    return value_or_none(Instant, value)
-
-
-def text_or_none(value: JsonValue) -> str | None:
-    """Give a JSON string, None for anything else."""
-    return value_or_none(str, value)
-
-
-def number_or_none(value: JsonValue) -> int | None:
-    """Give a JSON integer, None for anything else."""
-    return value_or_none(int, value)
 
 
 def actor_or_none(value: JsonValue) -> Actor | None:

@@ -7,9 +7,11 @@ changes with every suspend and every step: the last moment at each distance is k
 (after a restart of kmodmon) gets the wall time of when it was written.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from kmodmon.types.units import Instant, JsonObject, JsonValue, Usec
+from kmodmon.types.codec import entries_from_json, json_value, value_or_none
+from kmodmon.types.units import Instant, JsonObject, JsonValue
 
 STEP_USEC = 1_000_000  # a smaller change of the distance is the wall clock being steered
 MAX_DISTANCES = 16
@@ -51,25 +53,13 @@ def _distance(at: Instant) -> int:
 
 
 def clock_to_json(clock: LogClock) -> JsonObject:
-    """What is known of the clocks, as part of a checkpoint."""
-    return {
-        "ahead": clock.ahead_usec,
-        "seen": [[at.realtime_usec, at.monotonic_usec] for at in clock.seen],
-    }
+    """Give what is known of the clocks, as part of a checkpoint."""
+    return {"ahead": clock.ahead_usec, "seen": json_value(clock.seen)}
 
 
 def clock_from_json(value: JsonValue) -> LogClock:
     """Undo :func:`clock_to_json`; anything else is a clock that knows nothing."""
-    match value:
-        case {"ahead": int(ahead), "seen": [*rows]}:
-            return LogClock(ahead_usec=ahead, seen=tuple(at for row in rows if (at := _instant(row)) is not None))
-        case _:
-            return UNSET_CLOCK
-
-
-def _instant(row: JsonValue) -> Instant | None:
-    match row:
-        case [int(realtime), int(monotonic)]:
-            return Instant(realtime_usec=Usec(realtime), monotonic_usec=Usec(monotonic))
-        case _:
-            return None
+    ahead = value_or_none(int, value.get("ahead")) if isinstance(value, Mapping) else None
+    if ahead is None or not isinstance(value, Mapping):
+        return UNSET_CLOCK
+    return LogClock(ahead_usec=ahead, seen=entries_from_json(Instant, value.get("seen")))

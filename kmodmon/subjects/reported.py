@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kmodmon.events.event import Event, EventType
-from kmodmon.types.units import JsonObject, JsonValue
+from kmodmon.types.codec import entries_from_json
+from kmodmon.types.units import JsonObject
 
 MAX_REPORTED = 512
 REPEAT_USEC = 60_000_000  # a report that comes again within this time was counted, not told
@@ -55,20 +56,14 @@ def reported_to_json(told: tuple[ReportedFingerprint, ...]) -> JsonObject:
 
 
 def reported_from_json(document: JsonObject) -> tuple[ReportedFingerprint, ...]:
-    """Undo :func:`told_to_json`; entries of another shape are dropped."""
-    rows = document.get("reports")
-    found = (_told(row) for row in rows) if isinstance(rows, list | tuple) else ()
-    return tuple(one for one in found if one is not None)
+    """Undo :func:`reported_to_json`; entries of another shape are dropped."""
+    rows = entries_from_json(tuple[str, int | None, bool], document.get("reports"))
+    return tuple(
+        ReportedFingerprint(fingerprint=fingerprint, printk_usec=printk_usec, panic=panic)
+        for fingerprint, printk_usec, panic in rows
+    )
 
 
 def reported_joined(told: tuple[ReportedFingerprint, ...], earlier: JsonObject) -> tuple[ReportedFingerprint, ...]:
     """What was told, with what an earlier run told before."""
     return tuple(dict.fromkeys((*reported_from_json(earlier), *told)))[-MAX_REPORTED:]
-
-
-def _told(row: JsonValue) -> ReportedFingerprint | None:
-    match row:
-        case [str(fingerprint), int() | None as stamp, bool(panic)]:
-            return ReportedFingerprint(fingerprint=fingerprint, printk_usec=stamp, panic=panic)
-        case _:
-            return None

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import TypeAlias
 
 from kmodmon.events.event import Event, EventType, Severity
+from kmodmon.types.codec import members_from_json, to_json
 from kmodmon.types.outcome import SWITCHED_OFF, Absent, Failed, Read
-from kmodmon.types.units import Instant, JsonObject, JsonValue
+from kmodmon.types.units import Instant, JsonObject
 
 NOT_READ_YET = "not read yet"
 
@@ -66,22 +66,10 @@ def source_summaries(sources: Mapping[str, SourceState]) -> tuple[tuple[str, boo
 
 
 def sources_to_json(sources: Mapping[str, SourceState]) -> JsonObject:
-    """How the sources are, for commands that look while the daemon is at work."""
-    return {
-        name: {"present": present, "up": up, "why": why, "unreadable": unreadable}
-        for name, present, up, why, unreadable in source_summaries(sources)
-    }
+    """Give the state of the sources, for commands that run beside the daemon."""
+    return {name: to_json(source, without=("name", "last_read", "lost")) for name, source in sources.items()}
 
 
 def sources_from_json(document: JsonObject) -> Mapping[str, SourceState]:
     """Undo :func:`sources_to_json`; entries of another shape are dropped."""
-    found = {name: known for name, entry in document.items() if (known := _known(name, entry)) is not None}
-    return MappingProxyType(found)
-
-
-def _known(name: str, entry: JsonValue) -> SourceState | None:
-    match entry:
-        case {"present": bool(present), "up": bool(up), "why": str(why), "unreadable": int(unreadable)}:
-            return SourceState(name=name, present=present, up=up, why=why, unreadable=unreadable)
-        case _:
-            return None
+    return members_from_json(SourceState, document, name_field="name")

@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import cache, partial
 from types import MappingProxyType, NoneType, UnionType
-from typing import Literal, NewType, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Literal, NewType, NoReturn, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from kmodmon.types.error import KmodmonError
 from kmodmon.types.units import Instant, JsonObject, JsonValue, Usec
@@ -138,9 +138,7 @@ def members_from_json(hint: type[T], document: JsonValue, name_field: str | None
 
 def _entry(hint: type[T], value: JsonValue, given: Mapping[str, object]) -> T | None:
     try:
-        if is_dataclass(hint) and hint is not Instant:
-            return cast(T, _guarded(partial(_read_dataclass, hint, given=given, lenient=True), value, "entry"))
-        return from_json(hint, value, "entry")
+        return from_json(hint, value, "entry", **given)
     except ShapeError:
         return None
 
@@ -220,7 +218,7 @@ def _find_reader(hint: object) -> _Reader:
         return partial(_read_array, origin, _reader(arguments[0]))
     if origin is Mapping and arguments[0] is str:
         return partial(_read_mapping, _reader(arguments[1]))
-    raise TypeError(f"{hint} has no JSON form")
+    return partial(_refuse, hint)
 
 
 _reader: Callable[[object], _Reader] = cache(_find_reader)
@@ -230,6 +228,10 @@ def _expect(value: object, kind: type[T], wanted: str) -> T:
     if isinstance(value, kind):
         return value
     raise ShapeError("", wanted)
+
+
+def _refuse(hint: object, value: object) -> NoReturn:
+    raise TypeError(f"{hint} has no JSON form")
 
 
 def _object(value: object) -> Mapping[str, object]:

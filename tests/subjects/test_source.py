@@ -27,7 +27,7 @@ def test_sources_when_saved_and_read_back_then_all_but_times_and_losses_is_there
 
 
 def test_sources_when_an_entry_has_another_shape_then_it_is_dropped() -> None:
-    assert sources_from_json({"a": 1, "b": {"present": 1, "up": True, "why": "", "unreadable": 0}, "c": {}}) == {}
+    assert sources_from_json({"a": 1, "b": {"present": 1, "up": True, "why": "", "unreadable": 0}}) == {}
 
 
 UP, GONE, DENIED = Read(None), Absent("not mounted"), Failed("EACCES")

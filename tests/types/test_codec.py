@@ -219,7 +219,8 @@ def test_entries_when_of_another_shape_then_dropped() -> None:
 def test_members_when_of_another_shape_then_dropped() -> None:
     document: JsonObject = {"a": [1, 2], "b": [1], "c": None}
     assert members_from_json(Instant, document) == {"a": Instant(realtime_usec=Usec(1), monotonic_usec=Usec(2))}
-    assert members_from_json(Leaf, {"l": {"size": 1}, "m": 3}, "name") == {"l": Leaf(name="l", size=Usec(1))}
+    document = {"l": {"size": 1}, "m": 3, "n": {"size": None}}
+    assert members_from_json(Leaf, document, "name") == {"l": Leaf(name="l", size=Usec(1))}
     assert members_from_json(int, [1]) == {}
 
 
