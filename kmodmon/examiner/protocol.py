@@ -1,6 +1,6 @@
-"""What goes between the daemon and the examiner process: one request, one answer a module, one closing answer.
+"""Messages between the daemon and the examiner process: one request, one answer for each module, one closing answer.
 
-All of it is JSON, one object a line. Neither side believes the other: requests and answers pass typed getters.
+Each is a JSON object on a line of its own. Neither side trusts the other: requests and answers are read strictly.
 """
 
 import json
@@ -17,17 +17,17 @@ ANSWER_LIMIT = 2 << 20  # bytes of one line
 
 
 class ExaminerError(KmodmonError):
-    """The examiner process could not be started, took too long, or said something else than an answer."""
+    """The examiner process could not be started, refused the request, or wrote something that is no answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedModule:
-    """A loaded module whose file is wanted. `known`: what an earlier answer said, if it shall only say "the same"."""
+    """A loaded module whose file is to be examined. If `known_path` still has `known_stamp`, the answer is `Same`."""
 
-    name: str
-    srcversion: str | None = None
-    build_id: str | None = None
-    known_path: str | None = None
+    name: str  # safe text
+    srcversion: str | None = None  # of the loaded module; None: /sys/module/NAME has none
+    build_id: str | None = None  # of the loaded module, hex; None: it has none, or may not be read
+    known_path: str | None = None  # of an earlier answer; None: not examined before
     known_stamp: Stamp | None = None
 
 
@@ -35,29 +35,27 @@ class WantedModule:
 class ExamineRequest:
     """Modules to find and examine, or files to examine; paths of files are the host's.
 
-    `rootfs` and `sysfs` are where the process finds them; `modules_directory` and `efivars` too, if they are elsewhere.
-    `kernel` and `trust` come from an earlier closing answer:
-    what was learnt from the kernel image, and the certificates with which the known files were judged.
+    `rootfs`, `sysfs`, `modules_directory` and `efivars` are paths as the examiner process sees them.
     """
 
-    release: str
+    release: str  # of the kernel, as uname -r prints it
     rootfs: str = "/"
     sysfs: str = "/sys"
-    modules_directory: str | None = None  # what the host's /lib/modules is
-    efivars: str | None = None
-    certificates: tuple[str, ...] = ()
-    revoked: tuple[str, ...] = ()
-    max_bytes: int = 512 << 20
-    packages: bool = True
-    kernel: JsonObject | None = None
-    trust: str = ""
+    modules_directory: str | None = None  # the host's /lib/modules; None: below `rootfs`
+    efivars: str | None = None  # None: firmware/efi/efivars below `sysfs`
+    certificates: tuple[str, ...] = ()  # directories of the host with trusted certificates
+    revoked: tuple[str, ...] = ()  # directories of the host with revoked certificates
+    max_bytes: int = 512 << 20  # of an uncompressed module file
+    packages: bool = True  # find the packages that own the files
+    kernel: JsonObject | None = None  # `Closing.kernel` of an earlier answer; None: read the kernel image
+    trust: str = ""  # `Closing.trust` of the answers that the known stamps come from
     modules: tuple[WantedModule, ...] = ()
     files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Same:
-    """The file of this module is the one known, and the certificates are the same: nothing was read."""
+    """The file and the certificates are those of the earlier answer; nothing was read."""
 
     name: str
 
@@ -66,9 +64,9 @@ class Same:
 class Closing:
     """The last answer. `kernel` and `trust` are for the next request."""
 
-    kernel: JsonObject | None
-    trust: str
-    problems: tuple[str, ...]
+    kernel: JsonObject | None  # `KernelFacts`; None: no kernel image could be read
+    trust: str  # digest of all certificates by which signatures were judged
+    problems: tuple[str, ...]  # what could not be read, as safe texts
 
 
 Answer = ModuleFile | Same | Closing

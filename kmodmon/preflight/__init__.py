@@ -50,16 +50,16 @@ def _judge(candidate: Candidate, host: LoaderHost) -> LoadVerdict:
 def _taints(candidate: Candidate, host: LoaderHost, linked: Linked) -> str:
     """Letters that the module and with it the kernel would get; what is in doubt is left out."""
     facts = candidate.facts
-    found = {letter for flag, letter in _TAINT_FLAGS if flag in facts.flags}
+    letters = {letter for flag, letter in _TAINT_FLAGS if flag in facts.flags}
     if is_proprietary(facts) or linked.inherited:
-        found.add("P")
+        letters.add("P")
     if "intree" not in facts.flags:
-        found.add("O")
+        letters.add("O")
     if candidate.file.signature.errno in _UNVERIFIED and host.build.module_sig is not False:
-        found.add("E")
+        letters.add("E")
     if _forced_by(candidate, host):
-        found.add("F")
-    return "".join(letter for letter in _ORDER if letter in found)
+        letters.add("F")
+    return "".join(letter for letter in _ORDER if letter in letters)
 
 
 def _forced_by(candidate: Candidate, host: LoaderHost) -> str | None:
@@ -67,7 +67,7 @@ def _forced_by(candidate: Candidate, host: LoaderHost) -> str | None:
     facts = candidate.facts
     if not forced(host):
         return None
-    versioned = any(known.crc is not None for known in host.symbols.exported.values())
+    versioned = any(export.crc is not None for export in host.symbols.exported.values())
     if versioned and not facts.has_versions and not facts.extended_versions:
         return "module_layout"
     return "bad vermagic" if facts.vermagic is None else None
@@ -103,11 +103,11 @@ def _after(candidate: Candidate, host: LoaderHost, verdict: LoadVerdict) -> Load
     """The host with this module loaded."""
     facts = candidate.facts
     name = verdict.name
-    owned = {symbol: KnownSymbol(name, *known[1:]) for symbol, known in facts.exports.items()}
+    exports = {symbol: KnownSymbol(name, *export[1:]) for symbol, export in facts.exports.items()}
     proprietary = host.proprietary | {name} if "P" in verdict.effects.taints else host.proprietary
     return replace(
         host,
         loaded=MappingProxyType({**host.loaded, name: "live"}),
         proprietary=proprietary,
-        symbols=replace(host.symbols, exported=MappingProxyType({**host.symbols.exported, **owned})),
+        symbols=replace(host.symbols, exported=MappingProxyType({**host.symbols.exported, **exports})),
     )

@@ -109,20 +109,20 @@ def _foreign_key(candidate: Candidate, host: LoaderHost) -> Iterator[Obstacle]:
 def _unverified(what: str, reason: str, host: LoaderHost, *, doubtful: bool = False) -> Iterator[Obstacle]:
     posture = host.posture
     if posture.sig_enforce is not False:
-        known = posture.sig_enforce is True and not doubtful
-        doubt = "" if posture.sig_enforce else " (whether signatures are enforced is not known)"
+        certain = posture.sig_enforce is True and not doubtful
+        uncertainty = "" if posture.sig_enforce else " (whether signatures are enforced is not known)"
         log = () if doubtful else (f"Loading of {what} is rejected",)
         yield Obstacle(
-            kind=ObstacleKind.SIGNATURE, errno="EKEYREJECTED", log=log, certain=known, remedy=_SIGN_IT,
-            why=f"signatures are enforced, and of this file it is said: {reason}{doubt}",
+            kind=ObstacleKind.SIGNATURE, errno="EKEYREJECTED", log=log, certain=certain, remedy=_SIGN_IT,
+            why=f"signatures are enforced, and of this file it is said: {reason}{uncertainty}",
         )  # fmt: skip
     if posture.locked_down is not False:
-        known = posture.locked_down is True and not doubtful
-        doubt = "" if posture.locked_down else " (whether the kernel is locked down is not known)"
+        certain = posture.locked_down is True and not doubtful
+        uncertainty = "" if posture.locked_down else " (whether the kernel is locked down is not known)"
         line = "Lockdown: insmod: unsigned module loading is restricted; see man kernel_lockdown.7"
         yield Obstacle(
-            kind=ObstacleKind.LOCKDOWN, errno="EPERM", log=(line,), certain=known,
-            why=f"the kernel is locked down, and of this file it is said: {reason}{doubt}",
+            kind=ObstacleKind.LOCKDOWN, errno="EPERM", log=(line,), certain=certain,
+            why=f"the kernel is locked down, and of this file it is said: {reason}{uncertainty}",
             remedy=_SIGN_IT + " Lockdown ends only with a reboot without it (no lockdown= option, Secure Boot off).",
         )  # fmt: skip
 
@@ -150,21 +150,21 @@ def _blacklist(facts: LoadingFacts, host: LoaderHost) -> Iterator[Obstacle]:
 
 def _layout_version(facts: LoadingFacts, host: LoaderHost) -> Iterator[Obstacle]:
     """`check_modstruct_version()`: the loader's own structures, as the checksum of `module_layout`."""
-    known = host.symbols.exported.get(_LAYOUT)
-    if known is None or known.crc is None:
+    layout = host.symbols.exported.get(_LAYOUT)
+    if layout is None or layout.crc is None:
         return
     if not facts.has_versions and not facts.extended_versions:
         if not forced(host):
             yield _versions_missing()
         return
     crc = facts.versions.get(_LAYOUT)
-    if crc == known.crc or (crc is None and facts.extended_versions):
+    if crc == layout.crc or (crc is None and facts.extended_versions):
         return
-    says = "disagrees about version of symbol" if crc is not None else "no symbol version for"
+    complaint = "disagrees about version of symbol" if crc is not None else "no symbol version for"
     yield Obstacle(
         kind=ObstacleKind.MODVERSIONS,
         errno="ENOEXEC",
-        log=(f"{facts.loader_name}: {says} {_LAYOUT}",),
+        log=(f"{facts.loader_name}: {complaint} {_LAYOUT}",),
         remedy=_REBUILD,
         why="it was built for a kernel whose module structures are laid out differently",
     )

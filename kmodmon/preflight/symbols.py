@@ -71,13 +71,13 @@ def link(candidate: Candidate, host: LoaderHost) -> Linked:
 
 
 def _imports(facts: LoadingFacts, host: LoaderHost) -> Iterator[Obstacle]:
-    wrong = next((name for name in facts.import_ns if name.startswith("module:")), None)
-    if wrong is not None and knows(host, "module namespaces"):
+    forbidden = next((name for name in facts.import_ns if name.startswith("module:")), None)
+    if forbidden is not None and knows(host, "module namespaces"):
         yield Obstacle(
             kind=ObstacleKind.NAMESPACE,
             errno="EPERM",
-            why=f"it imports {wrong}, which is given to modules by name only",
-            log=(f"{facts.name}: module tries to import module namespace: {wrong}",),
+            why=f"it imports {forbidden}, which is given to modules by name only",
+            log=(f"{facts.name}: module tries to import module namespace: {forbidden}",),
             remedy="Remove that import.",
         )
 
@@ -90,18 +90,18 @@ def _common(facts: LoadingFacts) -> _Failure:
 
 
 def _resolve(wanted: Undefined, facts: LoadingFacts, host: LoaderHost, linking: _Linking) -> _Failure | None:
-    known = host.symbols.exported.get(wanted.name)
-    if known is None:
+    export = host.symbols.exported.get(wanted.name)
+    if export is None:
         return None if wanted.weak or wanted.name in _IGNORED else _missing(wanted.name, facts, host)
-    if linking.proprietary and known.gpl_only:
+    if linking.proprietary and export.gpl_only:
         return None if wanted.weak else _gpl_only(wanted.name, facts)
-    linking.uses_gpl_only = linking.uses_gpl_only or bool(known.gpl_only)
-    if known.owner in host.proprietary:
+    linking.uses_gpl_only = linking.uses_gpl_only or bool(export.gpl_only)
+    if export.owner in host.proprietary:
         if linking.uses_gpl_only:
-            return None if wanted.weak else _mixed(wanted.name, known.owner, facts)
+            return None if wanted.weak else _mixed(wanted.name, export.owner, facts)
         linking.proprietary = True
-        linking.inherited.append(known.owner)
-    return _version(wanted.name, known, facts, host) or _namespace(wanted.name, known, facts, host)
+        linking.inherited.append(export.owner)
+    return _version(wanted.name, export, facts, host) or _namespace(wanted.name, export, facts, host)
 
 
 def _unknown(name: str, facts: LoadingFacts, errno: str) -> str:
@@ -144,8 +144,8 @@ def _mixed(name: str, owner: str, facts: LoadingFacts) -> _Failure:
     )  # fmt: skip
 
 
-def _version(name: str, known: KnownSymbol, facts: LoadingFacts, host: LoaderHost) -> _Failure | None:
-    if known.crc is None or (facts.extended_versions and name not in facts.versions):
+def _version(name: str, export: KnownSymbol, facts: LoadingFacts, host: LoaderHost) -> _Failure | None:
+    if export.crc is None or (facts.extended_versions and name not in facts.versions):
         return None
     if not facts.has_versions and not facts.extended_versions:
         if forced(host):
@@ -156,9 +156,9 @@ def _version(name: str, known: KnownSymbol, facts: LoadingFacts, host: LoaderHos
     if crc is None:
         line = f"{facts.loader_name}: no symbol version for {name}"
         return _disagrees(name, facts, f"it has no version for {name}", (line,))
-    if crc != known.crc:
+    if crc != export.crc:
         line = f"{facts.loader_name}: disagrees about version of symbol {name}"
-        why = f"{name} is another version here (checksum {known.crc:#010x}, the file wants {crc:#010x})"
+        why = f"{name} is another version here (checksum {export.crc:#010x}, the file wants {crc:#010x})"
         return _disagrees(name, facts, why, (line,))
     return None
 
@@ -169,8 +169,8 @@ def _disagrees(name: str, facts: LoadingFacts, why: str, log: tuple[str, ...]) -
     return _Failure(symbol=name, kind=ObstacleKind.MODVERSIONS, errno="EINVAL", why=why, remedy=remedy, log=lines)
 
 
-def _namespace(name: str, known: KnownSymbol, facts: LoadingFacts, host: LoaderHost) -> _Failure | None:
-    space = known.namespace
+def _namespace(name: str, export: KnownSymbol, facts: LoadingFacts, host: LoaderHost) -> _Failure | None:
+    space = export.namespace
     if not space or space in facts.import_ns or given_to(space, facts.name or ""):
         return None
     if host.build.allow_missing_namespaces:
@@ -198,24 +198,24 @@ def given_to(namespace: str, module: str) -> bool:
 
 def _summed(failures: list[_Failure]) -> list[Obstacle]:
     """One obstacle for each kind, in order of first appearance; the first certain one answers for all of them."""
-    certain = [one for one in failures if one.certain]
+    certain = [failure for failure in failures if failure.certain]
     final = certain[-1].errno if certain else ""
-    lines = tuple(line for one in failures if one.certain for line in one.log)
-    kinds = dict.fromkeys((one.kind, one.certain) for one in failures)
+    lines = tuple(line for failure in failures if failure.certain for line in failure.log)
+    kinds = dict.fromkeys((failure.kind, failure.certain) for failure in failures)
     obstacles: list[Obstacle] = []
     answered = False
-    for kind, sure in kinds:
-        group = [one for one in failures if (one.kind, one.certain) == (kind, sure)]
-        first = sure and not answered
+    for kind, is_certain in kinds:
+        group = [failure for failure in failures if (failure.kind, failure.certain) == (kind, is_certain)]
+        first = is_certain and not answered
         answered = answered or first
         obstacles.append(
             Obstacle(
                 kind=kind,
-                certain=sure,
+                certain=is_certain,
                 errno=final if first else group[-1].errno,
-                log=lines if first else tuple(line for one in group for line in one.log),
-                why="; ".join(one.why for one in group[:_SHOWN]) + _more(len(group) - _SHOWN),
-                remedy=" ".join(dict.fromkeys(one.remedy for one in group[:_SHOWN])),
+                log=lines if first else tuple(line for failure in group for line in failure.log),
+                why="; ".join(failure.why for failure in group[:_SHOWN]) + _more(len(group) - _SHOWN),
+                remedy=" ".join(dict.fromkeys(failure.remedy for failure in group[:_SHOWN])),
             )
         )
     return obstacles
@@ -228,9 +228,9 @@ def _more(count: int) -> str:
 def _duplicates(facts: LoadingFacts, host: LoaderHost) -> Iterator[Obstacle]:
     """`verify_exported_symbols()` in complete_formation()."""
     for name in facts.exports:
-        known = host.symbols.exported.get(name)
-        if known is not None and known.owner != facts.name:
-            owner = known.owner or "kernel"
+        export = host.symbols.exported.get(name)
+        if export is not None and export.owner != facts.name:
+            owner = export.owner or "kernel"
             line = f"{facts.name}: exports duplicate symbol {name} (owned by {owner})"
             yield Obstacle(
                 kind=ObstacleKind.DUPLICATE_SYMBOL,

@@ -79,14 +79,14 @@ class LoadVerdict:
     @property
     def loads(self) -> bool | None:
         """True, False, or None: it cannot be told."""
-        if any(one.certain for one in self.obstacles):
+        if any(obstacle.certain for obstacle in self.obstacles):
             return False
         return None if self.obstacles else True
 
     @property
     def first(self) -> Obstacle | None:
         """The obstacle that the kernel would answer with; None when none is certain."""
-        return next((one for one in self.obstacles if one.certain), None)
+        return next((obstacle for obstacle in self.obstacles if obstacle.certain), None)
 
     @property
     def errno(self) -> str | None:
@@ -128,11 +128,11 @@ def render_verdict(verdict: LoadVerdict) -> str:
     lines = [f"{verdict.file.path or verdict.name}: {words} on {verdict.release}"]
     if verdict.errno is not None:
         lines[0] += f": {verdict.errno} ({verdict.message})"
-    for number, one in enumerate(verdict.obstacles, start=1):
-        doubt = "" if one.certain else " (perhaps)"
-        lines.append(f"  {number}. {one.kind.value}{doubt}: {one.why}")
-        lines += [f"     kernel log: {line}" for line in one.log]
-        lines.append(f"     {one.errno}. {one.remedy}")
+    for number, obstacle in enumerate(verdict.obstacles, start=1):
+        uncertainty = "" if obstacle.certain else " (perhaps)"
+        lines.append(f"  {number}. {obstacle.kind.value}{uncertainty}: {obstacle.why}")
+        lines += [f"     kernel log: {line}" for line in obstacle.log]
+        lines.append(f"     {obstacle.errno}. {obstacle.remedy}")
     if verdict.effects.taints and verdict.loads is not False:
         lines.append(f"  taints: {verdict.effects.taints}")
     lines += [f"  note: {note}" for note in verdict.effects.notes]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from backports import zstd
 
-from kmodmon.examiner.certificates import Held, KernelFacts, Trust, TrustRequest, gather_trust
+from kmodmon.examiner.certificates import KernelFacts, KnownCertificate, Trust, TrustRequest, gather_trust
 from kmodmon.examiner.kernel_image import find_image, read_kernel_image
 from kmodmon.examiner.tree import FileError, HostTree
 from kmodmon.modfile.efi_signature_list import SHA256, X509, X509_SHA256
@@ -142,12 +142,12 @@ def host(root: Path) -> Path:
 
 def gathered(root: Path, known: KernelFacts | None = None) -> Trust:
     request = TrustRequest(
-        release=RELEASE, sysfs=str(root / "sys"), certificates=("/etc/mine",), revoked=("/etc/theirs",), known=known
+        release=RELEASE, sysfs=str(root / "sys"), certificates=("/etc/mine",), revoked=("/etc/theirs",), kernel=known
     )
     return gather_trust(HostTree(root), request)
 
 
-def places(held: Iterable[Held]) -> list[tuple[Keyring, bytes]]:
+def places(held: Iterable[KnownCertificate]) -> list[tuple[Keyring, bytes]]:
     return [(one.keyring, one.certificate.raw) for one in held]
 
 

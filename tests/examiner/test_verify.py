@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kmodmon.examiner.certificates import Held, KernelFacts, Trust
+from kmodmon.examiner.certificates import KernelFacts, KnownCertificate, Trust
 from kmodmon.examiner.examine import examine_file
 from kmodmon.examiner.tree import HostTree
 from kmodmon.lifecycle.inventory import SignatureStatus
@@ -33,7 +33,9 @@ ELF = make(Ko())
 
 
 def trusting(*certificates: bytes, keyring: Keyring = Keyring.BUILTIN) -> Trust:
-    held = (Held(certificate=parse_certificate(one), keyring=keyring, source="a test") for one in certificates)
+    held = (
+        KnownCertificate(certificate=parse_certificate(one), keyring=keyring, source="a test") for one in certificates
+    )
     return Trust(held=tuple(held), kernel=KERNEL, digest="test")
 
 
