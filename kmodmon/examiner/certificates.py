@@ -69,7 +69,7 @@ class KernelFacts:
 class Trust:
     """Everything by which signatures are judged."""
 
-    held: tuple[KnownCertificate, ...] = ()
+    certificates: tuple[KnownCertificate, ...] = ()
     revoked: tuple[Certificate, ...] = ()
     revoked_tbs: frozenset[str] = frozenset()  # SHA-256 of the signed part of revoked certificates, hex
     revoked_files: frozenset[str] = frozenset()  # SHA-256 of revoked files, hex
@@ -97,22 +97,24 @@ class TrustRequest:
 
 @dataclass(slots=True)
 class _TrustBuilder:
-    held: list[KnownCertificate] = field(default_factory=list)
+    certificates: list[KnownCertificate] = field(default_factory=list)
     revoked: list[Certificate] = field(default_factory=list)
     tbs: set[str] = field(default_factory=set)
     files: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
 
     def digest(self) -> str:
-        parts = sorted(f"{entry.keyring} {entry.certificate.fingerprint}" for entry in self.held)
+        parts = sorted(f"{entry.keyring} {entry.certificate.fingerprint}" for entry in self.certificates)
         parts += sorted(f"revoked {entry.fingerprint}" for entry in self.revoked)
         parts += sorted(self.tbs) + sorted(self.files)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
-    def hold(self, raw: Iterable[bytes], keyring: Keyring, source: str) -> None:
+    def add(self, raw: Iterable[bytes], keyring: Keyring, source: str) -> None:
         for der in raw:
             try:
-                self.held.append(KnownCertificate(certificate=parse_certificate(der), keyring=keyring, source=source))
+                self.certificates.append(
+                    KnownCertificate(certificate=parse_certificate(der), keyring=keyring, source=source)
+                )
             except ParseError as error:
                 self.problems.append(f"{source}: {error}")
 
@@ -132,19 +134,19 @@ def gather_trust(host: HostTree, request: TrustRequest) -> Trust:
     kernel = _kernel(host, request, trust)
     build_path = f"/lib/modules/{request.release}/build/certs/signing_key.x509"
     if (build_key := host.read_if_there(build_path, _FILE_LIMIT)) is not None:
-        trust.hold(_certificates_in(build_key), Keyring.BUILD, build_path)
+        trust.add(_certificates_in(build_key), Keyring.BUILD, build_path)
     _firmware(request, trust)
     for directory in request.certificates:
         for source, raw in _directory(host, directory):
-            trust.hold(raw, Keyring.CONFIGURED, source)
+            trust.add(raw, Keyring.CONFIGURED, source)
     for directory in request.revoked:
         for source, raw in _directory(host, directory):
             trust.revoke(SignatureLists(certificates=tuple(raw)), source)
     for path in _LOCAL_KEYS:
         if (local_key := host.read_if_there(path, _FILE_LIMIT)) is not None:
-            trust.hold(_certificates_in(local_key), Keyring.LOCAL, path)
+            trust.add(_certificates_in(local_key), Keyring.LOCAL, path)
     return Trust(
-        held=tuple(trust.held),
+        certificates=tuple(trust.certificates),
         revoked=tuple(trust.revoked),
         revoked_tbs=frozenset(trust.tbs),
         revoked_files=frozenset(trust.files),
@@ -174,7 +176,7 @@ def _kernel(host: HostTree, request: TrustRequest, trust: _TrustBuilder) -> Kern
             build_id=image.build_id,
             vermagic=image.vermagic,
         )
-    trust.hold(facts.trusted, Keyring.BUILTIN, path)
+    trust.add(facts.trusted, Keyring.BUILTIN, path)
     trust.revoke(SignatureLists(certificates=facts.revoked), path)
     return facts
 
@@ -183,7 +185,7 @@ def _firmware(request: TrustRequest, trust: _TrustBuilder) -> None:
     """Add the certificates of EFI variables; `sysfs` is a path of this process, not of the host."""
     for name, keyring in _TRUSTED_VARIABLES:
         lists = _variable(request, name, trust)
-        trust.hold(lists.certificates, keyring, f"EFI variable {name.partition('-')[0]}")
+        trust.add(lists.certificates, keyring, f"EFI variable {name.partition('-')[0]}")
     for name in _REVOKED_VARIABLES:
         trust.revoke(_variable(request, name, trust), f"EFI variable {name.partition('-')[0]}")
 

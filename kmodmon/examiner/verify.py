@@ -50,9 +50,9 @@ def verify(image: Image, trust: Trust) -> Examined:
     )
     digests = hash_image(image, wanted)
     verdicts = [_judge(facts, info, certificates, digests, trust) for info, certificates in signers]
-    worst = next((entry for entry in verdicts if entry.verdict is SignatureStatus.INVALID), None)
-    best = next((entry for entry in verdicts if entry.verdict is SignatureStatus.VALID), verdicts[0])
-    verdict = worst or best
+    invalid = next((facts for facts in verdicts if facts.verdict is SignatureStatus.INVALID), None)
+    valid = next((facts for facts in verdicts if facts.verdict is SignatureStatus.VALID), verdicts[0])
+    verdict = invalid or valid
     if digests.whole in trust.revoked_files:
         verdict = _refused(verdict, "EKEYREJECTED", "this very file is on the firmware's revocation list", revoked=True)
     return Examined(signature=verdict, sha256=digests.whole)
@@ -81,9 +81,9 @@ def _read(image: Image) -> tuple[SignatureFacts, tuple[Trailer, SignedData] | No
         return _refused(facts, "EBADMSG", f"the signature cannot be read: {error.why}"), None
     if message.signers:
         facts = _describe(facts, message.signers[0])
-    found_objection = objection(message)
-    if found_objection is not None:
-        return _refused(facts, found_objection.errno, found_objection.why), None
+    problem = objection(message)
+    if problem is not None:
+        return _refused(facts, problem.errno, problem.why), None
     return facts, (trailer, message)
 
 
@@ -108,7 +108,7 @@ def _is_signer(info: SignerInfo, certificate: Certificate) -> bool:
 
 def _candidates(info: SignerInfo, message: tuple[Trailer, SignedData], trust: Trust) -> list[KnownCertificate]:
     """Give the certificates that the signature names, by keyring, revoked ones first; else one that it encloses."""
-    certificates = [entry for entry in trust.held if _is_signer(info, entry.certificate)]
+    certificates = [entry for entry in trust.certificates if _is_signer(info, entry.certificate)]
     certificates.sort(key=lambda entry: KEYRING_ORDER[entry.keyring])
     for certificate in trust.revoked:
         if _is_signer(info, certificate):
@@ -136,7 +136,7 @@ def _enclosed(raw: bytes, info: SignerInfo, message: SignedData, trust: Trust) -
             continue
     last = certificate
     for _ in range(_MAX_CHAIN):
-        for trusted in trust.held:
+        for trusted in trust.certificates:
             if trusted.certificate.subject == last.issuer and issued(trusted.certificate, last):
                 return KnownCertificate(
                     certificate=certificate, keyring=trusted.keyring, source=f"issued by {trusted.source}"

@@ -1,8 +1,8 @@
 """Linking, as `simplify_symbols()` and `resolve_symbol()` do it: symbol by symbol, in the order of the symbol table.
 
-The order matters: the first symbol taken from a proprietary module makes the module proprietary, so that GPL-only
-symbols after it are not found any more; one taken before makes the kernel refuse the proprietary one. The load ends
-with the errno of the *last* symbol that failed, after all were tried and logged.
+The order matters. A symbol of a proprietary module makes the importing module proprietary, and GPL-only symbols after
+it are not resolved. After a GPL-only symbol, symbols of proprietary modules are refused. All symbols are tried and
+logged; the load ends with the errno of the *last* one that failed.
 """
 
 from collections.abc import Iterator
@@ -12,20 +12,20 @@ from kmodmon.preflight.early import forced, knows
 from kmodmon.preflight.facts import Candidate, KnownSymbol, LoaderHost, LoadingFacts, Undefined
 from kmodmon.preflight.verdict import Obstacle, ObstacleKind
 
-# module_augment_kernel_taints(): proprietary whatever they say
-_OFFENDERS = frozenset({"driverloader", "lve"})
+# module_augment_kernel_taints() taints for these two whatever license they declare
+_TAINTING_NAMES = frozenset({"driverloader", "lve"})
 _IGNORED = frozenset({"_GLOBAL_OFFSET_TABLE_"})
 _ERRNO_NUMBERS = {"ENOENT": -2, "EINVAL": -22, "ENOEXEC": -8}
-_SHOWN = 8
+_SHOWN = 8  # symbols named in one text
 
 
 @dataclass(slots=True)
 class _Linking:
-    """The loader's state while it goes through the symbols."""
+    """The loader's state between two symbols."""
 
     proprietary: bool
     uses_gpl_only: bool = False
-    inherited: list[str] = field(default_factory=list)
+    inherited: list[str] = field(default_factory=list)  # modules whose taint P it inherits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,19 +41,19 @@ class _Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Linked:
-    """Obstacles found, and the modules whose proprietary taint it would inherit."""
+    """The result of linking one module."""
 
     obstacles: tuple[Obstacle, ...] = ()
-    inherited: tuple[str, ...] = ()
+    inherited: tuple[str, ...] = ()  # modules whose taint P it would inherit
 
 
 def is_proprietary(facts: LoadingFacts) -> bool:
-    """Whether the kernel keeps GPL-only symbols from it."""
-    return not facts.gpl_compatible or (facts.name or "") in _OFFENDERS
+    """Whether the kernel refuses GPL-only symbols to the module."""
+    return not facts.gpl_compatible or (facts.name or "") in _TAINTING_NAMES
 
 
 def link(candidate: Candidate, host: LoaderHost) -> Linked:
-    """Resolve every symbol; gives one obstacle for each kind of failure, the first one with the errno of the load."""
+    """Resolve every symbol; one obstacle for each kind of failure, the first one with the errno of the load."""
     facts = candidate.facts
     obstacles = list(_imports(facts, host))
     linking = _Linking(proprietary=is_proprietary(facts))
@@ -185,7 +185,7 @@ def _namespace(name: str, export: KnownSymbol, facts: LoadingFacts, host: Loader
 
 
 def given_to(namespace: str, module: str) -> bool:
-    """Whether a `module:a,b*` namespace (6.16 and later) is for this module: names, `-` as `_`, a `*` at the end."""
+    """Whether a namespace `module:a,b*` (since 6.16) is for this module: `-` equals `_`, `*` only at the end."""
     if not namespace.startswith("module:"):
         return False
     name = module.replace("-", "_")
@@ -197,7 +197,7 @@ def given_to(namespace: str, module: str) -> bool:
 
 
 def _summed(failures: list[_Failure]) -> list[Obstacle]:
-    """One obstacle for each kind, in order of first appearance; the first certain one answers for all of them."""
+    """Give one obstacle for each kind, by first appearance; the first certain one has all certain log lines."""
     certain = [failure for failure in failures if failure.certain]
     final = certain[-1].errno if certain else ""
     lines = tuple(line for failure in failures if failure.certain for line in failure.log)
@@ -226,7 +226,7 @@ def _more(count: int) -> str:
 
 
 def _duplicates(facts: LoadingFacts, host: LoaderHost) -> Iterator[Obstacle]:
-    """`verify_exported_symbols()` in complete_formation()."""
+    """Find an export that exists already, as `verify_exported_symbols()` in complete_formation() does."""
     for name in facts.exports:
         export = host.symbols.exported.get(name)
         if export is not None and export.owner != facts.name:
@@ -243,7 +243,7 @@ def _duplicates(facts: LoadingFacts, host: LoaderHost) -> Iterator[Obstacle]:
 
 
 def _built_in(facts: LoadingFacts, host: LoaderHost) -> Iterator[Obstacle]:
-    """`mod_sysfs_init()`: the last thing that can go wrong before init runs."""
+    """Find a built-in module of that name, as `mod_sysfs_init()` does; it is the last check before init runs."""
     if facts.name in host.builtin:
         yield Obstacle(
             kind=ObstacleKind.BUILT_IN, errno="EINVAL", log=(f"{facts.name}: module is already loaded",),

@@ -153,7 +153,7 @@ def places(held: Iterable[KnownCertificate]) -> list[tuple[Keyring, bytes]]:
 
 def test_gather_trust_when_every_place_has_one_then_all_of_them(tmp_path: Path) -> None:
     trust = gathered(host(tmp_path))
-    assert places(trust.held) == [
+    assert places(trust.certificates) == [
         (Keyring.BUILTIN, RSA),
         (Keyring.BUILD, RSA),
         (Keyring.PLATFORM, EC),
@@ -175,12 +175,12 @@ def test_gather_trust_when_shim_gives_its_table_then_it_counts_more_than_the_var
     table = root / "sys/firmware/efi/mok-variables"
     table.mkdir()
     (table / "MokListRT").write_bytes(signature_list(X509, EC))
-    assert (Keyring.MACHINE, EC) in places(gathered(root).held)
+    assert (Keyring.MACHINE, EC) in places(gathered(root).certificates)
 
 
 def test_gather_trust_when_nothing_is_there_then_it_says_what_is_missing(tmp_path: Path) -> None:
     trust = gathered(tmp_path)
-    assert (trust.held, trust.kernel) == ((), None)
+    assert (trust.certificates, trust.kernel) == ((), None)
     assert trust.problems == (f"no image of kernel {RELEASE} in /boot or its module tree",)
 
 
@@ -189,7 +189,7 @@ def test_gather_trust_when_firmware_lies_then_it_is_a_problem_and_no_more(tmp_pa
     for variable in (root / "sys/firmware/efi/efivars").iterdir():
         variable.write_bytes(b"\x07\0\0\0garbage")
     trust = gathered(root)
-    assert {ring for ring, _ in places(trust.held)}.isdisjoint({Keyring.PLATFORM, Keyring.MACHINE})
+    assert {ring for ring, _ in places(trust.certificates)}.isdisjoint({Keyring.PLATFORM, Keyring.MACHINE})
     assert sum("EFI variable" in text for text in trust.problems) == 4
 
 
@@ -206,7 +206,7 @@ def test_gather_trust_when_the_kernel_is_known_then_it_is_not_read_again(tmp_pat
     image.write_bytes(KERNELS["xz"](kernel_elf((OTHER,))))
     assert image.stat().st_size != status.st_size
     again = gathered(root, remembered)
-    assert (Keyring.BUILTIN, OTHER) in places(again.held)
+    assert (Keyring.BUILTIN, OTHER) in places(again.certificates)
     assert again.digest != first.digest
 
 

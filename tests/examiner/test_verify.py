@@ -36,7 +36,7 @@ def trusting(*certificates: bytes, keyring: Keyring = Keyring.BUILTIN) -> Trust:
     held = (
         KnownCertificate(certificate=parse_certificate(one), keyring=keyring, source="a test") for one in certificates
     )
-    return Trust(held=tuple(held), kernel=KERNEL, digest="test")
+    return Trust(certificates=tuple(held), kernel=KERNEL, digest="test")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +179,10 @@ def test_verdict_when_the_certificate_is_revoked_then_invalid(bench: Bench) -> N
 def test_verdict_when_only_a_local_key_fits_then_signed(bench: Bench) -> None:
     facts = bench.judge(bench.ec.sign(ELF), trusting(bench.ec.der, keyring=Keyring.LOCAL))
     assert (facts.verdict, facts.errno, facts.certificate) == (SignatureStatus.SIGNED, "ENOKEY", "EC key")
-    both = Trust(held=trusting(bench.ec.der, keyring=Keyring.LOCAL).held + trusting(bench.ec.der).held, kernel=KERNEL)
+    both = Trust(
+        certificates=trusting(bench.ec.der, keyring=Keyring.LOCAL).certificates + trusting(bench.ec.der).certificates,
+        kernel=KERNEL,
+    )
     assert bench.judge(bench.ec.sign(ELF), both).keyring is Keyring.BUILTIN
 
 
