@@ -47,9 +47,8 @@ def json_key(name: str) -> Mapping[str, str]:
     return {_KEY: name}
 
 
-INLINE: Mapping[str, str] = MappingProxyType(
-    {_KEY: ""}
-)  # metadata: a dataclass whose members stand in the outer object
+# Metadata of a field that holds a dataclass: its members become members of the outer object.
+INLINE: Mapping[str, str] = MappingProxyType({_KEY: ""})
 
 
 def to_json(value: object, *, without: Collection[str] = ()) -> JsonObject:
