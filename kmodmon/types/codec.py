@@ -89,10 +89,10 @@ def json_value(value: object) -> JsonValue:
             raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def from_json(hint: type[T], value: JsonValue, path: str, **given: object) -> T:
+def from_json(hint: type[T], value: JsonValue, path: str, /, **given: object) -> T:
     """Undo :func:`to_json`; raises ShapeError with the path below `path`.
 
-    `given` are fields of a dataclass that the caller has: they are not read from the document.
+    `given` are fields of a dataclass that the caller supplies; they are not read from the document.
     """
     read = partial(_read_dataclass, hint, given=given) if given else _reader(hint)
     return cast(T, _guarded(read, value, path))
@@ -103,7 +103,7 @@ def frozen_object(value: JsonValue, path: str) -> JsonObject:
     return cast(JsonObject, _guarded(_read_object, value, path))
 
 
-def lenient_from_json(cls: type[T], value: JsonValue, path: str = "entry", **given: object) -> T:
+def lenient_from_json(cls: type[T], value: JsonValue, path: str = "entry", /, **given: object) -> T:
     """Read a dataclass; a field of another shape takes its default. Raises ShapeError when it has none."""
     return cast(T, _guarded(partial(_read_dataclass, cls, given=given, lenient=True), value, path))
 
@@ -118,8 +118,8 @@ def value_or_none(hint: type[T], value: JsonValue) -> T | None:
 
 def entries_from_json(hint: type[T], rows: JsonValue) -> tuple[T, ...]:
     """Read an array of a checkpoint: entries of another shape are dropped; what is no array has none."""
-    found = (_entry(hint, row, _NO_FIELDS) for row in rows) if isinstance(rows, list | tuple) else ()
-    return tuple(entry for entry in found if entry is not None)
+    entries = (_entry(hint, row, _NO_FIELDS) for row in rows) if isinstance(rows, list | tuple) else ()
+    return tuple(entry for entry in entries if entry is not None)
 
 
 def members_from_json(hint: type[T], document: JsonValue, name_field: str | None = None) -> Mapping[str, T]:

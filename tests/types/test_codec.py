@@ -42,6 +42,12 @@ class Leaf:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    path: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tree:
     truth: bool
     number: int
@@ -195,6 +201,7 @@ def test_from_json_when_members_are_unknown_or_absent_then_ignored_and_default()
 
 def test_from_json_when_a_field_is_given_then_the_document_is_not_asked() -> None:
     assert from_json(Leaf, {"name": 7, "size": 3}, "leaf", name="l") == Leaf(name="l", size=Usec(3))
+    assert from_json(Place, {}, "place", path="/p", value="v") == Place(path="/p", value="v")
 
 
 def test_from_json_when_a_document_is_too_deep_then_shape_error() -> None:
