@@ -1,30 +1,21 @@
-"""Events back from JSON: the exact inverse of their `to_json`, by typed getters and never by indexing.
+"""Events from JSON, the inverse of their `to_json`, and the two text forms of JSON.
 
-JSON that comes from a file, a database or a socket is foreign: whoever could write it chose its shape. Every getter
-names the path of what it did not like. Arrays become tuples, so that what comes back may live in the model; unknown
-keys are ignored, so that a newer kmodmon's events can be read.
+JSON that comes from a file, a database or a socket is foreign: whoever could write it chose its shape. Reading is
+strict (`kmodmon/types/codec.py`), and errors name the path. Unknown members are ignored, so that events of a newer
+kmodmon can be read.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
-from typing import NoReturn, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from kmodmon.events.event import Actor, Event, EventType, Process, Severity, StoredEvent, recorded_event
+from kmodmon.events.event import Actor, Event, Severity, StoredEvent, recorded_event
 from kmodmon.events.kinds import event_type
-from kmodmon.types.error import KmodmonError
+from kmodmon.types.codec import ShapeError as ShapeError
+from kmodmon.types.codec import from_json, frozen_object
 from kmodmon.types.units import Instant, JsonObject, JsonValue, Usec
 
-MAX_REQUESTERS = 8  # an actor's requester may have a requester; a file may claim any number
-
-
-class ShapeError(KmodmonError):
-    """JSON that is not of the shape it was said to have; `path` is where."""
-
-    def __init__(self, path: str, wanted: str) -> None:
-        self.path = path
-        self.wanted = wanted
-        super().__init__(f"{path}: wants {wanted}")
+MAX_REQUESTERS = 8  # an actor's requester may have a requester, and a document could nest any number of them
 
 
 def _plain(value: object) -> dict[str, JsonValue]:
@@ -60,176 +51,74 @@ def canonical_json(value: JsonValue) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _EventDocument:
+    """The members of an event's JSON object beside `actor`."""
+
+    realtime: Usec
+    monotonic: Usec
+    type: str
+    severity: Severity
+    module: str | None = None
+    evidence: tuple[str, ...]
+    fields: JsonObject
+
+
 def event_from_json(document: JsonObject, path: str = "event") -> Event:
     """Undo `Event.to_json`; raises ShapeError. A type or severity this version does not know is such an error."""
+    read = from_json(_EventDocument, document, path)
+    try:
+        kind = event_type(read.type)
+    except ValueError:
+        raise ShapeError(f"{path}.type", "a word that this version knows") from None
     return recorded_event(
-        type=_type(document, path),
-        at=Instant(
-            realtime_usec=Usec(_number(document, "realtime", path)),
-            monotonic_usec=Usec(_number(document, "monotonic", path)),
-        ),
-        severity=_severity(document, path),
-        module=_maybe_text(document, "module", path),
+        type=kind,
+        at=Instant(realtime_usec=read.realtime, monotonic_usec=read.monotonic),
+        severity=read.severity,
+        module=read.module,
         actor=actor_from_json(document.get("actor"), f"{path}.actor"),
-        evidence=texts_from_json(document.get("evidence"), f"{path}.evidence"),
-        fields=fields_from_json(document.get("fields"), f"{path}.fields"),
+        evidence=read.evidence,
+        fields=read.fields,
     )
 
 
 def stored_from_json(document: JsonObject, path: str = "event") -> StoredEvent:
     """Undo `StoredEvent.to_json`; raises ShapeError."""
-    return StoredEvent(
-        id=_number(document, "id", path),
-        boot_id=_text(document, "boot_id", path),
-        event=event_from_json(document, path),
-        prev_hash=_text(document, "prev_hash", path),
-        hash=_text(document, "hash", path),
-    )
+    return from_json(StoredEvent, document, path, event=event_from_json(document, path))
 
 
-def actor_from_json(value: JsonValue, path: str = "actor", depth: int = 0) -> Actor | None:
+def actor_from_json(value: JsonValue, path: str = "actor") -> Actor | None:
     """Undo `Actor.to_json`; None for null; raises ShapeError."""
     if value is None:
         return None
-    if depth > MAX_REQUESTERS:
+    requester: JsonValue = value
+    for _ in range(MAX_REQUESTERS + 1):
+        requester = requester.get("requester") if isinstance(requester, Mapping) else None
+    if requester is not None:
         raise ShapeError(path, f"at most {MAX_REQUESTERS} requesters")
-    document = object_from_json(value, path)
-    return Actor(
-        process=_process(document, path),
-        uid=_maybe_number(document, "uid", path),
-        login_uid=_maybe_number(document, "login_uid", path),
-        parents=tuple(
-            _process(object_from_json(parent, f"{path}.parents"), f"{path}.parents")
-            for parent in _array(document.get("parents", ()), f"{path}.parents")
-        ),
-        unit=_maybe_text(document, "unit", path),
-        cgroup=_maybe_text(document, "cgroup", path),
-        container=_maybe_text(document, "container", path),
-        requester=actor_from_json(document.get("requester"), f"{path}.requester", depth + 1),
-        exited=_truth(document.get("exited", False), f"{path}.exited"),
-    )
+    return from_json(Actor, value, path)
 
 
 def texts_from_json(value: JsonValue, path: str) -> tuple[str, ...]:
     """Give an array of texts; raises ShapeError."""
-    items = _array(value, path)
-    return tuple(item if isinstance(item, str) else _refuse(path, "an array of texts") for item in items)
+    return from_json(tuple[str, ...], value, path)
 
 
 def fields_from_json(value: JsonValue, path: str) -> JsonObject:
     """Give an object with every array in it as a tuple; raises ShapeError."""
-    document = object_from_json(value, path)
-    try:
-        return MappingProxyType({name: _frozen(item) for name, item in document.items()})
-    except RecursionError:
-        raise ShapeError(path, "less depth") from None
+    return frozen_object(value, path)
 
 
 def object_from_json(value: JsonValue, path: str) -> JsonObject:
     """Give `value` if it is an object; raises ShapeError."""
-    return value if isinstance(value, Mapping) else _refuse(path, "an object")
-
-
-def _frozen(value: JsonValue) -> JsonValue:
-    match value:
-        case list() | tuple():
-            return tuple(_frozen(item) for item in value)
-        case Mapping():
-            return {name: _frozen(item) for name, item in value.items()}
-        case _:
-            return value
-
-
-def _process(document: JsonObject, path: str) -> Process:
-    words = document.get("cmdline")
-    return Process(
-        pid=_number(document, "pid", path),
-        comm=_maybe_text(document, "comm", path),
-        exe=_maybe_text(document, "exe", path),
-        cmdline=None if words is None else texts_from_json(words, f"{path}.cmdline"),
-    )
-
-
-def _refuse(path: str, wanted: str) -> NoReturn:
-    raise ShapeError(path, wanted)
-
-
-def _type(document: JsonObject, path: str) -> EventType:
-    try:
-        return event_type(_text(document, "type", path))
-    except ValueError:
-        raise ShapeError(f"{path}.type", "a word that this version knows") from None
-
-
-def _severity(document: JsonObject, path: str) -> Severity:
-    try:
-        return Severity(_text(document, "severity", path))
-    except ValueError:
-        raise ShapeError(f"{path}.severity", "a word that this version knows") from None
-
-
-def _array(value: JsonValue, path: str) -> Sequence[JsonValue]:
-    return value if isinstance(value, list | tuple) else _refuse(path, "an array")
-
-
-def _text(document: JsonObject, name: str, path: str) -> str:
-    value = document.get(name)
-    return value if isinstance(value, str) else _refuse(f"{path}.{name}", "a text")
-
-
-def _maybe_text(document: JsonObject, name: str, path: str) -> str | None:
-    return None if document.get(name) is None else _text(document, name, path)
-
-
-def _number(document: JsonObject, name: str, path: str) -> int:
-    value = document.get(name)
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, Mapping):
         return value
-    return _refuse(f"{path}.{name}", "a whole number")
-
-
-def _maybe_number(document: JsonObject, name: str, path: str) -> int | None:
-    return None if document.get(name) is None else _number(document, name, path)
-
-
-def _truth(value: JsonValue, path: str) -> bool:
-    return value if isinstance(value, bool) else _refuse(path, "true or false")
-
-
-T = TypeVar("T")
-
-
-def instant_to_json(at: Instant | None) -> JsonValue:
-    """Both clocks, in microseconds."""
-    return None if at is None else [at.realtime_usec, at.monotonic_usec]
-
-
-def instant_from_json(value: JsonValue) -> Instant | None:
-    """Undo :func:`instant_to_json`; None for anything else."""
-    match value:
-        case [int(realtime), int(monotonic)]:
-            return Instant(realtime_usec=Usec(realtime), monotonic_usec=Usec(monotonic))
-        case _:
-            return None
-
-
-def text_or_none(value: JsonValue) -> str | None:
-    """A JSON string, None for anything else."""
-    return value if isinstance(value, str) else None
-
-
-def number_or_none(value: JsonValue) -> int | None:
-    """A JSON integer, None for anything else."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    raise ShapeError(path, "an object")
 
 
 def actor_or_none(value: JsonValue) -> Actor | None:
-    """An actor, None for anything else."""
-    return _quietly(lambda: actor_from_json(value))
-
-
-def _quietly(parse: Callable[[], T | None]) -> T | None:
+    """Give an actor, None for anything else."""
     try:
-        return parse()
+        return actor_from_json(value)
     except ShapeError:
         return None

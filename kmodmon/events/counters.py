@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from kmodmon.events.event import Event, EventDetails
+from kmodmon.types.codec import entries_from_json
 from kmodmon.types.units import JsonObject
 
 Labels: TypeAlias = tuple[str, ...]
@@ -69,16 +70,5 @@ def counts_to_json(counts: Counts) -> JsonObject:
 
 def counts_from_json(document: JsonObject) -> Counts:
     """Undo :func:`counts_to_json`; entries of another shape are dropped (they are counters, not facts)."""
-    counts: dict[str, Mapping[Labels, int]] = {}
-    for name, rows in document.items():
-        if isinstance(rows, list):
-            counts[name] = dict(pair for row in rows if (pair := _count(row)) is not None)
-    return MappingProxyType(counts)
-
-
-def _count(row: object) -> tuple[Labels, int] | None:
-    match row:
-        case [list(labels), int(value)]:
-            return tuple(str(label) for label in labels), value
-        case _:
-            return None
+    rows = {name: entries_from_json(tuple[Labels, int], entries) for name, entries in document.items()}
+    return MappingProxyType({name: dict(entries) for name, entries in rows.items()})

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import ClassVar, NewType
 
+from kmodmon.types.codec import INLINE, to_json
 from kmodmon.types.units import Instant, JsonObject, JsonValue
 
 EventType = NewType("EventType", str)
@@ -44,21 +45,12 @@ class Process:
     exe: str | None = None
     cmdline: tuple[str, ...] | None = None
 
-    def to_json(self) -> JsonObject:
-        """Stable keys; what could not be read is null."""
-        return {
-            "pid": self.pid,
-            "comm": self.comm,
-            "exe": self.exe,
-            "cmdline": None if self.cmdline is None else list(self.cmdline),
-        }
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
     """Who did it. `exited`: the process was gone before /proc/PID could be read; then only trace facts remain."""
 
-    process: Process
+    process: Process = field(metadata=INLINE)
     uid: int | None = None
     login_uid: int | None = None  # None: no login session (4294967295 in /proc/PID/loginuid), or unreadable
     parents: tuple[Process, ...] = ()
@@ -74,18 +66,8 @@ class Actor:
         return self.process.comm or "exited"
 
     def to_json(self) -> JsonObject:
-        """Stable keys; what could not be read is null."""
-        return {
-            **self.process.to_json(),
-            "uid": self.uid,
-            "login_uid": self.login_uid,
-            "parents": [parent.to_json() for parent in self.parents],
-            "unit": self.unit,
-            "cgroup": self.cgroup,
-            "container": self.container,
-            "requester": None if self.requester is None else self.requester.to_json(),
-            "exited": self.exited,
-        }
+        """Give the public JSON; what could not be read is null."""
+        return to_json(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from kmodmon.events.counters import EventCounter, Labels, every_event, label_value
 from kmodmon.events.event import Event, EventDetails
+from kmodmon.types.codec import entries_from_json
 from kmodmon.types.units import Instant, JsonObject
 
 Series: TypeAlias = Mapping[Labels, float]  # label values -> seconds since the epoch
@@ -106,12 +107,9 @@ def timestamps_to_json(stamps: Timestamps) -> JsonObject:
 
 
 def timestamps_from_json(document: JsonObject) -> Timestamps:
-    """Undo :func:`stamps_to_json`; entries of another shape are dropped."""
-    series: dict[str, Series] = {}
-    for name, rows in document.items():
-        if isinstance(rows, list):
-            series[name] = dict(pair for row in rows if (pair := _stamp(row)) is not None)
-    return Timestamps(series=MappingProxyType(series))
+    """Undo :func:`timestamps_to_json`; entries of another shape are dropped."""
+    rows = {name: entries_from_json(tuple[Labels, float], entries) for name, entries in document.items()}
+    return Timestamps(series=MappingProxyType({name: dict(entries) for name, entries in rows.items()}))
 
 
 def timestamps_joined(stamps: Timestamps, earlier: JsonObject) -> Timestamps:
@@ -121,11 +119,3 @@ def timestamps_joined(stamps: Timestamps, earlier: JsonObject) -> Timestamps:
     nothing: Series = {}
     series = {name: {**before.get(name, nothing), **stamps.series.get(name, nothing)} for name in names}
     return replace(stamps, series=MappingProxyType(series))
-
-
-def _stamp(row: object) -> tuple[Labels, float] | None:
-    match row:
-        case [list(labels), int() | float() as at]:
-            return tuple(str(label) for label in labels), float(at)
-        case _:
-            return None

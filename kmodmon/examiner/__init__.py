@@ -1,9 +1,10 @@
-"""Examines module files: where a loaded module's file is, what it says, who signed it, whether that holds, who owns it.
+"""Examines module files: finds the file of a module, reads its modinfo, verifies its signature, finds its package.
 
-Module files are hostile input read with libraries that do not belong into the daemon (cryptography, decompression), so
-all of this runs in a short-lived process of its own, `python -m kmodmon.examiner`; the daemon imports only `client` and
-`protocol`. The process reads a request as one line of JSON on stdin and answers with one line for each module.
+Module files are hostile input, and reading them takes libraries that the daemon does without (cryptography,
+decompression). So all of this runs in a short-lived process, `python -m kmodmon.examiner`; the daemon imports only
+`client` and `protocol`. The process reads a request as one line of JSON on stdin and answers with one line for each
+module.
 
-It opens no kernel interface: paths of the host's root file system and of sysfs are given to it, so it works on a
-recorded machine and in a container. It runs no program.
+The request names the paths of the host's root file system and of sysfs, so the process works on a recorded machine and
+in a container. It reads no other kernel interface and runs no program.
 """

@@ -1,7 +1,7 @@
 """The examiner process: `python -m kmodmon.examiner`, one request on stdin, answers on stdout, nothing else.
 
-It is niced and limited in memory and time, so that no file can make it a burden; when it dies, the client knows at
-which file.
+Its priority is low, and its memory and time are limited, so that no file can slow the host down. When it dies, the
+client knows at which file, because the answers come in the order of the request.
 """
 
 import contextlib
@@ -19,29 +19,29 @@ _NICE = 10
 
 
 def main() -> int:
-    """Answer one request; 2 when it was none."""
+    """Answer one request. Exit status: 1 when nobody reads the answers any more, 2 when the request is refused."""
     _limit()
     raw = sys.stdin.buffer.read(REQUEST_LIMIT + 1)
     try:
         if len(raw) > REQUEST_LIMIT:
             raise KmodmonError(f"a request of more than {REQUEST_LIMIT} bytes")
-        for one in answer(parse_request(raw)):
-            sys.stdout.buffer.write(encode_answer(one))
+        for reply in answer(parse_request(raw)):
+            sys.stdout.buffer.write(encode_answer(reply))
             sys.stdout.buffer.flush()
     except KmodmonError as error:
         print(error, file=sys.stderr)
         return 2
     except BrokenPipeError:
-        # nobody reads any more; without this Python complains about stdout at exit
+        # without this Python reports an error about stdout at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return 0
 
 
 def _limit() -> None:
-    for what, most in ((resource.RLIMIT_AS, _ADDRESS_SPACE), (resource.RLIMIT_CPU, _CPU_SECONDS)):
+    for what, maximum in ((resource.RLIMIT_AS, _ADDRESS_SPACE), (resource.RLIMIT_CPU, _CPU_SECONDS)):
         soft, hard = resource.getrlimit(what)
-        ceiling = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        ceiling = maximum if hard == resource.RLIM_INFINITY else min(maximum, hard)
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(what, (ceiling if soft == resource.RLIM_INFINITY else min(soft, ceiling), hard))
     with contextlib.suppress(OSError):

@@ -1,11 +1,10 @@
-"""Answers a request: finds each module's file, its package, examines it. The examiner process without the process."""
+"""Answers a request: finds the file and the package of each module, and examines the file."""
 
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kmodmon.events.codec import ShapeError
 from kmodmon.examiner.certificates import KernelFacts, Trust, TrustRequest, gather_trust
 from kmodmon.examiner.examine import examine_file
 from kmodmon.examiner.image import ImageLimits, stamp_of
@@ -15,6 +14,7 @@ from kmodmon.examiner.protocol import Answer, Closing, ExamineRequest, Same, Wan
 from kmodmon.examiner.tree import FileError, HostTree
 from kmodmon.lifecycle.inventory import ModuleAttributes, SignatureStatus
 from kmodmon.subjects.module_file import ModuleFile, SignatureFacts, Stamp, TreeOrigin, same_build
+from kmodmon.types.codec import ShapeError, from_json, to_json
 from kmodmon.types.text import raw_bytes, safe_text
 
 _MAX_CANDIDATES = 4
@@ -31,32 +31,32 @@ class _Context:
 
 
 def answer(request: ExamineRequest) -> Iterator[Answer]:
-    """One answer for each module, then for each file, in their order, then the closing one; raises FileError."""
+    """Yield one answer for each module, then for each file, in their order, then the closing one; raises FileError."""
     host = HostTree(
         Path(request.rootfs), None if request.modules_directory is None else Path(request.modules_directory)
     )
     tree = module_tree(host, request.release)
-    known, problems = _known_kernel(request)
+    kernel_facts, problems = _known_kernel(request)
     places = TrustRequest(
         release=request.release,
         sysfs=request.sysfs,
         efivars=request.efivars,
         certificates=request.certificates,
         revoked=request.revoked,
-        known=known,
+        kernel=kernel_facts,
     )
     trust = gather_trust(host, places)
     context = _Context(
         request=request, host=host, tree=tree, trust=trust, limits=ImageLimits(max_bytes=request.max_bytes)
     )
-    fresh = [(one, _is_known(context, one)) for one in request.modules]
-    paths = {one.name: _paths(tree, one.name) for one, known_already in fresh if not known_already}
-    owners = _owners(context, [*(path for found in paths.values() for path in found[:1]), *request.files])
-    for one, known_already in fresh:
-        yield Same(name=one.name) if known_already else _module(context, one, paths[one.name], owners)
+    modules = [(module, _is_known(context, module)) for module in request.modules]
+    paths = {module.name: _paths(tree, module.name) for module, is_known in modules if not is_known}
+    owners = _owners(context, [*(path for candidates in paths.values() for path in candidates[:1]), *request.files])
+    for module, is_known in modules:
+        yield Same(name=module.name) if is_known else _module(context, module, paths[module.name], owners)
     for path in request.files:
         yield _with_owner(context, _examine(context, path, None), path, owners)
-    kernel = None if trust.kernel is None else trust.kernel.to_json()
+    kernel = None if trust.kernel is None else to_json(trust.kernel)
     texts = (*problems, *trust.problems, *tree.problems, *owners.problems)
     yield Closing(kernel=kernel, trust=trust.digest, problems=tuple(map(_shown, texts)))
 
@@ -65,13 +65,13 @@ def _known_kernel(request: ExamineRequest) -> tuple[KernelFacts | None, list[str
     if request.kernel is None:
         return None, []
     try:
-        return KernelFacts.from_json(request.kernel), []
+        return from_json(KernelFacts, request.kernel, "kernel"), []
     except ShapeError as error:
         return None, [str(error)]
 
 
 def _paths(tree: ModuleTree, name: str) -> tuple[str, ...]:
-    """Candidates by the kernel's name, which may be any bytes; a name that no file can have has none."""
+    """Give the candidate paths for a module name, which may be any bytes; () for a name that no file can have."""
     plain = raw_bytes(name).decode("utf-8", "surrogateescape")
     return tree.candidates(plain)[:_MAX_CANDIDATES]
 
@@ -103,7 +103,7 @@ def _real(host: HostTree, path: str) -> str:
 
 
 def _module(context: _Context, wanted: WantedModule, paths: tuple[str, ...], owners: Owners) -> ModuleFile:
-    """The file that modules.dep names, unless another one of that name is the build that is loaded."""
+    """Examine the file that modules.dep names, unless another file of that name is the build that is loaded."""
     if not paths:
         trust = context.trust.digest
         return ModuleFile(name=wanted.name, signature=_NO_FILE, problem="no file of this name", trust=trust)
@@ -129,7 +129,7 @@ def _examine(context: _Context, path: str, name: str | None) -> ModuleFile:
 
 
 def _with_owner(context: _Context, file: ModuleFile, path: str, owners: Owners) -> ModuleFile:
-    return replace(file, package=owners.found.get(_real(context.host, path)))
+    return replace(file, package=owners.packages.get(_real(context.host, path)))
 
 
 def _shown(text: str) -> str:

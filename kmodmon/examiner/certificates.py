@@ -1,15 +1,15 @@
-"""Certificates on this host that vouch for modules, and what has been revoked.
+"""Certificates of this host by which module signatures are judged, and what is revoked.
 
-| where | counts as |
+| source | keyring |
 |---|---|
 | the kernel image of the release (`kernel_image`) | builtin; its second list is revoked |
 | /lib/modules/RELEASE/build/certs/signing_key.x509 | build (a kernel built here) |
 | EFI variables db; MokListRT, MokListTrustedRT of shim | platform; machine |
 | EFI variables dbx; MokListXRT of shim | revoked: certificates, and hashes of certificates and of files |
 | directories that the operator named | configured; revoked |
-| DKMS's and shim-signed's own key | local: names a signer, vouches for nothing |
+| keys of DKMS and of shim-signed | local: it names a signer, and is not trusted |
 
-/proc/keys would tell what the running kernel has on its keyrings, but only names, and only to root.
+/proc/keys lists the keyrings of the running kernel, but only names, and only for root.
 """
 
 import base64
@@ -21,16 +21,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from kmodmon.events.codec import ShapeError, object_from_json, texts_from_json
 from kmodmon.examiner.kernel_image import find_image, image_stamp, read_kernel_image
 from kmodmon.examiner.tree import FileError, HostTree
 from kmodmon.kernel.efivar import parse_efivar
 from kmodmon.modfile.efi_signature_list import SignatureLists, parse_signature_lists
 from kmodmon.modfile.x509 import Certificate, parse_certificate, parse_certificates
 from kmodmon.subjects.module_file import Keyring, Stamp
-from kmodmon.subjects.module_file_json import stamp_from_json
 from kmodmon.types.error import ParseError
-from kmodmon.types.units import JsonObject
 
 _SECURITY_DATABASE = "d719b2cb-3d3a-4596-a3bc-dad00e67656f"
 _SHIM = "605dab50-e046-4300-abb6-3dd810dd8b23"
@@ -39,201 +36,175 @@ _TRUSTED_VARIABLES = (
     (f"MokListRT-{_SHIM}", Keyring.MACHINE),
 )
 _REVOKED_VARIABLES = (f"dbx-{_SECURITY_DATABASE}", f"MokListXRT-{_SHIM}")
-# shim also gives them without attributes and without firmware behind them (drivers/firmware/efi/mokvar-table.c)
+# the same lists as shim passes them in a configuration table, without attributes (drivers/firmware/efi/mokvar-table.c)
 _MOK_TABLE = "firmware/efi/mok-variables"
 _LOCAL_KEYS = ("/var/lib/dkms/mok.pub", "/var/lib/shim-signed/mok/MOK.der", "/root/mok/MOK.der")
-_FILE_LIMIT = 1 << 20
-_MAX_FILES = 1000
+_FILE_LIMIT = 1 << 20  # bytes of a certificate file or EFI variable
+_MAX_FILES = 1000  # of one directory
 _PEM = re.compile(rb"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """A certificate, the keyring it counts for, and the file it was found in."""
+class KnownCertificate:
+    """A certificate with its origin."""
 
     certificate: Certificate
     keyring: Keyring
-    source: str
+    source: str  # path or EFI variable, for people
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelFacts:
-    """What was learnt from one kernel image; kept by the caller, because learning it takes a second."""
+    """What one kernel image holds. The caller keeps it for the next request, because reading it takes a second."""
 
-    path: str
+    path: str  # of the host
     stamp: Stamp
-    trusted: tuple[bytes, ...]
-    revoked: tuple[bytes, ...]
-    build_id: str | None = None
-    vermagic: str | None = None
-
-    def to_json(self) -> JsonObject:
-        """Stable keys; certificates in base64."""
-        return {
-            "path": self.path,
-            "stamp": self.stamp.to_json(),
-            "trusted": [base64.b64encode(one).decode() for one in self.trusted],
-            "revoked": [base64.b64encode(one).decode() for one in self.revoked],
-            "build_id": self.build_id,
-            "vermagic": self.vermagic,
-        }
-
-    @classmethod
-    def from_json(cls, document: JsonObject) -> "KernelFacts":
-        """Undo `to_json`; raises ShapeError."""
-        document = object_from_json(document, "kernel")
-        stamp = stamp_from_json(document.get("stamp"), "kernel.stamp")
-        path, build, vermagic = document.get("path"), document.get("build_id"), document.get("vermagic")
-        if stamp is None or not isinstance(path, str):
-            raise ShapeError("kernel", "a path and a stamp")
-        return cls(
-            path=path,
-            stamp=stamp,
-            trusted=_decoded(texts_from_json(document.get("trusted"), "kernel.trusted")),
-            revoked=_decoded(texts_from_json(document.get("revoked"), "kernel.revoked")),
-            build_id=build if isinstance(build, str) else None,
-            vermagic=vermagic if isinstance(vermagic, str) else None,
-        )
+    trusted: tuple[bytes, ...]  # certificates in DER
+    revoked: tuple[bytes, ...]  # certificates in DER
+    build_id: str | None = None  # hex; None: the image is no ELF file, or has no note
+    vermagic: str | None = None  # None: not found in the image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """Everything by which signatures are judged. `problems`: places that exist and could not be read."""
+    """Everything by which signatures are judged."""
 
-    held: tuple[Held, ...] = ()
+    certificates: tuple[KnownCertificate, ...] = ()
     revoked: tuple[Certificate, ...] = ()
-    revoked_tbs: frozenset[str] = frozenset()
-    revoked_files: frozenset[str] = frozenset()
-    kernel: KernelFacts | None = None
-    problems: tuple[str, ...] = ()
-    digest: str = ""  # changes when any verdict might
+    revoked_tbs: frozenset[str] = frozenset()  # SHA-256 of the signed part of revoked certificates, hex
+    revoked_files: frozenset[str] = frozenset()  # SHA-256 of revoked files, hex
+    kernel: KernelFacts | None = None  # None: no kernel image could be read
+    problems: tuple[str, ...] = ()  # sources that exist and could not be read
+    digest: str = ""  # of certificates and hashes; another digest means that verdicts may change
 
     def is_revoked(self, certificate: Certificate) -> bool:
         """Whether a certificate is on a revocation list, itself or by its hash."""
-        listed = any(certificate.fingerprint == one.fingerprint for one in self.revoked)
+        listed = any(certificate.fingerprint == revoked.fingerprint for revoked in self.revoked)
         return listed or certificate.tbs_fingerprint in self.revoked_tbs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustRequest:
-    """Where to look. `known`: what was learnt from the kernel image before, used while the image is the same."""
+    """Where certificates are. `sysfs` and `efivars` are paths of this process, the others are the host's."""
 
     release: str
     sysfs: str
-    efivars: str | None = None  # None: where sysfs has it
-    certificates: tuple[str, ...] = ()
-    revoked: tuple[str, ...] = ()
-    known: KernelFacts | None = None
+    efivars: str | None = None  # None: firmware/efi/efivars below `sysfs`
+    certificates: tuple[str, ...] = ()  # directories of trusted certificates
+    revoked: tuple[str, ...] = ()  # directories of revoked certificates
+    kernel: KernelFacts | None = None  # of an earlier request, valid while the image has the same stamp
 
 
 @dataclass(slots=True)
-class _Gathered:
-    held: list[Held] = field(default_factory=list)
+class _TrustBuilder:
+    certificates: list[KnownCertificate] = field(default_factory=list)
     revoked: list[Certificate] = field(default_factory=list)
     tbs: set[str] = field(default_factory=set)
     files: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
 
     def digest(self) -> str:
-        parts = sorted(f"{one.keyring} {one.certificate.fingerprint}" for one in self.held)
-        parts += sorted(f"revoked {one.fingerprint}" for one in self.revoked)
+        parts = sorted(f"{entry.keyring} {entry.certificate.fingerprint}" for entry in self.certificates)
+        parts += sorted(f"revoked {entry.fingerprint}" for entry in self.revoked)
         parts += sorted(self.tbs) + sorted(self.files)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
-    def hold(self, raw: Iterable[bytes], keyring: Keyring, source: str) -> None:
-        for one in raw:
+    def add(self, raw: Iterable[bytes], keyring: Keyring, source: str) -> None:
+        for der in raw:
             try:
-                self.held.append(Held(certificate=parse_certificate(one), keyring=keyring, source=source))
+                self.certificates.append(
+                    KnownCertificate(certificate=parse_certificate(der), keyring=keyring, source=source)
+                )
             except ParseError as error:
                 self.problems.append(f"{source}: {error}")
 
     def revoke(self, lists: SignatureLists, source: str) -> None:
         self.tbs |= lists.tbs_hashes
         self.files |= lists.file_hashes
-        for one in lists.certificates:
+        for der in lists.certificates:
             try:
-                self.revoked.append(parse_certificate(one))
+                self.revoked.append(parse_certificate(der))
             except ParseError as error:
                 self.problems.append(f"{source}: {error}")
 
 
 def gather_trust(host: HostTree, request: TrustRequest) -> Trust:
-    """Look everywhere; raises nothing, what cannot be read is among the problems."""
-    found = _Gathered()
-    kernel = _kernel(host, request, found)
-    built = host.read_if_there(f"/lib/modules/{request.release}/build/certs/signing_key.x509", _FILE_LIMIT)
-    if built is not None:
-        found.hold(_any_form(built), Keyring.BUILD, f"/lib/modules/{request.release}/build/certs/signing_key.x509")
-    _firmware(request, found)
+    """Read all certificates; raises nothing, what cannot be read is among the problems."""
+    trust = _TrustBuilder()
+    kernel = _kernel(host, request, trust)
+    build_path = f"/lib/modules/{request.release}/build/certs/signing_key.x509"
+    if (build_key := host.read_if_there(build_path, _FILE_LIMIT)) is not None:
+        trust.add(_certificates_in(build_key), Keyring.BUILD, build_path)
+    _firmware(request, trust)
     for directory in request.certificates:
         for source, raw in _directory(host, directory):
-            found.hold(raw, Keyring.CONFIGURED, source)
+            trust.add(raw, Keyring.CONFIGURED, source)
     for directory in request.revoked:
         for source, raw in _directory(host, directory):
-            found.revoke(SignatureLists(certificates=tuple(raw)), source)
+            trust.revoke(SignatureLists(certificates=tuple(raw)), source)
     for path in _LOCAL_KEYS:
-        if (raw_key := host.read_if_there(path, _FILE_LIMIT)) is not None:
-            found.hold(_any_form(raw_key), Keyring.LOCAL, path)
+        if (local_key := host.read_if_there(path, _FILE_LIMIT)) is not None:
+            trust.add(_certificates_in(local_key), Keyring.LOCAL, path)
     return Trust(
-        held=tuple(found.held),
-        revoked=tuple(found.revoked),
-        revoked_tbs=frozenset(found.tbs),
-        revoked_files=frozenset(found.files),
+        certificates=tuple(trust.certificates),
+        revoked=tuple(trust.revoked),
+        revoked_tbs=frozenset(trust.tbs),
+        revoked_files=frozenset(trust.files),
         kernel=kernel,
-        problems=tuple(found.problems),
-        digest=found.digest(),
+        problems=tuple(trust.problems),
+        digest=trust.digest(),
     )
 
 
-def _kernel(host: HostTree, request: TrustRequest, found: _Gathered) -> KernelFacts | None:
+def _kernel(host: HostTree, request: TrustRequest, trust: _TrustBuilder) -> KernelFacts | None:
     path = find_image(host, request.release)
     if path is None:
-        found.problems.append(f"no image of kernel {request.release} in /boot or its module tree")
+        trust.problems.append(f"no image of kernel {request.release} in /boot or its module tree")
         return None
-    facts = request.known
+    facts = request.kernel
     if facts is None or facts.path != path or facts.stamp != image_stamp(host, path):
         try:
             image = read_kernel_image(host, path, request.release)
         except (FileError, MemoryError) as error:
-            found.problems.append(str(error) or f"{path}: not enough memory to read it")
+            trust.problems.append(str(error) or f"{path}: not enough memory to read it")
             return None
         facts = KernelFacts(
             path=path,
             stamp=image.stamp,
-            trusted=tuple(one.raw for one in image.trusted),
-            revoked=tuple(one.raw for one in image.revoked),
+            trusted=tuple(certificate.raw for certificate in image.trusted),
+            revoked=tuple(certificate.raw for certificate in image.revoked),
             build_id=image.build_id,
             vermagic=image.vermagic,
         )
-    found.hold(facts.trusted, Keyring.BUILTIN, path)
-    found.revoke(SignatureLists(certificates=facts.revoked), path)
+    trust.add(facts.trusted, Keyring.BUILTIN, path)
+    trust.revoke(SignatureLists(certificates=facts.revoked), path)
     return facts
 
 
-def _firmware(request: TrustRequest, found: _Gathered) -> None:
-    """EFI variables; sysfs is given as we see it, not as the host does."""
+def _firmware(request: TrustRequest, trust: _TrustBuilder) -> None:
+    """Add the certificates of EFI variables; `sysfs` is a path of this process, not of the host."""
     for name, keyring in _TRUSTED_VARIABLES:
-        lists = _variable(request, name, found)
-        found.hold(lists.certificates, keyring, f"EFI variable {name.partition('-')[0]}")
+        lists = _variable(request, name, trust)
+        trust.add(lists.certificates, keyring, f"EFI variable {name.partition('-')[0]}")
     for name in _REVOKED_VARIABLES:
-        found.revoke(_variable(request, name, found), f"EFI variable {name.partition('-')[0]}")
+        trust.revoke(_variable(request, name, trust), f"EFI variable {name.partition('-')[0]}")
 
 
-def _variable(request: TrustRequest, name: str, found: _Gathered) -> SignatureLists:
+def _variable(request: TrustRequest, name: str, trust: _TrustBuilder) -> SignatureLists:
     short = name.partition("-")[0]
-    table = _direct(f"{request.sysfs}/{_MOK_TABLE}", short)
-    raw = _direct(request.efivars or f"{request.sysfs}/firmware/efi/efivars", name)
+    table = _read_variable(f"{request.sysfs}/{_MOK_TABLE}", short)
+    raw = _read_variable(request.efivars or f"{request.sysfs}/firmware/efi/efivars", name)
     try:
         if table is not None:
             return parse_signature_lists(table)
         variable = None if raw is None else parse_efivar(raw)
         return SignatureLists() if variable is None else parse_signature_lists(variable.data)
     except ParseError as error:
-        found.problems.append(f"EFI variable {short}: {error}")
+        trust.problems.append(f"EFI variable {short}: {error}")
         return SignatureLists()
 
 
-def _direct(directory: str, name: str) -> bytes | None:
+def _read_variable(directory: str, name: str) -> bytes | None:
     return HostTree(Path(directory)).read_if_there(name, _FILE_LIMIT)
 
 
@@ -242,28 +213,21 @@ def _directory(host: HostTree, directory: str) -> Iterable[tuple[str, tuple[byte
         path = f"{directory.rstrip('/')}/{name}"
         raw = host.read_if_there(path, _FILE_LIMIT)
         if raw is not None and not name.startswith("."):
-            yield path, _any_form(raw)
+            yield path, _certificates_in(raw)
 
 
-def _any_form(raw: bytes) -> tuple[bytes, ...]:
-    """DER certificates in a file of either form; what is neither is given as it is, so that it is complained of."""
+def _certificates_in(raw: bytes) -> tuple[bytes, ...]:
+    """Give the DER certificates of a DER or PEM file; any other content is given as it is, and refused when parsed."""
     if b"-----BEGIN" in raw:
-        return tuple(_unarmoured(block) for block in _PEM.findall(raw))
-    return tuple(one.raw for one in parse_certificates(raw)) or (raw,)
+        return tuple(_decode_pem(block) for block in _PEM.findall(raw))
+    return tuple(certificate.raw for certificate in parse_certificates(raw)) or (raw,)
 
 
-def _unarmoured(block: bytes) -> bytes:
+def _decode_pem(block: bytes) -> bytes:
     try:
         return base64.b64decode(b"".join(block.split()), validate=True)
     except binascii.Error:
         return block
-
-
-def _decoded(texts: Iterable[str]) -> tuple[bytes, ...]:
-    try:
-        return tuple(base64.b64decode(text, validate=True) for text in texts)
-    except ValueError:
-        raise ShapeError("kernel", "certificates in base64") from None
 
 
 NO_TRUST = Trust()

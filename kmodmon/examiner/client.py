@@ -1,7 +1,8 @@
-"""The daemon's side: runs the examiner process for a batch of modules and remembers what it learnt.
+"""The daemon's side: runs the examiner process for a batch of modules and caches its answers.
 
-The process is killed when it takes too long or says too much. When it dies at a file, that file's answer says so, and
-another process goes on after it. What was answered is kept by file stamp: an unchanged file is not read again.
+The process is killed when it takes too long or writes too much. When it dies at a file, the answer for that file names
+the reason, and another process continues with the next file. Answers are cached with the stamp of the file: an
+unchanged file is not read again.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from kmodmon.examiner.protocol import (
     ExaminerError,
     Same,
     WantedModule,
-    encode,
+    encode_request,
     parse_answer,
 )
 from kmodmon.lifecycle.inventory import SignatureStatus
@@ -37,7 +38,7 @@ _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examination:
-    """Files by the name that was asked for (paths, for files asked for), and what could not be read."""
+    """Examined files by the requested module name or path, and what could not be read."""
 
     files: Mapping[str, ModuleFile] = field(default_factory=lambda: MappingProxyType({}))
     problems: tuple[str, ...] = ()
@@ -45,7 +46,7 @@ class Examination:
 
 @dataclass(slots=True)
 class Examiner:
-    """Examines module files of one host. `places` is a request without modules: where things are."""
+    """Examines module files of one host. `places` is a request without modules, which holds the paths and limits."""
 
     places: ExamineRequest
     timeout: float = 120.0  # seconds, for one batch
@@ -55,42 +56,42 @@ class Examiner:
     _trust: str = ""
 
     async def examine(self, modules: Iterable[WantedModule] = (), files: Iterable[str] = ()) -> Examination:
-        """Examine loaded modules and files; raises ExaminerError when the process cannot do its work at all.
+        """Examine loaded modules and files; raises ExaminerError when the process cannot work at all.
 
-        What was not reached in time is missing from the answer, and the problems say so.
+        Files that were not reached in time are missing from the result, and `problems` says so.
         """
-        asked = tuple(self._with_knowledge(one) for one in modules)
-        request = replace(self.places, modules=asked, files=tuple(files), kernel=self._kernel, trust=self._trust)
-        found: dict[str, ModuleFile] = {}
+        wanted = tuple(self._with_knowledge(module) for module in modules)
+        request = replace(self.places, modules=wanted, files=tuple(files), kernel=self._kernel, trust=self._trust)
+        results: dict[str, ModuleFile] = {}
         problems: tuple[str, ...] = ()
         try:
             async with asyncio.timeout(self.timeout):
-                problems = await self._until_closed(request, found)
+                problems = await self._until_closed(request, results)
         except TimeoutError:
-            missing = len(asked) + len(request.files) - len(found)
+            missing = len(wanted) + len(request.files) - len(results)
             problems = (f"examining took more than {self.timeout:g} s, {missing} files were not reached",)
-        self._remember(found)
-        return Examination(files=MappingProxyType(found), problems=problems)
+        self._remember(results)
+        return Examination(files=MappingProxyType(results), problems=problems)
 
-    async def _until_closed(self, request: ExamineRequest, found: dict[str, ModuleFile]) -> tuple[str, ...]:
-        """Run processes until one ends well; a file at which one died is blamed and left out."""
+    async def _until_closed(self, request: ExamineRequest, files: dict[str, ModuleFile]) -> tuple[str, ...]:
+        """Run processes until one sends its closing answer; a file at which one dies gets an answer with the reason."""
         fruitless = 0
         for _ in range(_MAX_DEATHS):
-            before = len(found)
-            closing, why = await self._run(request, found)
+            before = len(files)
+            closing, why = await self._run(request, files)
             if closing is not None:
                 self._kernel, self._trust = closing.kernel, closing.trust
                 return closing.problems
-            fruitless = fruitless + 1 if len(found) == before else 0
+            fruitless = fruitless + 1 if len(files) == before else 0
             if fruitless > 1:
                 raise ExaminerError(why)
-            request, left = _after_death(request, found, why)
-            if not left:
+            request, has_more = _after_death(request, files, why)
+            if not has_more:
                 return (why,)
         return (f"given up: {why}",)
 
-    async def _run(self, request: ExamineRequest, found: dict[str, ModuleFile]) -> tuple[Closing | None, str]:
-        """Run one process; fills `found`. Without a closing answer the text says how it ended."""
+    async def _run(self, request: ExamineRequest, files: dict[str, ModuleFile]) -> tuple[Closing | None, str]:
+        """Run one process and add its answers to `files`. Without a closing answer the text says how it ended."""
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),
             "LC_ALL": "C.UTF-8",
@@ -106,74 +107,74 @@ class Examiner:
         assert process.stderr is not None
         errors = asyncio.create_task(process.stderr.read(_STDERR_LIMIT))
         try:
-            closing = await _talk(process, request, found, self._cache)
+            closing = await _talk(process, request, files, self._cache)
             code = await process.wait()
         finally:
-            # also when cancelled: the process must not outlive the question
+            # also when cancelled: the process must not outlive its request
             if process.returncode is None:
                 process.kill()
                 await process.wait()
-            said = (await errors).decode("utf-8", "replace").strip().rpartition("\n")[2]
+            message = (await errors).decode("utf-8", "replace").strip().rpartition("\n")[2]
         if closing is None and code == _REFUSED:
-            raise ExaminerError(f"the examiner refused the request: {said}")
-        return closing, _ending(code, said)
+            raise ExaminerError(f"the examiner refused the request: {message}")
+        return closing, _ending(code, message)
 
     def _with_knowledge(self, wanted: WantedModule) -> WantedModule:
-        known = self._cache.get(wanted.name)
-        if known is None or (wanted.build_id, wanted.srcversion) != _identity(wanted, known):
+        cached = self._cache.get(wanted.name)
+        if cached is None or (wanted.build_id, wanted.srcversion) != _identity(wanted, cached):
             return wanted
-        return replace(wanted, known_path=known.path, known_stamp=known.stamp)
+        return replace(wanted, known_path=cached.path, known_stamp=cached.stamp)
 
-    def _remember(self, found: Mapping[str, ModuleFile]) -> None:
-        self._cache.update(found)
-        self._trust = self._trust or next((file.trust for file in found.values() if file.trust), "")
+    def _remember(self, files: Mapping[str, ModuleFile]) -> None:
+        self._cache.update(files)
+        self._trust = self._trust or next((file.trust for file in files.values() if file.trust), "")
         for name in list(self._cache)[: max(0, len(self._cache) - _MAX_CACHE)]:
             del self._cache[name]
 
 
-def _identity(wanted: WantedModule, known: ModuleFile) -> tuple[str | None, str | None]:
-    """The identity as far as both sides have it: another build of the same name is looked for anew."""
-    build = wanted.build_id if known.build_id is None or wanted.build_id is None else known.build_id
-    source = wanted.srcversion if known.srcversion is None or wanted.srcversion is None else known.srcversion
+def _identity(wanted: WantedModule, cached: ModuleFile) -> tuple[str | None, str | None]:
+    """Give build-id and srcversion as far as both sides have them; another build of that name is examined anew."""
+    build = wanted.build_id if cached.build_id is None or wanted.build_id is None else cached.build_id
+    source = wanted.srcversion if cached.srcversion is None or wanted.srcversion is None else cached.srcversion
     return build, source
 
 
 async def _talk(
     process: asyncio.subprocess.Process,
     request: ExamineRequest,
-    found: dict[str, ModuleFile],
+    files: dict[str, ModuleFile],
     cache: Mapping[str, ModuleFile],
 ) -> Closing | None:
     assert process.stdin is not None and process.stdout is not None
-    process.stdin.write(encode(request.to_json()))
+    process.stdin.write(encode_request(request))
     process.stdin.close()
-    names = iter([*(one.name for one in request.modules), *request.files])
+    names = iter([*(module.name for module in request.modules), *request.files])
     try:
         while line := await process.stdout.readline():
             answer = parse_answer(line)
             if isinstance(answer, Closing):
                 return answer
             name = next(names)
-            found[name] = cache[name] if isinstance(answer, Same) else answer
+            files[name] = cache[name] if isinstance(answer, Same) else answer
     except (ShapeError, ValueError, KeyError, StopIteration) as error:
         raise ExaminerError(f"the examiner said something else than an answer: {error}") from error
     return None
 
 
-def _ending(code: int, said: str) -> str:
+def _ending(code: int, message: str) -> str:
     if code < 0:
         return f"the examiner died of {signal.Signals(-code).name} at this file"
-    return f"the examiner ended with {code} at this file: {said}"
+    return f"the examiner ended with {code} at this file: {message}"
 
 
-def _after_death(request: ExamineRequest, found: dict[str, ModuleFile], why: str) -> tuple[ExamineRequest, bool]:
-    """Blame the first file without an answer, and ask for the rest."""
-    names = [*(one.name for one in request.modules), *request.files]
-    left = [name for name in names if name not in found]
-    if not left:
+def _after_death(request: ExamineRequest, files: dict[str, ModuleFile], why: str) -> tuple[ExamineRequest, bool]:
+    """Record the reason for the first file without an answer, and give the request for the files after it."""
+    names = [*(module.name for module in request.modules), *request.files]
+    missing = [name for name in names if name not in files]
+    if not missing:
         return request, False
     facts = SignatureFacts(verdict=SignatureStatus.UNKNOWN, reason=why, errno="?")
-    found[left[0]] = ModuleFile(name=left[0], signature=facts, problem=why)
-    rest = set(left[1:])
-    modules = tuple(one for one in request.modules if one.name in rest)
+    files[missing[0]] = ModuleFile(name=missing[0], signature=facts, problem=why)
+    rest = set(missing[1:])
+    modules = tuple(module for module in request.modules if module.name in rest)
     return replace(request, modules=modules, files=tuple(path for path in request.files if path in rest)), bool(rest)

@@ -2,9 +2,9 @@
 
 Modules come in gzip, xz and zstd; kernel images in bzip2, lzma and lz4 as well (lzo is not read).
 
-The compression is told by the first bytes, as kmod does, not by the name. Decoders may need a window as large as the
-file asks for: it is limited, so that no file makes us allocate more. What follows the first stream is refused: the
-kernel ignores it and kmod does not, so it cannot be told what would be loaded.
+The compression is recognised by the first bytes, as kmod does, not by the name. A file declares how large a window its
+decoder needs; that is limited, and so is the memory. Data after the first stream is refused: the kernel, which unpacks
+modules itself since 5.17 (CONFIG_MODULE_DECOMPRESS), ignores it and kmod does not, so the two would differ.
 """
 
 import bz2
@@ -23,7 +23,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-CHUNK = 1 << 20  # bytes given out at once, at most
+CHUNK = 1 << 20  # bytes yielded at once, at most
 MODULE_FORMS = frozenset({"gzip", "xz", "zstd"})
 KERNEL_FORMS = MODULE_FORMS | {"bzip2", "lzma", "lz4"}
 MODULE_WINDOW_LOG = 25  # 32 MiB; zstd -19 uses 8 MiB, xz -9 64 MiB but for modules 1 MiB
@@ -40,30 +40,30 @@ class _Decoder(Protocol):
 
     @property
     def needs_input(self) -> bool:
-        """Whether nothing more comes without more data."""
+        """Whether decompress() returns nothing more without more data."""
         ...
 
     @property
     def unused_data(self) -> bytes:
-        """What was given beyond the end."""
+        """Input after the end of the stream."""
         ...
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        """At most `max_length` bytes."""
+        """Return at most `max_length` bytes."""
         ...
 
 
 class _Gzip:
-    """zlib's decompressor with the manners of the other two."""
+    """zlib's decompressor with the interface of the other two."""
 
     def __init__(self) -> None:
         self._inner = zlib.decompressobj(wbits=31)
         self._rest = b""
-        self._hungry = True
+        self._needs_input = True
 
     @property
     def needs_input(self) -> bool:
-        return self._hungry
+        return self._needs_input
 
     @property
     def eof(self) -> bool:
@@ -76,7 +76,7 @@ class _Gzip:
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
         out = self._inner.decompress(self._rest + data, max_length)
         self._rest = self._inner.unconsumed_tail
-        self._hungry = not self._rest and len(out) < max_length
+        self._needs_input = not self._rest and len(out) < max_length
         return out
 
 
@@ -100,9 +100,9 @@ def _decoder(form: str, window_log: int) -> _Decoder:
 def decompress(
     form: str, compressed: Iterator[bytes], window_log: int = MODULE_WINDOW_LOG, *, alone: bool = True
 ) -> Iterator[bytes]:
-    """The contents of one compressed stream in chunks; `alone`: nothing may follow it.
+    """Yield the contents of one compressed stream in chunks; `alone`: nothing may follow it.
 
-    Raises FileError when it is broken, cut off or too demanding.
+    Raises FileError when it is broken, cut off, or needs a larger window.
     """
     if form == "lz4":
         yield from _lz4(compressed)
@@ -121,7 +121,7 @@ def decompress(
 
 
 def _lz4(compressed: Iterator[bytes]) -> Iterator[bytes]:
-    """Blocks of at most 8 MiB; the compressed kernel (15 MB) is held whole."""
+    """Yield blocks of at most 8 MiB; the compressed kernel (15 MB) is held whole."""
     try:
         for block in lz4.blocks(b"".join(compressed)):
             yield from (block[at : at + CHUNK] for at in range(0, len(block), CHUNK))

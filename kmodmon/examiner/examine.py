@@ -1,6 +1,6 @@
-"""One module file, read: what it says, its signature judged, its package. Any file gives an answer, never an exception.
+"""Examines one module file: modinfo, build-id, signature. Any content gives an answer, never an exception.
 
-What the loader needs to know beyond that (symbols, checksums, exports) is `loading.py`.
+`loading.py` reads what the kernel's loader needs beyond that (symbols, checksums, exports).
 """
 
 from dataclasses import dataclass, replace
@@ -22,18 +22,18 @@ _NOTE = b".note.gnu.build-id"
 _FLAGS = ("intree", "staging", "livepatch", "test", "retpoline")
 _NOTE_LIMIT = 4096
 _THIS_MODULE_LIMIT = 1 << 16
-# Texts are for people; a file may hold megabytes of them
-_TEXT = 512
-_ITEMS = 256
+# A file may hold megabytes of text
+_TEXT = 512  # characters of one text
+_ITEMS = 256  # of one list
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What the ELF file says; None: the part is missing."""
+    """The descriptive sections of the ELF file; None: the section is missing."""
 
-    name: str | None
+    name: str | None  # in .gnu.linkonce.this_module: the name that the kernel uses
     modinfo: ModInfo | None
-    build_id: str | None
+    build_id: str | None  # hex
 
 
 def examine_file(
@@ -45,7 +45,7 @@ def examine_file(
     origin: TreeOrigin = TreeOrigin.OUTSIDE,
     name: str | None = None,
 ) -> ModuleFile:
-    """Examine one file of the host; `name` as asked for, else the file tells. What fails is in `problem`."""
+    """Examine one file of the host; `name` None: the name in the file is used. What fails is in `problem`."""
     shown = safe_text(path.encode("utf-8", "surrogateescape"))
     file = ModuleFile(name=name or name_of_file(path) or shown, path=shown, origin=origin, trust=trust.digest)
     try:
@@ -82,13 +82,15 @@ def _examined(file: ModuleFile, image: Image, trust: Trust, *, asked: bool) -> M
 def read_contents(image: Image) -> Contents:
     """Read the descriptive sections of a module file; raises ParseError and FileError."""
     elf = parse_elf(image.read, image.size)
-    found = {name: elf.find(name) for name in (SECTION, _NOTE, THIS_MODULE)}
-    image.prefetch([(one.offset, min(one.size, SECTION_LIMIT)) for one in found.values() if one is not None])
-    info = _optional(elf, image, found[SECTION], SECTION_LIMIT)
-    note = _optional(elf, image, found[_NOTE], _NOTE_LIMIT)
-    this = _optional(elf, image, found[THIS_MODULE], _THIS_MODULE_LIMIT)
+    sections = {name: elf.find(name) for name in (SECTION, _NOTE, THIS_MODULE)}
+    image.prefetch(
+        [(section.offset, min(section.size, SECTION_LIMIT)) for section in sections.values() if section is not None]
+    )
+    info = _optional(elf, image, sections[SECTION], SECTION_LIMIT)
+    note = _optional(elf, image, sections[_NOTE], _NOTE_LIMIT)
+    this_module = _optional(elf, image, sections[THIS_MODULE], _THIS_MODULE_LIMIT)
     return Contents(
-        name=None if this is None else parse_this_module(this, elf.header.bits),
+        name=None if this_module is None else parse_this_module(this_module, elf.header.bits),
         modinfo=None if info is None else parse_modinfo(info),
         build_id=None if note is None else build_id(note, elf.header.order),
     )
@@ -100,11 +102,11 @@ def _optional(elf: ElfFile, image: Image, section: ElfSection | None, limit: int
 
 def _described(file: ModuleFile, contents: Contents, *, asked: bool) -> ModuleFile:
     info = contents.modinfo or ModInfo()
-    own = contents.name or info.first("name")
+    own_name = contents.name or info.first("name")
     problem = None if contents.modinfo is not None else "no .modinfo section: this is no kernel module"
     return replace(
         file,
-        name=file.name if asked or own is None else own,
+        name=file.name if asked or own_name is None else own_name,
         license=_short(info.license),
         version=_short(info.first("version")),
         srcversion=_short(info.first("srcversion")),
@@ -115,8 +117,12 @@ def _described(file: ModuleFile, contents: Contents, *, asked: bool) -> ModuleFi
         import_ns=_items(info.all("import_ns")),
         flags=tuple(key for key in _FLAGS if info.first(key) is not None),
         parameters=tuple(
-            ParameterFacts(name=bounded(one.name, _TEXT), type=_short(one.type), description=_short(one.description))
-            for one in info.parameters[:_ITEMS]
+            ParameterFacts(
+                name=bounded(parameter.name, _TEXT),
+                type=_short(parameter.type),
+                description=_short(parameter.description),
+            )
+            for parameter in info.parameters[:_ITEMS]
         ),
         build_id=contents.build_id,
         problem=problem,

@@ -1,4 +1,4 @@
-"""Hashes of a module file, all in one pass: of all of it, and of the part that is signed."""
+"""Hashes of a module file in one pass: of the whole file, and of the part that the signature covers."""
 
 import hashlib
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from kmodmon.examiner.image import Image
 
-# the kernel's name: hashlib's
+# The kernel's names and those of hashlib. Modules are signed with SHA-3 since 6.7.
 NAMES = MappingProxyType(
     {
         "sha1": "sha1",
@@ -20,29 +20,29 @@ NAMES = MappingProxyType(
         "sha3-512": "sha3_512",
     }
 )
-_MU_BYTES = 64
+_MU_BYTES = 64  # FIPS 204, algorithm 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HashRequest:
-    """What to compute: digests of the first `signed_bytes`, and SHAKE256 of each prefix followed by them (ML-DSA)."""
+    """What to compute beside the SHA-256 of the whole file."""
 
-    signed_bytes: int = 0
-    digests: frozenset[str] = frozenset()
-    prefixes: frozenset[bytes] = frozenset()
+    signed_bytes: int = 0  # length of the part that the signature covers
+    digests: frozenset[str] = frozenset()  # kernel names of digests of that part
+    prefixes: frozenset[bytes] = frozenset()  # SHAKE256 of each of these followed by that part (ML-DSA)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Digests:
-    """Digests by the kernel's name (those that hashlib knows), `mu` by prefix, and SHA-256 of the whole file in hex."""
+    """The results; digests that hashlib lacks are missing."""
 
-    whole: str
-    signed: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
-    mu: Mapping[bytes, bytes] = field(default_factory=lambda: MappingProxyType({}))
+    whole: str  # SHA-256 of the whole file, hex
+    signed: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))  # by the kernel's name
+    mu: Mapping[bytes, bytes] = field(default_factory=lambda: MappingProxyType({}))  # by prefix
 
 
 def hash_image(image: Image, wanted: HashRequest) -> Digests:
-    """Compute in one pass; raises FileError."""
+    """Read the file once; raises FileError."""
     whole = hashlib.sha256()
     others = {name: hashlib.new(NAMES[name]) for name in wanted.digests if name in NAMES and name != "sha256"}
     shakes = {prefix: hashlib.shake_256(prefix) for prefix in wanted.prefixes}
@@ -54,7 +54,7 @@ def hash_image(image: Image, wanted: HashRequest) -> Digests:
             for other in (*others.values(), *shakes.values()):
                 other.update(inside)
         if len(chunk) >= left and plain is None:
-            # the whole file's hash on its way is the signed part's at this place
+            # here the running hash of the whole file is the hash of the signed part
             whole.update(inside)
             plain = whole.digest()
             whole.update(chunk[left:])

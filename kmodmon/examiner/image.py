@@ -1,7 +1,7 @@
-"""One file, uncompressed, to read from at any place and to stream through, without ever holding much of it.
+"""One file, uncompressed, with random access and as a stream, in bounded memory.
 
-Small files are held whole. Of a large compressed one the first and the last part are kept, and whatever else is asked
-for is fetched by decompressing again from the start: memory stays bounded, nothing is written to disk.
+Small files are held whole. Of a large compressed file the first and the last part are kept; any other range is read by
+decompressing again from the start. Nothing is written to disk.
 """
 
 import os
@@ -16,27 +16,27 @@ from kmodmon.modfile.boot_image import compression_of
 from kmodmon.subjects.module_file import Stamp
 
 WHOLE_BYTES = 8 << 20  # up to here a file is held whole
-_HEAD_BYTES = 1 << 20
+_HEAD_BYTES = 1 << 20  # kept from the start of a larger file
 _TAIL_BYTES = 6 << 20  # section headers, symbols and the signature of a module are at its end
-_FETCHED_BYTES = 24 << 20
-_MAX_PASSES = 8
-# What compresses better than this is no module; small files may, they cannot hurt
+_FETCHED_BYTES = 24 << 20  # held at most because of one prefetch()
+_MAX_PASSES = 8  # of decompression from the start
+# A file that expands by more than this ratio is a decompression bomb and no module, unless it stays small
 _BOMB_RATIO = 100
 _BOMB_FREE_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageLimits:
-    """What may be read: bytes uncompressed, the decoder's window, whether nothing may follow, which compressions."""
+    """Limits within which a file is read."""
 
-    max_bytes: int = 512 << 20
-    window_log: int = MODULE_WINDOW_LOG
-    alone: bool = True
-    forms: frozenset[str] = MODULE_FORMS
+    max_bytes: int = 512 << 20  # uncompressed
+    window_log: int = MODULE_WINDOW_LOG  # the decoder's window is at most 2 to the power of this, in bytes
+    alone: bool = True  # nothing may follow the compressed stream
+    forms: frozenset[str] = MODULE_FORMS  # compressions that are accepted
 
 
 class Image:
-    """An open file; use as a context manager. `compression` is None for a plain one."""
+    """An open file; use as a context manager. `compression` is None for an uncompressed file."""
 
     def __init__(
         self,
@@ -47,10 +47,10 @@ class Image:
         part: tuple[int, int | None] = (0, None),
         tap: Callable[[bytes], None] | None = None,
     ) -> None:
-        """Take over `fd`, or a part of it from an offset on of so many bytes (None: the rest).
+        """Take ownership of `fd`; `part` is (offset, length) of the range to use, length None: up to the end.
 
-        A compressed file has to be gone through once to learn its size: `tap` sees it then. Raises FileError (and
-        closes `fd`).
+        A compressed file is decompressed once to learn its size; `tap` is called with each chunk of that pass. Raises
+        FileError, and then closes `fd`.
         """
         self._fd = fd
         self._path = path
@@ -72,7 +72,7 @@ class Image:
             raise FileError(f"{path}: {_reason(error)}") from error
 
     def __enter__(self) -> Self:
-        """Nothing is opened here: that was done already."""
+        """Return the image, which is open since its construction."""
         return self
 
     def __exit__(
@@ -82,7 +82,7 @@ class Image:
         os.close(self._fd)
 
     def read(self, offset: int, length: int) -> bytes:
-        """At most `length` bytes at `offset`; fewer at the end. Raises FileError."""
+        """Read at most `length` bytes at `offset`; fewer at the end. Raises FileError."""
         if length <= 0 or offset >= self.size:
             return b""
         length = min(length, self.size - offset)
@@ -96,11 +96,11 @@ class Image:
         return window[offset - start : offset - start + length]
 
     def prefetch(self, ranges: Iterable[tuple[int, int]]) -> None:
-        """Fetch all these (offset, length) in one pass, where reading each would take one. Raises FileError."""
+        """Load all these ranges (offset, length) in one pass; read() would take one pass each. Raises FileError."""
         if self.compression is None:
             return
         wanted = [(at, min(length, self.size - at)) for at, length in ranges if 0 <= at < self.size and length > 0]
-        missing = sorted(one for one in wanted if not self._has(*one))
+        missing = sorted(piece for piece in wanted if not self._has(*piece))
         if not missing:
             return
         if sum(length for _, length in missing) > _FETCHED_BYTES:
@@ -108,7 +108,7 @@ class Image:
         self._windows += _cut(self.chunks(), missing)
 
     def chunks(self) -> Iterator[bytes]:
-        """The whole file from the start, in pieces of at most CHUNK bytes. Raises FileError."""
+        """Yield the whole file from the start, in chunks. Raises FileError."""
         if self._windows and self._windows[0][0] == 0 and len(self._windows[0][1]) == self.size:
             yield self._windows[0][1]
             return
@@ -140,7 +140,7 @@ class Image:
         return min(self._limits.max_bytes, max(_BOMB_FREE_BYTES, self._stored * _BOMB_RATIO))
 
     def _measure(self, tap: Callable[[bytes], None] | None) -> int:
-        """The uncompressed size; keeps what will be needed of a compressed file on the way."""
+        """Return the uncompressed size, and keep the head and the tail of a compressed file."""
         if self.compression is None:
             if self._stored > self._limits.max_bytes:
                 raise FileError(f"{self._stored} bytes, more than {self._limits.max_bytes}")
@@ -183,7 +183,7 @@ def open_image(tree: HostTree, path: str, limits: ImageLimits) -> Image:
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
-    """What tells this file from its replacement."""
+    """Give the stamp that tells this file from its replacement without reading it."""
     return Stamp(
         device=status.st_dev,
         inode=status.st_ino,
@@ -194,19 +194,19 @@ def stamp_of(status: os.stat_result) -> Stamp:
 
 
 def _cut(chunks: Iterator[bytes], ranges: list[tuple[int, int]]) -> list[tuple[int, bytes]]:
-    """Pieces of a stream; `ranges` (offset, length) are sorted and may overlap."""
-    found = [(offset, bytearray()) for offset, _ in ranges]
+    """Cut ranges out of a stream; `ranges` (offset, length) are sorted and may overlap."""
+    pieces = [(offset, bytearray()) for offset, _ in ranges]
     last = max(offset + length for offset, length in ranges)
     at = 0
     for chunk in chunks:
-        for (offset, length), (_, piece) in zip(ranges, found, strict=True):
+        for (offset, length), (_, piece) in zip(ranges, pieces, strict=True):
             start, end = max(offset, at), min(offset + length, at + len(chunk))
             if start < end:
                 piece += chunk[start - at : end - at]
         at += len(chunk)
         if at >= last:
             break
-    return [(offset, bytes(piece)) for offset, piece in found]
+    return [(offset, bytes(piece)) for offset, piece in pieces]
 
 
 def _reason(error: Exception) -> str:

@@ -1,9 +1,9 @@
-"""What only the kernel image itself tells: the certificates it trusts, its build-id, its version string, its exports.
+"""What only the kernel image holds: the certificates it trusts, its build-id, its version string, its exports.
 
-On a stock Debian host nothing else has the certificate that its modules were signed with: it is made for one build and
-thrown away. The image is decompressed as a stream; of what it holds only these parts are kept. The decompressor needs a
-window as large as the kernel (60 to 130 MiB): this is the one place where much memory is used, once for each installed
-kernel, in a process that ends right after.
+The certificate that the modules of a stock Debian kernel are signed with exists nowhere else: its key is generated for
+one build and discarded. The image is decompressed as a stream, and only these parts are kept. The decompressor needs a
+window as large as the kernel (60 to 130 MiB). This is the only step that takes much memory; it runs once for each
+installed kernel, in a process that ends afterwards.
 """
 
 import os
@@ -25,13 +25,13 @@ from kmodmon.types.error import ParseError
 from kmodmon.types.text import safe_text
 
 _LIMITS = ImageLimits(max_bytes=512 << 20, window_log=KERNEL_WINDOW_LOG, alone=False, forms=KERNEL_FORMS)
-_PLAIN_BYTES = 64 << 20  # of an image of unknown form, that is searched for something compressed
+_PLAIN_BYTES = 64 << 20  # how much of an image of unknown form is searched for compressed data
 _MAGIC_WORDS = rb"(?:SMP|preempt|preempt_rt|mod_unload|modversions|aarch64|RANDSTRUCT_[0-9a-f]+|[A-Za-z0-9_.]+)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelImage:
-    """The facts of one kernel image; None: not found in it."""
+    """What one kernel image holds; None: not found in it."""
 
     path: str
     stamp: Stamp
@@ -39,8 +39,8 @@ class KernelImage:
     revoked: tuple[Certificate, ...] = ()
     build_id: str | None = None
     vermagic: str | None = None
-    rules: frozenset[str] = frozenset()  # what its module loader checks and says (kernel.loader_elf.PROBES)
-    exports: tuple[Export, ...] | None = None
+    rules: frozenset[str] = frozenset()  # checks and messages of its module loader (modfile.loader_elf.PROBES)
+    exports: tuple[Export, ...] | None = None  # None also when they were not asked for
 
 
 def image_paths(release: str) -> tuple[str, ...]:
@@ -56,7 +56,7 @@ def find_image(host: HostTree, release: str) -> str | None:
 
 
 def image_stamp(host: HostTree, path: str) -> Stamp | None:
-    """What tells this image from another in its place; None when it cannot be looked at."""
+    """Give the stamp of the image file, which changes when it is replaced; None when it cannot be read."""
     try:
         return stamp_of(os.lstat(host.resolved(path)))
     except (OSError, FileError):
@@ -70,12 +70,12 @@ def read_kernel_image(host: HostTree, path: str, release: str, *, exports: bool 
         scan.end()
         elf = _elf(image)
         wanted = _sections(elf, exports=exports)
-        image.prefetch([(one.offset, one.size) for one in wanted])
+        image.prefetch([(section.offset, section.size) for section in wanted])
         return KernelImage(
             path=path,
             stamp=image.stamp,
-            trusted=tuple(one for found in scan.lists if found.role is Role.TRUSTED for one in found.certificates),
-            revoked=tuple(one for found in scan.lists if found.role is Role.REVOKED for one in found.certificates),
+            trusted=scan.certificates(Role.TRUSTED),
+            revoked=scan.certificates(Role.REVOKED),
             build_id=_build_id(elf, image),
             vermagic=scan.vermagic,
             rules=frozenset(scan.rules),
@@ -84,7 +84,7 @@ def read_kernel_image(host: HostTree, path: str, release: str, *, exports: bool 
 
 
 class _Scan:
-    """Looks at an uncompressed kernel as it streams by, in overlapping windows."""
+    """Searches an uncompressed kernel, fed in chunks, in overlapping windows."""
 
     def __init__(self, release: bytes) -> None:
         self.lists: list[CertificateList] = []
@@ -95,27 +95,31 @@ class _Scan:
         self._base = 0
 
     def start(self) -> None:
-        """Forget everything: another stream begins."""
+        """Discard all results: another stream begins."""
         self.lists, self.vermagic, self.rules, self._kept, self._base = [], None, set(), b"", 0
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes."""
+        """Add the next chunk; the window is searched whenever it is full."""
         self._kept += chunk
         if len(self._kept) >= OVERLAP + 4 * CHUNK:
-            self._look(last=False)
+            self._scan_window(last=False)
             self._base += len(self._kept) - OVERLAP
             self._kept = self._kept[-OVERLAP:]
 
     def end(self) -> None:
-        """Look at what is left."""
-        self._look(last=True)
+        """Search the rest at the end of the stream."""
+        self._scan_window(last=True)
         self._kept = b""
 
-    def _look(self, *, last: bool) -> None:
+    def certificates(self, role: Role) -> tuple[Certificate, ...]:
+        """Certificates of every list with this role."""
+        return tuple(certificate for group in self.lists if group.role is role for certificate in group.certificates)
+
+    def _scan_window(self, *, last: bool) -> None:
         self.lists += find_lists(self._kept, self._base, last=last)
         self.rules |= {name for name, text in PROBES.items() if name not in self.rules and text in self._kept}
-        if self.vermagic is None and (found := self._pattern.search(self._kept)):
-            self.vermagic = safe_text(found[1])
+        if self.vermagic is None and (match := self._pattern.search(self._kept)):
+            self.vermagic = safe_text(match[1])
 
 
 def _open(host: HostTree, path: str, scan: _Scan) -> Image:
@@ -129,15 +133,15 @@ def _open(host: HostTree, path: str, scan: _Scan) -> Image:
     if image.compression is not None:
         return image
     if payload.form == "plain" and image.read(0, 4) != b"\x7fELF":
-        image = _hidden(host, path, image, scan)
+        image = _compressed_part(host, path, image, scan)
     if image.compression is None:
         for chunk in image.chunks():
             scan.feed(chunk)
     return image
 
 
-def _hidden(host: HostTree, path: str, plain: Image, scan: _Scan) -> Image:
-    """Take the first thing that decompresses to something larger out of an image of unknown form, else all of it."""
+def _compressed_part(host: HostTree, path: str, plain: Image, scan: _Scan) -> Image:
+    """Open the first stream in an image of unknown form that expands to more than the image; else the image itself."""
     for offset in candidates(plain.read(0, _PLAIN_BYTES)):
         scan.start()
         try:
@@ -162,7 +166,11 @@ def _elf(image: Image) -> ElfFile | None:
 def _sections(elf: ElfFile | None, *, exports: bool) -> list[ElfSection]:
     if elf is None:
         return []
-    return [one for one in elf.sections if one.name == b".notes" or (exports and one.name.startswith(b"__k"))]
+    return [
+        section
+        for section in elf.sections
+        if section.name == b".notes" or (exports and section.name.startswith(b"__k"))
+    ]
 
 
 def _build_id(elf: ElfFile | None, image: Image) -> str | None:

@@ -1,8 +1,7 @@
-"""Gathers what preflight has to know of a kernel: its image, its headers, its module tree, and this host's posture.
+"""Gathers the input of preflight: the kernel's image, its headers, its module tree, and this host's posture.
 
-What is loaded and how the host is hardened come from a look at it (`State`), so nothing is read twice; the rest is in
-files. For a kernel that does not run yet, what it exports is taken from its image and Module.symvers, and every module
-of its tree is taken as loadable beforehand.
+Loaded modules and posture come from `State`, so nothing is read twice; the rest comes from files. For a kernel that
+does not run, exports come from its image and Module.symvers, and any module of its tree may be loaded beforehand.
 """
 
 import os
@@ -15,7 +14,7 @@ from kmodmon.examiner.certificates import KernelFacts, Trust, TrustRequest, gath
 from kmodmon.examiner.examine import examine_file
 from kmodmon.examiner.image import ImageLimits
 from kmodmon.examiner.kernel_image import KernelImage, find_image, read_kernel_image
-from kmodmon.examiner.linkable import Linkable, gather_symbols
+from kmodmon.examiner.linkable import SymbolRequest, gather_symbols
 from kmodmon.examiner.loading import read_loading_facts
 from kmodmon.examiner.locate import ModuleTree, module_tree
 from kmodmon.examiner.modprobe import modprobe_rules
@@ -33,25 +32,25 @@ from kmodmon.types.error import ParseError
 from kmodmon.types.outcome import Read
 from kmodmon.types.text import safe_text
 
-_CONFIG_LIMIT = 16 << 20
+_CONFIG_LIMIT = 16 << 20  # bytes
 _CAP_SYS_MODULE = 16
-_EVERYBODY = 4294967295  # size of the identity mapping in the initial user namespace
+_ALL_IDS = 4294967295  # size of the identity mapping in the initial user namespace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreflightRequest:
-    """Files as the user names them; `release` None: the running kernel. The rest as for `TrustRequest`."""
+    """Which files to check, and for which kernel."""
 
-    files: tuple[str, ...]
-    release: str | None = None
-    certificates: tuple[str, ...] = ()
+    files: tuple[str, ...]  # paths as the user wrote them
+    release: str | None = None  # None: the running kernel
+    certificates: tuple[str, ...] = ()  # as in `TrustRequest`
     revoked: tuple[str, ...] = ()
     limits: ImageLimits = field(default_factory=ImageLimits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreflightInput:
-    """Everything that `preflight()` takes, and what could not be read on the way."""
+    """The arguments of `preflight()`, and what could not be read."""
 
     candidates: tuple[Candidate, ...]
     host: LoaderHost
@@ -59,7 +58,7 @@ class PreflightInput:
 
 
 def gather_preflight(root: Root, state: State, request: PreflightRequest) -> PreflightInput:
-    """Read files and kernel; raises FileError when the release is none, or the running one is not known."""
+    """Read files and kernel; raises FileError when the release is not installed, or the running one is not known."""
     running = None if state.kernel is None else state.kernel.release
     release = request.release or running
     if release is None:
@@ -72,24 +71,24 @@ def gather_preflight(root: Root, state: State, request: PreflightRequest) -> Pre
     stock = stock_module(tree)
     trust = _trust(root, tree, request, image)
     rules = _rules(image, stock)
-    own = HostTree(Path("/"))
+    own_root = HostTree(Path("/"))
     candidates = tuple(
         Candidate(
-            file=examine_file(own, path, trust=trust, limits=request.limits, origin=tree.origin(path)),
-            facts=read_loading_facts(own, path, rules or LoaderRules(), request.limits),
+            file=examine_file(own_root, path, trust=trust, limits=request.limits, origin=tree.origin(path)),
+            facts=read_loading_facts(own_root, path, rules or LoaderRules(), request.limits),
         )
         for path in map(os.path.abspath, request.files)
     )
     loaded = state.inventory.modules if release == running else {}
-    wanted = {symbol.name for one in candidates for symbol in one.facts.undefined}
-    linkable = gather_symbols(tree, Linkable(image=image, loaded=frozenset(loaded), wanted=frozenset(wanted),
+    wanted = {symbol.name for candidate in candidates for symbol in candidate.facts.undefined}
+    linkable = gather_symbols(tree, SymbolRequest(image=image, loaded=frozenset(loaded), wanted=frozenset(wanted),
                                              running=release == running))  # fmt: skip
-    same = _same_image(root, image) if release == running else True
+    same_image = _same_image(root, image) if release == running else True
     host = LoaderHost(
         release=release,
         running=release == running,
         rules=rules,
-        same_image=same,
+        same_image=same_image,
         vermagic=_vermagic(image, stock),
         build=_build(_config(tree, state, running=release == running), state),
         posture=_posture(root, tree.host, state),
@@ -97,7 +96,7 @@ def gather_preflight(root: Root, state: State, request: PreflightRequest) -> Pre
         proprietary=frozenset(name for name, module in loaded.items() if "P" in module.taint),
         builtin=_builtin(root, loaded.values()) if release == running else frozenset(),
         symbols=linkable.symbols,
-        notes=_notes(same=same, running=release == running),
+        notes=_notes(same_image=same_image, running=release == running),
     )
     texts = (*problems, *trust.problems, *tree.problems, *linkable.problems)
     return PreflightInput(candidates=candidates, host=host, problems=tuple(dict.fromkeys(map(_shown, texts))))
@@ -114,13 +113,13 @@ def _image(tree: ModuleTree) -> tuple[KernelImage | None, list[str]]:
 
 
 def _trust(root: Root, tree: ModuleTree, request: PreflightRequest, image: KernelImage | None) -> Trust:
-    known = None
+    kernel = None
     if image is not None:
-        known = KernelFacts(
+        kernel = KernelFacts(
             path=image.path,
             stamp=image.stamp,
-            trusted=tuple(one.raw for one in image.trusted),
-            revoked=tuple(one.raw for one in image.revoked),
+            trusted=tuple(certificate.raw for certificate in image.trusted),
+            revoked=tuple(certificate.raw for certificate in image.revoked),
             build_id=image.build_id,
             vermagic=image.vermagic,
         )
@@ -130,7 +129,7 @@ def _trust(root: Root, tree: ModuleTree, request: PreflightRequest, image: Kerne
         efivars=os.fsdecode(root.efivars),
         certificates=request.certificates,
         revoked=request.revoked,
-        known=known,
+        kernel=kernel,
     )
     return gather_trust(tree.host, places)
 
@@ -154,7 +153,7 @@ def _vermagic(image: KernelImage | None, stock: StockModule | None) -> str | Non
 
 
 def _same_image(root: Root, image: KernelImage | None) -> bool:
-    """Whether the image is the kernel that runs, by build-id; what cannot be compared is taken as the same."""
+    """Compare the build-ids of the image and of the running kernel; True when one of them is not known."""
     outcome = root.read(root.sys(b"kernel", b"notes"))
     if image is None or image.build_id is None or not isinstance(outcome, Read):
         return True
@@ -180,8 +179,8 @@ def _config(tree: ModuleTree, state: State, *, running: bool) -> Kconfig | None:
 
 def _build(config: Kconfig | None, state: State) -> BuildChoices:
     if config is None:
-        seen = state.posture.switches is not None and state.posture.switches.sig_enforce is not None
-        return BuildChoices(module_sig=True if seen else None)
+        has_sig_enforce = state.posture.switches is not None and state.posture.switches.sig_enforce is not None
+        return BuildChoices(module_sig=True if has_sig_enforce else None)
     return BuildChoices(
         module_sig=config.is_on("CONFIG_MODULE_SIG"),
         modversions=config.is_on("CONFIG_MODVERSIONS"),
@@ -194,7 +193,7 @@ def _build(config: Kconfig | None, state: State) -> BuildChoices:
 def _posture(root: Root, host: HostTree, state: State) -> LoaderPosture:
     switches = state.posture.switches
     command_line = None if state.kernel is None else state.kernel.cmdline
-    seen = SignatureEvidence(
+    evidence = SignatureEvidence(
         lockdown=state.posture.lockdown,
         lsm=state.posture.lsm,
         cmdline=command_line,
@@ -204,14 +203,14 @@ def _posture(root: Root, host: HostTree, state: State) -> LoaderPosture:
         capable=_capable(root),
         modules_disabled=None if switches is None else switches.modules_disabled,
         sig_enforce=None if switches is None else switches.sig_enforce,
-        locked_down=locked_down(seen),
+        locked_down=locked_down(evidence),
         blacklist=() if command_line is None else command_line.module_blacklist,
         modprobe=modprobe_rules(host, () if command_line is None else command_line.modprobe_blacklist),
     )
 
 
 def _capable(root: Root) -> bool | None:
-    """Whether this process has CAP_SYS_MODULE, and in the user namespace in which the kernel asks for it."""
+    """Whether this process has CAP_SYS_MODULE in the initial user namespace; None: not known."""
     status, mapping = root.text(root.proc(b"self", b"status")), root.text(root.proc(b"self", b"uid_map"))
     if status is None or mapping is None:
         return None
@@ -220,19 +219,19 @@ def _capable(root: Root) -> bool | None:
         capable = bool(int(line.partition(":")[2], 16) >> _CAP_SYS_MODULE & 1)
     except ValueError:
         return None
-    return capable and mapping.split() == ["0", "0", str(_EVERYBODY)]
+    return capable and mapping.split() == ["0", "0", str(_ALL_IDS)]
 
 
 def _builtin(root: Root, loaded: Iterable[Module]) -> frozenset[str]:
-    """Names that have a directory in /sys/module and are not loaded modules."""
+    """Give the names that have a directory in /sys/module and are no loaded modules."""
     outcome = root.directories(root.sys(b"module"))
     names = {safe_text(name) for name in outcome.value} if isinstance(outcome, Read) else set()
     return frozenset(names - {module.name for module in loaded})
 
 
-def _notes(*, same: bool, running: bool) -> tuple[str, ...]:
+def _notes(*, same_image: bool, running: bool) -> tuple[str, ...]:
     notes = []
-    if not same:
+    if not same_image:
         notes.append(
             "the kernel image in /boot is another build than the kernel that runs: answers may be off until a reboot"
         )

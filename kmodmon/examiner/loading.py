@@ -1,4 +1,4 @@
-"""Reads from a module file what the kernel's loader would read: for preflight, not for everyday examination."""
+"""Reads what the kernel's loader reads in a module file (symbols, checksums, exports), for preflight."""
 
 from types import MappingProxyType
 
@@ -36,7 +36,7 @@ _LTO = b"__gnu_lto"
 def read_loading_facts(
     host: HostTree, path: str, rules: LoaderRules, limits: ImageLimits | None = None
 ) -> LoadingFacts:
-    """Read one file; whatever is wrong with it is in the answer."""
+    """Read one file; raises nothing, `unreadable` and `elf_objection` say what is wrong."""
     try:
         with open_image(host, path, limits or ImageLimits()) as image:
             return _facts(image, rules)
@@ -45,7 +45,7 @@ def read_loading_facts(
 
 
 def read_exports(host: HostTree, path: str, limits: ImageLimits | None = None) -> dict[str, KnownSymbol]:
-    """What a module file exports, with no owner yet; raises FileError and ParseError."""
+    """Give the exports of a module file, without an owner; raises FileError and ParseError."""
     with open_image(host, path, limits or ImageLimits()) as image:
         elf = parse_elf(image.read, image.size)
         _prefetch(elf, image)
@@ -53,17 +53,20 @@ def read_exports(host: HostTree, path: str, limits: ImageLimits | None = None) -
 
 
 def known_symbols(exports: tuple[Export, ...], owner: str | None) -> dict[str, KnownSymbol]:
-    """Exports by name, as texts."""
+    """Give exports by name, names as safe texts."""
     return {
-        safe_text(one.name): KnownSymbol(
-            owner, one.gpl_only, None if one.namespace is None else safe_text(one.namespace), one.crc
+        safe_text(export.name): KnownSymbol(
+            owner, export.gpl_only, None if export.namespace is None else safe_text(export.namespace), export.crc
         )
-        for one in exports
+        for export in exports
     }
 
 
 def loader_size(image: Image) -> int:
-    """How much of the file the ELF checks see: the loader cuts a signature off as far as it understood it."""
+    """Give the length of the file that the ELF checks see: the loader cuts off a signature whose trailer is valid.
+
+    Of an invalid trailer it cuts off the marker alone (module_sig_check() in kernel/module/signing.c).
+    """
     try:
         trailer = parse_trailer(image.read(max(0, image.size - TAIL_BYTES), TAIL_BYTES), image.size)
     except ParseError:
@@ -81,12 +84,12 @@ def _facts(image: Image, rules: LoaderRules) -> LoadingFacts:
     elf = parse_elf(image.read, image.size)
     _prefetch(elf, image)
     info = _modinfo(elf, image)
-    this = _optional(elf, image, elf.find(THIS_MODULE), _THIS_MODULE_LIMIT)
+    this_module = _optional(elf, image, elf.find(THIS_MODULE), _THIS_MODULE_LIMIT)
     versions = parse_modversions(elf, image.read)
     symbols = parse_symbols(elf, image.read)
     return LoadingFacts(
-        name=None if this is None else parse_this_module(this, elf.header.bits),
-        loader_name=loader_name(info.first("name"), this, elf.header.bits),
+        name=None if this_module is None else parse_this_module(this_module, elf.header.bits),
+        loader_name=loader_name(info.first("name"), this_module, elf.header.bits),
         vermagic=info.vermagic,
         license=info.license,
         gpl_compatible=info.gpl_compatible,
@@ -96,14 +99,18 @@ def _facts(image: Image, rules: LoaderRules) -> LoadingFacts:
         extended_versions=versions.extended,
         versions=MappingProxyType({safe_text(name): crc for name, crc in versions.crcs.items()}),
         undefined=tuple(_undefined(symbols)),
-        common_symbols=any(one.section == SHN_COMMON and not one.name.startswith(_LTO) for one in symbols),
+        common_symbols=any(symbol.section == SHN_COMMON and not symbol.name.startswith(_LTO) for symbol in symbols),
         exports=MappingProxyType(known_symbols(module_exports(elf, image.read, symbols), None)),
         write_exec=_write_exec(elf),
     )
 
 
 def _undefined(symbols: tuple[Symbol, ...]) -> list[Undefined]:
-    return [Undefined(safe_text(one.name), one.binding == STB_WEAK) for one in symbols if one.section == SHN_UNDEF]
+    return [
+        Undefined(safe_text(symbol.name), symbol.binding == STB_WEAK)
+        for symbol in symbols
+        if symbol.section == SHN_UNDEF
+    ]
 
 
 def _write_exec(elf: ElfFile) -> tuple[int, str] | None:
@@ -124,13 +131,15 @@ def _optional(elf: ElfFile, image: Image, section: ElfSection | None, limit: int
 
 
 def _prefetch(elf: ElfFile, image: Image) -> None:
-    """All that will be read of a large compressed file, in one pass."""
+    """Load everything that will be read of a large compressed file in one pass."""
     wanted = [SECTION, THIS_MODULE, b"__versions", b"__version_ext_crcs", b"__version_ext_names"]
-    found = [
-        one for one in elf.sections if one.name in wanted or one.name.startswith((b"__ksym", b"__kcrc", b"__kflag"))
+    sections = [
+        section
+        for section in elf.sections
+        if section.name in wanted or section.name.startswith((b"__ksym", b"__kcrc", b"__kflag"))
     ]
-    small = [(one.offset, one.size) for one in found if one.size <= TABLE_LIMIT]
+    ranges = [(section.offset, section.size) for section in sections if section.size <= TABLE_LIMIT]
     try:
-        image.prefetch(small)
+        image.prefetch(ranges)
     except FileError:
-        return  # then each is read, or refused, by itself
+        return  # each section is then read, or refused, on its own

@@ -1,7 +1,7 @@
-"""Finds the file of a loaded module, as modprobe would have: by modules.dep, else by looking through the tree.
+"""Finds the file of a loaded module as modprobe does, by modules.dep; without an entry there, by walking the tree.
 
-A module may be there more than once (updates, extra, dkms beside kernel): modules.dep decides, and the others are
-candidates for when what is loaded is not what modules.dep says.
+A tree may hold several files of one name (updates, extra, dkms beside kernel). modules.dep names the one that modprobe
+loads; the others are candidates when the loaded build is not that one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -34,7 +34,7 @@ _SEARCH = (
 
 @dataclass(slots=True)
 class ModuleTree:
-    """/lib/modules/RELEASE of a host. Its tables are read when first needed, the tree only if they do not do."""
+    """/lib/modules/RELEASE of a host. modules.dep is read at the first query, the tree is walked only if that fails."""
 
     host: HostTree
     release: str
@@ -44,24 +44,24 @@ class ModuleTree:
 
     @property
     def directory(self) -> str:
-        """The host's path of the tree; distributions that moved it to /usr keep /lib as a link."""
+        """The host's path of the tree; distributions with a merged /usr keep /lib as a symbolic link."""
         return f"/lib/modules/{self.release}"
 
     def candidates(self, name: str) -> tuple[str, ...]:
-        """Host paths of files for module `name` (the kernel's), the likeliest first; () when there is none."""
+        """Give host paths of files for a module (the kernel's name), the likeliest first; () when there is none."""
         listed = self._from_dep().get(name)
-        found = [listed] if listed is not None and self.host.is_file(listed) else []
-        if not found:
-            found += self.elsewhere(name)
-        return tuple(dict.fromkeys(found))
+        paths = [listed] if listed is not None and self.host.is_file(listed) else []
+        if not paths:
+            paths += self.elsewhere(name)
+        return tuple(dict.fromkeys(paths))
 
     def elsewhere(self, name: str) -> tuple[str, ...]:
-        """Every file of that name in the tree, by depmod's order of directories. Walks the tree once."""
+        """Give every file of that name in the tree, in depmod's order of directories. Walks the tree once."""
         if self._walked is None:
             self._walked = {}
             for path in self.host.walk(self.directory):
-                if (found := name_of_file(path)) is not None:
-                    self._walked.setdefault(found, []).append(path)
+                if (module := name_of_file(path)) is not None:
+                    self._walked.setdefault(module, []).append(path)
         return tuple(sorted(self._walked.get(name, ()), key=lambda path: _SEARCH.index(self.origin(path))))
 
     def origin(self, path: str) -> TreeOrigin:
@@ -91,12 +91,12 @@ class ModuleTree:
 
 
 def module_tree(host: HostTree, release: str) -> ModuleTree:
-    """The tree of a kernel release; raises FileError for a release that is no directory name."""
+    """Give the tree of a kernel release; raises FileError for a release that is no directory name."""
     if not is_file_name(release):
         raise FileError(f"{release!r} is no kernel release")
     return ModuleTree(host, release)
 
 
 def names(paths: Iterable[str]) -> tuple[str, ...]:
-    """The kernel's names for what a user wrote: a name, or a path of a module file."""
+    """Give the kernel's names for what a user wrote: names, or paths of module files."""
     return tuple(name_of_file(path) or kernel_name(path) for path in paths)

@@ -1,10 +1,10 @@
-"""Which package a module file belongs to, from the package databases themselves: dpkg, rpm (sqlite), pacman, DKMS.
+"""Finds the package of a module file in the package databases: dpkg, rpm (sqlite), pacman, DKMS.
 
 dpkg: /var/lib/dpkg/info/*.list name every file, /var/lib/dpkg/status the versions. rpm: rpmdb.sqlite (4.16 and later),
-whose Basenames table leads to header blobs; the older Berkeley and ndb forms are not read, and said so. pacman:
+whose Basenames table refers to header blobs; the older Berkeley and ndb forms are reported as a problem. pacman:
 /var/lib/pacman/local/*/files. DKMS: /var/lib/dkms/MODULE/kernel-RELEASE-ARCH is a link to the build that is installed.
 
-A merged /usr makes two names of one file: paths are compared without a leading /usr.
+With a merged /usr a file has two paths: they are compared without a leading /usr.
 """
 
 import sqlite3
@@ -18,7 +18,7 @@ from kmodmon.subjects.module_file import Package
 from kmodmon.types.error import ParseError
 from kmodmon.types.text import safe_text
 
-_LIST_LIMIT = 64 << 20
+_LIST_LIMIT = 64 << 20  # bytes of one list
 _DPKG = "/var/lib/dpkg"
 _PACMAN = "/var/lib/pacman/local"
 _DKMS = "/var/lib/dkms"
@@ -31,24 +31,24 @@ _RPM_UNREADABLE = (
 
 @dataclass(slots=True)
 class Owners:
-    """Packages by path, and what could not be read."""
+    """Packages by the path of the file, and what could not be read."""
 
-    found: dict[str, Package] = field(default_factory=dict)
+    packages: dict[str, Package] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
 def find_owners(host: HostTree, release: str, paths: Iterable[str]) -> Owners:
-    """Find the packages of these files of the host (their real paths); a path without one is not in the answer."""
+    """Find the packages of files of the host, given by real paths; a file without a package is not in the result."""
     wanted = {_plain(path): path for path in paths}
     owners = Owners()
-    for look in (_dpkg, _rpm, _pacman):
+    for find in (_dpkg, _rpm, _pacman):
         try:
-            found = look(host, set(wanted) - {_plain(path) for path in owners.found})
-            owners.found.update({wanted[plain]: package for plain, package in found.items()})
+            packages = find(host, set(wanted) - {_plain(path) for path in owners.packages})
+            owners.packages.update({wanted[plain]: package for plain, package in packages.items()})
         except FileError as error:
             owners.problems.append(str(error))
-    rest = {path for path in wanted.values() if path not in owners.found}
-    owners.found.update(_dkms(host, release, rest))
+    rest = {path for path in wanted.values() if path not in owners.packages}
+    owners.packages.update(_dkms(host, release, rest))
     return owners
 
 
@@ -87,7 +87,7 @@ def _dpkg_versions(host: HostTree, names: set[str]) -> Mapping[str, str]:
 
 
 def _pacman(host: HostTree, wanted: set[str]) -> Mapping[str, Package]:
-    found: dict[str, Package] = {}
+    packages: dict[str, Package] = {}
     for entry in host.names(_PACMAN) if wanted else ():
         raw = host.read_if_there(f"{_PACMAN}/{entry}/files", _LIST_LIMIT)
         if raw is None or b"/modules/" not in raw:
@@ -95,12 +95,12 @@ def _pacman(host: HostTree, wanted: set[str]) -> Mapping[str, Package]:
         name, version, build = (*entry.rsplit("-", 2), "", "")[:3]
         for line in raw.decode("utf-8", "surrogateescape").split("\n"):
             if (plain := _plain("/" + line)) in wanted:
-                found[plain] = Package(manager="pacman", name=name, version=f"{version}-{build}")
-    return found
+                packages[plain] = Package(manager="pacman", name=name, version=f"{version}-{build}")
+    return packages
 
 
 def _dkms(host: HostTree, release: str, wanted: set[str]) -> Mapping[str, Package]:
-    found: dict[str, Package] = {}
+    packages: dict[str, Package] = {}
     by_name = {name_of_file(path): path for path in wanted}
     for module in host.names(_DKMS) if wanted else ():
         for link in host.names(f"{_DKMS}/{module}"):
@@ -114,32 +114,32 @@ def _dkms(host: HostTree, release: str, wanted: set[str]) -> Mapping[str, Packag
             for built in host.names(f"{real}/module"):
                 path = by_name.get(name_of_file(built))
                 if path is not None:
-                    found[path] = Package(manager="dkms", name=module, version=version)
-    return found
+                    packages[path] = Package(manager="dkms", name=module, version=version)
+    return packages
 
 
 def _rpm(host: HostTree, wanted: set[str]) -> Mapping[str, Package]:
     database = next((path for path in _RPM_DATABASES if host.is_file(path)), None)
     if database is None:
-        old = next((path for path in _RPM_UNREADABLE if host.is_file(path)), None)
-        if old is not None and wanted:
-            raise FileError(f"{old}: this form of the rpm database is not supported, packages are not known")
+        unreadable = next((path for path in _RPM_UNREADABLE if host.is_file(path)), None)
+        if unreadable is not None and wanted:
+            raise FileError(f"{unreadable}: this form of the rpm database is not supported, packages are not known")
         return {}
-    found: dict[str, Package] = {}
+    packages: dict[str, Package] = {}
     try:
-        # immutable: nothing is locked or written; what is still in a write-ahead log is not seen
+        # immutable: nothing is locked or written, and a write-ahead log is not read
         uri = "file:" + _quoted(host.resolved(database)) + "?mode=ro&immutable=1"
         connection = sqlite3.connect(uri, uri=True)
         try:
             for path in wanted:
                 package = _rpm_owner(connection, path)
                 if package is not None:
-                    found[path] = package
+                    packages[path] = package
         finally:
             connection.close()
     except sqlite3.Error as error:
         raise FileError(f"{database}: {error}") from error
-    return found
+    return packages
 
 
 def _rpm_owner(connection: sqlite3.Connection, path: str) -> Package | None:

@@ -1,7 +1,7 @@
-"""Whether a signature fits a key: RSA PKCS#1 v1.5, ECDSA, ML-DSA, over digests computed elsewhere.
+"""Verifies signatures with a public key: RSA PKCS#1 v1.5, ECDSA, ML-DSA, over digests computed in `hashing`.
 
-ML-DSA signs the data itself. What it needs of the data is `mu`, SHAKE256 over a hash of the public key, two zero bytes
-(pure mode, no context) and the data (FIPS 204, algorithm 7): so a file is streamed for it as for any other digest.
+ML-DSA signs the data itself, but the data enters only through `mu`, SHAKE256 over a hash of the public key, two zero
+bytes (pure mode, no context) and the data (FIPS 204, algorithm 7). So a file is streamed for it as for any digest.
 """
 
 import hashlib
@@ -39,24 +39,24 @@ _ML_DSA_DIGEST_BYTES = 64
 
 
 class Unverifiable(Exception):
-    """The key or algorithm is one that cannot be computed with here; the text says which."""
+    """The algorithm or key is not supported here; the text says which."""
 
 
 @runtime_checkable
 class _MlDsaKey(Protocol):
-    """cryptography's ML-DSA keys (47 and later, where its OpenSSL has them)."""
+    """ML-DSA keys of cryptography 47 and later, if its OpenSSL supports them."""
 
     def public_bytes_raw(self) -> bytes:
-        """The key itself."""
+        """Return the encoded public key."""
         ...
 
     def verify_mu(self, signature: bytes, mu: bytes) -> None:
-        """Raise InvalidSignature unless it fits."""
+        """Raise InvalidSignature unless the signature is valid for `mu`."""
         ...
 
 
 def fits(info: SignerInfo, certificate: Certificate, digests: Digests) -> bool:
-    """Whether the signature is by this certificate's key over what was hashed; raises Unverifiable."""
+    """Whether the signature is valid for this certificate's key and the hashed data; raises Unverifiable."""
     key = _public_key(certificate.raw)
     try:
         match info.algorithm:
@@ -75,7 +75,7 @@ def fits(info: SignerInfo, certificate: Certificate, digests: Digests) -> bool:
 
 
 def message_prefix(info: SignerInfo, certificate: Certificate) -> bytes | None:
-    """What goes before the data when it is hashed for ML-DSA with this key; None for every other signature."""
+    """Give what is hashed before the data for ML-DSA with this key; None for every other signature."""
     if info.algorithm not in _ML_DSA_KEY_BYTES or info.signed_attributes is not None:
         return None
     return _ml_dsa_prefix(certificate)
@@ -141,7 +141,7 @@ def _ml_dsa_prefix(certificate: Certificate) -> bytes | None:
 def _loaded(raw: bytes) -> x509.Certificate:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about serial numbers and versions that firmware vendors got wrong
+            warnings.simplefilter("ignore")  # firmware certificates have malformed serial numbers and versions
             return x509.load_der_x509_certificate(raw)
     except ValueError as error:
         raise Unverifiable(f"the certificate cannot be loaded: {error}") from error

@@ -15,7 +15,7 @@ _INT32, _STRING, _STRING_ARRAY, _I18N = 4, 6, 8, 9
 _COUNTS = struct.Struct(">II")
 _ENTRY = struct.Struct(">IIII")
 _MAX_ENTRIES = 4096
-_MAX_ITEMS = 1_000_000
+_MAX_ITEMS = 1_000_000  # values of one tag
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,18 +26,18 @@ class RpmHeader:
     numbers: Mapping[int, tuple[int, ...]]
 
     def text(self, tag: int) -> bytes | None:
-        """The first text of a tag; None without it."""
+        """Give the first text of a tag; None: the header does not have the tag."""
         return next(iter(self.texts.get(tag, ())), None)
 
     def paths(self, base: bytes) -> tuple[bytes, ...]:
-        """Full paths of the package's files that are called `base`."""
+        """Give the full paths of the package's files that are called `base`."""
         directories = self.texts.get(DIR_NAMES, ())
         indexes = self.numbers.get(DIR_INDEXES, ())
-        found = []
+        paths = []
         for name, index in zip(self.texts.get(BASE_NAMES, ()), indexes, strict=False):
             if name == base and index < len(directories):
-                found.append(directories[index] + name)
-        return tuple(found)
+                paths.append(directories[index] + name)
+        return tuple(paths)
 
 
 def parse_rpm_header(raw: bytes) -> RpmHeader:
@@ -63,5 +63,5 @@ def parse_rpm_header(raw: bytes) -> RpmHeader:
 
 
 def _strings(data: bytes, offset: int, count: int) -> tuple[bytes, ...]:
-    # the area after `offset` holds other tags' data too: cut only as many as there are
+    # the data area continues with other tags: split off `count` texts only
     return tuple(data[offset:].split(b"\0", count)[:count])

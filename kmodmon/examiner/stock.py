@@ -1,4 +1,4 @@
-"""One module of a kernel's own tree, as a sample: what all its modules have in common tells about the kernel."""
+"""Reads one module of a kernel's own tree as a sample of what all its modules have in common."""
 
 from dataclasses import dataclass
 
@@ -11,22 +11,22 @@ from kmodmon.modfile.elf import parse_elf
 from kmodmon.subjects.module_file import TreeOrigin
 from kmodmon.types.error import ParseError
 
-_TRIES = 8
+_TRIES = 8  # files that are opened before giving up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StockModule:
-    """What was seen in a module that came with the kernel; None: it did not say."""
+    """Properties of a module that was built with the kernel."""
 
-    bits: int
+    bits: int  # 32 or 64
     little_endian: bool
-    machine: int
-    module_struct_bytes: int | None
-    vermagic: str | None
+    machine: int  # ELF e_machine
+    module_struct_bytes: int | None  # sizeof(struct module); None: it has no .gnu.linkonce.this_module
+    vermagic: str | None  # None: it has none
 
 
 def stock_module(tree: ModuleTree) -> StockModule | None:
-    """Look into the first module of the tree's `kernel` directory that can be read; None when there is none."""
+    """Read the first readable module of the tree's `kernel` directory; None when there is none."""
     tries = 0
     for path in tree.host.walk(f"{tree.directory}/kernel"):
         if name_of_file(path) is None or tree.origin(path) is not TreeOrigin.KERNEL:
@@ -37,7 +37,7 @@ def stock_module(tree: ModuleTree) -> StockModule | None:
         try:
             with open_image(tree.host, path, ImageLimits()) as image:
                 elf = parse_elf(image.read, image.size)
-                this = elf.find(THIS_MODULE)
+                this_module = elf.find(THIS_MODULE)
                 info = read_contents(image).modinfo
         except (FileError, ParseError):
             continue
@@ -46,7 +46,7 @@ def stock_module(tree: ModuleTree) -> StockModule | None:
                 bits=elf.header.bits,
                 little_endian=elf.header.little_endian,
                 machine=elf.header.machine,
-                module_struct_bytes=None if this is None else this.size,
+                module_struct_bytes=None if this_module is None else this_module.size,
                 vermagic=info.vermagic,
             )
     return None

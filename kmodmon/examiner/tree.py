@@ -1,7 +1,7 @@
-"""The host's files as seen from where it is mounted, opened so that nothing on the way can hurt the reader.
+"""Files of a host whose root file system is mounted at some directory.
 
-A symbolic link of the host must lead to the host's file, not to the container's: links are followed inside `rootfs`,
-as openat2(2) RESOLVE_IN_ROOT would. Only regular files are opened, never a FIFO or a device that blocks or acts.
+Symbolic links are followed inside `rootfs`, as openat2(2) RESOLVE_IN_ROOT does, so that none leads to a file of the
+container. Only regular files are opened: opening a FIFO blocks, and opening a device may have effects.
 """
 
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kmodmon.types.error import KmodmonError
 
-_MAX_LINKS = 40
+_MAX_LINKS = 40  # as the kernel's MAXSYMLINKS
 _MODULES = "/lib/modules"
 _CHUNK = 1 << 20
 
@@ -23,13 +23,13 @@ class FileError(KmodmonError):
 
 @dataclass(frozen=True, slots=True)
 class HostTree:
-    """A host's root file system mounted at `rootfs`, its module trees elsewhere if `modules` says so."""
+    """A host's root file system, mounted at `rootfs`. Paths of the host are those that its own processes use."""
 
     rootfs: Path
-    modules: Path | None = None  # what the host's /lib/modules is for us
+    modules: Path | None = None  # where the host's /lib/modules is mounted; None: below `rootfs`
 
     def real(self, path: str) -> str:
-        """The host's path without symbolic links; parts that do not exist stay as they are. Raises FileError."""
+        """Give the host's path without symbolic links; parts that do not exist stay unchanged. Raises FileError."""
         done, pending = self._start(path, [])
         links = 0
         while pending:
@@ -50,25 +50,25 @@ class HostTree:
         return "/" + "/".join(done)
 
     def _start(self, path: str, done: list[str]) -> tuple[list[str], list[str]]:
-        """What of a path needs no looking at, and the rest of its steps, the last one first."""
+        """Give the resolved beginning of a path, and the parts that remain to be resolved, the last one first."""
         if path.startswith("/"):
             done = []
             inside = self._in_modules(path)
             if inside is not None:
-                # links in the tree lead out of it by its real place: ../../../src is /usr/src on a merged /usr
+                # relative links in the tree count from its real directory: ../../../src is /usr/src on a merged /usr
                 merged = os.path.islink(os.path.join(self.rootfs, "lib"))
                 path, done = inside, ["usr", "lib", "modules"] if merged else ["lib", "modules"]
         return done, [part for part in path.split("/") if part not in {"", "."}][::-1]
 
     def _in_modules(self, path: str) -> str | None:
-        """The rest of a path below the module trees, if those are elsewhere; None for any other path."""
+        """Give the part of a path below /lib/modules if that is mounted separately; None for any other path."""
         plain = path.removeprefix("/usr")
         if self.modules is not None and (plain == _MODULES or plain.startswith(_MODULES + "/")):
             return plain[len(_MODULES) + 1 :]
         return None
 
     def outside(self, path: str) -> str:
-        """Where the host's `path` is for us; links in it are not looked at."""
+        """Give the path by which this process reaches the host's `path`; links are not resolved."""
         path = "/" + path.lstrip("/")
         inside = self._in_modules(path)
         if self.modules is not None and inside is not None:
@@ -76,7 +76,7 @@ class HostTree:
         return os.path.join(self.rootfs, path[1:])
 
     def resolved(self, path: str) -> str:
-        """Where the host's `path` is for us, its links followed inside the host. Raises FileError."""
+        """Give the path by which this process reaches the host's `path`, with links resolved. Raises FileError."""
         return self.outside(self.real(path))
 
     def open(self, path: str) -> int:
@@ -91,7 +91,7 @@ class HostTree:
         return fd
 
     def read(self, path: str, limit: int) -> bytes:
-        """Read a file whole; raises FileError, also when it is larger than `limit`."""
+        """Read a whole file; raises FileError, also when it is larger than `limit` bytes."""
         fd = self.open(path)
         try:
             parts = []
@@ -108,14 +108,14 @@ class HostTree:
         return b"".join(parts)
 
     def read_if_there(self, path: str, limit: int) -> bytes | None:
-        """Read a file whole; None when it cannot be read or is larger than `limit`."""
+        """Read a whole file; None when it cannot be read or is larger than `limit` bytes."""
         try:
             return self.read(path, limit)
         except FileError:
             return None
 
     def names(self, path: str) -> tuple[str, ...]:
-        """Names in a directory, sorted; () when there is none or it cannot be read."""
+        """Give the names in a directory, sorted; () when it does not exist or cannot be read."""
         try:
             return tuple(sorted(os.listdir(self.resolved(path))))
         except (OSError, ValueError, FileError):
@@ -129,19 +129,19 @@ class HostTree:
             return False
 
     def walk(self, path: str, limit: int = 200_000) -> Iterator[str]:
-        """Paths of all files and links below a directory, sorted in each directory; links in it are not entered."""
+        """Yield the paths of files and links below a directory, sorted in each directory; links are not followed."""
         try:
             real = self.real(path)
         except FileError:
             return
         pending = [""]
-        seen = 0
+        count = 0
         while pending:
             directory = pending.pop()
             deeper = []
             for name in self.names(real + directory):
-                seen += 1
-                if seen > limit:
+                count += 1
+                if count > limit:
                     return
                 inside = f"{directory}/{name}"
                 try:

@@ -1,13 +1,13 @@
 """Verifies a module's signature with the certificates of this host, and says why when that cannot be done.
 
 As the kernel does (crypto/asymmetric_keys): the certificate is found by issuer and serial number or by key id, not by
-trying; its key must be of the kind that the signature names; a signature that does not fit is refused even where
-nothing is enforced. What a signature covers is everything before it.
+trial; its key must be of the kind that the signature names. A signature that does not match is refused even where
+signatures are not enforced. A signature covers everything before it in the file.
 """
 
 from dataclasses import dataclass, replace
 
-from kmodmon.examiner.certificates import KEYRING_ORDER, Held, Trust
+from kmodmon.examiner.certificates import KEYRING_ORDER, KnownCertificate, Trust
 from kmodmon.examiner.hashing import Digests, HashRequest, hash_image
 from kmodmon.examiner.image import Image
 from kmodmon.examiner.public_key import Unverifiable, fits, issued, message_prefix
@@ -26,14 +26,14 @@ CHANGED = "the signature does not fit: the file was changed after it was signed,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
-    """The verdict, and the SHA-256 of the whole file, which comes with it."""
+    """The verdict, and the hash of the whole file, which is computed in the same pass."""
 
     signature: SignatureFacts
-    sha256: str
+    sha256: str  # hex
 
 
 def verify(image: Image, trust: Trust) -> Examined:
-    """Judge the signature of an open module file; raises FileError when the file cannot be read."""
+    """Verify the signature of an open module file; raises FileError when the file cannot be read."""
     facts, message = _read(image)
     if message is None:
         return Examined(signature=facts, sha256=hash_image(image, HashRequest()).whole)
@@ -42,21 +42,24 @@ def verify(image: Image, trust: Trust) -> Examined:
         signed_bytes=message[0].signed_bytes,
         digests=frozenset(info.digest for info in message[1].signers),
         prefixes=frozenset(
-            prefix for info, held in signers for one in held if (prefix := message_prefix(info, one.certificate))
+            prefix
+            for info, certificates in signers
+            for entry in certificates
+            if (prefix := message_prefix(info, entry.certificate))
         ),
     )
     digests = hash_image(image, wanted)
-    verdicts = [_judge(facts, info, held, digests, trust) for info, held in signers]
-    worst = next((one for one in verdicts if one.verdict is SignatureStatus.INVALID), None)
-    best = next((one for one in verdicts if one.verdict is SignatureStatus.VALID), verdicts[0])
-    verdict = worst or best
+    verdicts = [_judge(facts, info, certificates, digests, trust) for info, certificates in signers]
+    invalid = next((facts for facts in verdicts if facts.verdict is SignatureStatus.INVALID), None)
+    valid = next((facts for facts in verdicts if facts.verdict is SignatureStatus.VALID), verdicts[0])
+    verdict = invalid or valid
     if digests.whole in trust.revoked_files:
         verdict = _refused(verdict, "EKEYREJECTED", "this very file is on the firmware's revocation list", revoked=True)
     return Examined(signature=verdict, sha256=digests.whole)
 
 
 def _read(image: Image) -> tuple[SignatureFacts, tuple[Trailer, SignedData] | None]:
-    """What the signature says; no message: the verdict is made already."""
+    """Parse the signature; None instead of the message: the verdict in the facts is final."""
     tail = image.read(max(0, image.size - TAIL_BYTES), TAIL_BYTES)
     try:
         trailer = parse_trailer(tail, image.size)
@@ -78,9 +81,9 @@ def _read(image: Image) -> tuple[SignatureFacts, tuple[Trailer, SignedData] | No
         return _refused(facts, "EBADMSG", f"the signature cannot be read: {error.why}"), None
     if message.signers:
         facts = _describe(facts, message.signers[0])
-    objected = objection(message)
-    if objected is not None:
-        return _refused(facts, objected.errno, objected.why), None
+    problem = objection(message)
+    if problem is not None:
+        return _refused(facts, problem.errno, problem.why), None
     return facts, (trailer, message)
 
 
@@ -103,20 +106,22 @@ def _is_signer(info: SignerInfo, certificate: Certificate) -> bool:
     return (certificate.issuer, certificate.serial) == (info.issuer, info.serial)
 
 
-def _candidates(info: SignerInfo, message: tuple[Trailer, SignedData], trust: Trust) -> list[Held]:
-    """Certificates that the signature names, those first that count most; revoked and enclosed ones among them."""
-    held = [one for one in trust.held if _is_signer(info, one.certificate)]
-    held.sort(key=lambda one: KEYRING_ORDER[one.keyring])
+def _candidates(info: SignerInfo, message: tuple[Trailer, SignedData], trust: Trust) -> list[KnownCertificate]:
+    """Give the certificates that the signature names, by keyring, revoked ones first; else one that it encloses."""
+    certificates = [entry for entry in trust.certificates if _is_signer(info, entry.certificate)]
+    certificates.sort(key=lambda entry: KEYRING_ORDER[entry.keyring])
     for certificate in trust.revoked:
         if _is_signer(info, certificate):
-            held.insert(0, Held(certificate=certificate, keyring=Keyring.LOCAL, source="revocation list"))
-    if not held:
-        held = [one for raw in message[1].certificates if (one := _enclosed(raw, info, message[1], trust))]
-    return held
+            certificates.insert(
+                0, KnownCertificate(certificate=certificate, keyring=Keyring.LOCAL, source="revocation list")
+            )
+    if not certificates:
+        certificates = [entry for raw in message[1].certificates if (entry := _enclosed(raw, info, message[1], trust))]
+    return certificates
 
 
-def _enclosed(raw: bytes, info: SignerInfo, message: SignedData, trust: Trust) -> Held | None:
-    """An enclosed certificate of the signer, with the keyring of whoever issued it."""
+def _enclosed(raw: bytes, info: SignerInfo, message: SignedData, trust: Trust) -> KnownCertificate | None:
+    """Give the enclosed certificate of the signer, with the keyring of its issuer; None when it is not the signer's."""
     try:
         certificate = parse_certificate(raw)
     except ParseError:
@@ -131,46 +136,50 @@ def _enclosed(raw: bytes, info: SignerInfo, message: SignedData, trust: Trust) -
             continue
     last = certificate
     for _ in range(_MAX_CHAIN):
-        for one in trust.held:
-            if one.certificate.subject == last.issuer and issued(one.certificate, last):
-                return Held(certificate=certificate, keyring=one.keyring, source=f"issued by {one.source}")
-        above = next((one for one in enclosed if one.subject == last.issuer and one is not last), None)
+        for trusted in trust.certificates:
+            if trusted.certificate.subject == last.issuer and issued(trusted.certificate, last):
+                return KnownCertificate(
+                    certificate=certificate, keyring=trusted.keyring, source=f"issued by {trusted.source}"
+                )
+        above = next((trusted for trusted in enclosed if trusted.subject == last.issuer and trusted is not last), None)
         if above is None or not issued(above, last):
             break
         last = above
-    return Held(certificate=certificate, keyring=Keyring.LOCAL, source="enclosed in the signature")
+    return KnownCertificate(certificate=certificate, keyring=Keyring.LOCAL, source="enclosed in the signature")
 
 
-def _judge(facts: SignatureFacts, info: SignerInfo, held: list[Held], digests: Digests, trust: Trust) -> SignatureFacts:
+def _judge(
+    facts: SignatureFacts, info: SignerInfo, certificates: list[KnownCertificate], digests: Digests, trust: Trust
+) -> SignatureFacts:
     facts = _describe(facts, info)
-    if not held:
+    if not certificates:
         errno = "ENOKEY" if trust.kernel is not None else "?"
         why = "no certificate of this signer on this host"
         return replace(facts, verdict=SignatureStatus.SIGNED, errno=errno, reason=why)
     if info.signed_attributes is not None and info.message_digest != digests.signed.get(info.digest):
         return _refused(facts, "EKEYREJECTED", CHANGED)
-    for one in held:
+    for entry in certificates:
         try:
-            good = fits(info, one.certificate, digests)
+            good = fits(info, entry.certificate, digests)
         except Unverifiable as error:
             return replace(facts, verdict=SignatureStatus.SIGNED, errno="?", reason=str(error))
         if not good:
-            return _refused(_named(facts, one), "EKEYREJECTED", CHANGED)
-        if trust.is_revoked(one.certificate):
-            why = f"the certificate {one.certificate.name} is revoked"
-            return _refused(_named(facts, one), "EKEYREJECTED", why, revoked=True)
-    return _accepted(_named(facts, held[0]), held[0])
+            return _refused(_named(facts, entry), "EKEYREJECTED", CHANGED)
+        if trust.is_revoked(entry.certificate):
+            why = f"the certificate {entry.certificate.name} is revoked"
+            return _refused(_named(facts, entry), "EKEYREJECTED", why, revoked=True)
+    return _accepted(_named(facts, certificates[0]), certificates[0])
 
 
-def _accepted(facts: SignatureFacts, held: Held) -> SignatureFacts:
-    if held.keyring is Keyring.LOCAL:
-        why = f"it fits the key {held.certificate.name} ({held.source}), which nothing here declares trusted"
+def _accepted(facts: SignatureFacts, entry: KnownCertificate) -> SignatureFacts:
+    if entry.keyring is Keyring.LOCAL:
+        why = f"it fits the key {entry.certificate.name} ({entry.source}), which nothing here declares trusted"
         return replace(facts, verdict=SignatureStatus.SIGNED, errno="ENOKEY", reason=why)
     return replace(
-        facts, verdict=SignatureStatus.VALID, errno=None, reason=f"verified with a certificate from {held.source}"
+        facts, verdict=SignatureStatus.VALID, errno=None, reason=f"verified with a certificate from {entry.source}"
     )
 
 
-def _named(facts: SignatureFacts, held: Held) -> SignatureFacts:
-    certificate = held.certificate
-    return replace(facts, certificate=certificate.name, fingerprint=certificate.fingerprint, keyring=held.keyring)
+def _named(facts: SignatureFacts, entry: KnownCertificate) -> SignatureFacts:
+    certificate = entry.certificate
+    return replace(facts, certificate=certificate.name, fingerprint=certificate.fingerprint, keyring=entry.keyring)

@@ -1,7 +1,7 @@
-"""Would this module load on this kernel, and if not, why: decided as the kernel's own loader decides.
+"""Whether a module would load on a kernel, and if not, why: the checks of the kernel's loader, in its order.
 
-Pure: it takes facts of files and of a kernel (model.loading), and gives verdicts. Files are taken in their order, as if
-each that loads had been loaded when the next is tried. What only init() knows is not answered.
+Pure: facts of files and of a kernel (`facts`) in, verdicts out. Each file is judged as if those before it that load had
+been loaded. Whether init() succeeds is not answered.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ _UNVERIFIED = frozenset({"ENODATA", "ENOKEY", "ENOPKG"})
 
 
 def preflight(files: Sequence[Candidate], host: LoaderHost) -> tuple[LoadVerdict, ...]:
-    """Judge each file, in order; a file that loads, or of which that cannot be told, is taken as loaded after it."""
+    """Judge each file, in order; a file that may load is taken as loaded for the files after it."""
     verdicts: list[LoadVerdict] = []
     for number, candidate in enumerate(files):
         if number and verdicts[-1].loads is not False:
@@ -48,26 +48,26 @@ def _judge(candidate: Candidate, host: LoaderHost) -> LoadVerdict:
 
 
 def _taints(candidate: Candidate, host: LoaderHost, linked: Linked) -> str:
-    """Letters that the module and with it the kernel would get; what is in doubt is left out."""
+    """Give the taint letters that the module and the kernel would get; uncertain ones are left out."""
     facts = candidate.facts
-    found = {letter for flag, letter in _TAINT_FLAGS if flag in facts.flags}
+    letters = {letter for flag, letter in _TAINT_FLAGS if flag in facts.flags}
     if is_proprietary(facts) or linked.inherited:
-        found.add("P")
+        letters.add("P")
     if "intree" not in facts.flags:
-        found.add("O")
+        letters.add("O")
     if candidate.file.signature.errno in _UNVERIFIED and host.build.module_sig is not False:
-        found.add("E")
+        letters.add("E")
     if _forced_by(candidate, host):
-        found.add("F")
-    return "".join(letter for letter in _ORDER if letter in found)
+        letters.add("F")
+    return "".join(letter for letter in _ORDER if letter in letters)
 
 
 def _forced_by(candidate: Candidate, host: LoaderHost) -> str | None:
-    """Why the kernel would call the load a forced one, in its own words; None: it would not."""
+    """Give the reason with which the kernel would taint itself F (forced load); None: it would not."""
     facts = candidate.facts
     if not forced(host):
         return None
-    versioned = any(known.crc is not None for known in host.symbols.exported.values())
+    versioned = any(export.crc is not None for export in host.symbols.exported.values())
     if versioned and not facts.has_versions and not facts.extended_versions:
         return "module_layout"
     return "bad vermagic" if facts.vermagic is None else None
@@ -100,14 +100,14 @@ def _modprobe_note(kind: str, source: str, *, refuses: bool) -> str:
 
 
 def _after(candidate: Candidate, host: LoaderHost, verdict: LoadVerdict) -> LoaderHost:
-    """The host with this module loaded."""
+    """Give the host as it is with this module loaded."""
     facts = candidate.facts
     name = verdict.name
-    owned = {symbol: KnownSymbol(name, *known[1:]) for symbol, known in facts.exports.items()}
+    exports = {symbol: KnownSymbol(name, *export[1:]) for symbol, export in facts.exports.items()}
     proprietary = host.proprietary | {name} if "P" in verdict.effects.taints else host.proprietary
     return replace(
         host,
         loaded=MappingProxyType({**host.loaded, name: "live"}),
         proprietary=proprietary,
-        symbols=replace(host.symbols, exported=MappingProxyType({**host.symbols.exported, **owned})),
+        symbols=replace(host.symbols, exported=MappingProxyType({**host.symbols.exported, **exports})),
     )

@@ -1,7 +1,7 @@
-"""Checks that the kernel makes before it links a module: who asks, signature, ELF, blacklist, versions, duplicates.
+"""Checks before a module is linked: capability, signature, lockdown, ELF, blacklist, versions, duplicate names.
 
-In the order of `init_module()` and `load_module()` in kernel/module/main.c (6.1 to 7.2; where the two differ, the errno
-does not). Each check gives its obstacles; what cannot be told gives one that is not certain.
+In the order of `init_module()` and `load_module()` in kernel/module/main.c (6.1 to 7.2; where the order differs, the
+errno does not). Each check yields its obstacles; a check whose result is not known yields one that is not certain.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ _REBUILD = "Rebuild it against the headers of this kernel (for DKMS: dkms instal
 
 
 def early_obstacles(candidate: Candidate, host: LoaderHost) -> Iterator[Obstacle]:
-    """Every obstacle before the linking of symbols, in order."""
+    """Yield every obstacle before the linking of symbols, in order."""
     if candidate.file.stamp is None:  # the tools open it before they ask the kernel
         why = candidate.file.problem or "the file cannot be read"
         errno = "EACCES" if why.endswith("Permission denied") else "ENOENT"
@@ -48,12 +48,12 @@ def early_obstacles(candidate: Candidate, host: LoaderHost) -> Iterator[Obstacle
 
 
 def knows(host: LoaderHost, rule: str) -> bool:
-    """Whether this kernel's loader has a check or message (kernel.loader_elf.PROBES)."""
+    """Whether this kernel's loader has a check or message; `rule` is a key of modfile.loader_elf.PROBES."""
     return rule in (NEWEST if host.rules is None else host.rules.known)
 
 
 def forced(host: LoaderHost) -> bool:
-    """Whether the kernel takes what has no version information at all, and taints itself for it."""
+    """Whether the kernel loads modules without version information, with taint F (CONFIG_MODULE_FORCE_LOAD)."""
     return host.build.force_load is not False
 
 
@@ -93,7 +93,7 @@ def _signature(candidate: Candidate, host: LoaderHost) -> Iterator[Obstacle]:
 
 
 def _foreign_key(candidate: Candidate, host: LoaderHost) -> Iterator[Obstacle]:
-    """Our own certificates vouch for it; whether the kernel's keyrings have them is another question."""
+    """The signature is valid by a certificate of this host that the kernel may not have on its keyrings."""
     keyring = candidate.file.signature.keyring
     if candidate.file.signature.verdict is not SignatureStatus.VALID or (
         keyring in _CERTAINLY_TRUSTED and host.same_image
@@ -109,20 +109,20 @@ def _foreign_key(candidate: Candidate, host: LoaderHost) -> Iterator[Obstacle]:
 def _unverified(what: str, reason: str, host: LoaderHost, *, doubtful: bool = False) -> Iterator[Obstacle]:
     posture = host.posture
     if posture.sig_enforce is not False:
-        known = posture.sig_enforce is True and not doubtful
-        doubt = "" if posture.sig_enforce else " (whether signatures are enforced is not known)"
+        certain = posture.sig_enforce is True and not doubtful
+        uncertainty = "" if posture.sig_enforce else " (whether signatures are enforced is not known)"
         log = () if doubtful else (f"Loading of {what} is rejected",)
         yield Obstacle(
-            kind=ObstacleKind.SIGNATURE, errno="EKEYREJECTED", log=log, certain=known, remedy=_SIGN_IT,
-            why=f"signatures are enforced, and of this file it is said: {reason}{doubt}",
+            kind=ObstacleKind.SIGNATURE, errno="EKEYREJECTED", log=log, certain=certain, remedy=_SIGN_IT,
+            why=f"signatures are enforced, and of this file it is said: {reason}{uncertainty}",
         )  # fmt: skip
     if posture.locked_down is not False:
-        known = posture.locked_down is True and not doubtful
-        doubt = "" if posture.locked_down else " (whether the kernel is locked down is not known)"
+        certain = posture.locked_down is True and not doubtful
+        uncertainty = "" if posture.locked_down else " (whether the kernel is locked down is not known)"
         line = "Lockdown: insmod: unsigned module loading is restricted; see man kernel_lockdown.7"
         yield Obstacle(
-            kind=ObstacleKind.LOCKDOWN, errno="EPERM", log=(line,), certain=known,
-            why=f"the kernel is locked down, and of this file it is said: {reason}{doubt}",
+            kind=ObstacleKind.LOCKDOWN, errno="EPERM", log=(line,), certain=certain,
+            why=f"the kernel is locked down, and of this file it is said: {reason}{uncertainty}",
             remedy=_SIGN_IT + " Lockdown ends only with a reboot without it (no lockdown= option, Secure Boot off).",
         )  # fmt: skip
 
@@ -149,22 +149,25 @@ def _blacklist(facts: LoadingFacts, host: LoaderHost) -> Iterator[Obstacle]:
 
 
 def _layout_version(facts: LoadingFacts, host: LoaderHost) -> Iterator[Obstacle]:
-    """`check_modstruct_version()`: the loader's own structures, as the checksum of `module_layout`."""
-    known = host.symbols.exported.get(_LAYOUT)
-    if known is None or known.crc is None:
+    """Compare the checksum of `module_layout`, as `check_modstruct_version()` does.
+
+    A file with extended version information (CONFIG_EXTENDED_MODVERSIONS, 6.14) may lack the symbol.
+    """
+    layout = host.symbols.exported.get(_LAYOUT)
+    if layout is None or layout.crc is None:
         return
     if not facts.has_versions and not facts.extended_versions:
         if not forced(host):
             yield _versions_missing()
         return
     crc = facts.versions.get(_LAYOUT)
-    if crc == known.crc or (crc is None and facts.extended_versions):
+    if crc == layout.crc or (crc is None and facts.extended_versions):
         return
-    says = "disagrees about version of symbol" if crc is not None else "no symbol version for"
+    complaint = "disagrees about version of symbol" if crc is not None else "no symbol version for"
     yield Obstacle(
         kind=ObstacleKind.MODVERSIONS,
         errno="ENOEXEC",
-        log=(f"{facts.loader_name}: {says} {_LAYOUT}",),
+        log=(f"{facts.loader_name}: {complaint} {_LAYOUT}",),
         remedy=_REBUILD,
         why="it was built for a kernel whose module structures are laid out differently",
     )

@@ -1,8 +1,8 @@
 """Linking, as `simplify_symbols()` and `resolve_symbol()` do it: symbol by symbol, in the order of the symbol table.
 
-The order matters: the first symbol taken from a proprietary module makes the module proprietary, so that GPL-only
-symbols after it are not found any more; one taken before makes the kernel refuse the proprietary one. The load ends
-with the errno of the *last* symbol that failed, after all were tried and logged.
+The order matters. A symbol of a proprietary module makes the importing module proprietary, and GPL-only symbols after
+it are not resolved. After a GPL-only symbol, symbols of proprietary modules are refused. All symbols are tried and
+logged; the load ends with the errno of the *last* one that failed.
 """
 
 from collections.abc import Iterator
@@ -12,20 +12,20 @@ from kmodmon.preflight.early import forced, knows
 from kmodmon.preflight.facts import Candidate, KnownSymbol, LoaderHost, LoadingFacts, Undefined
 from kmodmon.preflight.verdict import Obstacle, ObstacleKind
 
-# module_augment_kernel_taints(): proprietary whatever they say
-_OFFENDERS = frozenset({"driverloader", "lve"})
+# module_augment_kernel_taints() taints for these two whatever license they declare
+_TAINTING_NAMES = frozenset({"driverloader", "lve"})
 _IGNORED = frozenset({"_GLOBAL_OFFSET_TABLE_"})
 _ERRNO_NUMBERS = {"ENOENT": -2, "EINVAL": -22, "ENOEXEC": -8}
-_SHOWN = 8
+_SHOWN = 8  # symbols named in one text
 
 
 @dataclass(slots=True)
 class _Linking:
-    """The loader's state while it goes through the symbols."""
+    """The loader's state between two symbols."""
 
     proprietary: bool
     uses_gpl_only: bool = False
-    inherited: list[str] = field(default_factory=list)
+    inherited: list[str] = field(default_factory=list)  # modules whose taint P it inherits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,19 +41,19 @@ class _Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Linked:
-    """Obstacles found, and the modules whose proprietary taint it would inherit."""
+    """The result of linking one module."""
 
     obstacles: tuple[Obstacle, ...] = ()
-    inherited: tuple[str, ...] = ()
+    inherited: tuple[str, ...] = ()  # modules whose taint P it would inherit
 
 
 def is_proprietary(facts: LoadingFacts) -> bool:
-    """Whether the kernel keeps GPL-only symbols from it."""
-    return not facts.gpl_compatible or (facts.name or "") in _OFFENDERS
+    """Whether the kernel refuses GPL-only symbols to the module."""
+    return not facts.gpl_compatible or (facts.name or "") in _TAINTING_NAMES
 
 
 def link(candidate: Candidate, host: LoaderHost) -> Linked:
-    """Resolve every symbol; gives one obstacle for each kind of failure, the first one with the errno of the load."""
+    """Resolve every symbol; one obstacle for each kind of failure, the first one with the errno of the load."""
     facts = candidate.facts
     obstacles = list(_imports(facts, host))
     linking = _Linking(proprietary=is_proprietary(facts))
@@ -71,13 +71,13 @@ def link(candidate: Candidate, host: LoaderHost) -> Linked:
 
 
 def _imports(facts: LoadingFacts, host: LoaderHost) -> Iterator[Obstacle]:
-    wrong = next((name for name in facts.import_ns if name.startswith("module:")), None)
-    if wrong is not None and knows(host, "module namespaces"):
+    forbidden = next((name for name in facts.import_ns if name.startswith("module:")), None)
+    if forbidden is not None and knows(host, "module namespaces"):
         yield Obstacle(
             kind=ObstacleKind.NAMESPACE,
             errno="EPERM",
-            why=f"it imports {wrong}, which is given to modules by name only",
-            log=(f"{facts.name}: module tries to import module namespace: {wrong}",),
+            why=f"it imports {forbidden}, which is given to modules by name only",
+            log=(f"{facts.name}: module tries to import module namespace: {forbidden}",),
             remedy="Remove that import.",
         )
 
@@ -90,18 +90,18 @@ def _common(facts: LoadingFacts) -> _Failure:
 
 
 def _resolve(wanted: Undefined, facts: LoadingFacts, host: LoaderHost, linking: _Linking) -> _Failure | None:
-    known = host.symbols.exported.get(wanted.name)
-    if known is None:
+    export = host.symbols.exported.get(wanted.name)
+    if export is None:
         return None if wanted.weak or wanted.name in _IGNORED else _missing(wanted.name, facts, host)
-    if linking.proprietary and known.gpl_only:
+    if linking.proprietary and export.gpl_only:
         return None if wanted.weak else _gpl_only(wanted.name, facts)
-    linking.uses_gpl_only = linking.uses_gpl_only or bool(known.gpl_only)
-    if known.owner in host.proprietary:
+    linking.uses_gpl_only = linking.uses_gpl_only or bool(export.gpl_only)
+    if export.owner in host.proprietary:
         if linking.uses_gpl_only:
-            return None if wanted.weak else _mixed(wanted.name, known.owner, facts)
+            return None if wanted.weak else _mixed(wanted.name, export.owner, facts)
         linking.proprietary = True
-        linking.inherited.append(known.owner)
-    return _version(wanted.name, known, facts, host) or _namespace(wanted.name, known, facts, host)
+        linking.inherited.append(export.owner)
+    return _version(wanted.name, export, facts, host) or _namespace(wanted.name, export, facts, host)
 
 
 def _unknown(name: str, facts: LoadingFacts, errno: str) -> str:
@@ -144,8 +144,8 @@ def _mixed(name: str, owner: str, facts: LoadingFacts) -> _Failure:
     )  # fmt: skip
 
 
-def _version(name: str, known: KnownSymbol, facts: LoadingFacts, host: LoaderHost) -> _Failure | None:
-    if known.crc is None or (facts.extended_versions and name not in facts.versions):
+def _version(name: str, export: KnownSymbol, facts: LoadingFacts, host: LoaderHost) -> _Failure | None:
+    if export.crc is None or (facts.extended_versions and name not in facts.versions):
         return None
     if not facts.has_versions and not facts.extended_versions:
         if forced(host):
@@ -156,9 +156,9 @@ def _version(name: str, known: KnownSymbol, facts: LoadingFacts, host: LoaderHos
     if crc is None:
         line = f"{facts.loader_name}: no symbol version for {name}"
         return _disagrees(name, facts, f"it has no version for {name}", (line,))
-    if crc != known.crc:
+    if crc != export.crc:
         line = f"{facts.loader_name}: disagrees about version of symbol {name}"
-        why = f"{name} is another version here (checksum {known.crc:#010x}, the file wants {crc:#010x})"
+        why = f"{name} is another version here (checksum {export.crc:#010x}, the file wants {crc:#010x})"
         return _disagrees(name, facts, why, (line,))
     return None
 
@@ -169,8 +169,8 @@ def _disagrees(name: str, facts: LoadingFacts, why: str, log: tuple[str, ...]) -
     return _Failure(symbol=name, kind=ObstacleKind.MODVERSIONS, errno="EINVAL", why=why, remedy=remedy, log=lines)
 
 
-def _namespace(name: str, known: KnownSymbol, facts: LoadingFacts, host: LoaderHost) -> _Failure | None:
-    space = known.namespace
+def _namespace(name: str, export: KnownSymbol, facts: LoadingFacts, host: LoaderHost) -> _Failure | None:
+    space = export.namespace
     if not space or space in facts.import_ns or given_to(space, facts.name or ""):
         return None
     if host.build.allow_missing_namespaces:
@@ -185,7 +185,7 @@ def _namespace(name: str, known: KnownSymbol, facts: LoadingFacts, host: LoaderH
 
 
 def given_to(namespace: str, module: str) -> bool:
-    """Whether a `module:a,b*` namespace (6.16 and later) is for this module: names, `-` as `_`, a `*` at the end."""
+    """Whether a namespace `module:a,b*` (since 6.16) is for this module: `-` equals `_`, `*` only at the end."""
     if not namespace.startswith("module:"):
         return False
     name = module.replace("-", "_")
@@ -197,25 +197,25 @@ def given_to(namespace: str, module: str) -> bool:
 
 
 def _summed(failures: list[_Failure]) -> list[Obstacle]:
-    """One obstacle for each kind, in order of first appearance; the first certain one answers for all of them."""
-    certain = [one for one in failures if one.certain]
+    """Give one obstacle for each kind, by first appearance; the first certain one has all certain log lines."""
+    certain = [failure for failure in failures if failure.certain]
     final = certain[-1].errno if certain else ""
-    lines = tuple(line for one in failures if one.certain for line in one.log)
-    kinds = dict.fromkeys((one.kind, one.certain) for one in failures)
+    lines = tuple(line for failure in failures if failure.certain for line in failure.log)
+    kinds = dict.fromkeys((failure.kind, failure.certain) for failure in failures)
     obstacles: list[Obstacle] = []
     answered = False
-    for kind, sure in kinds:
-        group = [one for one in failures if (one.kind, one.certain) == (kind, sure)]
-        first = sure and not answered
+    for kind, is_certain in kinds:
+        group = [failure for failure in failures if (failure.kind, failure.certain) == (kind, is_certain)]
+        first = is_certain and not answered
         answered = answered or first
         obstacles.append(
             Obstacle(
                 kind=kind,
-                certain=sure,
+                certain=is_certain,
                 errno=final if first else group[-1].errno,
-                log=lines if first else tuple(line for one in group for line in one.log),
-                why="; ".join(one.why for one in group[:_SHOWN]) + _more(len(group) - _SHOWN),
-                remedy=" ".join(dict.fromkeys(one.remedy for one in group[:_SHOWN])),
+                log=lines if first else tuple(line for failure in group for line in failure.log),
+                why="; ".join(failure.why for failure in group[:_SHOWN]) + _more(len(group) - _SHOWN),
+                remedy=" ".join(dict.fromkeys(failure.remedy for failure in group[:_SHOWN])),
             )
         )
     return obstacles
@@ -226,11 +226,11 @@ def _more(count: int) -> str:
 
 
 def _duplicates(facts: LoadingFacts, host: LoaderHost) -> Iterator[Obstacle]:
-    """`verify_exported_symbols()` in complete_formation()."""
+    """Find an export that exists already, as `verify_exported_symbols()` in complete_formation() does."""
     for name in facts.exports:
-        known = host.symbols.exported.get(name)
-        if known is not None and known.owner != facts.name:
-            owner = known.owner or "kernel"
+        export = host.symbols.exported.get(name)
+        if export is not None and export.owner != facts.name:
+            owner = export.owner or "kernel"
             line = f"{facts.name}: exports duplicate symbol {name} (owned by {owner})"
             yield Obstacle(
                 kind=ObstacleKind.DUPLICATE_SYMBOL,
@@ -243,7 +243,7 @@ def _duplicates(facts: LoadingFacts, host: LoaderHost) -> Iterator[Obstacle]:
 
 
 def _built_in(facts: LoadingFacts, host: LoaderHost) -> Iterator[Obstacle]:
-    """`mod_sysfs_init()`: the last thing that can go wrong before init runs."""
+    """Find a built-in module of that name, as `mod_sysfs_init()` does; it is the last check before init runs."""
     if facts.name in host.builtin:
         yield Obstacle(
             kind=ObstacleKind.BUILT_IN, errno="EINVAL", log=(f"{facts.name}: module is already loaded",),

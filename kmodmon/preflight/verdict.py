@@ -1,12 +1,13 @@
-"""What preflight says about one file: obstacles in the kernel's order, what loading it would do, in text and JSON."""
+"""The answer of preflight for one file: obstacles in the kernel's order and effects of the load, as text and JSON."""
 
 import enum
 from dataclasses import dataclass
 
 from kmodmon.subjects.module_file import ModuleFile
+from kmodmon.types.codec import json_value, to_json
 from kmodmon.types.units import JsonObject
 
-# tools/insmod.c of kmod: for these it has words of its own
+# The messages of insmod and modprobe by errno (tools/insmod.c of kmod, strerror)
 _TOOL_WORDS = {
     "ENOEXEC": "Invalid module format",
     "ENOENT": "Unknown symbol in module",
@@ -24,7 +25,7 @@ _FILE_WORDS = {"ENOENT": "No such file or directory", "EACCES": "Permission deni
 
 
 class ObstacleKind(enum.StrEnum):
-    """What stands in the way."""
+    """Which check of the loader refuses the file; the values are public."""
 
     FILE = "file"
     CAPABILITY = "capability"
@@ -47,60 +48,49 @@ class ObstacleKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Obstacle:
-    """One thing that stands in the way. Not `certain`: it may, and what is not known is in `why`."""
+    """A reason why the file does not load, in the public form of JSON."""
 
     kind: ObstacleKind
+    certain: bool = True  # False: something is not known, and `why` names it
+    errno: str  # name of the errno that the load would end with
+    log: tuple[str, ...] = ()  # lines that the kernel would log
     why: str
     remedy: str
-    errno: str
-    log: tuple[str, ...] = ()
-    certain: bool = True
-
-    def to_json(self) -> JsonObject:
-        """Stable keys."""
-        return {
-            "kind": self.kind.value,
-            "certain": self.certain,
-            "errno": self.errno,
-            "log": list(self.log),
-            "why": self.why,
-            "remedy": self.remedy,
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effects:
-    """What loading would do beside loading: taint letters, and sentences about it."""
+    """What else the load would do."""
 
-    taints: str = ""
-    notes: tuple[str, ...] = ()
+    taints: str = ""  # letters that the module would add
+    notes: tuple[str, ...] = ()  # sentences for people
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadVerdict:
-    """The answer for one file; obstacles in the order in which the kernel comes upon them."""
+    """The answer for one file."""
 
     file: ModuleFile
-    name: str
-    release: str
-    obstacles: tuple[Obstacle, ...] = ()
+    name: str  # of the module
+    release: str  # of the kernel
+    obstacles: tuple[Obstacle, ...] = ()  # in the order of the loader's checks
     effects: Effects = Effects()
 
     @property
     def loads(self) -> bool | None:
-        """True, False, or None: it cannot be told."""
-        if any(one.certain for one in self.obstacles):
+        """Whether the module loads; None: not known."""
+        if any(obstacle.certain for obstacle in self.obstacles):
             return False
         return None if self.obstacles else True
 
     @property
     def first(self) -> Obstacle | None:
-        """The obstacle that the kernel would answer with; None when none is certain."""
-        return next((one for one in self.obstacles if one.certain), None)
+        """The obstacle whose errno the load would end with; None when none is certain."""
+        return next((obstacle for obstacle in self.obstacles if obstacle.certain), None)
 
     @property
     def errno(self) -> str | None:
-        """The errno that the load would end with; None when nothing certain stands in its way."""
+        """Name of the errno that the load would end with; None when no obstacle is certain."""
         return None if self.first is None else self.first.errno
 
     @property
@@ -110,13 +100,13 @@ class LoadVerdict:
 
     @property
     def message(self) -> str | None:
-        """What insmod and modprobe would say."""
+        """The message of insmod and modprobe; None when no obstacle is certain."""
         if self.first is not None and self.first.kind is ObstacleKind.FILE:
-            return _FILE_WORDS.get(self.first.errno, self.first.errno)  # said before the kernel is asked
+            return _FILE_WORDS.get(self.first.errno, self.first.errno)  # by the tool itself
         return None if self.errno is None else _TOOL_WORDS.get(self.errno, self.errno)
 
     def to_json(self) -> JsonObject:
-        """Stable keys; `loads` is null when it cannot be told."""
+        """Give the public JSON; `loads` is null when it is not known."""
         return {
             "path": self.file.path,
             "name": self.name,
@@ -125,10 +115,10 @@ class LoadVerdict:
             "errno": self.errno,
             "message": self.message,
             "log": list(self.log),
-            "obstacles": [one.to_json() for one in self.obstacles],
+            "obstacles": json_value(self.obstacles),
             "taints": self.effects.taints,
             "notes": list(self.effects.notes),
-            "signature": self.file.signature.to_json(),
+            "signature": to_json(self.file.signature),
         }
 
 
@@ -138,11 +128,11 @@ def render_verdict(verdict: LoadVerdict) -> str:
     lines = [f"{verdict.file.path or verdict.name}: {words} on {verdict.release}"]
     if verdict.errno is not None:
         lines[0] += f": {verdict.errno} ({verdict.message})"
-    for number, one in enumerate(verdict.obstacles, start=1):
-        doubt = "" if one.certain else " (perhaps)"
-        lines.append(f"  {number}. {one.kind.value}{doubt}: {one.why}")
-        lines += [f"     kernel log: {line}" for line in one.log]
-        lines.append(f"     {one.errno}. {one.remedy}")
+    for number, obstacle in enumerate(verdict.obstacles, start=1):
+        uncertainty = "" if obstacle.certain else " (perhaps)"
+        lines.append(f"  {number}. {obstacle.kind.value}{uncertainty}: {obstacle.why}")
+        lines += [f"     kernel log: {line}" for line in obstacle.log]
+        lines.append(f"     {obstacle.errno}. {obstacle.remedy}")
     if verdict.effects.taints and verdict.loads is not False:
         lines.append(f"  taints: {verdict.effects.taints}")
     lines += [f"  note: {note}" for note in verdict.effects.notes]

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from kmodmon.events.event import Event, Severity
 from kmodmon.events.kinds.policy import BaselineDrifted
 from kmodmon.subjects.rules import FileRefusal
+from kmodmon.types.codec import entries_from_json
 from kmodmon.types.units import Instant, JsonObject
 
 
@@ -135,7 +136,5 @@ def baseline_to_json(state: BaselineState) -> JsonObject:
 
 
 def baseline_from_json(document: JsonObject) -> BaselineState:
-    """What the run before has told."""
-    told = document.get("told")
-    names = told if isinstance(told, list | tuple) else ()
-    return BaselineState(told=frozenset(name for name in names if isinstance(name, str)))
+    """Give the differences that the earlier run reported."""
+    return BaselineState(told=frozenset(entries_from_json(str, document.get("told"))))

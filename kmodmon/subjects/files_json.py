@@ -1,78 +1,53 @@
-"""The files of loaded modules as a checkpoint: JSON, and back.
+"""The files of the loaded modules as a checkpoint.
 
-A run that starts anew knows from it which module's file was replaced before it looked, and a command need not examine
-what the daemon has examined. Descriptions are left out: they are read again. Entries of another shape are dropped.
+After a restart kmodmon compares them with what lies on the disk, and so reports a file that was replaced while it was
+not running; a command shows them without examining the files again. Descriptions, parameters and other members that
+nothing compares are left out. Entries of another shape are dropped, and those modules are examined anew.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from kmodmon.events.codec import ShapeError, number_or_none
-from kmodmon.subjects.files import UNREAD_FILES, FileRecord, FilesState, Origin
-from kmodmon.subjects.module_file import ModuleFile, OnDisk
-from kmodmon.subjects.module_file_json import module_file_from_json
+from kmodmon.subjects.files import UNREAD_FILES, FileRecord, FilesState
+from kmodmon.subjects.module_file import ModuleFile
+from kmodmon.types.codec import entries_from_json, members_from_json, to_json, value_or_none
 from kmodmon.types.units import JsonObject, JsonValue
 
 
 def files_to_json(files: FilesState) -> JsonObject:
-    """What is to be remembered."""
-    return {
-        "records": {name: _record_to_json(one) for name, one in files.records.items()},
-        "releases": None if files.releases is None else list(files.releases),
-        "newer": list(files.newer),
-        "writable": {name: list(paths) for name, paths in files.writable.items()},
-    }
+    """Give the records, and what is known of module trees; `expected` and `problems` are of this run only."""
+    document = to_json(files, without=("records", "expected", "problems"))
+    return {**document, "records": {name: _record_to_json(record) for name, record in files.records.items()}}
 
 
 def files_from_json(document: JsonObject) -> FilesState:
-    """Undo :func:`files_to_json`; that files are examined again is not said by it."""
-    records = document.get("records")
-    rows = records.items() if isinstance(records, Mapping) else ()
-    releases, writable = document.get("releases"), document.get("writable")
-    paths = writable.items() if isinstance(writable, Mapping) else ()
+    """Undo :func:`files_to_json`."""
+    rows, releases = document.get("records"), document.get("releases")
+    records = {name: _record(row) for name, row in rows.items()} if isinstance(rows, Mapping) else {}
     return replace(
         UNREAD_FILES,
-        records=MappingProxyType({name: one for name, row in rows if (one := _record(row)) is not None}),
-        releases=None if releases is None else _texts(releases),
-        newer=_texts(document.get("newer")),
-        writable=MappingProxyType({name: _texts(found) for name, found in paths}),
+        records=MappingProxyType({name: record for name, record in records.items() if record is not None}),
+        releases=None if releases is None else entries_from_json(str, releases),
+        newer=entries_from_json(str, document.get("newer")),
+        writable=members_from_json(tuple[str, ...], document.get("writable")),
     )
 
 
 def _record_to_json(record: FileRecord) -> JsonObject:
-    own: JsonValue = None if record.own is None else True
-    if record.own is not None and record.own != record.file:
-        own = _slim(record.own).to_json()
-    return {
-        "instance": record.instance,
-        "file": _slim(record.file).to_json(),
-        "own": own,  # true: the same
-        "on_disk": record.on_disk.value,
-        "origin": record.origin.value,
-    }
+    if record.own == record.file:
+        return {**to_json(replace(record, file=_slim(record.file), own=None)), "own": True}
+    own = None if record.own is None else _slim(record.own)
+    return to_json(replace(record, file=_slim(record.file), own=own))
+
+
+def _record(row: JsonValue) -> FileRecord | None:
+    same = isinstance(row, Mapping) and row.get("own") is True
+    document = {**row, "own": None} if isinstance(row, Mapping) and same else row
+    record = value_or_none(FileRecord, document)
+    # one object for both, which saves memory
+    return replace(record, own=record.file) if same and record is not None else record
 
 
 def _slim(file: ModuleFile) -> ModuleFile:
     return replace(file, description=None, authors=(), depends=(), import_ns=(), parameters=(), flags=(), vermagic=None)
-
-
-def _record(value: JsonValue) -> FileRecord | None:
-    if not isinstance(value, Mapping):
-        return None
-    try:
-        file = module_file_from_json(value.get("file"))
-        own = value.get("own")
-        return FileRecord(
-            instance=number_or_none(value.get("instance")),
-            file=file,
-            own=None if own is None else file if own is True else module_file_from_json(own, "own"),
-            on_disk=OnDisk(str(value.get("on_disk"))),
-            origin=Origin(str(value.get("origin"))),
-        )
-    except (ShapeError, ValueError):
-        return None
-
-
-def _texts(value: JsonValue) -> tuple[str, ...]:
-    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list | tuple) else ()

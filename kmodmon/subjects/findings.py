@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from kmodmon.events.codec import instant_from_json, instant_to_json
 from kmodmon.events.event import Event, Severity
 from kmodmon.events.kinds.policy import PolicyViolated
 from kmodmon.subjects.rules import Check
+from kmodmon.types.codec import json_value, members_from_json
 from kmodmon.types.units import Instant, JsonObject
 
 MOST_FINDINGS = 5000
@@ -101,12 +101,11 @@ def violated_event(finding: Finding, at: Instant) -> Event:
 
 
 def findings_to_json(findings: Findings) -> JsonObject:
-    """Which findings were told and since when they stand, as a checkpoint; what is wrong is found anew."""
-    standing = {one.id: one.since for one in findings.current.values() if not one.dry_run}
-    return {name: instant_to_json(since) for name, since in sorted({**findings.told, **standing}.items())}
+    """Give the ids of reported findings with the time of their appearance; what is wrong is found anew."""
+    current = {finding.id: finding.since for finding in findings.current.values() if not finding.dry_run}
+    return {name: json_value(since) for name, since in sorted({**findings.told, **current}.items())}
 
 
 def findings_from_json(document: JsonObject) -> Findings:
-    """What the run before has told."""
-    told = {name: instant_from_json(since) for name, since in document.items()}
-    return replace(NO_FINDINGS, told=MappingProxyType({name: at for name, at in told.items() if at is not None}))
+    """Give the findings that the earlier run reported."""
+    return replace(NO_FINDINGS, told=members_from_json(Instant, document))

@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from kmodmon.events.codec import instant_from_json, instant_to_json
 from kmodmon.events.event import Event, Severity
 from kmodmon.events.kinds.module import ModuleHidden, ModuleUnhidden
 from kmodmon.lifecycle.inventory import Loaded
 from kmodmon.lifecycle.pending import SETTLE_USEC, Discrepancy, Lifecycle
 from kmodmon.subjects.crossview import CrossViewRead, Pass, View, witnesses_of
-from kmodmon.types.units import Instant, JsonObject, JsonValue
+from kmodmon.types.codec import members_from_json, to_json
+from kmodmon.types.units import Instant, JsonObject
 
 LIVES = "history"  # the witness that is no view: a load was seen, and no unload
 UNNAMED = "(unnamed)"
@@ -202,41 +202,10 @@ def _unhidden_event(finding: HiddenModule, last: Pass, loaded: Mapping[str, Load
 
 
 def hidden_to_json(hidden: HiddenState) -> JsonObject:
-    """The findings as a checkpoint."""
-    return {
-        name: {
-            "since": instant_to_json(finding.since),
-            "missing_from": list(finding.missing_from),
-            "seen_in": list(finding.seen_in),
-            "confidence": finding.confidence.value,
-            "evidence": list(finding.evidence),
-        }
-        for name, finding in hidden.findings.items()
-    }
+    """Give the findings as a checkpoint."""
+    return {name: to_json(finding, without=("module",)) for name, finding in hidden.findings.items()}
 
 
 def hidden_from_json(document: JsonObject) -> HiddenState:
     """Undo :func:`hidden_to_json`; entries of another shape are dropped, and found again if they are true."""
-    found = {name: finding for name, entry in document.items() if (finding := _restored(name, entry)) is not None}
-    return HiddenState(findings=MappingProxyType(found))
-
-
-def _restored(name: str, entry: JsonValue) -> HiddenModule | None:
-    if not isinstance(entry, Mapping):
-        return None
-    since = instant_from_json(entry.get("since"))
-    confidence = entry.get("confidence")
-    if since is None or confidence not in set(Confidence):
-        return None
-    return HiddenModule(
-        module=name,
-        since=since,
-        missing_from=_texts(entry.get("missing_from")),
-        seen_in=_texts(entry.get("seen_in")),
-        confidence=Confidence(str(confidence)),
-        evidence=_texts(entry.get("evidence")),
-    )
-
-
-def _texts(value: JsonValue) -> tuple[str, ...]:
-    return tuple(text for text in value if isinstance(text, str)) if isinstance(value, list | tuple) else ()
+    return HiddenState(findings=members_from_json(HiddenModule, document, name_field="module"))

@@ -6,14 +6,14 @@ records of a report that was open at that moment are read once more, from `unfin
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from kmodmon.events.codec import number_or_none
 from kmodmon.kernel.pstore import Dump
 from kmodmon.subjects.log_clock import UNSET_CLOCK, LogClock, clock_from_json, clock_to_json
+from kmodmon.types.codec import lenient_from_json, members_from_json, to_json, value_or_none
 from kmodmon.types.outcome import Observation
-from kmodmon.types.units import JsonObject, JsonValue
+from kmodmon.types.units import JsonObject
 
 LEVELS = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 KERNEL, USER = "kernel", "user"
@@ -76,20 +76,14 @@ NO_LOG = LogAccount()
 
 
 def account_to_json(account: LogAccount) -> JsonObject:
-    """Write the checkpoint."""
+    """Give the account as a checkpoint, whose keys an older version of kmodmon may have written."""
     unfinished = account.unfinished
+    odd = ("records", "lost_reported", "forged_reported", "unfinished", "clock")
     return {
-        "opened": account.opened,
-        "first_seq": account.first_seq,
-        "next_seq": account.next_seq,
+        **to_json(account, without=odd),
         "records": {f"{level}/{origin}": count for (level, origin), count in account.records.items()},
-        "lost": account.lost,
         "lost_told": account.lost_reported,
-        "malformed": account.malformed,
-        "forged": account.forged,
         "forged_told": account.forged_reported,
-        "repeats": dict(account.repeats),
-        "suppressed": account.suppressed,
         "unfinished": None if unfinished is None else [unfinished.since_seq, *unfinished.reported],
         "clock": clock_to_json(account.clock),
     }
@@ -97,44 +91,22 @@ def account_to_json(account: LogAccount) -> JsonObject:
 
 def account_from_json(document: JsonObject) -> LogAccount:
     """Undo :func:`account_to_json`; what has another shape counts as nothing."""
-    records: dict[tuple[str, str], int] = {}
-    for name, count in _numbers(document.get("records")).items():
-        level, _, origin = name.partition("/")
-        records[level, origin] = count
-    return replace(
-        NO_LOG,
-        opened=document.get("opened") is True,
-        first_seq=number_or_none(document.get("first_seq")),
-        next_seq=number_or_none(document.get("next_seq")),
-        records=MappingProxyType(records),
-        lost=_count(document, "lost"),
-        lost_reported=_count(document, "lost_told"),
-        malformed=_count(document, "malformed"),
-        forged=_count(document, "forged"),
-        forged_reported=_count(document, "forged_told"),
-        repeats=MappingProxyType(_numbers(document.get("repeats"))),
-        suppressed=_count(document, "suppressed"),
-        unfinished=_unfinished(document.get("unfinished")),
+    records = members_from_json(int, document.get("records"))
+    unfinished = value_or_none(tuple[int, ...], document.get("unfinished"))
+    return lenient_from_json(
+        LogAccount,
+        document,
+        records=MappingProxyType({_level_and_origin(name): count for name, count in records.items()}),
+        lost_reported=value_or_none(int, document.get("lost_told")) or 0,
+        forged_reported=value_or_none(int, document.get("forged_told")) or 0,
+        unfinished=Unfinished(since_seq=unfinished[0], reported=unfinished[1:]) if unfinished else None,
         clock=clock_from_json(document.get("clock")),
     )
 
 
-def _count(document: JsonObject, key: str) -> int:
-    return number_or_none(document.get(key)) or 0
-
-
-def _unfinished(value: JsonValue) -> Unfinished | None:
-    match value:
-        case [int(since_seq), *reported]:
-            return Unfinished(since_seq=since_seq, reported=tuple(seq for seq in reported if isinstance(seq, int)))
-        case _:
-            return None
-
-
-def _numbers(value: JsonValue) -> dict[str, int]:
-    if not isinstance(value, Mapping):
-        return {}
-    return {name: count for name, count in value.items() if isinstance(count, int) and not isinstance(count, bool)}
+def _level_and_origin(name: str) -> tuple[str, str]:
+    level, _, origin = name.partition("/")
+    return level, origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,11 @@ offset of the wall clock from CLOCK_MONOTONIC changes with every suspend and eve
 is kept, so that a record which is read late (after a restart of kmodmon) gets the wall time at which it was written.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from kmodmon.types.units import Instant, JsonObject, JsonValue, Usec
+from kmodmon.types.codec import entries_from_json, json_value, value_or_none
+from kmodmon.types.units import Instant, JsonObject, JsonValue
 
 STEP_USEC = 1_000_000  # a smaller change of the offset is NTP steering the wall clock
 MAX_OFFSETS = 16
@@ -55,25 +57,12 @@ def _offset(at: Instant) -> int:
 
 def clock_to_json(clock: LogClock) -> JsonObject:
     """Write the clock's part of the checkpoint."""
-    return {
-        "ahead": clock.ahead_usec,
-        "seen": [[at.realtime_usec, at.monotonic_usec] for at in clock.last_at_offset],
-    }
+    return {"ahead": clock.ahead_usec, "seen": json_value(clock.last_at_offset)}
 
 
 def clock_from_json(value: JsonValue) -> LogClock:
     """Undo :func:`clock_to_json`; anything else gives the unset clock."""
-    match value:
-        case {"ahead": int(ahead), "seen": [*rows]}:
-            instants = (_instant(row) for row in rows)
-            return LogClock(ahead_usec=ahead, last_at_offset=tuple(at for at in instants if at is not None))
-        case _:
-            return UNSET_CLOCK
-
-
-def _instant(row: JsonValue) -> Instant | None:
-    match row:
-        case [int(realtime), int(monotonic)]:
-            return Instant(realtime_usec=Usec(realtime), monotonic_usec=Usec(monotonic))
-        case _:
-            return None
+    ahead = value_or_none(int, value.get("ahead")) if isinstance(value, Mapping) else None
+    if ahead is None or not isinstance(value, Mapping):
+        return UNSET_CLOCK
+    return LogClock(ahead_usec=ahead, last_at_offset=entries_from_json(Instant, value.get("seen")))

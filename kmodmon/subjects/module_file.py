@@ -1,6 +1,6 @@
-"""The file a loaded module came from, as the examiner saw it: what it says, who signed it, whether that holds.
+"""The file of a loaded module as the examiner read it: its modinfo, its signature, the verdict on the signature.
 
-Everything in it is what a file on disk claims, except `SignatureFacts.verdict`, which is ours. All texts are safe
+All of it is what a file on disk claims, except `SignatureFacts.verdict`, which kmodmon decides. All texts are safe
 texts; paths are the host's, without the prefix under which a container mounts it.
 """
 
@@ -8,11 +8,12 @@ import enum
 from dataclasses import dataclass
 
 from kmodmon.lifecycle.inventory import ModuleAttributes, SignatureStatus
+from kmodmon.types.codec import to_json
 from kmodmon.types.units import JsonObject
 
 
 class TreeOrigin(enum.StrEnum):
-    """Where in the module tree a file lies (depmod searches updates first; what is outside only insmod finds)."""
+    """Where in the module tree a file lies. depmod searches updates first; only insmod loads files outside the tree."""
 
     KERNEL = "kernel"
     UPDATES = "updates"
@@ -25,67 +26,57 @@ class TreeOrigin(enum.StrEnum):
 
 
 class Keyring(enum.StrEnum):
-    """Where a certificate was found; all but `local` vouch for a module."""
+    """The source of a certificate; all but `local` are trusted for modules."""
 
     BUILTIN = "builtin"  # in the kernel image of this release
     BUILD = "build"  # certs/signing_key.x509 of the kernel's build directory
     PLATFORM = "platform"  # EFI db
     MACHINE = "machine"  # shim's MokList
     CONFIGURED = "configured"  # a directory that the operator named
-    LOCAL = "local"  # a key of this host's own, such as DKMS's, that nothing declares trusted
+    LOCAL = "local"  # a signing key of this host, such as that of DKMS, which nothing declares trusted
 
 
 class OnDisk(enum.StrEnum):
     """How a loaded module compares to the file of its name."""
 
     SAME = "same"
-    REPLACED = "replaced"  # another build lies there, newer than the load
-    ELSEWHERE = "elsewhere"  # another build lies there, and did at the load: what is loaded came from another file
+    REPLACED = "replaced"  # the file is another build, put there after the load
+    ELSEWHERE = "elsewhere"  # the file is another build and was there at the load, so the module came from another file
     DELETED = "deleted"  # no file of this name
-    UNKNOWN = "unknown"  # neither build-id nor srcversion on both sides
+    UNKNOWN = "unknown"  # neither build-id nor srcversion is known of both
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamp:
-    """What tells a file from its replacement without reading it."""
+    """Status fields of a file by which a replaced file is recognised without reading it."""
 
     device: int
     inode: int
     size: int  # bytes on disk
-    mtime_nsec: int  # whoever writes the file may set it, and package managers do
-    ctime_nsec: int  # nobody can set it: when this inode last changed, so when it was put there
-
-    def to_json(self) -> JsonObject:
-        """Stable keys."""
-        return {
-            "device": self.device,
-            "inode": self.inode,
-            "size": self.size,
-            "mtime_nsec": self.mtime_nsec,
-            "ctime_nsec": self.ctime_nsec,
-        }
+    mtime_nsec: int  # settable by the owner of the file, and set by package managers
+    ctime_nsec: int  # not settable: the last change of the inode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """Who installed a file. `manager`: dpkg, rpm, pacman or dkms; None: the database does not say the version."""
+    """The package that a file belongs to."""
 
-    manager: str
+    manager: str  # dpkg, rpm, pacman or dkms
     name: str
-    version: str | None = None
+    version: str | None = None  # None: the package database has none
 
     def to_json(self) -> JsonObject:
-        """Stable keys."""
-        return {"manager": self.manager, "name": self.name, "version": self.version}
+        """Give the public JSON: `kmodmon info --json`, the API."""
+        return to_json(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignatureFacts:
-    """The signature of a file: our verdict with its reason, and what the signature says of itself (None: nothing).
+    """The signature of a file: the verdict with its reason, and what the signature contains (None: no such part).
 
-    `errno` is the kernel's answer to this file for an enforcing kernel that has the same certificates: None it is
-    accepted, ENODATA unsigned, ENOKEY signer unknown, ENOPKG not supported (these three are refused only where
-    signatures are enforced), anything else refused by every kernel.
+    `errno` is the result of the signature check in a kernel with the same certificates. None: accepted; ENODATA:
+    unsigned; ENOKEY: unknown signer; ENOPKG: unsupported algorithm (these three are refused only where signatures are
+    enforced); ?: it cannot be checked here; any other is refused by every kernel.
     """
 
     verdict: SignatureStatus
@@ -102,47 +93,25 @@ class SignatureFacts:
     keyring: Keyring | None = None
     revoked: bool = False
 
-    def to_json(self) -> JsonObject:
-        """Stable keys; what is not known is null."""
-        return {
-            "verdict": self.verdict.value,
-            "reason": self.reason,
-            "errno": self.errno,
-            "log": self.log,
-            "form": self.form,
-            "signer": self.signer,
-            "key": self.key,
-            "digest": self.digest,
-            "algorithm": self.algorithm,
-            "certificate": self.certificate,
-            "fingerprint": self.fingerprint,
-            "keyring": None if self.keyring is None else self.keyring.value,
-            "revoked": self.revoked,
-        }
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterFacts:
-    """A parameter as the author describes it; None: not given."""
+    """A parameter as modinfo describes it (parm, parmtype); None: not given."""
 
     name: str
     type: str | None = None
     description: str | None = None
 
-    def to_json(self) -> JsonObject:
-        """Stable keys."""
-        return {"name": self.name, "type": self.type, "description": self.description}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleFile:
-    """One examined file. `problem` says why something is missing here; None: all was read."""
+    """One examined file; a text that is None is not in the file, or could not be read (see `problem`)."""
 
-    name: str  # as the kernel will call it, or as asked for
+    name: str  # the requested name, else the one that the kernel will use
     path: str | None = None  # None: there is no file
     origin: TreeOrigin = TreeOrigin.MISSING
     compression: str | None = None  # gzip, xz, zstd; None: not compressed
-    stamp: Stamp | None = None
+    stamp: Stamp | None = None  # None: the file could not be opened
     image_bytes: int | None = None  # uncompressed
     sha256: str | None = None  # of the uncompressed file with its signature
     license: str | None = None
@@ -155,38 +124,15 @@ class ModuleFile:
     import_ns: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()  # of intree, staging, livepatch, test, retpoline: those it has
     parameters: tuple[ParameterFacts, ...] = ()
-    build_id: str | None = None
+    build_id: str | None = None  # hex of .note.gnu.build-id
     signature: SignatureFacts = SignatureFacts(verdict=SignatureStatus.UNKNOWN, reason="not examined")
-    package: Package | None = None
-    problem: str | None = None
-    trust: str = ""  # digest of the certificates that the verdict was made with
+    package: Package | None = None  # None: no package owns it, or packages were not searched
+    problem: str | None = None  # what could not be read, and why; None: all was read
+    trust: str = ""  # digest of the certificates by which the signature was judged; empty: not examined
 
     def to_json(self) -> JsonObject:
-        """Stable keys; what is not known is null."""
-        return {
-            "name": self.name,
-            "path": self.path,
-            "origin": self.origin.value,
-            "compression": self.compression,
-            "stamp": None if self.stamp is None else self.stamp.to_json(),
-            "image_bytes": self.image_bytes,
-            "sha256": self.sha256,
-            "license": self.license,
-            "version": self.version,
-            "srcversion": self.srcversion,
-            "vermagic": self.vermagic,
-            "description": self.description,
-            "authors": list(self.authors),
-            "depends": list(self.depends),
-            "import_ns": list(self.import_ns),
-            "flags": list(self.flags),
-            "parameters": [one.to_json() for one in self.parameters],
-            "build_id": self.build_id,
-            "signature": self.signature.to_json(),
-            "package": None if self.package is None else self.package.to_json(),
-            "problem": self.problem,
-            "trust": self.trust,
-        }
+        """Give the public JSON; what is not known is null."""
+        return to_json(self)
 
 
 def same_build(loaded: ModuleAttributes, file: ModuleFile) -> bool | None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from kmodmon.events.event import Event
 from kmodmon.events.kinds.log import KernelReported
-from kmodmon.types.units import JsonObject, JsonValue
+from kmodmon.types.codec import entries_from_json
+from kmodmon.types.units import JsonObject
 
 MAX_REPORTED = 512
 REPEAT_USEC = 60_000_000  # a report with the same fingerprint within this time was counted and is in no event
@@ -55,19 +56,13 @@ def reported_to_json(reported: tuple[ReportedFingerprint, ...]) -> JsonObject:
 
 def reported_from_json(document: JsonObject) -> tuple[ReportedFingerprint, ...]:
     """Undo :func:`reported_to_json`; entries of another shape are dropped."""
-    rows = document.get("reports")
-    reports = (_from_row(row) for row in rows) if isinstance(rows, list | tuple) else ()
-    return tuple(report for report in reports if report is not None)
+    rows = entries_from_json(tuple[str, int | None, bool], document.get("reports"))
+    return tuple(
+        ReportedFingerprint(fingerprint=fingerprint, printk_usec=printk_usec, panic=panic)
+        for fingerprint, printk_usec, panic in rows
+    )
 
 
 def reported_joined(reported: tuple[ReportedFingerprint, ...], earlier: JsonObject) -> tuple[ReportedFingerprint, ...]:
     """Return what this run reported behind what an earlier run did, each once, the newest MAX_REPORTED."""
     return tuple(dict.fromkeys((*reported_from_json(earlier), *reported)))[-MAX_REPORTED:]
-
-
-def _from_row(row: JsonValue) -> ReportedFingerprint | None:
-    match row:
-        case [str(fingerprint), int() | None as stamp, bool(panic)]:
-            return ReportedFingerprint(fingerprint=fingerprint, printk_usec=stamp, panic=panic)
-        case _:
-            return None

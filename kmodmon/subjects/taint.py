@@ -15,12 +15,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from kmodmon.events.cause import BEFORE_START, UNEXPLAINED, USER, Cause, parse_cause
-from kmodmon.events.codec import (
-    actor_or_none,
-    instant_from_json,
-    instant_to_json,
-    text_or_none,
-)
+from kmodmon.events.codec import actor_or_none
 from kmodmon.events.event import Actor, Event, Severity
 from kmodmon.events.kinds.log import KernelReported, PreviousBootReported
 from kmodmon.events.kinds.module import ModuleChanged, ModuleInitFailed, ModuleLoaded, ModuleTransient
@@ -28,8 +23,9 @@ from kmodmon.events.kinds.taint import TaintAdded, TaintCleared
 from kmodmon.events.report import KernelReport, ReportClass
 from kmodmon.kernel.taint import FLAGS, Flag, decode, parse_letters
 from kmodmon.lifecycle.signals import TraceEntry, TraceKind
+from kmodmon.types.codec import json_value, lenient_from_json, to_json, value_or_none
 from kmodmon.types.outcome import Observation
-from kmodmon.types.units import Instant, JsonObject, JsonValue
+from kmodmon.types.units import Instant, JsonObject
 
 SETTLE_USEC = 3_000_000  # the log and the trace are read within milliseconds; a slow file check may take longer
 PATIENCE_USEC = 20_000_000  # while the log still tells a report; it is complete when nothing more of it comes
@@ -308,16 +304,10 @@ def taint_to_json(taint: TaintState) -> JsonObject:
     waiting = sum(1 << bit for bit in taint.pending)
     return {
         "value": None if taint.value is None else str(taint.value & ~waiting),
-        "first_at": instant_to_json(taint.first_at),
-        "read_at": instant_to_json(taint.read_at),
+        "first_at": json_value(taint.first_at),
+        "read_at": json_value(taint.read_at),
         "ledger": {
-            str(bit): {
-                "since": instant_to_json(entry.since),
-                "cause": str(entry.cause),
-                "module": entry.module,
-                "actor": None if entry.actor is None else entry.actor.to_json(),
-                "evidence": list(entry.evidence),
-            }
+            str(bit): {**to_json(entry, without=("bit", "cause")), "cause": str(entry.cause)}
             for bit, entry in taint.ledger.items()
         },
     }
@@ -345,18 +335,17 @@ def taint_from_json(document: JsonObject) -> TaintState:
     return TaintState(
         value=number,
         ledger=MappingProxyType(ledger),
-        first_at=instant_from_json(document.get("first_at")),
-        read_at=instant_from_json(document.get("read_at")),
+        first_at=value_or_none(Instant, document.get("first_at")),
+        read_at=value_or_none(Instant, document.get("read_at")),
     )
 
 
-def _entry_from_json(bit: int, entry: Mapping[str, JsonValue]) -> TaintEntry:
-    evidence = entry.get("evidence")
-    return TaintEntry(
+def _entry_from_json(bit: int, entry: JsonObject) -> TaintEntry:
+    return lenient_from_json(
+        TaintEntry,
+        entry,
         bit=bit,
-        since=instant_from_json(entry.get("since")),
-        cause=parse_cause(text_or_none(entry.get("cause")) or ""),
-        module=text_or_none(entry.get("module")),
+        since=value_or_none(Instant, entry.get("since")),
+        cause=parse_cause(value_or_none(str, entry.get("cause")) or ""),
         actor=actor_or_none(entry.get("actor")),
-        evidence=tuple(line for line in evidence if isinstance(line, str)) if isinstance(evidence, list) else (),
     )

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from backports import zstd
 
-from kmodmon.events.codec import ShapeError
-from kmodmon.examiner.certificates import Held, KernelFacts, Trust, TrustRequest, gather_trust
+from kmodmon.examiner.certificates import KernelFacts, KnownCertificate, Trust, TrustRequest, gather_trust
 from kmodmon.examiner.kernel_image import find_image, read_kernel_image
 from kmodmon.examiner.tree import FileError, HostTree
 from kmodmon.modfile.efi_signature_list import SHA256, X509, X509_SHA256
 from kmodmon.modfile.x509 import parse_certificate
 from kmodmon.subjects.module_file import Keyring
+from kmodmon.types.codec import ShapeError, from_json, to_json
 from tests.elf_maker import Ko, Part, link
 from tests.modfile.test_lz4 import frame as lz4_frame
 from tests.module_files import certificate
@@ -142,18 +142,18 @@ def host(root: Path) -> Path:
 
 def gathered(root: Path, known: KernelFacts | None = None) -> Trust:
     request = TrustRequest(
-        release=RELEASE, sysfs=str(root / "sys"), certificates=("/etc/mine",), revoked=("/etc/theirs",), known=known
+        release=RELEASE, sysfs=str(root / "sys"), certificates=("/etc/mine",), revoked=("/etc/theirs",), kernel=known
     )
     return gather_trust(HostTree(root), request)
 
 
-def places(held: Iterable[Held]) -> list[tuple[Keyring, bytes]]:
+def places(held: Iterable[KnownCertificate]) -> list[tuple[Keyring, bytes]]:
     return [(one.keyring, one.certificate.raw) for one in held]
 
 
 def test_gather_trust_when_every_place_has_one_then_all_of_them(tmp_path: Path) -> None:
     trust = gathered(host(tmp_path))
-    assert places(trust.held) == [
+    assert places(trust.certificates) == [
         (Keyring.BUILTIN, RSA),
         (Keyring.BUILD, RSA),
         (Keyring.PLATFORM, EC),
@@ -175,12 +175,12 @@ def test_gather_trust_when_shim_gives_its_table_then_it_counts_more_than_the_var
     table = root / "sys/firmware/efi/mok-variables"
     table.mkdir()
     (table / "MokListRT").write_bytes(signature_list(X509, EC))
-    assert (Keyring.MACHINE, EC) in places(gathered(root).held)
+    assert (Keyring.MACHINE, EC) in places(gathered(root).certificates)
 
 
 def test_gather_trust_when_nothing_is_there_then_it_says_what_is_missing(tmp_path: Path) -> None:
     trust = gathered(tmp_path)
-    assert (trust.held, trust.kernel) == ((), None)
+    assert (trust.certificates, trust.kernel) == ((), None)
     assert trust.problems == (f"no image of kernel {RELEASE} in /boot or its module tree",)
 
 
@@ -189,7 +189,7 @@ def test_gather_trust_when_firmware_lies_then_it_is_a_problem_and_no_more(tmp_pa
     for variable in (root / "sys/firmware/efi/efivars").iterdir():
         variable.write_bytes(b"\x07\0\0\0garbage")
     trust = gathered(root)
-    assert {ring for ring, _ in places(trust.held)}.isdisjoint({Keyring.PLATFORM, Keyring.MACHINE})
+    assert {ring for ring, _ in places(trust.certificates)}.isdisjoint({Keyring.PLATFORM, Keyring.MACHINE})
     assert sum("EFI variable" in text for text in trust.problems) == 4
 
 
@@ -197,7 +197,7 @@ def test_gather_trust_when_the_kernel_is_known_then_it_is_not_read_again(tmp_pat
     root = host(tmp_path)
     first = gathered(root)
     assert first.kernel is not None
-    remembered = KernelFacts.from_json(first.kernel.to_json())
+    remembered = from_json(KernelFacts, to_json(first.kernel), "kernel")
     assert remembered == first.kernel
     image = root / f"boot/vmlinuz-{RELEASE}"
     image.chmod(0o644)
@@ -206,7 +206,7 @@ def test_gather_trust_when_the_kernel_is_known_then_it_is_not_read_again(tmp_pat
     image.write_bytes(KERNELS["xz"](kernel_elf((OTHER,))))
     assert image.stat().st_size != status.st_size
     again = gathered(root, remembered)
-    assert (Keyring.BUILTIN, OTHER) in places(again.held)
+    assert (Keyring.BUILTIN, OTHER) in places(again.certificates)
     assert again.digest != first.digest
 
 
@@ -215,4 +215,4 @@ def test_gather_trust_when_the_kernel_is_known_then_it_is_not_read_again(tmp_pat
 )
 def test_kernel_facts_when_the_json_is_odd_then_shape_error(document: dict[str, None]) -> None:
     with pytest.raises(ShapeError):
-        KernelFacts.from_json(document)
+        from_json(KernelFacts, document, "kernel")

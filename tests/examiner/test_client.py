@@ -19,8 +19,8 @@ from kmodmon.examiner.protocol import (
     ExaminerError,
     Same,
     WantedModule,
-    encode,
     encode_answer,
+    encode_request,
     parse_answer,
     parse_request,
 )
@@ -99,7 +99,7 @@ def test_protocol_when_written_and_read_then_the_same(root: Path) -> None:
         request(root, "a"), modules=(WantedModule(name="x", build_id="ab", known_path="/p", known_stamp=stamp),),
         kernel={"path": "/boot/x"}, files=("/tmp/\udcff",),
     )  # fmt: skip
-    assert parse_request(encode(asked.to_json())) == asked
+    assert parse_request(encode_request(asked)) == asked
     for one in (*answer(request(root, "crc7", "nosuch")), Same(name="x")):
         assert parse_answer(encode_answer(one)) == one
 

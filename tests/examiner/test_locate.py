@@ -93,7 +93,7 @@ def test_find_owners_when_dpkg_then_package_and_version(root: Path) -> None:
         text="Package: other\nVersion: 9\n\nPackage: linux-image-6.1.0-9-amd64\nStatus: x\nVersion: 6.1.27-1\n",
     )  # fmt: skip
     owners = find_owners(HostTree(root), RELEASE, [bridge, f"{TREE}/extra/zfs.ko", f"{TREE}/kernel/old.ko"])
-    assert owners.found == {
+    assert owners.packages == {
         bridge: Package(manager="dpkg", name="linux-image-6.1.0-9-amd64", version="6.1.27-1"),
         f"{TREE}/extra/zfs.ko": Package(manager="dpkg", name="merged", version=None),
     }
@@ -106,15 +106,15 @@ def test_find_owners_when_dkms_built_it_then_the_dkms_module(root: Path) -> None
     link.symlink_to(f"2.1/{RELEASE}/x86_64")
     path = f"{TREE}/updates/dkms/bridge.ko.zst"
     owners = find_owners(HostTree(root), RELEASE, [path])
-    assert owners.found == {path: Package(manager="dkms", name="bridge-mod", version="2.1")}
-    assert find_owners(HostTree(root), "6.2", [path]).found == {}
+    assert owners.packages == {path: Package(manager="dkms", name="bridge-mod", version="2.1")}
+    assert find_owners(HostTree(root), "6.2", [path]).packages == {}
 
 
 def test_find_owners_when_pacman_then_package_and_version(root: Path) -> None:
     path = f"/usr{TREE}/extra/zfs.ko"
     put(root, "/var/lib/pacman/local/linux-zen-6.9.arch1-1/files", text=f"%FILES%\nusr/\n{path[1:]}\n")
     owners = find_owners(HostTree(root), RELEASE, [path])
-    assert owners.found == {path: Package(manager="pacman", name="linux-zen", version="6.9.arch1-1")}
+    assert owners.packages == {path: Package(manager="pacman", name="linux-zen", version="6.9.arch1-1")}
 
 
 def rpm_header(texts: dict[int, list[str]], numbers: dict[int, list[int]]) -> bytes:
@@ -148,7 +148,7 @@ def test_find_owners_when_rpm_sqlite_then_package_and_version(root: Path) -> Non
     connection.close()
     path = f"{TREE}/kernel/net/bridge/bridge.ko"
     owners = find_owners(HostTree(root), RELEASE, [path, f"{TREE}/kernel/old.ko"])
-    assert owners.found == {path: Package(manager="rpm", name="kernel-modules", version="1:6.8.5-1.fc40")}
+    assert owners.packages == {path: Package(manager="rpm", name="kernel-modules", version="1:6.8.5-1.fc40")}
 
 
 def test_find_owners_when_the_rpm_database_is_of_an_old_form_or_broken_then_it_says_so(root: Path) -> None:
@@ -158,7 +158,7 @@ def test_find_owners_when_the_rpm_database_is_of_an_old_form_or_broken_then_it_s
     shutil.rmtree(root / "var/lib/rpm")
     put(root, "/var/lib/rpm/rpmdb.sqlite", text="this is no database, whatever its name")
     broken = find_owners(HostTree(root), RELEASE, [path])
-    assert broken.found == {} and "not a database" in broken.problems[0]
+    assert broken.packages == {} and "not a database" in broken.problems[0]
 
 
 @given(st.binary(max_size=200))

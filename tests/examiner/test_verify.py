@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kmodmon.examiner.certificates import Held, KernelFacts, Trust
+from kmodmon.examiner.certificates import KernelFacts, KnownCertificate, Trust
 from kmodmon.examiner.examine import examine_file
 from kmodmon.examiner.tree import HostTree
 from kmodmon.lifecycle.inventory import SignatureStatus
@@ -33,8 +33,10 @@ ELF = make(Ko())
 
 
 def trusting(*certificates: bytes, keyring: Keyring = Keyring.BUILTIN) -> Trust:
-    held = (Held(certificate=parse_certificate(one), keyring=keyring, source="a test") for one in certificates)
-    return Trust(held=tuple(held), kernel=KERNEL, digest="test")
+    held = (
+        KnownCertificate(certificate=parse_certificate(one), keyring=keyring, source="a test") for one in certificates
+    )
+    return Trust(certificates=tuple(held), kernel=KERNEL, digest="test")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +179,10 @@ def test_verdict_when_the_certificate_is_revoked_then_invalid(bench: Bench) -> N
 def test_verdict_when_only_a_local_key_fits_then_signed(bench: Bench) -> None:
     facts = bench.judge(bench.ec.sign(ELF), trusting(bench.ec.der, keyring=Keyring.LOCAL))
     assert (facts.verdict, facts.errno, facts.certificate) == (SignatureStatus.SIGNED, "ENOKEY", "EC key")
-    both = Trust(held=trusting(bench.ec.der, keyring=Keyring.LOCAL).held + trusting(bench.ec.der).held, kernel=KERNEL)
+    both = Trust(
+        certificates=trusting(bench.ec.der, keyring=Keyring.LOCAL).certificates + trusting(bench.ec.der).certificates,
+        kernel=KERNEL,
+    )
     assert bench.judge(bench.ec.sign(ELF), both).keyring is Keyring.BUILTIN
 
 

@@ -157,7 +157,7 @@ def _children() -> float:
 
 def test_memory_when_a_whole_package_was_examined_then_little_more_than_before(generic: Stock) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert generic.trust.held
+    assert generic.trust.certificates
     after_kernel = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for path in generic.paths[::7]:
         examine_file(generic.host, path, trust=generic.trust)
