@@ -80,8 +80,8 @@ def with_requester(lifecycle: Lifecycle, load: TraceEntry) -> TraceEntry:
     recent = [
         entry for entry in lifecycle.requests if 0 <= load.monotonic_usec - entry.monotonic_usec <= REQUEST_USEC
     ]  # fmt: skip
-    if load.asked_for is not None:
-        recent = [entry for entry in recent if entry.module == load.asked_for]
+    if load.requested_name is not None:
+        recent = [entry for entry in recent if entry.module == load.requested_name]
     elif not actor.exited or len({entry.module for entry in recent}) != 1:
         return load  # a modprobe that a user started, or one that could have served several requests
     if not recent:

@@ -57,9 +57,9 @@ def lifecycle_from_json(life: Lifecycle, document: JsonObject) -> Lifecycle:
     return replace(
         life,
         trace_usec=value_or_none(int, document.get("trace_usec")) or 0,
-        doubts=MappingProxyType(
+        discrepancies=MappingProxyType(
             {
-                name: Discrepancy(kind=kind, since=since, said=True)
+                name: Discrepancy(kind=kind, since=since, reported=True)
                 for name, (kind, since) in hiding.items()
                 if kind in HIDING
             }

@@ -50,7 +50,7 @@ class Discrepancy:
     since: Instant
     present_at: Instant | None = None  # the last reading of /proc/modules before it; None: there was none
     while_down: bool = False  # it came up at the first reading after a restart
-    said: bool = False
+    reported: bool = False
 
 
 LEFT = "left_list"  # not in the list any more, and no module_free
@@ -103,8 +103,8 @@ class RequestCount:
 class Lifecycle:
     """What is not decided yet, and what each signal covers."""
 
-    comings: Mapping[str, PendingLoad] = field(default_factory=lambda: MappingProxyType({}))  # pending loads
-    doubts: Mapping[str, Discrepancy] = field(default_factory=lambda: MappingProxyType({}))  # discrepancies
+    pending_loads: Mapping[str, PendingLoad] = field(default_factory=lambda: MappingProxyType({}))  # pending loads
+    discrepancies: Mapping[str, Discrepancy] = field(default_factory=lambda: MappingProxyType({}))  # discrepancies
     recent_unloads: Mapping[str, RecentUnload] = field(default_factory=lambda: MappingProxyType({}))
     builds: Mapping[str, Build] = field(default_factory=lambda: MappingProxyType({}))  # as last unloaded, by name
     requests: tuple[TraceEntry, ...] = ()  # the newest module_request events
@@ -120,12 +120,14 @@ class Lifecycle:
     @property
     def waits(self) -> bool:
         """Whether something here is decided by the passing of time."""
-        return bool(self.comings or self.recent_unloads) or any(not each.said for each in self.doubts.values())
+        return bool(self.pending_loads or self.recent_unloads) or any(
+            not each.reported for each in self.discrepancies.values()
+        )
 
     @property
     def hiding(self) -> Mapping[str, Discrepancy]:
         """Contradictions of modules that are still loaded by one signal, though another no longer shows them."""
-        return {name: each for name, each in self.doubts.items() if each.said and each.kind in HIDING}
+        return {name: each for name, each in self.discrepancies.items() if each.reported and each.kind in HIDING}
 
 
 NO_LIFECYCLE = Lifecycle()

@@ -18,10 +18,12 @@ from kmodmon.lifecycle.signals import ModulesRead, TraceEntry, TraceKind, TraceR
 from kmodmon.lifecycle.tracker import ModuleTracker
 from kmodmon.types.units import Instant
 
-Told: TypeAlias = tuple[Inventory, Lifecycle, tuple[Event, ...]]
+LifecycleResult: TypeAlias = tuple[Inventory, Lifecycle, tuple[Event, ...]]
 
 
-def modules_read(inventory: Inventory, lifecycle: Lifecycle, read: ModulesRead, context: LifecycleContext) -> Told:
+def modules_read(
+    inventory: Inventory, lifecycle: Lifecycle, read: ModulesRead, context: LifecycleContext
+) -> LifecycleResult:
     """Process one consistent reading of /proc/modules."""
     tracker = ModuleTracker(inventory, lifecycle, context)
     records = tracker.records
@@ -42,7 +44,7 @@ def modules_read(inventory: Inventory, lifecycle: Lifecycle, read: ModulesRead, 
 
 def trace_read(
     inventory: Inventory, lifecycle: Lifecycle, read: TraceRead, lost: int, context: LifecycleContext
-) -> Told:
+) -> LifecycleResult:
     """Process what was read from the trace. `lost`: events that the kernel overwrote before it."""
     tracker = ModuleTracker(inventory, lifecycle, context)
     records = tracker.records
@@ -79,7 +81,9 @@ def _trace_entry(tracker: ModuleTracker, entry: TraceEntry) -> None:
             tracker.module_free(entry)
 
 
-def uevents_read(inventory: Inventory, lifecycle: Lifecycle, read: UeventsRead, context: LifecycleContext) -> Told:
+def uevents_read(
+    inventory: Inventory, lifecycle: Lifecycle, read: UeventsRead, context: LifecycleContext
+) -> LifecycleResult:
     """Process uevents; a synthetic one, which somebody wrote into a `uevent` file, says nothing about a module."""
     lifecycle = replace(lifecycle, uevents=True) if read.began else lifecycle
     tracker = ModuleTracker(inventory, lifecycle, context)
@@ -89,7 +93,7 @@ def uevents_read(inventory: Inventory, lifecycle: Lifecycle, read: UeventsRead, 
     return tracker.records.result(inventory)
 
 
-def signal_lost(inventory: Inventory, lifecycle: Lifecycle, source: str, context: LifecycleContext) -> Told:
+def signal_lost(inventory: Inventory, lifecycle: Lifecycle, source: str, context: LifecycleContext) -> LifecycleResult:
     """A source cannot be read any more; without the trace, the list decides what waits for it."""
     if source == "uevent":
         return inventory, replace(lifecycle, uevents=False), ()
@@ -99,7 +103,7 @@ def signal_lost(inventory: Inventory, lifecycle: Lifecycle, source: str, context
     return tracker.records.result(inventory)
 
 
-def settled(inventory: Inventory, lifecycle: Lifecycle, context: LifecycleContext) -> Told:
+def settled(inventory: Inventory, lifecycle: Lifecycle, context: LifecycleContext) -> LifecycleResult:
     """Time has passed: decide what has waited long enough."""
     if not lifecycle.waits:
         return inventory, lifecycle, ()

@@ -49,8 +49,8 @@ class ModuleRecords:
         self.at = context.at
         self.events: list[Event] = []
         self.loaded = dict(inventory.loaded)
-        self.pending_loads = dict(lifecycle.comings)
-        self.discrepancies = dict(lifecycle.doubts)
+        self.pending_loads = dict(lifecycle.pending_loads)
+        self.discrepancies = dict(lifecycle.discrepancies)
         self.recent_unloads = dict(lifecycle.recent_unloads)
         self.refusals = lifecycle.refusals
         self.trace_usec = lifecycle.trace_usec
@@ -61,14 +61,14 @@ class ModuleRecords:
         lifecycle = self.lifecycle
         if self.loaded != inventory.loaded:
             inventory = replace(inventory, loaded=MappingProxyType(self.loaded))
-        before = (lifecycle.comings, lifecycle.doubts, lifecycle.recent_unloads)
+        before = (lifecycle.pending_loads, lifecycle.discrepancies, lifecycle.recent_unloads)
         after = (self.pending_loads, self.discrepancies, self.recent_unloads)
         is_same = self.refusals is lifecycle.refusals and self.trace_usec == lifecycle.trace_usec
         if after != before or not is_same:
             lifecycle = replace(
                 lifecycle,
-                comings=MappingProxyType(self.pending_loads),
-                doubts=MappingProxyType(self.discrepancies),
+                pending_loads=MappingProxyType(self.pending_loads),
+                discrepancies=MappingProxyType(self.discrepancies),
                 recent_unloads=MappingProxyType(self.recent_unloads),
                 refusals=self.refusals,
                 trace_usec=self.trace_usec,
@@ -116,7 +116,7 @@ class ModuleRecords:
             del self.discrepancies[name]
             self.loaded[name] = replace(self.loaded[name], build=build_of(listed))
         else:
-            self.discrepancies[name] = replace(discrepancy, said=True)
+            self.discrepancies[name] = replace(discrepancy, reported=True)
 
     def contradict(self, name: str, kind: str, *evidence: str) -> None:
         """Report that signals contradict each other."""

@@ -34,7 +34,7 @@ class TraceEntry:
     taint: str = ""  # letters in bit order; of a load only
     ret: int | None = None  # of an init: what it returned
     actor: Actor | None = None  # None: not looked up (init), or look-ups are off and the name is unknown
-    asked_for: str | None = None  # what the kernel told its own modprobe to load; None: another task
+    requested_name: str | None = None  # what the kernel told its own modprobe to load; None: another task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class TraceRead(Observation):
     began: bool = False  # from now on the trace has every load and unload
     adopted: bool = False  # the entries were left in the buffer by an earlier run
     intact: bool = False  # nothing to read, and the trace was checked: it still records all that it should
-    tells_init: bool = True  # this kernel has initcall_finish
+    traces_init: bool = True  # this kernel has initcall_finish
     at_usec: int = 0  # when it was read, CLOCK_MONOTONIC; 0: when it is processed
 
 

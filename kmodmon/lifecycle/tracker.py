@@ -192,7 +192,7 @@ class ModuleTracker:
         for name in tuple(records.pending_loads):
             self._decide(name)
         for name, discrepancy in tuple(records.discrepancies.items()):
-            if not discrepancy.said:
+            if not discrepancy.reported:
                 self._decide_discrepancy(name, discrepancy)
 
     def mark_trace_lost(self) -> None:
@@ -220,7 +220,7 @@ class ModuleTracker:
                 records.disagree(name, REMOVED)
             case Decision.CONTRADICTED:
                 records.contradict(name, MOVED, f"moved to {event.module or 'elsewhere'}")
-                records.discrepancies[name] = Discrepancy(kind=MOVED, since=self._at, said=True)
+                records.discrepancies[name] = Discrepancy(kind=MOVED, since=self._at, reported=True)
             case Decision.RESOLVED:
                 del records.discrepancies[name]
 
@@ -246,7 +246,7 @@ class ModuleTracker:
             if coverage.age(load.since) >= SETTLE_USEC:
                 self._carry_out(name, load, decide_pending_after_wait(load, coverage))
         for name, discrepancy in tuple(records.discrepancies.items()):
-            if not discrepancy.said and coverage.age(discrepancy.since) >= SETTLE_USEC:
+            if not discrepancy.reported and coverage.age(discrepancy.since) >= SETTLE_USEC:
                 self._decide_discrepancy(name, discrepancy)
         for name, recent_unload in tuple(records.recent_unloads.items()):
             module = self._modules.get(name)

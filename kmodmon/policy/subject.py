@@ -133,7 +133,7 @@ def is_pending(state: State, module: Module, at: Instant) -> bool:
 
 def _loaded_at(state: State, name: str) -> Instant | None:
     # The list may show a module before the trace says who loaded it.
-    loaded, coming = state.inventory.loaded.get(name), state.lifecycle.comings.get(name)
+    loaded, coming = state.inventory.loaded.get(name), state.lifecycle.pending_loads.get(name)
     if loaded is not None:
         return loaded.at
     return None if coming is None else coming.since
@@ -230,7 +230,7 @@ def unsettled_flags(state: State, at: Instant) -> frozenset[int]:
 
 def _is_new(state: State, entry: TaintEntry, at: Instant) -> bool:
     age = SETTLE_USEC if entry.since is None else at.monotonic_usec - entry.since.monotonic_usec
-    return entry.module in state.lifecycle.comings or age < SETTLE_USEC
+    return entry.module in state.lifecycle.pending_loads or age < SETTLE_USEC
 
 
 def _taint(state: State, at: Instant) -> Iterator[Subject]:

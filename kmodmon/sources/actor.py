@@ -56,7 +56,7 @@ class _Started:
     """A task that was looked up when it began to run a tool of kmod's."""
 
     actor: Actor
-    asked_for: str | None  # the alias that the kernel's own modprobe loads; None: another tool
+    requested_name: str | None  # the alias that the kernel's own modprobe loads; None: another tool
     monotonic_usec: int  # time of its exec event
 
     def fits(self, comm: str | None, monotonic_usec: int) -> bool:
@@ -120,7 +120,7 @@ class Actors:
         """
         started = self._started.get(tid)
         if started is not None and started.fits(comm, monotonic_usec):
-            return started.actor, started.asked_for
+            return started.actor, started.requested_name
         actor = self._resolve(tid, comm, monotonic_usec, snapshot) if self.resolves else None
         if actor is not None:
             return actor
@@ -130,9 +130,11 @@ class Actors:
         """Look up a task that has just begun to run a tool of kmod's, and cache it for the events that follow."""
         self._started.pop(tid, None)
         # No comm: the exec event may still show the name that the task had before.
-        actor, asked_for = self.capture(tid, None, monotonic_usec, snapshot)
+        actor, requested_name = self.capture(tid, None, monotonic_usec, snapshot)
         if self.resolves and not actor.exited:
-            _cache(self._started, tid, _Started(actor=actor, asked_for=asked_for, monotonic_usec=monotonic_usec))
+            _cache(
+                self._started, tid, _Started(actor=actor, requested_name=requested_name, monotonic_usec=monotonic_usec)
+            )
         return actor
 
     def _resolve(
@@ -157,7 +159,7 @@ class Actors:
         except (psutil.Error, OSError, ValueError):
             pass  # it exits now: the snapshot and its parents are all that remains of it
         described = self._process(status.process, comm, arguments, exe)
-        return self._actor(status, described, tuple(self._ancestors(status.parent))), _asked_for(arguments)
+        return self._actor(status, described, tuple(self._ancestors(status.parent))), _requested_name(arguments)
 
     def _actor(self, status: TaskStatus, process: Process, parents: tuple[Process, ...]) -> Actor:
         cgroup = self._cgroup(status.process)
@@ -261,7 +263,7 @@ def _arguments(cmdline: bytes) -> tuple[str, ...]:
     return tuple(safe_text(argument) for argument in cmdline.rstrip(b"\0").split(b"\0")) if cmdline else ()
 
 
-def _asked_for(arguments: Sequence[str]) -> str | None:
+def _requested_name(arguments: Sequence[str]) -> str | None:
     if len(arguments) != 4 or tuple(arguments[1:3]) != _KERNELS_MODPROBE:
         return None
     return bounded(arguments[3], _ARGUMENT_MAX)

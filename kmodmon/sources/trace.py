@@ -157,7 +157,7 @@ class Follower:
                 check = time.monotonic() + _CHECK
 
     def _began(self, *, lost: int = 0) -> TraceReading:
-        began = TraceRead(began=True, tells_init=self._instance.records_init, at_usec=self._clock.now().monotonic_usec)
+        began = TraceRead(began=True, traces_init=self._instance.records_init, at_usec=self._clock.now().monotonic_usec)
         return TraceReading(began, lost=lost)
 
     def _put(self, item: Item) -> None:
@@ -258,7 +258,7 @@ class Follower:
         for event in batch.chunk.events:
             kind = _KINDS.get(event.event)
             if kind is not None:
-                actor, asked_for = self._actor(kind, event, batch.snapshots.get(event.tid))
+                actor, requested_name = self._actor(kind, event, batch.snapshots.get(event.tid))
                 yield TraceEntry(
                     kind=kind,
                     monotonic_usec=Usec(event.trace_usec),
@@ -267,7 +267,7 @@ class Follower:
                     taint=letters(event.taints or 0) + event.unknown_taints,
                     ret=event.ret,
                     actor=actor,
-                    asked_for=asked_for,
+                    requested_name=requested_name,
                 )
 
     def _actor(

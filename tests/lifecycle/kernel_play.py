@@ -50,7 +50,7 @@ class Play:
             self.modules[name] = self._module(name, ModuleState.LIVE)
         self.read_list()
         if self.has_trace:
-            self.story.see("trace", TraceRead(began=True, tells_init=self.init_events), after=0.01)
+            self.story.see("trace", TraceRead(began=True, traces_init=self.init_events), after=0.01)
         if self.has_uevents:
             self.story.see("uevent", UeventsRead(began=True), after=0.01)
         self.read_list(after=0.05)
@@ -102,19 +102,19 @@ class Play:
     def read_list(self, after: float = 0.001) -> None:
         self.story.see("modules", modules_read(*self.modules.values()), after)
 
-    def hear_trace(self, *, lost: int = 0, adopted: bool = False) -> None:
+    def read_trace(self, *, lost: int = 0, adopted: bool = False) -> None:
         entries, self.wire.trace = tuple(self.wire.trace), []
         if self.has_trace and (entries or lost):
             self.story.see("trace", TraceRead(entries=entries, adopted=adopted), lost=lost)
 
-    def hear_uevents(self) -> None:
+    def read_uevents(self) -> None:
         events, self.wire.uevents = tuple(self.wire.uevents), []
         if self.has_uevents and events:
             self.story.see("uevent", UeventsRead(events=events))
 
-    def hear_all(self) -> None:
-        self.hear_trace()
-        self.hear_uevents()
+    def read_all(self) -> None:
+        self.read_trace()
+        self.read_uevents()
         self.read_list(after=0.05)
 
     def pass_time(self, seconds: float) -> None:
@@ -122,10 +122,10 @@ class Play:
 
     def wait(self, seconds: float) -> None:
         """Run the daemon: it reads every signal each second, and confirms the trace every ten."""
-        self.hear_all()
+        self.read_all()
         for second in range(int(seconds)):
             self.story.see("clock", Tick(), after=1.0)
-            self.hear_all()
+            self.read_all()
             if self.has_trace and second % 10 == 9:
                 self.story.see("trace", TraceRead(intact=True))
 
@@ -136,7 +136,7 @@ class Play:
 
     # What was reported
 
-    def told(self, kind: EventType, name: str | None = None) -> int:
+    def count(self, kind: EventType, name: str | None = None) -> int:
         return len([event for event in self.story.events if event.type == kind and name in (None, event.module)])
 
     def contradictions(self) -> list[object]:
@@ -145,7 +145,7 @@ class Play:
 
     def counted(self) -> tuple[int, int, int]:
         kinds = (ModuleLoaded.kind.type, ModuleUnloaded.kind.type, ModuleLoadFailed.kind.type)
-        loads, unloads, failures = (self.told(kind) for kind in kinds)
+        loads, unloads, failures = (self.count(kind) for kind in kinds)
         return loads, unloads, failures
 
     # Helpers

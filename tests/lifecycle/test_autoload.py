@@ -68,13 +68,18 @@ def entry(
     name: str = "",
     *,
     task: str | None = "modprobe",
-    asked_for: str | None = None,
+    requested_name: str | None = None,
     exited: bool = False,
 ) -> TraceEntry:
     process = Process(pid=9, comm=task or "", cmdline=(task or "", "-q", "--", f"{name}.ko.xz"))
     actor = None if task is None else Actor(process=process, exited=exited)
     return TraceEntry(
-        kind=kind, monotonic_usec=Usec(round(seconds * 1e6)), tid=9, module=name, actor=actor, asked_for=asked_for
+        kind=kind,
+        monotonic_usec=Usec(round(seconds * 1e6)),
+        tid=9,
+        module=name,
+        actor=actor,
+        requested_name=requested_name,
     )
 
 
@@ -89,16 +94,16 @@ FS, NET = (100.0, "fs-xfs"), (101.0, "net-pf-9")
 @pytest.mark.parametrize(
     ("recent", "load", "requester"),
     [
-        (requests(FS, NET), entry(TraceKind.LOAD, 105, asked_for="fs-xfs"), "mount"),
-        (requests(NET), entry(TraceKind.LOAD, 105, asked_for="fs-xfs"), None),
-        (requests(FS), entry(TraceKind.LOAD, 110, asked_for="fs-xfs"), "mount"),
-        (requests(FS), entry(TraceKind.LOAD, 110.1, asked_for="fs-xfs"), None),
-        (requests(FS), entry(TraceKind.LOAD, 99, asked_for="fs-xfs"), None),
+        (requests(FS, NET), entry(TraceKind.LOAD, 105, requested_name="fs-xfs"), "mount"),
+        (requests(NET), entry(TraceKind.LOAD, 105, requested_name="fs-xfs"), None),
+        (requests(FS), entry(TraceKind.LOAD, 110, requested_name="fs-xfs"), "mount"),
+        (requests(FS), entry(TraceKind.LOAD, 110.1, requested_name="fs-xfs"), None),
+        (requests(FS), entry(TraceKind.LOAD, 99, requested_name="fs-xfs"), None),
         (requests(FS), entry(TraceKind.LOAD, 105, exited=True), "mount"),
         (requests(FS, NET), entry(TraceKind.LOAD, 105, exited=True), None),
         (requests(FS), entry(TraceKind.LOAD, 105), None),
-        (requests(FS), entry(TraceKind.LOAD, 105, task="insmod", asked_for="fs-xfs"), None),
-        (requests(FS), entry(TraceKind.LOAD, 105, task=None, asked_for="fs-xfs"), None),
+        (requests(FS), entry(TraceKind.LOAD, 105, task="insmod", requested_name="fs-xfs"), None),
+        (requests(FS), entry(TraceKind.LOAD, 105, task=None, requested_name="fs-xfs"), None),
     ],
 )
 def test_load_when_requests_are_recent_then_the_one_that_it_serves_has_the_requester(

@@ -69,8 +69,8 @@ def test_builds_through_json_text_are_the_same(builds: dict[str, Build]) -> None
 
 @given(st.dictionaries(TEXT, st.tuples(st.sampled_from(sorted(HIDING)), INSTANTS), max_size=3), st.integers(0))
 def test_lifecycle_through_json_text_is_the_same(hiding: dict[str, tuple[str, Instant]], trace_usec: int) -> None:
-    doubts = {name: Discrepancy(kind=kind, since=since, said=True) for name, (kind, since) in hiding.items()}
-    life = Lifecycle(trace_usec=trace_usec, doubts=doubts)
+    discrepancies = {name: Discrepancy(kind=kind, since=since, reported=True) for name, (kind, since) in hiding.items()}
+    life = Lifecycle(trace_usec=trace_usec, discrepancies=discrepancies)
     assert lifecycle_from_json(NO_LIFECYCLE, through_text(lifecycle_to_json(life))) == life
 
 

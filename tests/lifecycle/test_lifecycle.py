@@ -35,7 +35,7 @@ def test_lifecycle_when_traced_then_load_at_the_kernels_time_by_its_task() -> No
     play = begun("ext4")
     at = play.story.clock.monotonic_usec
     play.load("dummy", taint="OE")
-    play.hear_all()
+    play.read_all()
     event = last(play, LOADED)
     assert (event.module, event.at.monotonic_usec, event.severity.value) == ("dummy", at, "warning")
     assert event.actor is not None and (event.actor.name, event.actor.uid) == ("insmod", 1000)
@@ -48,10 +48,10 @@ def test_lifecycle_when_traced_then_load_at_the_kernels_time_by_its_task() -> No
 def test_lifecycle_when_traced_then_told_at_the_next_reading_and_not_after_a_settle_time() -> None:
     play = begun()
     play.load("dummy")
-    play.hear_trace()
-    assert play.told(LOADED) == 0
+    play.read_trace()
+    assert play.count(LOADED) == 0
     play.read_list(after=0.05)
-    assert play.told(LOADED) == 1
+    assert play.count(LOADED) == 1
 
 
 def test_lifecycle_when_a_life_is_shorter_than_any_look_then_load_unload_and_transient() -> None:
@@ -59,8 +59,8 @@ def test_lifecycle_when_a_life_is_shorter_than_any_look_then_load_unload_and_tra
     play.load("brief", taint="OE")
     play.pass_time(0.02)
     play.unload("brief")
-    play.hear_trace()
-    assert (play.told(LOADED), play.told(UNLOADED), play.told(TRANSIENT)) == (1, 1, 1)
+    play.read_trace()
+    assert (play.count(LOADED), play.count(UNLOADED), play.count(TRANSIENT)) == (1, 1, 1)
     assert last(play, UNLOADED).actor is not None and last(play, TRANSIENT).fields["unloaded_by"] == "rmmod"
     assert last(play, TRANSIENT).fields["lifetime_ms"] == 22.0
     play.wait(20)
@@ -71,10 +71,10 @@ def test_lifecycle_when_a_life_is_shorter_than_any_look_then_load_unload_and_tra
 def test_lifecycle_when_listed_once_then_no_transient() -> None:
     play = begun()
     play.load("seen")
-    play.hear_all()
+    play.read_all()
     play.unload("seen")
-    play.hear_all()
-    assert play.counted() == (1, 1, 0) and play.told(TRANSIENT) == 0
+    play.read_all()
+    assert play.counted() == (1, 1, 0) and play.count(TRANSIENT) == 0
 
 
 @pytest.mark.parametrize("init_events", [True, False])
@@ -82,9 +82,9 @@ def test_lifecycle_when_init_fails_then_a_failure_with_its_task_and_no_load(init
     play = begun(init_events=init_events)
     play.coming("initfail", taint="OE")
     play.pass_time(0.5)
-    play.hear_all()
+    play.read_all()
     play.failed("initfail")
-    play.hear_all()
+    play.read_all()
     play.wait(20)
     assert play.counted() == (0, 0, 1) and not play.contradictions()
     event = last(play, FAILED)
@@ -97,7 +97,7 @@ def test_lifecycle_when_init_runs_for_seconds_then_told_when_it_is_over() -> Non
     play = begun()
     play.coming("slow")
     play.wait(6)
-    assert play.told(LOADED) == 0
+    assert play.count(LOADED) == 0
     play.came("slow")
     play.wait(20)
     assert play.counted() == (1, 0, 0) and not play.contradictions()
@@ -120,7 +120,7 @@ def test_lifecycle_when_the_trace_is_read_late_then_a_load_waits_for_who_did_it(
     for _ in range(15):  # the trace is not read, nor confirmed
         play.story.see("clock", Tick(), after=1.0)
         play.read_list()
-    assert play.told(LOADED) == 0
+    assert play.count(LOADED) == 0
     play.came("brief")
     play.unload("brief")
     play.wait(20)
@@ -177,7 +177,7 @@ def test_lifecycle_when_loaded_with_no_trace_loss_but_started_before_then_no_con
     play.wire.trace.clear()
     play.begin()
     play.wait(30)
-    assert play.told(LOADED, "between") == 1 and not play.contradictions()
+    assert play.count(LOADED, "between") == 1 and not play.contradictions()
 
 
 @pytest.mark.parametrize(
@@ -188,13 +188,13 @@ def test_lifecycle_when_the_list_cannot_be_read_then_any_sign_that_init_is_over_
 ) -> None:
     play = begun(init_events=init_events, uevents=uevents)
     play.load("dummy")
-    play.hear_trace()
-    play.hear_uevents()
+    play.read_trace()
+    play.read_uevents()
     for _ in range(told_after - 1):
         play.story.see("clock", Tick(), after=1.0)
-    assert play.told(LOADED) == 0
+    assert play.count(LOADED) == 0
     play.story.see("clock", Tick(), after=1.0)
-    assert play.told(LOADED) == 1 and not play.contradictions()
+    assert play.count(LOADED) == 1 and not play.contradictions()
 
 
 # Contradictions
@@ -209,16 +209,16 @@ def test_lifecycle_when_listed_and_never_traced_then_said_after_the_trace_was_fo
     play.wait(3)
     assert play.contradictions() == []
     play.wait(20)
-    assert play.contradictions() == [NEVER_TRACED] and play.told(LOADED) == 1
+    assert play.contradictions() == [NEVER_TRACED] and play.count(LOADED) == 1
 
 
 def test_lifecycle_when_it_leaves_the_list_unfreed_then_it_is_no_unload_until_it_is_freed() -> None:
     play = begun()
     play.load("hidden_mod")
-    play.hear_all()
+    play.read_all()
     hidden = play.modules.pop("hidden_mod")
     play.wait(20)
-    assert play.contradictions() == [LEFT] and play.told(UNLOADED) == 0
+    assert play.contradictions() == [LEFT] and play.count(UNLOADED) == 0
     assert set(play.story.state.lifecycle.hiding) == {"hidden_mod"}
     play.modules["hidden_mod"] = hidden
     play.wait(3)
@@ -243,10 +243,10 @@ def test_lifecycle_when_hidden_from_birth_then_loaded_and_never_listed() -> None
 def test_lifecycle_when_removed_by_uevent_and_not_freed_then_said() -> None:
     play = begun()
     play.load("hidden_mod")
-    play.hear_all()
+    play.read_all()
     play.wire.uevents.append(ModuleUevent(action="remove", module="hidden_mod"))
     play.wait(20)
-    assert play.contradictions() == [REMOVED] and play.told(UNLOADED) == 0
+    assert play.contradictions() == [REMOVED] and play.count(UNLOADED) == 0
 
 
 def test_lifecycle_when_its_directory_is_remade_then_said_and_no_second_load() -> None:
@@ -273,7 +273,7 @@ def test_lifecycle_when_the_trace_lost_events_then_the_list_decides_without_cont
     play.load("unheard")
     play.unload("here")
     play.wire.trace.clear()
-    play.hear_trace(lost=4)
+    play.read_trace(lost=4)
     play.wait(30)
     assert play.counted() == (1, 1, 0) and not play.contradictions()
     lost = last(play, SourceLost.kind.type)
@@ -305,8 +305,8 @@ def test_lifecycle_when_only_uevents_tell_of_a_life_then_it_is_told() -> None:
     play = begun(trace=False)
     play.load("brief")
     play.unload("brief")
-    play.hear_uevents()
-    assert (play.told(LOADED), play.told(UNLOADED), play.told(TRANSIENT)) == (1, 1, 1)
+    play.read_uevents()
+    assert (play.count(LOADED), play.count(UNLOADED), play.count(TRANSIENT)) == (1, 1, 1)
     assert last(play, LOADED).fields["witnesses"] == ["uevent"]
     play.wait(20)
     assert play.counted() == (1, 1, 0) and not play.contradictions()
@@ -317,7 +317,7 @@ def test_lifecycle_when_only_uevents_tell_that_a_listed_module_was_reloaded_agai
     for _ in range(3):
         play.unload("dummy")
         play.load("dummy")
-    play.hear_uevents()
+    play.read_uevents()
     play.read_list()
     play.wait(20)
     assert play.counted() == (3, 3, 0) and not play.contradictions()
@@ -327,7 +327,7 @@ def test_lifecycle_when_list_and_uevents_then_an_unload_has_the_time_of_its_ueve
     play = begun("dummy", trace=False)
     play.going("dummy")
     play.gone("dummy")
-    play.hear_uevents()
+    play.read_uevents()
     read_at = play.story.clock.monotonic_usec
     play.read_list(after=0.05)
     assert last(play, UNLOADED).at.monotonic_usec == read_at
@@ -348,12 +348,12 @@ def test_lifecycle_when_only_the_list_and_init_fails_then_no_load() -> None:
 def test_lifecycle_when_the_next_of_a_name_is_another_build_then_changed() -> None:
     play = begun()
     play.load("drv")
-    play.hear_all()
+    play.read_all()
     play.unload("drv")
-    play.hear_all()
+    play.read_all()
     play.load("drv")
     play.modules["drv"] = play.listing("drv", srcversion="XYZ")
-    play.hear_all()
+    play.read_all()
     event = last(play, ModuleChanged.kind.type)
     assert (event.fields["old_srcversion"], event.fields["srcversion"]) == ("ABC", "XYZ")
     assert event.fields["while_loaded"] is False
@@ -376,7 +376,7 @@ def act(play: Play, step: str, name: str) -> None:
         ("fail", "coming"): play.failed, ("going", "live"): play.going, ("gone", "going"): play.gone,
     }  # fmt: skip
     reads: dict[str, Callable[[], None]] = {
-        "trace": play.hear_trace, "uevents": play.hear_uevents, "list": play.read_list,
+        "trace": play.read_trace, "uevents": play.read_uevents, "list": play.read_list,
         "time": lambda: play.pass_time(0.03), "tick": lambda: play.wait(1),
     }  # fmt: skip
     if step in reads:
@@ -418,7 +418,7 @@ def test_lifecycle_when_there_is_no_trace_and_uevents_are_heard_at_any_time_then
         if step != "fail":  # which has no uevent
             act(play, step, name)
     finish(play)
-    assert (play.told(LOADED), play.told(UNLOADED)) == (play.loads, play.unloads)
+    assert (play.count(LOADED), play.count(UNLOADED)) == (play.loads, play.unloads)
     assert set(play.story.state.inventory.loaded) == set(play.modules)
     assert not play.story.state.lifecycle.waits
 
@@ -434,10 +434,10 @@ def test_lifecycle_when_witnesses_are_missing_or_lossy_then_never_a_contradictio
         act(play, step, name)
         if number in losses and trace:
             play.wire.trace.clear()
-            play.hear_trace(lost=1)
+            play.read_trace(lost=1)
     finish(play)
     assert play.contradictions() == []
     assert set(play.story.state.inventory.loaded) == set(play.modules)
-    assert play.told(LOADED) <= play.loads
-    assert play.told(UNLOADED) <= play.unloads + play.failures  # of a failed load all but the free may be lost
+    assert play.count(LOADED) <= play.loads
+    assert play.count(UNLOADED) <= play.unloads + play.failures  # of a failed load all but the free may be lost
     assert not play.story.state.lifecycle.waits

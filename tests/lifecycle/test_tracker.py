@@ -142,9 +142,9 @@ def test_listed_when_long_after_an_unload_then_a_new_load_and_the_unload_is_forg
     host = traced(module("a"))
     host.trace(host.entry(TraceKind.FREE, "a"))
     host.read(module("a"), after=1)
-    assert not host.lifecycle.comings and "a" in host.lifecycle.recent_unloads
+    assert not host.lifecycle.pending_loads and "a" in host.lifecycle.recent_unloads
     host.read(module("a"), after=2)
-    assert "a" in host.lifecycle.comings and "a" not in host.lifecycle.recent_unloads
+    assert "a" in host.lifecycle.pending_loads and "a" not in host.lifecycle.recent_unloads
 
 
 @pytest.mark.parametrize(("after", "shown", "kept"), [(3.9, None, True), (4.1, None, False), (9, LIVE, True)])
@@ -182,7 +182,7 @@ def test_remade_when_contradicted_then_the_new_directory_is_accepted() -> None:
     host.trace(intact=True)
     assert host.wait(1.5) == []
     assert host.wait(1) == [CONTRADICTED] and host.events[0].fields["kind"] == REMADE
-    assert host.inventory.loaded["a"].build.instance == 2 and not host.lifecycle.doubts
+    assert host.inventory.loaded["a"].build.instance == 2 and not host.lifecycle.discrepancies
 
 
 def test_remade_when_contradicted_and_not_listed_then_it_stays_a_contradiction() -> None:
@@ -190,7 +190,7 @@ def test_remade_when_contradicted_and_not_listed_then_it_stays_a_contradiction()
     host.read(module("a", instance=2))
     host.inventory = replace(host.inventory, modules=MappingProxyType({}))
     host.trace(intact=True)
-    assert host.wait(3) == [CONTRADICTED] and host.lifecycle.doubts["a"].said
+    assert host.wait(3) == [CONTRADICTED] and host.lifecycle.discrepancies["a"].reported
     assert host.wait(3) == []
 
 
@@ -208,7 +208,7 @@ def test_module_load_when_the_list_was_believed_before_then_the_load_gets_its_ti
     after = host.inventory.loaded["a"]
     assert (after.at, after.actor, after.signals) == (host.context.at.back_to(late.monotonic_usec), late.actor,
                                                       ("list", "trace"))  # fmt: skip
-    assert not host.lifecycle.comings
+    assert not host.lifecycle.pending_loads
 
 
 def test_module_load_when_it_is_older_than_this_process_then_loaded_while_down() -> None:
@@ -249,7 +249,7 @@ def test_module_load_when_the_end_of_the_load_before_was_lost_then_that_is_repor
         host.trace(host.entry(TraceKind.INIT, ret=ret))
     expected = [FAILED] if ret is None else [LOADED, UNLOADED, TRANSIENT]
     assert host.trace(host.entry(TraceKind.LOAD, "a", tid=8)) == expected
-    assert host.lifecycle.comings["a"].since == host.context.at and not host.lifecycle.recent_unloads
+    assert host.lifecycle.pending_loads["a"].since == host.context.at and not host.lifecycle.recent_unloads
 
 
 def test_initcall_finish_when_two_tasks_load_then_it_is_of_its_own_task() -> None:
@@ -258,7 +258,7 @@ def test_initcall_finish_when_two_tasks_load_then_it_is_of_its_own_task() -> Non
     assert host.trace(host.entry(TraceKind.INIT, tid=7, ret=-5)) == [FAILED]
     assert host.events[0].module == "a" and host.events[0].fields["error"] == -5
     assert host.trace(host.entry(TraceKind.INIT, tid=8, ret=0), host.entry(TraceKind.INIT, tid=8, ret=-5)) == []
-    assert host.lifecycle.comings["b"].init_ret == 0
+    assert host.lifecycle.pending_loads["b"].init_ret == 0
 
 
 def test_module_free_when_an_init_failed_then_it_belongs_to_that_and_the_next_does_not() -> None:
@@ -302,10 +302,10 @@ def test_move_when_a_directory_leaves_sysfs_and_comes_back_then_contradicted_and
     host = traced(module("a/b"))
     assert host.uevents(uevent("move", "", "a!b")) == [CONTRADICTED]
     assert host.events[0].module == "a/b" and "moved to elsewhere" in host.events[0].evidence
-    assert host.lifecycle.doubts["a/b"].kind == MOVED
+    assert host.lifecycle.discrepancies["a/b"].kind == MOVED
     assert host.uevents(uevent("move", "c", None), uevent("change", "a!b", "a!b")) == []
-    assert host.lifecycle.doubts and host.uevents(uevent("move", "a!b")) == []
-    assert not host.lifecycle.doubts
+    assert host.lifecycle.discrepancies and host.uevents(uevent("move", "a!b")) == []
+    assert not host.lifecycle.discrepancies
     assert host.uevents(uevent("move", "c", "a!b")) == [CONTRADICTED] and "moved to c" in host.events[0].evidence
 
 

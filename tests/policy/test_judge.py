@@ -75,7 +75,7 @@ def test_finding_when_the_list_is_read_before_the_trace_then_waits_for_who_loade
     host.see("trace", TraceRead(began=True))
     host.see("clock", Tick(), after=300)
     host.load("mine", taint="OE")
-    assert "mine" in host.state.lifecycle.comings and host.found == set() and host.state.findings.waits
+    assert "mine" in host.state.lifecycle.pending_loads and host.found == set() and host.state.findings.waits
     at = Usec(host.clock.monotonic_usec - 10_000)
     actor = Actor(process=Process(pid=7, comm="python3", cmdline=("python3", "load.py")))
     entry = TraceEntry(kind=TraceKind.LOAD, monotonic_usec=at, tid=7, module="mine", taint="OE", actor=actor)

@@ -253,6 +253,7 @@ def test_daemon_when_the_new_file_is_bad_then_it_says_so_and_keeps_the_old_setti
         await running.shows("/metrics", "kmodmon_config_last_reload_successful 1")
         running.write("[expected]\nmodules = 7")
         await running.shows("/metrics", "kmodmon_config_last_reload_successful 0")
+        await running.shows("/api/v1/events?type=ConfigRefused", "expected.modules")  # the history is a moment later
         [event] = json.loads(await running.get("/api/v1/events?type=ConfigRefused"))
         assert "expected.modules" in event["evidence"][0] and "nosuch" not in await running.get("/api/v1/findings")
         running.write("[expected]\nmodules = ['nosuch']")

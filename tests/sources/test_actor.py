@@ -68,9 +68,9 @@ def actors(procfs: Procfs, settings: Settings | None = None) -> tuple[Actors, Fa
 def test_capture_when_alive_then_all_of_it(procfs: Procfs) -> None:
     procfs.process(344, "insmod", 320, b"insmod\0/tmp/x.ko\0", uid=1000, at=99.0)
     who, clock = actors(procfs)
-    actor, asked_for = who.capture(344, "insmod", clock.monotonic_usec)
+    actor, requested_name = who.capture(344, "insmod", clock.monotonic_usec)
     assert (actor.process.pid, actor.process.comm, actor.process.exe) == (344, "insmod", "/usr/bin/kmod")
-    assert actor.process.cmdline == ("insmod", "/tmp/x.ko") and asked_for is None
+    assert actor.process.cmdline == ("insmod", "/tmp/x.ko") and requested_name is None
     assert (actor.uid, actor.login_uid, actor.unit) == (1000, 1000, "ssh.service")
     assert [parent.comm for parent in actor.parents] == ["bash", "systemd"] and not actor.exited
 
@@ -179,8 +179,8 @@ def test_capture_when_arguments_are_many_then_bounded(procfs: Procfs) -> None:
 def test_capture_when_arguments_are_not_wanted_then_none_but_what_was_asked_for(procfs: Procfs) -> None:
     procfs.process(344, "modprobe", 320, b"/sbin/modprobe\0-q\0--\0dummy\0", at=99.0)
     who, clock = actors(procfs, build_settings({"actor.arguments": False}))
-    actor, asked_for = who.capture(344, "modprobe", clock.monotonic_usec)
-    assert actor.process.cmdline is None and asked_for == "dummy"
+    actor, requested_name = who.capture(344, "modprobe", clock.monotonic_usec)
+    assert actor.process.cmdline is None and requested_name == "dummy"
 
 
 def test_capture_when_switched_off_then_the_event_alone(procfs: Procfs) -> None:

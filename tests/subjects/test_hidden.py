@@ -72,9 +72,9 @@ def test_hidden_when_it_moves_away_while_the_views_are_read_then_the_next_look_t
     play = Play()
     play.begin("ext4")
     play.load("hidden_mod")
-    play.hear_all()
+    play.read_all()
     play.wire.uevents.append(ModuleUevent(action="move", module="elsewhere", moved_from="hidden_mod"))
-    play.hear_uevents()
+    play.read_uevents()
     half = seen("ext4", sysfs="ext4 hidden_mod", kallsyms="ext4", ftrace=None)
     play.story.see("crossview", CrossViewRead(passes=(half,)), after=0.5)
     assert findings(play) == {}
@@ -87,7 +87,7 @@ def test_hidden_when_built_without_tracing_then_its_life_tells() -> None:
     play = Play()
     play.begin("ext4")
     play.load("hidden_mod")
-    play.hear_all()
+    play.read_all()
     play.modules.pop("hidden_mod")
     play.wait(20)
     assert play.contradictions()
@@ -113,7 +113,7 @@ def test_hidden_when_a_module_has_no_traceable_function_then_no_symbols_are_miss
 def test_hidden_when_only_one_of_two_passes_saw_it_then_nothing() -> None:
     first, second = seen(sysfs="ext4 hidden_mod"), seen()
     play = compared(CrossViewRead(passes=(first, second)), CrossViewRead(passes=(first,)))
-    assert not findings(play) and play.told(HIDDEN) == 0
+    assert not findings(play) and play.count(HIDDEN) == 0
 
 
 @pytest.mark.parametrize("state", [COMING, GOING])
@@ -132,12 +132,12 @@ def test_hidden_when_it_came_during_the_pass_then_nothing() -> None:
 def test_hidden_when_it_returns_then_unhidden_once() -> None:
     away = twice(seen(sysfs="ext4 hidden_mod"))
     play = compared(away, away, CrossViewRead(passes=(seen("ext4 hidden_mod"),)), CrossViewRead(passes=(seen(),)))
-    assert (play.told(HIDDEN), play.told(UNHIDDEN)) == (1, 1) and not findings(play)
+    assert (play.count(HIDDEN), play.count(UNHIDDEN)) == (1, 1) and not findings(play)
 
 
 def test_hidden_when_the_view_that_showed_it_is_gone_then_the_finding_stays() -> None:
     play = compared(twice(seen(ftrace="ext4 hidden_mod")), CrossViewRead(passes=(seen(ftrace=None),)))
-    assert set(findings(play)) == {"hidden_mod"} and play.told(UNHIDDEN) == 0
+    assert set(findings(play)) == {"hidden_mod"} and play.count(UNHIDDEN) == 0
     assert play.story.state.hidden.views["ftrace"] == "not readable"
 
 
@@ -164,7 +164,7 @@ def test_hidden_when_memory_is_unaccounted_for_while_modules_come_and_go_then_no
     stray = CrossViewRead(passes=(replace(seen(), strays=(20480,)),))
     play = compared(stray)
     play.load("busy")
-    play.hear_all()
+    play.read_all()
     play.unload("busy")
     play.wait(10)
     play.story.see("crossview", stray, after=60.0)

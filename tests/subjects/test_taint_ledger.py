@@ -38,7 +38,7 @@ def added(play: Play) -> list[Event]:
 def test_ledger_when_init_still_runs_then_the_load_in_the_trace_is_the_cause() -> None:
     play = begun()
     play.coming("slow", taint="OE")
-    play.hear_trace()
+    play.read_trace()
     play.story.see("taint", TaintRead(value=O | E), after=0.05)
     assert [(event.fields["letter"], event.fields["cause"]) for event in added(play)] == [
         ("O", "module:slow"), ("E", "module:slow"),
@@ -51,7 +51,7 @@ def test_ledger_when_the_log_speaks_first_then_its_words_and_the_traces_task() -
     said = record(1, b"hello: loading out-of-tree module taints kernel.", usec=play.story.clock.monotonic_usec)
     play.story.see("kmsg", LogRead(records=(said,), end=True, live=True))
     play.coming("hello", taint="OE")
-    play.hear_trace()
+    play.read_trace()
     play.story.see("taint", TaintRead(value=O | E), after=0.05)
     found = entry(play, O)
     assert found.actor == actor("insmod", play.loaders["hello"])
@@ -62,7 +62,7 @@ def test_ledger_when_the_culprit_is_gone_then_it_stays_named() -> None:
     play = begun()
     play.load("brief", taint="OE")
     play.unload("brief")
-    play.hear_all()
+    play.read_all()
     play.story.taint(O | E)
     play.wait(20)
     assert (str(entry(play, E).cause), entry(play, E).module) == ("module:brief", "brief")
@@ -72,7 +72,7 @@ def test_ledger_when_init_failed_then_the_module_is_the_cause() -> None:
     play = begun()
     play.coming("initfail", taint="OE")
     play.failed("initfail")
-    play.hear_all()
+    play.read_all()
     play.story.taint(O | E)
     assert str(entry(play, O).cause) == "module:initfail"
 
@@ -99,7 +99,7 @@ def test_ledger_when_set_by_hand_then_a_later_module_is_not_blamed() -> None:
     play.story.taint(O)
     play.wait(5)
     play.load("late", taint="OE")
-    play.hear_all()
+    play.read_all()
     play.story.taint(O | E)
     play.wait(5)
     assert (str(entry(play, O).cause), str(entry(play, E).cause)) == ("unexplained", "module:late")
@@ -122,7 +122,7 @@ def restarted(play: Play) -> Play:
 def test_ledger_when_restarted_then_the_same_and_nothing_is_news() -> None:
     play = begun()
     play.load("hello", taint="OE")
-    play.hear_all()
+    play.read_all()
     play.story.taint(O | E)
     before = play.story.state.taint.ledger
     after = restarted(play)
@@ -150,7 +150,7 @@ def test_ledger_when_killed_before_a_bit_was_explained_then_the_adopted_trace_ex
     after.wire = play.wire
     after.read_list()
     after.story.taint(O | E)
-    after.hear_trace(adopted=True)
+    after.read_trace(adopted=True)
     after.wait(10)
     assert str(entry(after, O).cause) == "module:hello" and entry(after, O).actor is not None
     assert after.counted() == (1, 0, 0)
