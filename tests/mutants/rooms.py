@@ -52,7 +52,7 @@ ROOMS: Mapping[str, Mapping[str, Tests]] = {
     },
     "kernel": {
         "kmodmon/kernel/trace.py": ("tests/kernel/test_trace.py",),
-        "kmodmon/kernel/kmsg.py": ("tests/kernel/test_kmsg.py",),
+        "kmodmon/kernel/kmsg.py": ("tests/kernel/test_kmsg.py", "tests/test_pipeline.py"),
         "kmodmon/kernel/modules.py": ("tests/kernel/test_modules.py",),
         "kmodmon/kernel/taint.py": ("tests/kernel/test_taint.py",),
     },
