@@ -10,12 +10,21 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kmodmon import __version__
 from kmodmon.cli import VERBS
 from kmodmon.cli.frame import parser_of
 from kmodmon.policy.document import parse_policy
 
 ROOT = Path(__file__).parent.parent
-PAGES = tuple(sorted(path.relative_to(ROOT).as_posix() for path in (*ROOT.glob("*.md"), *ROOT.glob("grafana/*.md"))))
+_FOREIGN = {".venv", "node_modules", "trees", "files"}  # not ours, or recorded
+PAGES = tuple(
+    sorted(
+        path.relative_to(ROOT).as_posix()
+        for path in ROOT.rglob("*.md")
+        if _FOREIGN.isdisjoint(path.relative_to(ROOT).parts)
+    )
+)
+README_LINES = 150
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _VERBS = {verb.name: verb for verb in VERBS}
@@ -33,7 +42,7 @@ def anchors(text: str) -> set[str]:
 
 
 def fenced(page: str, kind: str) -> list[str]:
-    return [found[2] for found in _FENCE.finditer(text_of(page)) if found[1] == kind]
+    return [block[2] for block in _FENCE.finditer(text_of(page)) if block[1] == kind]
 
 
 def commands(page: str) -> Iterator[str]:
@@ -70,20 +79,33 @@ def test_page_when_it_names_a_command_of_ours_then_the_command_line_takes_it(pag
             assert words[1].startswith("-"), f"{page}: there is no command {command!r}"
 
 
-def test_readme_when_it_shows_rules_and_a_scrape_then_they_are_valid() -> None:
-    (rules,) = fenced("README.md", "toml")
-    assert [rule.name for rule in parse_policy(rules.encode(), "README.md").rules[:2]] == ["nvidia", "no-bluetooth"]
+def test_pages_when_they_show_rules_and_a_scrape_then_they_are_valid() -> None:
+    (rules,) = fenced("docs/policy.md", "toml")
+    assert [rule.name for rule in parse_policy(rules.encode(), "policy.md").rules[:2]] == ["nvidia", "no-bluetooth"]
     assert tomllib.loads(rules)
-    for example in fenced("README.md", "yaml"):
+    examples = fenced("docs/production.md", "yaml")
+    assert examples
+    for example in examples:
         assert yaml.safe_load(example)["scrape_configs"]
 
 
-def test_readme_when_it_names_a_file_of_the_tree_then_it_is_there() -> None:
-    named = re.findall(r"`((?:kmodmon|tests|grafana|systemd|packaging)/[\w./-]+)`", text_of("README.md"))
-    assert named and all((ROOT / path).exists() for path in named), named
-    rooms = re.findall(
-        r"^\| ((?:`[\w/.]+` ?)+)\|", text_of("README.md").partition("## How it is built")[2], re.MULTILINE
-    )
-    for row in rooms:
-        for room in re.findall(r"`([\w/.]+)`", row):
-            assert (ROOT / "kmodmon" / room).exists(), room
+def test_readme_when_it_grows_then_it_stays_short() -> None:
+    assert len(text_of("README.md").splitlines()) < README_LINES
+
+
+def test_readme_when_a_page_is_written_then_it_links_to_it() -> None:
+    links = set(_LINK.findall(text_of("README.md")))
+    assert {page for page in PAGES if "/" not in page or page.startswith("docs/")} - links == {"README.md"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_when_it_names_a_file_of_the_tree_then_it_is_there(page: str) -> None:
+    named = re.findall(r"`((?:kmodmon|tests|grafana|systemd|packaging|docs)/[\w./-]+)`", text_of(page))
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_version_when_it_is_released_then_it_is_written_in_one_place() -> None:
+    assert text_of("CHANGELOG.md").partition("\n## ")[2].startswith(f"{__version__} (")
+    assert re.search(r"^version\s*=", text_of("pyproject.toml"), re.MULTILINE) is None
+    for page in PAGES:
+        assert set(re.findall(r"kmodmon-(\d[\d.]*\d)-py3", text_of(page))) <= {__version__}, page

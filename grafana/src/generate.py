@@ -1,7 +1,7 @@
 """Files that are made from declarations and committed: `make generate` writes them, a test compares them.
 
-A line of FILES is one generated file, a line of README_PARTS one part of README.md, of GRAFANA_PARTS one of
-grafana/README.md, between `<!-- generated: NAME -->` and `<!-- end: NAME -->`.
+FILES holds the files that are generated whole. PAGES holds the pages that people write and that have generated parts,
+each between `<!-- generated: NAME -->` and `<!-- end: NAME -->`.
 """
 
 import json
@@ -21,7 +21,7 @@ from kmodmon.config.render import markdown_table
 from kmodmon.events.journal_catalog import catalog
 from kmodmon.metrics import METRICS
 from kmodmon.metrics.reference import reference
-from kmodmon.policy.condition import CONDITIONS
+from kmodmon.policy.condition import CONDITIONS, Condition
 from kmodmon.sources.followed import FOLLOWED
 from kmodmon.sources.registry import POLLED
 from kmodmon.sources.source import EventSource, PollSource
@@ -45,11 +45,15 @@ def commands_table() -> str:
     return "\n".join(("| command | does |", "|---|---|", *rows)) + "\n"
 
 
+def _values(condition: Condition) -> str:
+    return " ".join(f"`{word}`" for word in condition.words) if condition.words else "glob"
+
+
 def conditions_table() -> str:
     """What a rule of the policy may ask, as Markdown."""
     rows = [
-        f"| `{one.key}` | {' '.join(f'`{word}`' for word in one.words) if one.words else 'glob'} | {one.meaning} |"
-        for one in sorted(CONDITIONS, key=lambda one: one.key)
+        f"| `{condition.key}` | {_values(condition)} | {condition.meaning} |"
+        for condition in sorted(CONDITIONS, key=lambda condition: condition.key)
     ]
     rows.append("| `taint`, `without_taint` | letters | carries one of these taint letters; none of them |")
     return "\n".join(("| condition | value, or a list of them | holds for |", "|---|---|---|", *rows)) + "\n"
@@ -57,13 +61,36 @@ def conditions_table() -> str:
 
 def recordings_table() -> str:
     """The recording rules of the fleet as Markdown."""
-    rows = (f"| `{one.name}` | {one.says} |" for group in FLEET_GROUPS for one in group.recordings)
+    rows = (f"| `{recording.name}` | {recording.says} |" for group in FLEET_GROUPS for recording in group.recordings)
     return "\n".join(("| recording | says |", "|---|---|", *rows)) + "\n"
 
 
 def dashboard_file(dashboard: Dashboard) -> str:
     """A dashboard as Grafana imports it."""
     return json.dumps(as_json(dashboard), indent=2, ensure_ascii=False) + "\n"
+
+
+PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
+    "docs/commands.md": {"commands": commands_table},
+    "docs/policy.md": {"conditions": conditions_table},
+    "docs/settings.md": {"settings": markdown_table},
+    "docs/sources.md": {"sources": sources_table},
+    "grafana/README.md": {"recordings": recordings_table},
+}
+
+
+def page(name: str) -> str:
+    """Return the text of a page of PAGES with its generated parts replaced."""
+    text = (ROOT / name).read_text()
+    for part, make in PAGES[name].items():
+        pattern = re.compile(rf"(<!-- generated: {part} -->\n).*?(<!-- end: {part} -->)", re.DOTALL)
+        text, count = pattern.subn(partial(_replacement, make()), text)
+        assert count == 1, f"{name} has no generated part called {part}"
+    return text
+
+
+def _replacement(content: str, match: re.Match[str]) -> str:
+    return f"{match[1]}\n{content}\n{match[2]}"
 
 
 FILES: Mapping[str, Callable[[], str]] = {
@@ -73,30 +100,9 @@ FILES: Mapping[str, Callable[[], str]] = {
     "grafana/RUNBOOK.md": lambda: runbook(GROUPS),
     "grafana/alerts/kmodmon.rules.yml": lambda: rule_file(HOST_GROUPS, "kmodmon.rules.yml", HOST_RULES),
     "grafana/alerts/kmodmon.fleet.rules.yml": lambda: rule_file(FLEET_GROUPS, "kmodmon.fleet.rules.yml", FLEET_RULES),
-    **{f"grafana/dashboards/{one.file}": partial(dashboard_file, one) for one in DASHBOARDS},
-    "README.md": lambda: readme((ROOT / "README.md").read_text(), README_PARTS),
-    "grafana/README.md": lambda: readme((ROOT / "grafana/README.md").read_text(), GRAFANA_PARTS),
+    **{f"grafana/dashboards/{dashboard.file}": partial(dashboard_file, dashboard) for dashboard in DASHBOARDS},
+    **{name: partial(page, name) for name in PAGES},
 }
-GRAFANA_PARTS: Mapping[str, Callable[[], str]] = {"recordings": recordings_table}
-README_PARTS: Mapping[str, Callable[[], str]] = {
-    "commands": commands_table,
-    "conditions": conditions_table,
-    "sources": sources_table,
-    "settings": markdown_table,
-}
-
-
-def readme(text: str, parts: Mapping[str, Callable[[], str]]) -> str:
-    """A page with its generated parts made anew."""
-    for name, make in parts.items():
-        part = re.compile(rf"(<!-- generated: {name} -->\n).*?(<!-- end: {name} -->)", re.DOTALL)
-        text, count = part.subn(partial(_filled, make()), text)
-        assert count == 1, f"the page has no generated part called {name}"
-    return text
-
-
-def _filled(content: str, found: re.Match[str]) -> str:
-    return f"{found[1]}\n{content}\n{found[2]}"
 
 
 def main() -> None:
