@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from grafana.src.generate import definitions
 from kmodmon import __version__
 from kmodmon.cli import VERBS
 from kmodmon.cli.frame import parser_of
 from kmodmon.policy.document import parse_policy
+from tests.test_layers import MAY_IMPORT, PURE_ROOMS, WIRING
 
 ROOT = Path(__file__).parent.parent
 _FOREIGN = {".venv", "node_modules", "trees", "files"}  # not ours, or recorded
@@ -41,6 +43,12 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
 
 
+def anchors_of(target: Path) -> set[str]:
+    """What a link into a file may name: a heading of a page, or a line of a source."""
+    text = target.read_text()
+    return anchors(text) if target.suffix == ".md" else {f"L{line}" for line in range(1, len(text.splitlines()) + 1)}
+
+
 def fenced(page: str, kind: str) -> list[str]:
     return [block[2] for block in _FENCE.finditer(text_of(page)) if block[1] == kind]
 
@@ -62,7 +70,7 @@ def test_page_when_it_links_then_the_link_leads_somewhere(page: str) -> None:
         path, _, anchor = link.partition("#")
         target = (ROOT / page).parent / path if path else ROOT / page
         assert target.exists(), f"{page}: {link}"
-        assert not anchor or anchor in anchors(target.read_text()), f"{page}: {link}"
+        assert not anchor or anchor in anchors_of(target), f"{page}: {link}"
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -101,7 +109,24 @@ def test_readme_when_a_page_is_written_then_it_links_to_it() -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_page_when_it_names_a_file_of_the_tree_then_it_is_there(page: str) -> None:
     named = re.findall(r"`((?:kmodmon|tests|grafana|systemd|packaging|docs)/[\w./-]+)`", text_of(page))
-    assert [path for path in named if not (ROOT / path).exists()] == []
+    created = set(re.findall(r"^Create `([^`]+)`:$", text_of(page), re.MULTILINE))  # by a recipe
+    assert [path for path in named if path not in created and not (ROOT / path).exists()] == []
+
+
+def test_architecture_when_it_lists_rooms_then_they_are_those_of_the_layer_test() -> None:
+    text = text_of("ARCHITECTURE.md").partition("## Rooms\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \|$", text, re.MULTILINE)
+    imports = {room: set(re.findall(r"`(\w+)`", allowed)) for room, _, allowed in rows if allowed != "everything"}
+    assert imports == MAY_IMPORT
+    assert {room for room, duty, _ in rows if duty.endswith("; pure")} == PURE_ROOMS
+    assert {room for room, _, allowed in rows if allowed == "everything"} <= WIRING
+
+
+def test_architecture_when_it_names_a_function_then_the_file_defines_it() -> None:
+    stops = re.findall(r"`([\w/]+\.py):([A-Za-z_][\w.]*)`", text_of("ARCHITECTURE.md"))
+    assert len(stops) > 25
+    missing = [(path, name) for path, name in stops if name not in definitions((ROOT / "kmodmon" / path).read_text())]
+    assert missing == []
 
 
 def test_version_when_it_is_released_then_it_is_written_in_one_place() -> None:

@@ -4,6 +4,7 @@ FILES holds the files that are generated whole. PAGES holds the pages that peopl
 each between `<!-- generated: NAME -->` and `<!-- end: NAME -->`.
 """
 
+import ast
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -93,7 +94,38 @@ def _replacement(content: str, match: re.Match[str]) -> str:
     return f"{match[1]}\n{content}\n{match[2]}"
 
 
+def definitions(source: str) -> Mapping[str, int]:
+    """Return the line of every function, class and constant of a file; methods as `Class.method`."""
+    lines: dict[str, int] = {}
+    for node in ast.parse(source).body:
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                lines[node.name] = node.lineno
+            case ast.ClassDef():
+                lines[node.name] = node.lineno
+                methods = (each for each in node.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef))
+                lines.update({f"{node.name}.{method.name}": method.lineno for method in methods})
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                lines[name] = node.lineno
+    return lines
+
+
+def architecture() -> str:
+    """Return ARCHITECTURE.md with the line of each definition that it links to."""
+    return _LINKED.sub(_with_line, (ROOT / "ARCHITECTURE.md").read_text())
+
+
+_LINKED = re.compile(r"\[`([\w/]+\.py):\d+` `([\w.]+)`\]\(\1#L\d+\)")
+
+
+def _with_line(match: re.Match[str]) -> str:
+    path, name = match.groups()
+    line = definitions((ROOT / path).read_text())[name]
+    return f"[`{path}:{line}` `{name}`]({path}#L{line})"
+
+
 FILES: Mapping[str, Callable[[], str]] = {
+    "ARCHITECTURE.md": architecture,
     "grafana/METRICS.md": lambda: reference(METRICS),
     "grafana/alertmanager.yml": lambda: example(ALERTS),
     "systemd/kmodmon.catalog": catalog,
