@@ -129,6 +129,12 @@ def test_architecture_when_it_names_a_function_then_the_file_defines_it() -> Non
     assert missing == []
 
 
+def test_security_when_it_names_a_test_then_there_is_one() -> None:
+    tests = re.findall(r"`(tests/[\w/]+\.py):(\w+)`", text_of("SECURITY.md"))
+    assert len(tests) > 20
+    assert [name for path, name in tests if f"def {name}(" not in text_of(path)] == []
+
+
 def test_version_when_it_is_released_then_it_is_written_in_one_place() -> None:
     assert text_of("CHANGELOG.md").partition("\n## ")[2].startswith(f"{__version__} (")
     assert re.search(r"^version\s*=", text_of("pyproject.toml"), re.MULTILINE) is None
