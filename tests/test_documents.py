@@ -27,6 +27,7 @@ PAGES = tuple(
     )
 )
 README_LINES = 150
+FORMS = sorted(path for path in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml") if path.name != "config.yml")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _VERBS = {verb.name: verb for verb in VERBS}
@@ -133,6 +134,23 @@ def test_security_when_it_names_a_test_then_there_is_one() -> None:
     tests = re.findall(r"`(tests/[\w/]+\.py):(\w+)`", text_of("SECURITY.md"))
     assert len(tests) > 20
     assert [name for path, name in tests if f"def {name}(" not in text_of(path)] == []
+
+
+def test_hooks_when_listed_then_they_call_the_virtual_environment() -> None:
+    (local,) = yaml.safe_load(text_of(".pre-commit-config.yaml"))["repos"]
+    assert local["repo"] == "local"
+    for hook in local["hooks"]:
+        assert hook["language"] == "system" and hook["entry"].startswith(".venv/bin/")
+        assert all((ROOT / word).exists() for word in hook["entry"].split() if word.startswith("tests/"))
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.stem)
+def test_form_when_read_then_every_question_has_a_name_and_a_label(form: Path) -> None:
+    document = yaml.safe_load(form.read_text())
+    assert set(document) == {"name", "description", "labels", "body"}
+    questions = [item for item in document["body"] if item["type"] != "markdown"]
+    assert len({question["id"] for question in questions}) == len(questions)
+    assert all(question["attributes"]["label"] for question in questions)
 
 
 def test_version_when_it_is_released_then_it_is_written_in_one_place() -> None:
