@@ -211,3 +211,28 @@ def test_recipe_when_it_lists_its_files_then_they_are_those_that_it_changes(reci
     assert named == {step.path for step in steps_of(recipe) if step.action != "create"} - {
         step.path for step in steps_of(recipe) if step.path.startswith("tests/")
     }
+
+
+SYSCTL = Step(
+    path="kmodmon/kernel/sysctl.py",
+    action="add to the tuple",
+    name="HARDENING",
+    owner="",
+    block='    _kernel("example_limit", "an example"),\n',
+)
+SYSCTL_TEST = """
+from tests.test_golden import TREES, metrics
+
+
+def test_sysctl() -> None:
+    (TREES[0] / "proc/sys/kernel/example_limit").write_text("7\\n")
+    assert '\\nkmodmon_hardening{setting="example_limit"} 7.0\\n' in metrics(TREES[0])
+"""
+
+
+def test_sysctl_when_a_row_is_added_then_it_is_exposed_as_the_architecture_says(tmp_path: Path) -> None:
+    assert f"`{SYSCTL.path}:" in (ROOT / "ARCHITECTURE.md").read_text()
+    tree = copied(tmp_path / "tree")
+    apply(tree, SYSCTL)
+    (tree / "tests/test_sysctl.py").write_text(SYSCTL_TEST)
+    run(tree, "pytest", "tests/test_sysctl.py")
