@@ -47,6 +47,7 @@ PROCESSES = (
     "test_demo.py",
     "test_fleet.py",
     "test_quality.py",
+    "test_recipes.py",
     "test_tools.py",
     "test_unit.py",
     "vm",

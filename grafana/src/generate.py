@@ -1,9 +1,10 @@
 """Files that are made from declarations and committed: `make generate` writes them, a test compares them.
 
-A line of FILES is one generated file, a line of README_PARTS one part of README.md, of GRAFANA_PARTS one of
-grafana/README.md, between `<!-- generated: NAME -->` and `<!-- end: NAME -->`.
+FILES holds the files that are generated whole. PAGES holds the pages that people write and that have generated parts,
+each between `<!-- generated: NAME -->` and `<!-- end: NAME -->`.
 """
 
+import ast
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -21,7 +22,7 @@ from kmodmon.config.render import markdown_table
 from kmodmon.events.journal_catalog import catalog
 from kmodmon.metrics import METRICS
 from kmodmon.metrics.reference import reference
-from kmodmon.policy.condition import CONDITIONS
+from kmodmon.policy.condition import CONDITIONS, Condition
 from kmodmon.sources.followed import FOLLOWED
 from kmodmon.sources.registry import POLLED
 from kmodmon.sources.source import EventSource, PollSource
@@ -45,11 +46,15 @@ def commands_table() -> str:
     return "\n".join(("| command | does |", "|---|---|", *rows)) + "\n"
 
 
+def _values(condition: Condition) -> str:
+    return " ".join(f"`{word}`" for word in condition.words) if condition.words else "glob"
+
+
 def conditions_table() -> str:
     """What a rule of the policy may ask, as Markdown."""
     rows = [
-        f"| `{one.key}` | {' '.join(f'`{word}`' for word in one.words) if one.words else 'glob'} | {one.meaning} |"
-        for one in sorted(CONDITIONS, key=lambda one: one.key)
+        f"| `{condition.key}` | {_values(condition)} | {condition.meaning} |"
+        for condition in sorted(CONDITIONS, key=lambda condition: condition.key)
     ]
     rows.append("| `taint`, `without_taint` | letters | carries one of these taint letters; none of them |")
     return "\n".join(("| condition | value, or a list of them | holds for |", "|---|---|---|", *rows)) + "\n"
@@ -57,7 +62,7 @@ def conditions_table() -> str:
 
 def recordings_table() -> str:
     """The recording rules of the fleet as Markdown."""
-    rows = (f"| `{one.name}` | {one.says} |" for group in FLEET_GROUPS for one in group.recordings)
+    rows = (f"| `{recording.name}` | {recording.says} |" for group in FLEET_GROUPS for recording in group.recordings)
     return "\n".join(("| recording | says |", "|---|---|", *rows)) + "\n"
 
 
@@ -66,37 +71,70 @@ def dashboard_file(dashboard: Dashboard) -> str:
     return json.dumps(as_json(dashboard), indent=2, ensure_ascii=False) + "\n"
 
 
+PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
+    "docs/commands.md": {"commands": commands_table},
+    "docs/policy.md": {"conditions": conditions_table},
+    "docs/settings.md": {"settings": markdown_table},
+    "docs/sources.md": {"sources": sources_table},
+    "grafana/README.md": {"recordings": recordings_table},
+}
+
+
+def page(name: str) -> str:
+    """Return the text of a page of PAGES with its generated parts replaced."""
+    text = (ROOT / name).read_text()
+    for part, make in PAGES[name].items():
+        pattern = re.compile(rf"(<!-- generated: {part} -->\n).*?(<!-- end: {part} -->)", re.DOTALL)
+        text, count = pattern.subn(partial(_replacement, make()), text)
+        assert count == 1, f"{name} has no generated part called {part}"
+    return text
+
+
+def _replacement(content: str, match: re.Match[str]) -> str:
+    return f"{match[1]}\n{content}\n{match[2]}"
+
+
+def definitions(source: str) -> Mapping[str, int]:
+    """Return the line of every function, class and constant of a file; methods as `Class.method`."""
+    lines: dict[str, int] = {}
+    for node in ast.parse(source).body:
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                lines[node.name] = node.lineno
+            case ast.ClassDef():
+                lines[node.name] = node.lineno
+                methods = (each for each in node.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef))
+                lines.update({f"{node.name}.{method.name}": method.lineno for method in methods})
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                lines[name] = node.lineno
+    return lines
+
+
+def architecture() -> str:
+    """Return ARCHITECTURE.md with the line of each definition that it links to."""
+    return _LINKED.sub(_with_line, (ROOT / "ARCHITECTURE.md").read_text())
+
+
+_LINKED = re.compile(r"\[`([\w/]+\.py):\d+` `([\w.]+)`\]\(\1#L\d+\)")
+
+
+def _with_line(match: re.Match[str]) -> str:
+    path, name = match.groups()
+    line = definitions((ROOT / path).read_text())[name]
+    return f"[`{path}:{line}` `{name}`]({path}#L{line})"
+
+
 FILES: Mapping[str, Callable[[], str]] = {
+    "ARCHITECTURE.md": architecture,
     "grafana/METRICS.md": lambda: reference(METRICS),
     "grafana/alertmanager.yml": lambda: example(ALERTS),
     "systemd/kmodmon.catalog": catalog,
     "grafana/RUNBOOK.md": lambda: runbook(GROUPS),
     "grafana/alerts/kmodmon.rules.yml": lambda: rule_file(HOST_GROUPS, "kmodmon.rules.yml", HOST_RULES),
     "grafana/alerts/kmodmon.fleet.rules.yml": lambda: rule_file(FLEET_GROUPS, "kmodmon.fleet.rules.yml", FLEET_RULES),
-    **{f"grafana/dashboards/{one.file}": partial(dashboard_file, one) for one in DASHBOARDS},
-    "README.md": lambda: readme((ROOT / "README.md").read_text(), README_PARTS),
-    "grafana/README.md": lambda: readme((ROOT / "grafana/README.md").read_text(), GRAFANA_PARTS),
+    **{f"grafana/dashboards/{dashboard.file}": partial(dashboard_file, dashboard) for dashboard in DASHBOARDS},
+    **{name: partial(page, name) for name in PAGES},
 }
-GRAFANA_PARTS: Mapping[str, Callable[[], str]] = {"recordings": recordings_table}
-README_PARTS: Mapping[str, Callable[[], str]] = {
-    "commands": commands_table,
-    "conditions": conditions_table,
-    "sources": sources_table,
-    "settings": markdown_table,
-}
-
-
-def readme(text: str, parts: Mapping[str, Callable[[], str]]) -> str:
-    """A page with its generated parts made anew."""
-    for name, make in parts.items():
-        part = re.compile(rf"(<!-- generated: {name} -->\n).*?(<!-- end: {name} -->)", re.DOTALL)
-        text, count = part.subn(partial(_filled, make()), text)
-        assert count == 1, f"the page has no generated part called {name}"
-    return text
-
-
-def _filled(content: str, found: re.Match[str]) -> str:
-    return f"{found[1]}\n{content}\n{found[2]}"
 
 
 def main() -> None:

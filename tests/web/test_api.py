@@ -73,8 +73,8 @@ def test_api_when_served_then_every_path_of_the_contract_answers(tmp_path: Path)
     run(tmp_path, work)
 
 
-def test_readme_when_it_lists_paths_then_they_are_those_that_are_served(tmp_path: Path) -> None:
-    text = (Path(__file__).parent.parent.parent / "README.md").read_text()
+def test_http_page_when_it_lists_paths_then_they_are_those_that_are_served(tmp_path: Path) -> None:
+    text = (Path(__file__).parent.parent.parent / "docs/http.md").read_text()
     section = text.partition("## HTTP\n")[2].partition("\n## ")[0]
     listed = {
         path for row in re.findall(r"^\| (`/.*?`) \|", section, re.MULTILINE) for path in re.findall("`(.*?)`", row)

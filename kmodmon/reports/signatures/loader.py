@@ -164,17 +164,12 @@ SIGNATURES: tuple[LogSignature, ...] = (
         origin="kernel/module.c (SUSE), kernel/rh_messages.c (Enterprise Linux)",
     ),
     LogSignature(
-        name="dangerous_option",
-        report_class=_TAINT,
-        severity=Severity.NOTICE,
-        stage=MatchStage.NOTICE,
-        title="dangerous option set",
-        contains=("Setting dangerous option",),
+        name="dangerous_option", report_class=_TAINT, severity=Severity.NOTICE, stage=MatchStage.NOTICE,
+        title="dangerous option set", contains=("Setting dangerous option",),
         pattern=r"Setting dangerous option (?P<symbol>\S+)",
-        help="An unsafe module parameter was set.",
-        advice="Remove it unless a developer asked for it.",
+        help="An unsafe module parameter was set.", advice="Remove it unless a developer asked for it.",
         origin="kernel/params.c param_check_unsafe()",
-    ),
+    ),  # fmt: skip
     LogSignature(
         name="lock_debugging_disabled",
         report_class=_TAINT,
@@ -423,16 +418,10 @@ SIGNATURES: tuple[LogSignature, ...] = (
         "See the policy (LoadPin, IMA).",
     ),
     LogSignature(
-        name="sysfs_clash",
-        report_class=_FAIL,
-        severity=Severity.WARNING,
-        stage=MatchStage.NOTICE,
-        title="module not in sysfs",
-        contains=("to sysfs failed",),
+        name="sysfs_clash", report_class=_FAIL, severity=Severity.WARNING, stage=MatchStage.NOTICE,
+        title="module not in sysfs", contains=("to sysfs failed",), reason=LoadFailure.ALREADY_LOADED,
         pattern=r"Adding module '(?P<module>[^']+)' to sysfs failed",
         help="The kernel could not make the module's directory in /sys/module.",
-        advice="A name clash or no memory.",
-        origin="kernel/params.c kernel_add_sysfs_param()",
-        reason=LoadFailure.ALREADY_LOADED,
-    ),
+        advice="A name clash or no memory.", origin="kernel/params.c kernel_add_sysfs_param()",
+    ),  # fmt: skip
 )
