@@ -12,9 +12,7 @@ from kmodmon.reports.signatures.signature import LogSignature, MatchStage
 
 SIGNATURES: tuple[LogSignature, ...] = (
     LogSignature(
-        name="lockdown_module",
-        report_class=ReportClass.LOCKDOWN_DENIAL,
-        severity=Severity.WARNING,
+        name="lockdown_module", report_class=ReportClass.LOCKDOWN_DENIAL, severity=Severity.WARNING,
         stage=MatchStage.NOTICE,
         title="unsigned module refused by lockdown",
         contains=("is restricted; see",),
@@ -23,14 +21,11 @@ SIGNATURES: tuple[LogSignature, ...] = (
         r"is restricted; see (?:man kernel_lockdown|https?://)",
         help="The kernel is locked down and takes only signed modules. The line names the process, not the module.",
         advice="Sign the module with an enrolled key, or turn lockdown (Secure Boot) off.",
-        origin="security/lockdown/lockdown.c lockdown_is_locked_down()",
-        reason=LoadFailure.LOCKDOWN,
+        origin="security/lockdown/lockdown.c lockdown_is_locked_down()", reason=LoadFailure.LOCKDOWN,
         wording="4.18 Ubuntu `Loading of unsigned module`",
     ),
     LogSignature(
-        name="lockdown_denial",
-        report_class=ReportClass.LOCKDOWN_DENIAL,
-        severity=Severity.NOTICE,
+        name="lockdown_denial", report_class=ReportClass.LOCKDOWN_DENIAL, severity=Severity.NOTICE,
         stage=MatchStage.NOTICE,
         title="lockdown: {symbol}",
         contains=("is restricted; see",),
@@ -42,15 +37,12 @@ SIGNATURES: tuple[LogSignature, ...] = (
         wording="since 5.4; earlier in distributions' kernels",
     ),
     LogSignature(
-        name="lockdown_suppressed",
-        report_class=ReportClass.LOCKDOWN_DENIAL,
-        severity=Severity.NOTICE,
+        name="lockdown_suppressed", report_class=ReportClass.LOCKDOWN_DENIAL, severity=Severity.NOTICE,
         stage=MatchStage.NOTICE,
         title="lockdown denials suppressed",
         contains=("lockdown_is_locked_down: ",),
         pattern=r"lockdown_is_locked_down: (?P<symbol>\d+) callbacks suppressed",
-        help="More lockdown denials happened than were printed.",
-        advice="Find the program that repeats them.",
+        help="More lockdown denials happened than were printed.", advice="Find the program that repeats them.",
         origin="security/lockdown/lockdown.c",
     ),
-)
+)  # fmt: skip
