@@ -86,7 +86,7 @@ def moment(minute: int) -> str:
 def rule_tests(case: Case, alert: Alert) -> list[dict[str, object]]:
     """The case in the form that `promtool test rules` reads: fires and clears, and the near miss."""
     expected = {
-        "exp_labels": {**(HOST if case.host else {}), **_set(case.labels), "severity": alert.level.value},
+        "exp_labels": {**(HOST if case.host else {}), **_set(case.labels), "severity": alert.severity.value},
         "exp_annotations": {**annotations(alert), "description": case.description},
     }
     fires = _alert_test(case, case.at, [expected])

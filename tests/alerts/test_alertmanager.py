@@ -12,7 +12,7 @@ from tests.servers import Server, alertmanager, until
 from tests.tools import tool
 
 EXAMPLE = ROOT / "grafana/alertmanager.yml"
-LEVELS = {alert.name: alert.level.value for alert in ALERTS}
+LEVELS = {alert.name: alert.severity.value for alert in ALERTS}
 
 
 def amtool(*arguments: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from grafana.src.alerts import GROUPS
 from grafana.src.alerts.fleet import FLEET_HOSTS
-from grafana.src.alerts.promql import remembered
+from grafana.src.alerts.promql import sampled_state
 from grafana.src.alerts.rule_file import rule_file
 from tests.alerts.case import INTERVAL, always, promtool, since
 from tests.alerts.cases.fleet import fleet
@@ -88,7 +88,7 @@ EXPECTED: Mapping[str, tuple[Mapping[str, str], str, Samples]] = {
             'module="odd",srcversion="B1"': 1,
         },
     ),
-    **{remembered(state): (HOSTS, "10m", samples) for state, samples in REMEMBERED.items()},
+    **{sampled_state(state): (HOSTS, "10m", samples) for state, samples in REMEMBERED.items()},
     "instance:kmodmon_lockdown:level": (
         HOSTS,
         "10m",

@@ -25,8 +25,6 @@ from tests.alerts.case import promtool, rule_tests
 from tests.alerts.cases import CASES
 from tests.promql import problems
 
-BYRULE_FILES = ("kmodmon.rules.yml", "kmodmon.fleet.rules.yml")
-
 BY_NAME = {alert.name: alert for alert in ALERTS}
 RULE_FILES = ("kmodmon.rules.yml", "kmodmon.fleet.rules.yml")
 
@@ -82,7 +80,7 @@ def test_alert_when_read_then_its_texts_are_whole(alert: Alert) -> None:
     for text in (alert.runbook.meaning, alert.runbook.impact, alert.runbook.clears):
         assert text.endswith(".") and len(text) > 15, text
     assert all(re.fullmatch(r"T\d{4}(\.\d{3})?", technique) for technique in alert.attack)
-    for inhibit in alert.inhibits:
+    for inhibit in alert.inhibit_rules:
         assert any(re.fullmatch(inhibit.targets, name) for name in BY_NAME), inhibit
 
 

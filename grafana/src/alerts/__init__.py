@@ -1,4 +1,4 @@
-"""Layer 2: what wakes a human. One theme a file; every file of this room is listed here, and nowhere else."""
+"""Layer 2: alerting and recording rules for Prometheus, one file for each theme. Every theme is listed here only."""
 
 from grafana.src.alerts import (
     fleet,
