@@ -78,3 +78,4 @@ class Group:
     interval: str = ""  # of the evaluation; empty: the interval that Prometheus is configured with
     alerts: tuple[Alert, ...] = ()
     recordings: tuple[Recording, ...] = ()
+    sampled_states: tuple[str, ...] = ()  # states that its alerts compare with the last day, see recordings.py

@@ -180,4 +180,15 @@ ALERTS = (
     ),
 )
 
-GROUP = Group(name="kmodmon.posture", alerts=ALERTS, recordings=RECORDINGS)
+GROUP = Group(
+    name="kmodmon.posture",
+    alerts=ALERTS,
+    recordings=RECORDINGS,
+    sampled_states=(
+        _LOCKDOWN_LEVEL,
+        "kmodmon_signature_enforced",
+        "kmodmon_modules_disabled",
+        "kmodmon_secure_boot",
+        "kmodmon_hardening",
+    ),
+)

@@ -4,22 +4,17 @@ An alert that a protection "was on and is off", across reboots, compares a state
 day of every host at every evaluation takes many seconds for 1,000 hosts; reading these recordings takes a twentieth.
 """
 
+from collections.abc import Iterable
+
 from grafana.src.alerts.alert import Group, Recording
 from grafana.src.alerts.promql import sampled_state
 
-STATES = (
-    "instance:kmodmon_lockdown:level",
-    "kmodmon_signature_enforced",
-    "kmodmon_modules_disabled",
-    "kmodmon_secure_boot",
-    "kmodmon_hardening",
-    "kmodmon_source_present",
-)
 
-GROUP = Group(
-    name="kmodmon.memory",
-    interval="5m",
-    recordings=tuple(
-        Recording(name=sampled_state(state), expr=state, says=f"{state}, every five minutes.") for state in STATES
-    ),
-)
+def state_samples(groups: Iterable[Group]) -> Group:
+    """The recordings that the alerts of these groups compare with: a sample of each of their `sampled_states`."""
+    recordings = tuple(
+        Recording(name=sampled_state(state), expr=state, says=f"{state}, every five minutes.")
+        for group in groups
+        for state in group.sampled_states
+    )
+    return Group(name="kmodmon.memory", interval="5m", recordings=recordings)

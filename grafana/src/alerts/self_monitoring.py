@@ -222,4 +222,4 @@ _RECORDS = (
     ),
 )
 
-GROUP = Group(name="kmodmon.self", alerts=(*_DAEMON, *_SOURCES, *_RECORDS))
+GROUP = Group(name="kmodmon.self", alerts=(*_DAEMON, *_SOURCES, *_RECORDS), sampled_states=("kmodmon_source_present",))
