@@ -20,6 +20,9 @@ class AlertSeverity(StrEnum):
     INFO = "info"  # nobody; shown on dashboards
 
 
+BELOW_CRITICAL = (AlertSeverity.WARNING, AlertSeverity.INFO)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runbook:
     """The section of RUNBOOK.md about one alert."""

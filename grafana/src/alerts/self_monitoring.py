@@ -4,7 +4,7 @@
 kmodmon_.
 """
 
-from grafana.src.alerts.alert import Alert, AlertSeverity, Group, InhibitRule, Runbook
+from grafana.src.alerts.alert import BELOW_CRITICAL, Alert, AlertSeverity, Group, InhibitRule, Runbook
 from grafana.src.alerts.promql import CLEARS, INCREASE_CLEARS, KEEP_FIRING, decreased, increased
 
 JOB = 'job="kmodmon"'
@@ -21,9 +21,7 @@ _DAEMON = (
         description="kmodmon on {{ $labels.instance }} cannot be scraped: nobody watches the kernel there.",
         attack=("T1562",),
         # Not the critical ones: else who stops the daemon mutes the alert about the module loaded just before.
-        inhibit_rules=(
-            InhibitRule(targets="Kmod.+", equal=("instance",), severities=(AlertSeverity.WARNING, AlertSeverity.INFO)),
-        ),
+        inhibit_rules=(InhibitRule(targets="Kmod.+", equal=("instance",), severities=BELOW_CRITICAL),),
         runbook=Runbook(
             meaning="The daemon was stopped, the host is down, or the network between. Somebody who loads a rootkit "
             "stops what watches first.",

@@ -1,6 +1,6 @@
 """Alerts on taint flags of the kernel, by their tier."""
 
-from grafana.src.alerts.alert import Alert, AlertSeverity, Group, InhibitRule, Runbook
+from grafana.src.alerts.alert import BELOW_CRITICAL, Alert, AlertSeverity, Group, InhibitRule, Runbook
 from grafana.src.alerts.promql import CLEARS, KEEP_FIRING, label_replace, matcher, recent, selector
 from kmodmon.kernel.taint import Tier
 from kmodmon.kernel.taint_vendor import every_flag
@@ -108,11 +108,7 @@ ALERTS = (
         description="{{ $value }} taint flags fell on {{ $labels.instance }} in this boot: somebody writes kernel "
         "memory.",
         attack=("T1014", "T1562"),
-        inhibit_rules=(
-            InhibitRule(
-                targets="KmodTaint.+", equal=("instance",), severities=(AlertSeverity.WARNING, AlertSeverity.INFO)
-            ),
-        ),
+        inhibit_rules=(InhibitRule(targets="KmodTaint.+", equal=("instance",), severities=BELOW_CRITICAL),),
         runbook=Runbook(
             meaning="The taint number is smaller than it was earlier in the same boot. The kernel has no code that "
             "does that; rootkits reset it to hide that they were loaded.",

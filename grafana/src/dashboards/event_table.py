@@ -8,6 +8,7 @@ from grafana.src.dashboards.panel import FieldStyle, Panel, TableColumn, TableOp
 RETENTION = "kept for a day, also if the module is gone"
 TIME_COLUMN = TableColumn(source="Value", title="When", style=FieldStyle(unit="dateTimeAsIso"), width=190)
 HOST_COLUMN = TableColumn(source="instance", title="Host")
+MODULE_COLUMN = TableColumn(source="module", title="Module")
 
 
 def event_table(

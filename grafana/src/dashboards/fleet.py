@@ -3,7 +3,7 @@
 from grafana.src.alerts.fleet import RARE_HOSTS
 from grafana.src.alerts.taint import flags
 from grafana.src.dashboards.dashboard import FLEET, Dashboard, PanelRow, host_link
-from grafana.src.dashboards.event_table import event_table
+from grafana.src.dashboards.event_table import MODULE_COLUMN, event_table
 from grafana.src.dashboards.panel import (
     ALWAYS_GOOD,
     BAD,
@@ -29,6 +29,7 @@ from grafana.src.dashboards.queries import (
     increase_per_step,
     max_by_host,
     select,
+    sum_query,
     timestamp_ms,
 )
 from kmodmon.kernel.taint import Tier
@@ -152,7 +153,7 @@ _ALERTS = PanelRow(
                 TableColumn(source="severity", title="Severity", style=FieldStyle(mappings=_SEVERITY), width=110),
                 TableColumn(source="alertname", title="Alert"),
                 _HOST_COLUMN,
-                TableColumn(source="module", title="Module"),
+                MODULE_COLUMN,
                 TableColumn(source="signature", title="Signature"),
                 TableColumn(source="flag", title="Taint"),
                 TableColumn(source="cause", title="Cause"),
@@ -215,7 +216,7 @@ _TAINT = PanelRow(
         timeseries(
             "Hosts by taint",
             "How many hosts carry each taint flag.",
-            (Query(expr=f"sum by (flag) ({select('kmodmon_kernel_taint')}) > 0", legend="{{flag}}"),),
+            (sum_query("flag", select("kmodmon_kernel_taint")),),
             FieldStyle(no_value="No host is tainted"),
         ),
         table(
@@ -239,11 +240,7 @@ _MODULES = PanelRow(
             f"Modules that are on at most {RARE_HOSTS} hosts, and which hosts these are. Taken from a recording rule "
             f"of kmodmon.fleet.rules.yml, over all hosts that Prometheus knows.",
             (f"{select('kmodmon_module_size_bytes')} and on (module) module:kmodmon_module_rare:count",),
-            (
-                TableColumn(source="module", title="Module"),
-                _HOST_COLUMN,
-                TableColumn(source="Value", title="Size", style=FieldStyle(unit="bytes")),
-            ),
+            (MODULE_COLUMN, _HOST_COLUMN, TableColumn(source="Value", title="Size", style=FieldStyle(unit="bytes"))),
             TableOptions(
                 no_value="No module is rare, the fleet is small, or the fleet rules are not loaded",
                 width=12,
@@ -256,7 +253,7 @@ _MODULES = PanelRow(
             "forced.",
             (f"count by (module, flag) ({select('kmodmon_module_taint')})",),
             (
-                TableColumn(source="module", title="Module"),
+                MODULE_COLUMN,
                 TableColumn(source="flag", title="Letter", width=80),
                 TableColumn(source="Value", title="Hosts"),
             ),
@@ -265,30 +262,25 @@ _MODULES = PanelRow(
         bar_gauge(
             "Violations by rule",
             "What the policies find on all hosts, by rule.",
-            Query(expr=f"sum by (rule) ({select('kmodmon_policy_findings')}) > 0", legend="{{rule}}"),
+            sum_query("rule", select("kmodmon_policy_findings")),
             FieldStyle(no_value="No policy finds anything", steps=WARN_FROM_ONE),
         ),
         bar_gauge(
             "Drift by kind",
             "Differences between hosts and their baselines, by kind.",
-            Query(expr=f"sum by (kind) ({select('kmodmon_baseline_drift')}) > 0", legend="{{kind}}"),
+            sum_query("kind", select("kmodmon_baseline_drift")),
             FieldStyle(no_value="No host drifted, or none has a baseline", steps=WARN_FROM_ONE),
         ),
         bar_gauge(
             "Modules by origin",
             "Where loaded modules came from.",
-            Query(expr=f"sum by (origin) ({select('kmodmon_modules_by_origin')}) > 0", legend="{{origin}}"),
+            sum_query("origin", select("kmodmon_modules_by_origin")),
             FieldStyle(no_value="Module files are not examined"),
         ),
         timeseries(
             "Loads",
             "Modules loaded, by what was known of their signature.",
-            (
-                Query(
-                    expr=f"sum by (signature) ({increase_per_step('kmodmon_module_loads_total')}) > 0",
-                    legend="{{signature}}",
-                ),
-            ),
+            (sum_query("signature", increase_per_step("kmodmon_module_loads_total")),),
             FieldStyle(no_value="Nothing was loaded"),
             bars=True,
             width=8,
@@ -300,7 +292,7 @@ _MODULES = PanelRow(
             (
                 TableColumn(source="Value", title="When", style=FieldStyle(unit="dateTimeAsIso")),
                 _HOST_COLUMN,
-                TableColumn(source="module", title="Module"),
+                MODULE_COLUMN,
                 TableColumn(source="taints", title="Taints", width=80),
                 TableColumn(source="actor", title="By"),
             ),
@@ -320,12 +312,7 @@ _KERNELS = PanelRow(
         timeseries(
             "Kernel reports",
             "What kernels reported of themselves, by kind, repeats included.",
-            (
-                Query(
-                    expr=f"sum by (signature) ({increase_per_step('kmodmon_kernel_reports_total')}) > 0",
-                    legend="{{signature}}",
-                ),
-            ),
+            (sum_query("signature", increase_per_step("kmodmon_kernel_reports_total")),),
             FieldStyle(no_value="No kernel reported anything"),
             bars=True,
             width=8,
@@ -338,7 +325,7 @@ _KERNELS = PanelRow(
                 TableColumn(source="Value", title="When", style=FieldStyle(unit="dateTimeAsIso")),
                 _HOST_COLUMN,
                 TableColumn(source="signature", title="Report"),
-                TableColumn(source="module", title="Module"),
+                MODULE_COLUMN,
             ),
             TableOptions(no_value="None within a day", width=8, height=8),
         ),

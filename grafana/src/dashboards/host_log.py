@@ -1,7 +1,7 @@
 """The rows of the Host dashboard about kernel reports, module parameters and the kernel log."""
 
 from grafana.src.dashboards.dashboard import PanelRow
-from grafana.src.dashboards.event_table import HOST_COLUMN, RETENTION, TIME_COLUMN, event_table
+from grafana.src.dashboards.event_table import HOST_COLUMN, MODULE_COLUMN, RETENTION, TIME_COLUMN, event_table
 from grafana.src.dashboards.panel import (
     BAD_FROM_ONE,
     FieldStyle,
@@ -12,7 +12,14 @@ from grafana.src.dashboards.panel import (
     table,
     timeseries,
 )
-from grafana.src.dashboards.queries import MODULE_MATCHER, increase_per_step, select, timestamp_ms
+from grafana.src.dashboards.queries import (
+    MODULE_MATCHER,
+    increase_per_step,
+    increase_query,
+    select,
+    sum_query,
+    timestamp_ms,
+)
 
 REPORTS = PanelRow(
     title="What the kernel reported",
@@ -20,12 +27,7 @@ REPORTS = PanelRow(
         timeseries(
             "Kernel reports",
             "Crashes, warnings, stalls and the like, by kind, repeats included.",
-            (
-                Query(
-                    expr=f"sum by (signature) ({increase_per_step('kmodmon_kernel_reports_total')}) > 0",
-                    legend="{{signature}}",
-                ),
-            ),
+            (sum_query("signature", increase_per_step("kmodmon_kernel_reports_total")),),
             FieldStyle(no_value="The kernel reported nothing"),
             bars=True,
         ),
@@ -33,12 +35,7 @@ REPORTS = PanelRow(
             "Last kernel reports",
             f"What was reported, when, and which module it names; {RETENTION}.",
             timestamp_ms("kmodmon_kernel_report_timestamp_seconds"),
-            (
-                TIME_COLUMN,
-                HOST_COLUMN,
-                TableColumn(source="signature", title="Report"),
-                TableColumn(source="module", title="Module"),
-            ),
+            (TIME_COLUMN, HOST_COLUMN, TableColumn(source="signature", title="Report"), MODULE_COLUMN),
             TableOptions(no_value="Nothing was reported within a day", width=8, height=8),
         ),
         event_table(
@@ -49,7 +46,7 @@ REPORTS = PanelRow(
                 TableColumn(source="Value", title="Found", style=FieldStyle(unit="dateTimeAsIso"), width=190),
                 HOST_COLUMN,
                 TableColumn(source="signature", title="Report"),
-                TableColumn(source="module", title="Module"),
+                MODULE_COLUMN,
             ),
             TableOptions(no_value="Nothing was found within a day", width=8, height=8),
         ),
@@ -76,12 +73,7 @@ PARAMETERS = PanelRow(
             "Parameters changed",
             f"Which parameters were changed while their module was loaded; {RETENTION}.",
             timestamp_ms("kmodmon_module_parameter_change_timestamp_seconds"),
-            (
-                TIME_COLUMN,
-                HOST_COLUMN,
-                TableColumn(source="module", title="Module"),
-                TableColumn(source="parameter", title="Parameter"),
-            ),
+            (TIME_COLUMN, HOST_COLUMN, MODULE_COLUMN, TableColumn(source="parameter", title="Parameter")),
             TableOptions(no_value="None was changed within a day", width=10, height=8),
         ),
         table(
@@ -90,7 +82,7 @@ PARAMETERS = PanelRow(
             (select("kmodmon_module_parameter", MODULE_MATCHER),),
             (
                 HOST_COLUMN,
-                TableColumn(source="module", title="Module"),
+                MODULE_COLUMN,
                 TableColumn(source="parameter", title="Parameter"),
                 TableColumn(source="Value", title="Value", style=FieldStyle(unit="none")),
             ),
@@ -118,9 +110,9 @@ LOG = PanelRow(
             "Records that were overwritten before they were read, lines of user space in the kernel's words, and "
             "records of no known form. All should be 0.",
             (
-                Query(expr=f"sum({increase_per_step('kmodmon_kernel_log_lost_total')})", legend="lost"),
-                Query(expr=f"sum({increase_per_step('kmodmon_kernel_log_forged_total')})", legend="forged"),
-                Query(expr=f"sum({increase_per_step('kmodmon_kernel_log_malformed_total')})", legend="malformed"),
+                increase_query("kmodmon_kernel_log_lost_total", "lost"),
+                increase_query("kmodmon_kernel_log_forged_total", "forged"),
+                increase_query("kmodmon_kernel_log_malformed_total", "malformed"),
             ),
             FieldStyle(steps=BAD_FROM_ONE, no_value="The log is not read"),
             bars=True,

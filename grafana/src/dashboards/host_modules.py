@@ -1,7 +1,7 @@
 """The row of the Host dashboard about modules."""
 
 from grafana.src.dashboards.dashboard import PanelRow
-from grafana.src.dashboards.event_table import HOST_COLUMN, RETENTION, TIME_COLUMN, event_table
+from grafana.src.dashboards.event_table import HOST_COLUMN, MODULE_COLUMN, RETENTION, TIME_COLUMN, event_table
 from grafana.src.dashboards.panel import (
     BAD,
     GOOD,
@@ -16,7 +16,14 @@ from grafana.src.dashboards.panel import (
     table,
     timeseries,
 )
-from grafana.src.dashboards.queries import MODULE_MATCHER, increase_per_step, select, timestamp_ms
+from grafana.src.dashboards.queries import (
+    MODULE_MATCHER,
+    increase_per_step,
+    increase_query,
+    select,
+    sum_query,
+    timestamp_ms,
+)
 from kmodmon.types.units import JsonObject
 
 _SIGNATURES = {
@@ -108,11 +115,7 @@ _SUSPICIOUS = (
         "Hidden modules",
         "Modules that are in the kernel and that at least one of its own views denies. Only what hides itself is here.",
         (select("kmodmon_module_hidden"),),
-        (
-            TableColumn(source="module", title="Module"),
-            HOST_COLUMN,
-            TableColumn(source="missing_from", title="Missing from"),
-        ),
+        (MODULE_COLUMN, HOST_COLUMN, TableColumn(source="missing_from", title="Missing from")),
         TableOptions(no_value="No module hides, as far as can be seen", width=8, height=8, sort="Module"),
     ),
     table(
@@ -122,7 +125,7 @@ _SUSPICIOUS = (
         (
             TableColumn(source="severity", title="Severity", style=FieldStyle(mappings=_SEVERITIES), width=90),
             TableColumn(source="rule", title="Rule"),
-            TableColumn(source="module", title="Module"),
+            MODULE_COLUMN,
             HOST_COLUMN,
         ),
         TableOptions(no_value="The policy finds nothing", width=8, height=8, sort="Severity"),
@@ -137,7 +140,7 @@ _ACTIVITY = (
                 expr=f"sum by (signature) ({increase_per_step('kmodmon_module_loads_total')})",
                 legend="loaded, {{signature}}",
             ),
-            Query(expr=f"sum({increase_per_step('kmodmon_module_unloads_total')})", legend="unloaded"),
+            increase_query("kmodmon_module_unloads_total", "unloaded"),
         ),
         FieldStyle(no_value="Nothing came or went"),
         bars=True,
@@ -145,12 +148,7 @@ _ACTIVITY = (
     timeseries(
         "Loads that failed",
         "Modules that the kernel refused or that could not start, by reason.",
-        (
-            Query(
-                expr=f"sum by (reason) ({increase_per_step('kmodmon_module_load_failures_total')}) > 0",
-                legend="{{reason}}",
-            ),
-        ),
+        (sum_query("reason", increase_per_step("kmodmon_module_load_failures_total")),),
         FieldStyle(no_value="No load failed"),
         bars=True,
     ),
@@ -176,7 +174,7 @@ _EVENTS = (
         timestamp_ms("kmodmon_module_load_failure_timestamp_seconds"),
         (
             TIME_COLUMN,
-            TableColumn(source="module", title="Module"),
+            MODULE_COLUMN,
             HOST_COLUMN,
             TableColumn(source="reason", title="Reason"),
             TableColumn(source="actor", title="By"),

@@ -1,6 +1,7 @@
 """PromQL that the dashboards share. Every selector is limited to the jobs and instances chosen in the dashboard."""
 
 from grafana.src.alerts.promql import matcher, selector
+from grafana.src.dashboards.panel import Query
 
 HOST_MATCHERS = 'job=~"$job", instance=~"$instance"'
 MODULE_MATCHER = 'module=~"$module"'
@@ -12,9 +13,19 @@ def select(metric: str, *matchers: str, **labels: str | tuple[str, ...]) -> str:
     return selector(metric, HOST_MATCHERS, *matchers, *by_label)
 
 
-def increase_per_step(counter: str, *matchers: str, **labels: str | tuple[str, ...]) -> str:
+def increase_per_step(counter: str, **labels: str) -> str:
     """How much a counter grows in each step of a graph."""
-    return f"increase({select(counter, *matchers, **labels)}[$__rate_interval])"
+    return f"increase({select(counter, **labels)}[$__rate_interval])"
+
+
+def increase_query(counter: str, legend: str) -> Query:
+    """How much a counter grows in each step of a graph, all its series together."""
+    return Query(expr=f"sum({increase_per_step(counter)})", legend=legend)
+
+
+def sum_query(label: str, expr: str) -> Query:
+    """The sum for each value of a label; values whose sum is 0 are not shown."""
+    return Query(expr=f"sum by ({label}) ({expr}) > 0", legend=f"{{{{{label}}}}}")
 
 
 def max_by_host(expr: str) -> str:
@@ -27,9 +38,9 @@ def count_or_zero(expr: str) -> str:
     return f"count({expr}) or vector(0)"
 
 
-def timestamp_ms(gauge: str, *matchers: str, **labels: str | tuple[str, ...]) -> str:
+def timestamp_ms(gauge: str, *matchers: str) -> str:
     """A timestamp gauge in milliseconds: Grafana's unit of time, where Prometheus counts seconds."""
-    return f"{select(gauge, *matchers, **labels)} * 1000"
+    return f"{select(gauge, *matchers)} * 1000"
 
 
 LOCKDOWN = (

@@ -17,7 +17,7 @@ from grafana.src.dashboards.panel import (
     table,
     timeseries,
 )
-from grafana.src.dashboards.queries import count_or_zero, increase_per_step, select
+from grafana.src.dashboards.queries import count_or_zero, increase_per_step, increase_query, select, sum_query
 
 _SUMMARY = PanelRow(
     title="At a glance",
@@ -117,8 +117,8 @@ _SOURCES = PanelRow(
             "history or the journal did not take. All should be 0.",
             (
                 Query(expr=f"sum by (source) ({increase_per_step('kmodmon_source_lost_total')})", legend="{{source}}"),
-                Query(expr=f"sum({increase_per_step('kmodmon_history_lost_total')})", legend="history"),
-                Query(expr=f"sum({increase_per_step('kmodmon_journal_lost_total')})", legend="journal"),
+                increase_query("kmodmon_history_lost_total", "history"),
+                increase_query("kmodmon_journal_lost_total", "journal"),
             ),
             FieldStyle(no_value="No daemon answers"),
             bars=True,
@@ -126,7 +126,7 @@ _SOURCES = PanelRow(
         timeseries(
             "Events",
             "What happened, by type.",
-            (Query(expr=f"sum by (type) ({increase_per_step('kmodmon_events_total')}) > 0", legend="{{type}}"),),
+            (sum_query("type", increase_per_step("kmodmon_events_total")),),
             FieldStyle(no_value="Nothing happened"),
             bars=True,
         ),
@@ -186,15 +186,15 @@ _HTTP = PanelRow(
             "Requests",
             "Requests answered, and those that were refused, too slow, too many, unauthorised, malformed or failed.",
             (
-                Query(expr=f"sum({increase_per_step('kmodmon_http_requests_total')})", legend="answered"),
-                Query(expr=f"sum({increase_per_step('kmodmon_http_rejected_total')})", legend="no room"),
-                Query(expr=f"sum({increase_per_step('kmodmon_http_timeouts_total')})", legend="too slow"),
-                Query(expr=f"sum({increase_per_step('kmodmon_http_auth_failures_total')})", legend="unauthorised"),
-                Query(expr=f"sum({increase_per_step('kmodmon_http_rate_limited_total')})", legend="too many"),
-                Query(expr=f"sum({increase_per_step('kmodmon_http_bad_requests_total')})", legend="not HTTP"),
-                Query(expr=f"sum({increase_per_step('kmodmon_http_handshake_failures_total')})", legend="no TLS"),
-                Query(expr=f"sum({increase_per_step('kmodmon_http_accept_errors_total')})", legend="no descriptor"),
-                Query(expr=f"sum({increase_per_step('kmodmon_http_handler_errors_total')})", legend="failed"),
+                increase_query("kmodmon_http_requests_total", "answered"),
+                increase_query("kmodmon_http_rejected_total", "no room"),
+                increase_query("kmodmon_http_timeouts_total", "too slow"),
+                increase_query("kmodmon_http_auth_failures_total", "unauthorised"),
+                increase_query("kmodmon_http_rate_limited_total", "too many"),
+                increase_query("kmodmon_http_bad_requests_total", "not HTTP"),
+                increase_query("kmodmon_http_handshake_failures_total", "no TLS"),
+                increase_query("kmodmon_http_accept_errors_total", "no descriptor"),
+                increase_query("kmodmon_http_handler_errors_total", "failed"),
             ),
             FieldStyle(no_value="No daemon answers"),
             bars=True,
