@@ -99,11 +99,11 @@ def test_runbook_when_it_names_a_command_of_ours_then_the_command_line_takes_it(
 def test_reports_when_sorted_into_alerts_then_each_has_exactly_one() -> None:
     sayings = {signature.name for signature in SIGNATURES if signature.report_class.is_saying}
     expected = Counter({signature.name: 1 for signature in SIGNATURES if signature.name not in sayings})
-    found: Counter[str] = Counter()
+    counted: Counter[str] = Counter()
     for alert in ALERTS:
         for names in re.findall(r'kmodmon_kernel_report_timestamp_seconds\{signature=~?"([^"]*)"', alert.expr):
-            found.update(names.split("|"))
-    assert found == expected
+            counted.update(names.split("|"))
+    assert counted == expected
     assert set(panics()).isdisjoint(signatures(*ReportClass))
 
 
