@@ -30,9 +30,9 @@ _GROWTH = re.compile(r"\b(?:rate|irate|increase)\((?P<name>[a-zA-Z_:][a-zA-Z0-9_
 
 def selectors(expr: str) -> Iterator[tuple[str, str, str]]:
     """Name, matchers and range of every selector, texts emptied; what neither we nor Prometheus make is left out."""
-    for found in _SELECTOR.finditer(without_texts(expr)):
-        if _OURS.match(found["name"]):
-            yield found["name"], found["matchers"] or "", found["range"] or ""
+    for match in _SELECTOR.finditer(without_texts(expr)):
+        if _OURS.match(match["name"]):
+            yield match["name"], match["matchers"] or "", match["range"] or ""
 
 
 def without_texts(expr: str) -> str:
@@ -42,19 +42,19 @@ def without_texts(expr: str) -> str:
 
 def problems(expr: str) -> list[str]:
     """What is wrong with the names: metrics and labels that are not declared, gauges that are taken for counters."""
-    found = []
+    messages = []
     for name, matchers, _ in selectors(expr):
         metric = DECLARED.get(name)
         if metric is None and name not in RECORDED | OF_PROMETHEUS:
-            found.append(f"{name} is not declared")
+            messages.append(f"{name} is not declared")
         labels = {re.split("[=!]", part)[0].strip() for part in matchers.split(",") if part.strip()}
         if metric is not None and not labels <= {*metric.labels, "job", "instance"}:
-            found.append(f"{name} has no label {labels - set(metric.labels)}")
+            messages.append(f"{name} has no label {labels - set(metric.labels)}")
     for growth in _GROWTH.finditer(without_texts(expr)):
         metric = DECLARED.get(growth["name"])
         if metric is not None and metric.kind is not MetricType.COUNTER:
-            found.append(f"{growth['name']} is no counter")
-    return found
+            messages.append(f"{growth['name']} is no counter")
+    return messages
 
 
 def filled(expr: str, variables: Mapping[str, str]) -> str:

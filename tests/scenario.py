@@ -20,7 +20,6 @@ from kmodmon.metrics.metric import MetricType, Sample
 
 Values = tuple[float, float]  # before and after
 Rows = Mapping[tuple[str, ...], Values]
-NOW = "now"
 
 COMMON_MODULES = ("ext4", "jbd2", "mbcache", "virtio_net", "virtio_blk")
 _ROOTKIT = "rootkit"

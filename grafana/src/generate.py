@@ -62,7 +62,9 @@ def conditions_table() -> str:
 
 def recordings_table() -> str:
     """The recording rules of the fleet as Markdown."""
-    rows = (f"| `{recording.name}` | {recording.says} |" for group in FLEET_GROUPS for recording in group.recordings)
+    rows = (
+        f"| `{recording.name}` | {recording.description} |" for group in FLEET_GROUPS for recording in group.recordings
+    )
     return "\n".join(("| recording | says |", "|---|---|", *rows)) + "\n"
 
 

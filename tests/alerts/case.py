@@ -1,11 +1,12 @@
-"""How a test of an alert is written down: what makes it fire, when it is over, and what just does not make it fire.
+"""Test cases of alerts: the series that make an alert fire, when it clears, and series that just do not make it fire.
 
-Series are sampled every 15 s from time 0, as a scrape does. A moment is written in minutes ("12m").
+Series are sampled every 15 s from time 0, as by a scrape. Times are in minutes ("12m").
 """
 
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from grafana.src.alerts.alert import Alert
@@ -22,9 +23,9 @@ Value = float | str | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One alert on trial. `labels` and `description` are what it carries when it fires, beside HOST and the severity.
+    """One test of an alert. `labels` and `description` are those of the firing alert, beside HOST and the severity.
 
-    `near` is the near miss: the same but for one thing, which `miss` names.
+    `near` is the near miss: series that differ from those of `fires` in one respect, which `miss` names.
     """
 
     alert: str
@@ -41,13 +42,13 @@ class Case:
 
 def series(metric: str, **labels: str) -> str:
     """One series of the host."""
-    given = {**HOST, **{name.removesuffix("_"): value for name, value in labels.items()}}
-    pairs = ",".join(f'{name}="{value}"' for name, value in given.items())
+    all_labels = {**HOST, **{name.removesuffix("_"): value for name, value in labels.items()}}
+    pairs = ",".join(f'{name}="{value}"' for name, value in all_labels.items())
     return f"{metric}{{{pairs}}}"
 
 
 def steps(*parts: tuple[Value, int]) -> str:
-    """Values in promtool's notation: each for some minutes; None: the series is not in the scrapes."""
+    """Values in promtool's notation, each for some minutes; None: the series is not in the scrapes."""
     before = (None, *(value for value, _ in parts))
     return " ".join(
         _part(value, minutes * _PER_MINUTE, ends=last is not None)
@@ -58,7 +59,7 @@ def steps(*parts: tuple[Value, int]) -> str:
 def _part(value: Value, samples: int, *, ends: bool) -> str:
     if value is not None:
         return f"{value}+0x{samples - 1}"
-    # A scrape that lacks a series which the one before had ends it at once.
+    # A series that was in the scrape before and is not in this one ends at once.
     return f"stale _x{samples - 1}" if ends else f"_x{samples}"
 
 
@@ -74,19 +75,19 @@ def since(minute: int, value: Value, before: Value = None, until: int = 120) -> 
 
 
 def happened(minute: int) -> str:
-    """A timestamp gauge of something that happened then, and that is scraped from then on."""
+    """A timestamp gauge of an event in that minute, scraped from then on."""
     return since(minute, minute * 60)
 
 
 def moment(minute: int) -> str:
-    """That minute as an alert writes it."""
+    """That minute as humanizeTimestamp writes it."""
     return f"1970-01-01 {minute // 60:02}:{minute % 60:02}:00 +0000 UTC"
 
 
 def rule_tests(case: Case, alert: Alert) -> list[dict[str, object]]:
     """The case in the form that `promtool test rules` reads: fires and clears, and the near miss."""
     expected = {
-        "exp_labels": {**(HOST if case.host else {}), **_set(case.labels), "severity": alert.level.value},
+        "exp_labels": {**(HOST if case.host else {}), **_set(case.labels), "severity": alert.severity.value},
         "exp_annotations": {**annotations(alert), "description": case.description},
     }
     fires = _alert_test(case, case.at, [expected])
@@ -103,17 +104,22 @@ def _set(labels: Mapping[str, str]) -> Mapping[str, str]:
     return {name: value for name, value in labels.items() if value}
 
 
-def _input(name: str, given: Input) -> dict[str, object]:
-    listed = [{"series": one, "values": values} for one, values in given.items()]
-    return {"name": name, "interval": INTERVAL, "input_series": listed}
+def _input(name: str, inputs: Input) -> dict[str, object]:
+    input_series = [{"series": series, "values": values} for series, values in inputs.items()]
+    return {"name": name, "interval": INTERVAL, "input_series": input_series}
 
 
 def _alert_test(case: Case, at: str, expected: list[object]) -> dict[str, object]:
     return {"eval_time": at, "alertname": case.alert, "exp_alerts": expected}
 
 
-def promtool(*arguments: str | Path) -> None:
-    """Run promtool, which must find nothing wrong."""
-    command = (str(tool("promtool")), *map(str, arguments))
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    assert done.returncode == 0, done.stdout
+def run_tool(name: str, *arguments: str | Path) -> str:
+    """Run a tool of Prometheus, which must succeed; what it wrote."""
+    command = (str(tool(name)), *map(str, arguments))
+    process = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    assert process.returncode == 0, process.stdout
+    return process.stdout
+
+
+promtool = partial(run_tool, "promtool")
+amtool = partial(run_tool, "amtool")

@@ -1,6 +1,5 @@
 """The example for Alertmanager: accepted by amtool, routes as it says, and mutes what it should in a real one."""
 
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,18 +7,11 @@ import pytest
 
 from grafana.src.alerts import ALERTS
 from grafana.src.generate import ROOT
+from tests.alerts.case import amtool
 from tests.servers import Server, alertmanager, until
-from tests.tools import tool
 
 EXAMPLE = ROOT / "grafana/alertmanager.yml"
-LEVELS = {alert.name: alert.level.value for alert in ALERTS}
-
-
-def amtool(*arguments: str) -> str:
-    command = (str(tool("amtool")), *arguments)
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+LEVELS = {alert.name: alert.severity.value for alert in ALERTS}
 
 
 def test_example_when_checked_then_amtool_takes_it() -> None:
@@ -58,14 +50,14 @@ def muted(server: Server, *alerts: Mapping[str, str]) -> list[str]:
 def _muted(server: Server) -> list[str]:
     listed = server.get("/api/v2/alerts")
     assert isinstance(listed, list)
-    found = []
-    for one in listed:
-        assert isinstance(one, Mapping)
-        labels, status = one["labels"], one["status"]
+    names = []
+    for entry in listed:
+        assert isinstance(entry, Mapping)
+        labels, status = entry["labels"], entry["status"]
         assert isinstance(labels, Mapping) and isinstance(status, Mapping)
         if status["state"] == "suppressed":
-            found.append(f"{labels['alertname']} {labels['instance']}")
-    return sorted(found)
+            names.append(f"{labels['alertname']} {labels['instance']}")
+    return sorted(names)
 
 
 def taint(tier: str, cause: str, **labels: str) -> dict[str, str]:

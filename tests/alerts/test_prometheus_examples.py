@@ -19,11 +19,11 @@ LEFT_OUT = {"clusters.yml": ("kubernetes_sd_configs", "consul_sd_configs")}
 @pytest.mark.parametrize("name", sorted(path.name for path in ROOM.glob("*.yml")))
 def test_example_when_checked_then_promtool_takes_it(name: str) -> None:
     command = (str(tool("promtool")), "check", "config", "--syntax-only", *FLAGS.get(name, ()), str(ROOM / name))
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    complaints = [line for line in done.stdout.splitlines() if re.match(r"\s+line \d+:", line)]
+    process = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    complaints = [line for line in process.stdout.splitlines() if re.match(r"\s+line \d+:", line)]
     missed = LEFT_OUT.get(name, ())
-    assert [re.sub(r".*field (\w+) not found.*", r"\1", line) for line in complaints] == list(missed), done.stdout
-    assert (done.returncode == 0) == (not missed), done.stdout
+    assert [re.sub(r".*field (\w+) not found.*", r"\1", line) for line in complaints] == list(missed), process.stdout
+    assert (process.returncode == 0) == (not missed), process.stdout
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in ROOM.glob("*.yml")))

@@ -1,6 +1,6 @@
-"""The rules of Grafana's dashboard-linter, written anew: what makes a dashboard work for others than its author.
+"""The rules of Grafana's dashboard-linter in Python: they make a dashboard work for others than its author.
 
-Names of rules are the linter's. Exceptions stand in grafana/dashboards/.lint, which the linter itself reads too.
+Names of rules are those of the linter. Exceptions are in grafana/dashboards/.lint, which the linter itself reads too.
 """
 
 import json
@@ -51,7 +51,7 @@ def queries(panel: JsonObject) -> Iterator[JsonObject]:
 def objects(value: JsonValue) -> Sequence[JsonObject]:
     """A list of objects; anything else is an error of the dashboard."""
     assert isinstance(value, Sequence) and not isinstance(value, str), value
-    return [member(one) for one in value]
+    return [member(element) for element in value]
 
 
 def member(value: JsonValue, *path: str) -> JsonObject:
@@ -65,19 +65,21 @@ def member(value: JsonValue, *path: str) -> JsonObject:
 
 def variables(dashboard: JsonObject) -> Mapping[str, JsonObject]:
     """The variables by name."""
-    return {str(one["name"]): one for one in objects(member(dashboard, "templating")["list"])}
+    return {str(variable["name"]): variable for variable in objects(member(dashboard, "templating")["list"])}
 
 
 def findings(path: Path, units: frozenset[str]) -> list[Finding]:
     """What is wrong with a dashboard, exceptions included."""
     dashboard = load(path)
     title = str(dashboard["title"])
-    found = [Finding(rule=rule, dashboard=title, what=what) for rule, what in _of_dashboard(dashboard)]
+    result = [Finding(rule=rule, dashboard=title, what=what) for rule, what in _of_dashboard(dashboard)]
     for panel in panels(dashboard):
         name = str(panel.get("title", ""))
-        told = (*_of_panel(panel, units), *(one for query in queries(panel) for one in _of_query(str(query["expr"]))))
-        found += (Finding(rule=rule, dashboard=title, panel=name, what=what) for rule, what in told)
-    return found
+        violations = [*_of_panel(panel, units)]
+        for query in queries(panel):
+            violations += _of_query(str(query["expr"]))
+        result += (Finding(rule=rule, dashboard=title, panel=name, what=what) for rule, what in violations)
+    return result
 
 
 def exceptions() -> set[Finding]:
@@ -85,42 +87,42 @@ def exceptions() -> set[Finding]:
     listed = yaml.safe_load((ROOM / ".lint").read_text())["exclusions"]
     return {
         Finding(rule=rule, dashboard=entry["dashboard"], panel=entry["panel"])
-        for rule, one in listed.items()
-        for entry in one["entries"]
+        for rule, exclusion in listed.items()
+        for entry in exclusion["entries"]
     }
 
 
-Told = Iterator[tuple[str, str]]
+Violations = Iterator[tuple[str, str]]
 
 
-def _of_dashboard(dashboard: JsonObject) -> Told:
+def _of_dashboard(dashboard: JsonObject) -> Violations:
     if dashboard["editable"] is not False:
         yield "uneditable-dashboard-rule", "editable"
-    known = variables(dashboard)
-    sources = [name for name, one in known.items() if one["type"] == "datasource"]
-    source = known.get("datasource", {})
+    by_name = variables(dashboard)
+    sources = [name for name, variable in by_name.items() if variable["type"] == "datasource"]
+    source = by_name.get("datasource", {})
     if sources != ["datasource"] or source.get("label") != "Data Source" or source.get("query") != "prometheus":
         yield "template-datasource-rule", str(sources)
     for name in _TOTAL_FIELDS:
-        yield from _of_target_variable(name, known.get(name, {}))
-    for name, one in known.items():
-        if one["type"] == "query":
-            if one["refresh"] != 2:
+        yield from _of_target_variable(name, by_name.get(name, {}))
+    for name, variable in by_name.items():
+        if variable["type"] == "query":
+            if variable["refresh"] != 2:
                 yield "template-on-time-change-reload-rule", name
-            if not re.match(r"label_values\(", str(member(one["query"])["query"])):
+            if not re.match(r"label_values\(", str(member(variable["query"])["query"])):
                 yield "template-label-promql-rule", name
 
 
-def _of_target_variable(name: str, one: JsonObject) -> Told:
+def _of_target_variable(name: str, variable: JsonObject) -> Violations:
     wanted = {"type": "query", "multi": True, "allValue": ".+", "label": name, "includeAll": True}
-    wrong = [key for key, value in wanted.items() if one.get(key) != value]
-    if member(one.get("datasource", {})).get("uid") != "${datasource}":
+    wrong = [key for key, value in wanted.items() if variable.get(key) != value]
+    if member(variable.get("datasource", {})).get("uid") != "${datasource}":
         wrong.append("datasource")
     if wrong:
         yield f"template-{name}-rule", ", ".join(wrong)
 
 
-def _of_panel(panel: JsonObject, units: frozenset[str]) -> Told:
+def _of_panel(panel: JsonObject, units: frozenset[str]) -> Violations:
     if member(panel["datasource"]).get("uid") != "${datasource}":
         yield "panel-datasource-rule", str(panel["datasource"])
     if not panel.get("title") or not panel.get("description"):
@@ -130,17 +132,17 @@ def _of_panel(panel: JsonObject, units: frozenset[str]) -> Told:
     yield from _of_units(panel, units)
 
 
-def _of_units(panel: JsonObject, units: frozenset[str]) -> Told:
+def _of_units(panel: JsonObject, units: frozenset[str]) -> Violations:
     defaults = member(panel, "fieldConfig", "defaults")
     if panel["type"] in _WITH_UNITS and defaults.get("unit") not in units and not defaults.get("mappings"):
         yield "panel-units-rule", str(defaults.get("unit"))
     for override in objects(member(panel, "fieldConfig")["overrides"]):
-        for one in objects(override["properties"]):
-            if one["id"] == "unit" and one["value"] not in units:
-                yield "panel-units-rule", str(one["value"])
+        for field in objects(override["properties"]):
+            if field["id"] == "unit" and field["value"] not in units:
+                yield "panel-units-rule", str(field["value"])
 
 
-def _of_query(expr: str) -> Told:
+def _of_query(expr: str) -> Violations:
     for name, matchers, window in selectors(expr):
         for label in _TOTAL_FIELDS:
             if not re.search(rf"\b{label}=~", matchers) or f'{label}=~"${label}"' not in expr:

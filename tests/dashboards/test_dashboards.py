@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from grafana.src.dashboards import DASHBOARDS
 from grafana.src.dashboards.dashboard import COLUMNS, TAG
 from kmodmon.types.units import JsonObject
-from tests.dashboards.lint import ROOM, Finding, exceptions, findings, load, member, objects, panels, queries, variables
+from tests.dashboards.lint import ROOM, exceptions, findings, load, member, objects, panels, queries, variables
 from tests.promql import problems
 
 FILES = [ROOM / dashboard.file for dashboard in DASHBOARDS]
@@ -22,9 +23,9 @@ each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 
 
 def test_dashboards_when_linted_then_only_what_is_excused_is_found() -> None:
-    found = {finding for path in FILES for finding in findings(path, UNITS)}
-    bare = {Finding(rule=one.rule, dashboard=one.dashboard, panel=one.panel) for one in found}
-    assert bare == exceptions(), sorted(found)
+    violations = {finding for path in FILES for finding in findings(path, UNITS)}
+    bare = {replace(finding, what="") for finding in violations}
+    assert bare == exceptions(), sorted(violations)
 
 
 def broken(path: Path, tmp_path: Path, old: str, new: str) -> list[str]:
@@ -32,7 +33,7 @@ def broken(path: Path, tmp_path: Path, old: str, new: str) -> list[str]:
     assert old in text, old
     copy = tmp_path / "broken.json"
     copy.write_text(text.replace(old, new))
-    return sorted({one.rule for one in findings(copy, UNITS)})
+    return sorted({finding.rule for finding in findings(copy, UNITS)})
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_queries_when_read_then_they_name_only_what_is_declared(path: Path) -> N
     dashboard = load(path)
     exprs = [str(query["expr"]) for panel in panels(dashboard) for query in queries(panel)]
     exprs += [str(mark["expr"]) for mark in objects(member(dashboard, "annotations")["list"])]
-    assert [found for expr in exprs for found in problems(expr)] == []
+    assert [problem for expr in exprs for problem in problems(expr)] == []
 
 
 @each_file
@@ -93,8 +94,8 @@ def test_panels_when_placed_then_none_lies_on_another(path: Path) -> None:
         }
         taken[str(panel["title"])] = cells
         identities.append(panel["id"])
-    for one, other in combinations(taken, 2):
-        assert taken[one].isdisjoint(taken[other]), (one, other)
+    for first, second in combinations(taken, 2):
+        assert taken[first].isdisjoint(taken[second]), (first, second)
     assert len(set(identities)) == len(identities)
 
 
@@ -105,9 +106,9 @@ def test_links_when_followed_then_they_lead_to_dashboards_that_exist() -> None:
         text = path.read_text()
         assert set(re.findall(r'"/d/([a-z-]+)', text)) <= identities
         assert load(path)["tags"] == [TAG]
-        known = {"datasource", "job", "instance", *variables(load(path))}
+        declared = {"datasource", "job", "instance", *variables(load(path))}
         used = set(re.findall(r"\$\{?([a-z]+)", text))
-        assert used <= known, used - known
+        assert used <= declared, used - declared
 
 
 @each_file
@@ -129,8 +130,8 @@ def _organized(panel: JsonObject) -> JsonObject:
 
 def test_daemon_when_imported_then_it_carries_neither_alerts_nor_dashboards() -> None:
     script = "import sys, kmodmon.runtime.daemon, kmodmon.cli.run; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    loaded = done.stdout.split()
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = process.stdout.split()
     assert "kmodmon.runtime.engine" in loaded
     assert not [name for name in loaded if name.startswith(("grafana.src.alerts", "grafana.src.dashboards"))]
 

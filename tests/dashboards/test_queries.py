@@ -86,9 +86,9 @@ def test_panel_when_everything_happens_then_each_of_its_queries_gives_data(
         expr = filled(str(query["expr"]), VARIABLES)
         assert server.query(expr), expr
         # What shows 0 where there is nothing must have something to count as well.
-        found = server.query(expr.removesuffix(ZERO))
-        assert bool(found) != (panel["title"] in EMPTY), (panel["title"], expr)
-        assert panel["title"] in EMPTY or any(one.labels.get("instance", HOST) == HOST for one in found), expr
+        samples = server.query(expr.removesuffix(ZERO))
+        assert bool(samples) != (panel["title"] in EMPTY), (panel["title"], expr)
+        assert panel["title"] in EMPTY or any(sample.labels.get("instance", HOST) == HOST for sample in samples), expr
 
 
 def test_exceptions_when_listed_then_such_panels_exist() -> None:
@@ -98,10 +98,10 @@ def test_exceptions_when_listed_then_such_panels_exist() -> None:
 @pytest.mark.chain
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_variables_when_asked_then_prometheus_offers_values(path: Path, server: Server) -> None:
-    for name, one in variables(load(path)).items():
-        if one["type"] != "query":
+    for name, variable in variables(load(path)).items():
+        if variable["type"] != "query":
             continue
-        asked = str(member(one["query"])["query"]).removeprefix("label_values(").removesuffix(")")
+        asked = str(member(variable["query"])["query"]).removeprefix("label_values(").removesuffix(")")
         selector, _, label = asked.rpartition(", ")
         matcher = filled(selector, VARIABLES)
         values = server.data(f"/api/v1/label/{label}/values", **{"match[]": matcher})
@@ -111,8 +111,8 @@ def test_variables_when_asked_then_prometheus_offers_values(path: Path, server: 
 @pytest.mark.chain
 def test_marks_when_asked_then_each_says_when(server: Server) -> None:
     for mark in objects(member(load(ROOM / "kmodmon-host.json"), "annotations")["list"]):
-        found = server.query(filled(str(mark["expr"]), VARIABLES))
-        assert found and all(abs(one.value / 1000 - time.time()) < 600 for one in found), mark["name"]
+        samples = server.query(filled(str(mark["expr"]), VARIABLES))
+        assert samples and all(abs(sample.value / 1000 - time.time()) < 600 for sample in samples), mark["name"]
 
 
 @pytest.mark.chain

@@ -88,8 +88,8 @@ def complaints(programs: Mapping[str, str], tmp_path: Path) -> str:
     flags = ("--noEmit", "--strict", "--skipLibCheck", "--target", "es2022", "--module", "esnext")
     files = (f"{name}.ts" for name in programs)
     command = ("node", str(COMPILER), *flags, "--moduleResolution", "bundler", *files)
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
-    return done.stdout + done.stderr
+    process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    return process.stdout + process.stderr
 
 
 def test_dashboards_when_compiled_against_the_types_then_they_fit(tmp_path: Path) -> None:
@@ -107,5 +107,5 @@ MISSPELT = {
 def test_compiler_when_something_is_misspelt_then_it_says_so(tmp_path: Path) -> None:
     program = source(ROOM / "kmodmon-self.json")
     assert all(right in program for right, _ in MISSPELT.values())
-    said = complaints({name: program.replace(*words) for name, words in MISSPELT.items()}, tmp_path)
-    assert {name for name in MISSPELT if f"{name}.ts(" in said} == set(MISSPELT), said
+    output = complaints({name: program.replace(*words) for name, words in MISSPELT.items()}, tmp_path)
+    assert {name for name in MISSPELT if f"{name}.ts(" in output} == set(MISSPELT), output

@@ -1,4 +1,4 @@
-"""Layer 2: what wakes a human. One theme a file; every file of this room is listed here, and nowhere else."""
+"""Layer 2: alerting and recording rules for Prometheus, one file for each theme. Every theme is listed here only."""
 
 from grafana.src.alerts import (
     fleet,
@@ -9,14 +9,14 @@ from grafana.src.alerts import (
     policy,
     posture,
     provenance,
-    recordings,
     reports,
     self_monitoring,
     taint,
 )
 from grafana.src.alerts.alert import Alert, Group
+from grafana.src.alerts.recordings import state_samples
 
-HOST_GROUPS: tuple[Group, ...] = (
+_THEMES: tuple[Group, ...] = (
     modules.GROUP,
     hidden.GROUP,
     provenance.GROUP,
@@ -27,8 +27,8 @@ HOST_GROUPS: tuple[Group, ...] = (
     reports.GROUP,
     log.GROUP,
     self_monitoring.GROUP,
-    recordings.GROUP,
 )
+HOST_GROUPS: tuple[Group, ...] = (*_THEMES, state_samples(_THEMES))
 FLEET_GROUPS: tuple[Group, ...] = (fleet.GROUP,)
 GROUPS = (*HOST_GROUPS, *FLEET_GROUPS)
 ALERTS: tuple[Alert, ...] = tuple(alert for group in GROUPS for alert in group.alerts)

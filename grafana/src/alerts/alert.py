@@ -1,83 +1,84 @@
-"""How an alert, a recording and what belongs to them are declared.
+"""Declarations of alerting rules, recording rules, their runbook sections and their inhibitions.
 
-An alert is about what *happened* or about what *is*. What happened is read from timestamp gauges, which outlive the
-thing they tell of, so nothing is missed between two scrapes; the alert fires for RECENT after the event. What is, is
-read from state metrics, and the alert clears with the state.
+An alert is about an event or about a state. Events are read from timestamp gauges, which remain after the module or
+file they name is gone, so none is missed between two scrapes; the alert fires for RECENT after the event. States are
+read from the gauges of the current state, and the alert clears with the state.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 RUNBOOK_BASE = "https://kmodmon.example/RUNBOOK.md"
-"""Where the operator publishes grafana/RUNBOOK.md: a reserved name, to be replaced by one's own in the rules file."""
+"""Where the operator publishes grafana/RUNBOOK.md: a reserved domain, which the operator replaces in the rules file."""
 
 
-class Level(StrEnum):
-    """The label `severity`, as mixins use it: who is told."""
+class AlertSeverity(StrEnum):
+    """The label `severity` with the values that Prometheus mixins use: it decides who is notified."""
 
-    CRITICAL = "critical"  # wakes somebody
+    CRITICAL = "critical"  # the person on call, at once
     WARNING = "warning"  # a ticket: today or tomorrow
-    INFO = "info"  # told to nobody; seen on dashboards
+    INFO = "info"  # nobody; shown on dashboards
+
+
+BELOW_CRITICAL = (AlertSeverity.WARNING, AlertSeverity.INFO)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runbook:
-    """What the person who is woken reads. `commands` are the first three to type on the host."""
+    """The section of RUNBOOK.md about one alert."""
 
     meaning: str
     impact: str
-    commands: tuple[str, str, str]
-    clears: str
+    commands: tuple[str, str, str]  # the first three to run on the host
+    clears: str  # when the alert stops
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inhibit:
-    """While the alert that holds this fires, those of `targets` (a pattern) with the same `equal` labels are mute."""
+class InhibitRule:
+    """An inhibition of Alertmanager: while the alert that has this rule fires, the target alerts are muted."""
 
-    targets: str
-    equal: tuple[str, ...]
-    levels: tuple[Level, ...] = tuple(Level)
+    targets: str  # a regular expression for the names of the target alerts
+    equal: tuple[str, ...]  # labels that must have the same value in both alerts
+    severities: tuple[AlertSeverity, ...] = tuple(AlertSeverity)  # of the target alerts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """One alerting rule. `summary` is a fixed sentence; `description` is a template: who, what, where.
-
-    `keep_firing` bridges scrapes that fail meanwhile: the series of a host that is not scraped are gone at once.
-    `attack` are technique ids of MITRE ATT&CK.
-    """
+    """One alerting rule, with its runbook section and the alerts that it inhibits."""
 
     name: str
-    level: Level
+    severity: AlertSeverity
     expr: str
-    summary: str
-    description: str
+    summary: str  # a fixed sentence
+    description: str  # a template of Prometheus: who, what, where
     runbook: Runbook
-    hold: str = ""
-    keep_firing: str = ""
-    attack: tuple[str, ...] = ()
-    inhibits: tuple[Inhibit, ...] = ()
+    hold: str = ""  # `for` of the rule; empty: the alert fires at the first evaluation
+    # `keep_firing_for` of the rule, for failed scrapes: the series of a host that is not scraped end at once.
+    keep_firing_for: str = ""
+    attack: tuple[str, ...] = ()  # technique ids of MITRE ATT&CK
+    inhibit_rules: tuple[InhibitRule, ...] = ()
 
     @property
     def runbook_url(self) -> str:
-        """Where its section of the runbook is."""
+        """The address of its section in the runbook."""
         return f"{RUNBOOK_BASE}#{self.name.lower()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """One recording rule; `name` is level:metric:operations, `says` a sentence for the reference."""
+    """One recording rule."""
 
-    name: str
+    name: str  # level:metric:operations, as Prometheus recommends
     expr: str
-    says: str
+    description: str  # a sentence about the result, for the rule file and grafana/README.md
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Rules that are evaluated one after the other, recordings first; `interval`: not as often as the others."""
+    """One rule group: Prometheus evaluates its rules one after the other, recordings first."""
 
     name: str
-    interval: str = ""
+    interval: str = ""  # of the evaluation; empty: the interval that Prometheus is configured with
     alerts: tuple[Alert, ...] = ()
-    recordings: tuple[Recording, ...] = field(default=())
+    recordings: tuple[Recording, ...] = ()
+    sampled_states: tuple[str, ...] = ()  # states that its alerts compare with the last day, see recordings.py

@@ -1,13 +1,13 @@
 """grafana/alertmanager.yml: an example of routing, grouping and inhibition that fits the alerts.
 
-The inhibitions come from the declarations; two general ones are here. `equal` compares labels that both sides lack as
-equal, so a rule that speaks of a module names only sources that have one.
+The inhibitions come from the declarations of the alerts; one general inhibition is in _HEAD. Alertmanager takes a label
+that both alerts lack as equal, so an inhibition about a module requires that its source alert has the label `module`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from grafana.src.alerts.alert import Alert, Inhibit, Level
+from grafana.src.alerts.alert import Alert, AlertSeverity, InhibitRule
 
 _HEAD = """# Generated from the declarations in grafana/src/alerts/ by `make generate`; do not edit, copy.
 # An example for Alertmanager 0.22 or newer. Put your own receivers in place of the two webhooks.
@@ -52,28 +52,26 @@ inhibit_rules:
 
 
 def example(alerts: Iterable[Alert]) -> str:
-    """The whole file."""
+    """The content of grafana/alertmanager.yml."""
     return _HEAD + "".join(_rules(alerts))
 
 
 def _rules(alerts: Iterable[Alert]) -> Iterator[str]:
-    pairs = sorted(((inhibit, alert.name) for alert in alerts for inhibit in alert.inhibits), key=_key)
-    for _, same in groupby(pairs, key=lambda pair: _key(pair)[:3]):
-        found = tuple(same)
-        yield _rule(found[0][0], [name for _, name in found])
+    pairs = sorted(((rule, alert.name) for alert in alerts for rule in alert.inhibit_rules), key=_sort_key)
+    for _, group in groupby(pairs, key=lambda pair: _sort_key(pair)[:3]):
+        rules, names = zip(*group, strict=True)
+        yield _rule(rules[0], names)
 
 
-def _key(pair: tuple[Inhibit, str]) -> tuple[str, tuple[str, ...], tuple[str, ...], str]:
-    inhibit, name = pair
-    return inhibit.targets, inhibit.equal, tuple(inhibit.levels), name
+def _sort_key(pair: tuple[InhibitRule, str]) -> tuple[str, tuple[str, ...], tuple[str, ...], str]:
+    rule, name = pair
+    return rule.targets, rule.equal, tuple(rule.severities), name
 
 
-def _rule(inhibit: Inhibit, names: list[str]) -> str:
+def _rule(rule: InhibitRule, names: Sequence[str]) -> str:
     source = f'alertname="{names[0]}"' if len(names) == 1 else f'alertname=~"{"|".join(names)}"'
-    targets = [f'alertname=~"{inhibit.targets}"']
-    if len(inhibit.levels) < len(Level):
-        targets.append(f'severity=~"{"|".join(inhibit.levels)}"')
+    targets = [f'alertname=~"{rule.targets}"']
+    if len(rule.severities) < len(AlertSeverity):
+        targets.append(f'severity=~"{"|".join(rule.severities)}"')
     listed = ", ".join(f"'{target}'" for target in targets)
-    return (
-        f"  - source_matchers: ['{source}']\n    target_matchers: [{listed}]\n    equal: [{', '.join(inhibit.equal)}]\n"
-    )
+    return f"  - source_matchers: ['{source}']\n    target_matchers: [{listed}]\n    equal: [{', '.join(rule.equal)}]\n"

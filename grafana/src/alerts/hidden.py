@@ -1,26 +1,27 @@
-"""Alerts on modules that hide, and on interfaces that contradict each other."""
+"""Alerts on hidden modules, and on interfaces of the kernel that contradict each other."""
 
-from grafana.src.alerts.alert import Alert, Group, Inhibit, Level, Runbook
-from grafana.src.alerts.promql import CLEARS, KEEP, recent, series
+from grafana.src.alerts.alert import Alert, AlertSeverity, Group, InhibitRule, Runbook
+from grafana.src.alerts.promql import CLEARS, KEEP_FIRING, recent, selector
 
-_STAMP = "kmodmon_module_hidden_timestamp_seconds"
-_EACH = "max by (job, instance, module)"
-_NOBODY = 'module="(unnamed)"'
+_HIDDEN_AT = "kmodmon_module_hidden_timestamp_seconds"
+_BY_MODULE = "max by (job, instance, module)"
+_UNNAMED = 'module="(unnamed)"'
 _NAMED = 'module!="(unnamed)"'
-_SURE = 'confidence!="possible"'
+_LIKELY = 'confidence!="possible"'
 _COMMANDS = ("kmodmon check", "kmodmon events --since 1h --type ModuleHidden", "kmodmon doctor")
 
 ALERTS = (
     Alert(
         name="KmodModuleHidden",
-        level=Level.CRITICAL,
-        expr=f"{_EACH} ({series('kmodmon_module_hidden', _NAMED)})\n  or {_EACH} ({recent(_STAMP, _SURE)})",
-        keep_firing=KEEP,
+        severity=AlertSeverity.CRITICAL,
+        expr=f"{_BY_MODULE} ({selector('kmodmon_module_hidden', _NAMED)})\n"
+        f"  or {_BY_MODULE} ({recent(_HIDDEN_AT, _LIKELY)})",
+        keep_firing_for=KEEP_FIRING,
         summary="A loaded module is hidden.",
         description="Module {{ $labels.module }} is in the kernel of {{ $labels.instance }}, and at least one of the "
         "kernel's own views denies it.",
         attack=("T1014",),
-        inhibits=(Inhibit(targets="KmodWitnessContradicted", equal=("instance", "module")),),
+        inhibit_rules=(InhibitRule(targets="KmodWitnessContradicted", equal=("instance", "module")),),
         runbook=Runbook(
             meaning="Views of the kernel that must agree do not: the module list, sysfs, symbols, trace functions, "
             "kprobes and what was seen loading. The finding says which of them show the module and which deny it.",
@@ -32,8 +33,8 @@ ALERTS = (
     ),
     Alert(
         name="KmodModuleHiddenPossibly",
-        level=Level.WARNING,
-        expr=f"{_EACH} ({series('kmodmon_module_hidden', _NOBODY)})",
+        severity=AlertSeverity.WARNING,
+        expr=f"{_BY_MODULE} ({selector('kmodmon_module_hidden', _UNNAMED)})",
         hold="5m",
         summary="The kernel's counts of its modules do not add up.",
         description="On {{ $labels.instance }} something is in the kernel that no listed module accounts for.",
@@ -48,9 +49,9 @@ ALERTS = (
     ),
     Alert(
         name="KmodWitnessContradicted",
-        level=Level.CRITICAL,
+        severity=AlertSeverity.CRITICAL,
         expr=recent("kmodmon_witness_contradiction_timestamp_seconds"),
-        keep_firing=KEEP,
+        keep_firing_for=KEEP_FIRING,
         summary="What the kernel's interfaces say of a module does not agree.",
         description="On {{ $labels.instance }} trace, uevents and module list contradict each other about module "
         "{{ $labels.module }} ({{ $labels.kind }}) since {{ $value | humanizeTimestamp }}.",
@@ -59,11 +60,7 @@ ALERTS = (
             meaning="The trace told of a load that the list does not show and whose end nobody saw, or the list shows "
             "a module that no witness saw coming although every one was listening.",
             impact="Rootkits take themselves out of the list. Treat the host as compromised until explained.",
-            commands=(
-                "kmodmon events --since 1h --type WitnessContradicted",
-                "kmodmon check",
-                "kmodmon doctor",
-            ),
+            commands=("kmodmon events --since 1h --type WitnessContradicted", "kmodmon check", "kmodmon doctor"),
             clears=CLEARS,
         ),
     ),

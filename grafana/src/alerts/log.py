@@ -1,14 +1,14 @@
-"""Alerts on the kernel log as evidence: what was lost of it, and what was put into it."""
+"""Alerts on the kernel log as evidence: records that were lost, and records that user space wrote into it."""
 
-from grafana.src.alerts.alert import Alert, Group, Level, Runbook
-from grafana.src.alerts.promql import CLEARS, GREW_CLEARS, KEEP, grew
+from grafana.src.alerts.alert import Alert, AlertSeverity, Group, Runbook
+from grafana.src.alerts.promql import CLEARS, INCREASE_CLEARS, KEEP_FIRING, increased
 
 ALERTS = (
     Alert(
         name="KmodKernelLogForged",
-        level=Level.CRITICAL,
-        expr=grew("kmodmon_kernel_log_forged_total"),
-        keep_firing=KEEP,
+        severity=AlertSeverity.CRITICAL,
+        expr=increased("kmodmon_kernel_log_forged_total"),
+        keep_firing_for=KEEP_FIRING,
         summary="Somebody wrote kernel reports into the kernel log from user space.",
         description="On {{ $labels.instance }} lines in the words of the kernel were written to /dev/kmsg by a "
         "program.",
@@ -27,8 +27,8 @@ ALERTS = (
     ),
     Alert(
         name="KmodKernelLogLost",
-        level=Level.WARNING,
-        expr=grew("kmodmon_kernel_log_lost_total"),
+        severity=AlertSeverity.WARNING,
+        expr=increased("kmodmon_kernel_log_lost_total"),
         summary="Records of the kernel log were lost.",
         description="On {{ $labels.instance }} records of the kernel log were overwritten before kmodmon had read "
         "them.",
@@ -42,13 +42,13 @@ ALERTS = (
                 "kmodmon doctor",
                 "dmesg --level emerg,alert,crit,err,warn",
             ),
-            clears=GREW_CLEARS,
+            clears=INCREASE_CLEARS,
         ),
     ),
     Alert(
         name="KmodKernelLogMalformed",
-        level=Level.WARNING,
-        expr=grew("kmodmon_kernel_log_malformed_total"),
+        severity=AlertSeverity.WARNING,
+        expr=increased("kmodmon_kernel_log_malformed_total"),
         summary="What comes from the kernel log is not of its form.",
         description="On {{ $labels.instance }} /dev/kmsg gives records that cannot be understood.",
         runbook=Runbook(
@@ -56,13 +56,13 @@ ALERTS = (
             "does not know.",
             impact="Reports in those records are not recognised.",
             commands=("kmodmon doctor", "ls -l /dev/kmsg", "kmodmon status"),
-            clears=GREW_CLEARS,
+            clears=INCREASE_CLEARS,
         ),
     ),
     Alert(
         name="KmodLockdownDenied",
-        level=Level.INFO,
-        expr=grew("kmodmon_events_total", 'type="LockdownDenied"'),
+        severity=AlertSeverity.INFO,
+        expr=increased("kmodmon_events_total", 'type="LockdownDenied"'),
         summary="Lockdown refused something.",
         description="On {{ $labels.instance }} a program tried what lockdown forbids; the kernel's log names it.",
         attack=("T1014",),
@@ -75,7 +75,7 @@ ALERTS = (
                 "kmodmon status",
                 "dmesg | kmodmon explain --all --log -",
             ),
-            clears=GREW_CLEARS,
+            clears=INCREASE_CLEARS,
         ),
     ),
 )

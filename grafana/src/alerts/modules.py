@@ -1,15 +1,15 @@
-"""Alerts on modules that were loaded, refused or came and went."""
+"""Alerts on modules that were loaded, that the kernel refused, or that were loaded and unloaded repeatedly."""
 
-from grafana.src.alerts.alert import Alert, Group, Inhibit, Level, Runbook
-from grafana.src.alerts.promql import CLEARS, GREW_CLEARS, KEEP, grew, one_of, recent, series
+from grafana.src.alerts.alert import Alert, AlertSeverity, Group, InhibitRule, Runbook
+from grafana.src.alerts.promql import CLEARS, INCREASE_CLEARS, KEEP_FIRING, increased, matcher, recent, selector
 from kmodmon.events.report import LoadFailure
 
-_LOADED = "kmodmon_module_load_timestamp_seconds"
-_FAILED = "kmodmon_module_load_failure_timestamp_seconds"
-_WHO = "{{ $labels.actor }} loaded it on {{ $labels.instance }} at {{ $value | humanizeTimestamp }}"
-_TAINT = Inhibit(targets="KmodTaint.+", equal=("instance", "module"))
+_LOADED_AT = "kmodmon_module_load_timestamp_seconds"
+_FAILED_AT = "kmodmon_module_load_failure_timestamp_seconds"
+_LOADED_BY = "{{ $labels.actor }} loaded it on {{ $labels.instance }} at {{ $value | humanizeTimestamp }}"
+_INHIBIT_TAINT = InhibitRule(targets="KmodTaint.+", equal=("instance", "module"))
 
-# Refusals by which the kernel kept out code that nothing vouches for; the others are mistakes and bugs.
+# Refusals by which the kernel kept out code that it does not trust; the other reasons are mistakes and bugs.
 SECURITY_REASONS = (
     LoadFailure.UNSIGNED,
     LoadFailure.KEY_UNAVAILABLE,
@@ -21,20 +21,20 @@ SECURITY_REASONS = (
     LoadFailure.LSM,
     LoadFailure.BLACKLISTED,
 )
-_REFUSED = one_of("reason", (reason.value for reason in SECURITY_REASONS))
-_NOT_REFUSED = _REFUSED.replace("=~", "!~")
+_SECURITY_REASON = matcher("reason", (reason.value for reason in SECURITY_REASONS))
+_OTHER_REASON = _SECURITY_REASON.replace("=~", "!~")
 
 _LOADS = (
     Alert(
         name="KmodUnsignedModuleLoaded",
-        level=Level.CRITICAL,
-        expr=recent(_LOADED, 'signature="unsigned"'),
-        keep_firing=KEEP,
+        severity=AlertSeverity.CRITICAL,
+        expr=recent(_LOADED_AT, 'signature="unsigned"'),
+        keep_firing_for=KEEP_FIRING,
         summary="A module without a trusted signature was loaded.",
         description="Module {{ $labels.module }} carries no signature that this kernel trusts (taints "
-        f"{{{{ $labels.taints }}}}). {_WHO}.",
+        f"{{{{ $labels.taints }}}}). {_LOADED_BY}.",
         attack=("T1547.006", "T1014"),
-        inhibits=(_TAINT,),
+        inhibit_rules=(_INHIBIT_TAINT,),
         runbook=Runbook(
             meaning="The kernel took in a module that nothing vouches for: it is unsigned, or signed with a key that "
             "the kernel does not hold. The module may be gone again; the event stays.",
@@ -50,35 +50,31 @@ _LOADS = (
     ),
     Alert(
         name="KmodInvalidSignatureModuleLoaded",
-        level=Level.CRITICAL,
-        expr=recent(_LOADED, 'signature="invalid"'),
-        keep_firing=KEEP,
+        severity=AlertSeverity.CRITICAL,
+        expr=recent(_LOADED_AT, 'signature="invalid"'),
+        keep_firing_for=KEEP_FIRING,
         summary="A module whose signature does not verify was loaded.",
-        description=f"The signature of module {{{{ $labels.module }}}} does not fit its content. {_WHO}.",
+        description=f"The signature of module {{{{ $labels.module }}}} does not fit its content. {_LOADED_BY}.",
         attack=("T1547.006", "T1553"),
-        inhibits=(_TAINT,),
+        inhibit_rules=(_INHIBIT_TAINT,),
         runbook=Runbook(
             meaning="The file carries a signature, and it is not one of this content: the module was changed after it "
             "was signed, or the file is damaged.",
             impact="Somebody changed code that runs in the kernel, or the disk did. Treat the host as compromised "
             "until you know which.",
-            commands=(
-                "kmodmon events --since 1h --module NAME",
-                "kmodmon modules NAME",
-                "kmodmon check",
-            ),
+            commands=("kmodmon events --since 1h --module NAME", "kmodmon modules NAME", "kmodmon check"),
             clears=CLEARS,
         ),
     ),
     Alert(
         name="KmodForcedModuleLoaded",
-        level=Level.CRITICAL,
-        expr=recent(_LOADED, 'taints=~".*F.*"'),
-        keep_firing=KEEP,
+        severity=AlertSeverity.CRITICAL,
+        expr=recent(_LOADED_AT, 'taints=~".*F.*"'),
+        keep_firing_for=KEEP_FIRING,
         summary="A module was loaded by force.",
-        description=f"Module {{{{ $labels.module }}}} was loaded with its version checks ignored. {_WHO}.",
+        description=f"Module {{{{ $labels.module }}}} was loaded with its version checks ignored. {_LOADED_BY}.",
         attack=("T1547.006",),
-        inhibits=(_TAINT,),
+        inhibit_rules=(_INHIBIT_TAINT,),
         runbook=Runbook(
             meaning="insmod --force or modprobe --force: the kernel was told to ignore that the module was built for "
             "another kernel.",
@@ -93,13 +89,13 @@ _LOADS = (
     ),
     Alert(
         name="KmodOutOfTreeModuleLoaded",
-        level=Level.WARNING,
-        expr=recent(_LOADED, 'taints=~".*O.*"'),
-        keep_firing=KEEP,
+        severity=AlertSeverity.WARNING,
+        expr=recent(_LOADED_AT, 'taints=~".*O.*"'),
+        keep_firing_for=KEEP_FIRING,
         summary="A module from outside the kernel tree was loaded.",
-        description=f"Module {{{{ $labels.module }}}} was not built with this kernel. {_WHO}.",
+        description=f"Module {{{{ $labels.module }}}} was not built with this kernel. {_LOADED_BY}.",
         attack=("T1547.006",),
-        inhibits=(_TAINT,),
+        inhibit_rules=(_INHIBIT_TAINT,),
         runbook=Runbook(
             meaning="A module built elsewhere than in the kernel's own tree: a vendor driver, DKMS, or your own.",
             impact="Nobody tested it with this kernel. Faults that follow are likely to be its.",
@@ -113,13 +109,13 @@ _LOADS = (
     ),
     Alert(
         name="KmodProprietaryModuleLoaded",
-        level=Level.WARNING,
-        expr=recent(_LOADED, 'taints=~".*P.*"'),
-        keep_firing=KEEP,
+        severity=AlertSeverity.WARNING,
+        expr=recent(_LOADED_AT, 'taints=~".*P.*"'),
+        keep_firing_for=KEEP_FIRING,
         summary="A proprietary module was loaded.",
-        description=f"Module {{{{ $labels.module }}}} has a licence that is not GPL-compatible. {_WHO}.",
+        description=f"Module {{{{ $labels.module }}}} has a licence that is not GPL-compatible. {_LOADED_BY}.",
         attack=("T1547.006",),
-        inhibits=(_TAINT,),
+        inhibit_rules=(_INHIBIT_TAINT,),
         runbook=Runbook(
             meaning="A module without source code under the kernel's licence is in the kernel.",
             impact="Only its vendor can say what it does, and kernel developers will not look at faults with it "
@@ -137,9 +133,9 @@ _LOADS = (
 _FAILURES = (
     Alert(
         name="KmodModuleLoadRefused",
-        level=Level.WARNING,
-        expr=recent(_FAILED, _REFUSED),
-        keep_firing=KEEP,
+        severity=AlertSeverity.WARNING,
+        expr=recent(_FAILED_AT, _SECURITY_REASON),
+        keep_firing_for=KEEP_FIRING,
         summary="The kernel refused a module for reasons of trust.",
         description="{{ $labels.actor }} tried to load a module ({{ $labels.module }}) on {{ $labels.instance }} at "
         "{{ $value | humanizeTimestamp }}; the kernel refused it: {{ $labels.reason }}.",
@@ -159,8 +155,8 @@ _FAILURES = (
     ),
     Alert(
         name="KmodModuleLoadFailing",
-        level=Level.WARNING,
-        expr=f"changes({series(_FAILED, _NOT_REFUSED)}[15m]) >= 3",
+        severity=AlertSeverity.WARNING,
+        expr=f"changes({selector(_FAILED_AT, _OTHER_REASON)}[15m]) >= 3",
         summary="Loads of modules fail again and again.",
         description="Loads of a module ({{ $labels.module }}) failed again and again within 15 minutes on "
         "{{ $labels.instance }}: {{ $labels.reason }}, tried by {{ $labels.actor }}.",
@@ -178,11 +174,11 @@ _FAILURES = (
     ),
 )
 
-_COMINGS_AND_GOINGS = (
+_ACTIVITY = (
     Alert(
         name="KmodModuleFlapping",
-        level=Level.WARNING,
-        expr=f"changes({_LOADED}[15m]) >= 3",
+        severity=AlertSeverity.WARNING,
+        expr=f"changes({_LOADED_AT}[15m]) >= 3",
         summary="A module is loaded again and again.",
         description="Module {{ $labels.module }} was loaded at least four times within 15 minutes on "
         "{{ $labels.instance }}, by {{ $labels.actor }}.",
@@ -200,8 +196,8 @@ _COMINGS_AND_GOINGS = (
     ),
     Alert(
         name="KmodModuleTransient",
-        level=Level.INFO,
-        expr=grew("kmodmon_module_transients_total"),
+        severity=AlertSeverity.INFO,
+        expr=increased("kmodmon_module_transients_total"),
         summary="A module was loaded and removed between two looks.",
         description="On {{ $labels.instance }} at least one module came and went before a look at the module list "
         "could show it. What it was and who did it is in the history.",
@@ -214,13 +210,13 @@ _COMINGS_AND_GOINGS = (
                 "kmodmon events --since 1h --type ModuleLoaded",
                 "kmodmon status",
             ),
-            clears=GREW_CLEARS,
+            clears=INCREASE_CLEARS,
         ),
     ),
     Alert(
         name="KmodModuleReplaced",
-        level=Level.INFO,
-        expr=grew("kmodmon_events_total", 'type="ModuleChanged"'),
+        severity=AlertSeverity.INFO,
+        expr=increased("kmodmon_events_total", 'type="ModuleChanged"'),
         summary="A module is another build than the one of that name before.",
         description="On {{ $labels.instance }} a module was loaded whose build differs from the one of the same name "
         "that was there earlier in this boot, or a loaded module gained a taint.",
@@ -233,14 +229,14 @@ _COMINGS_AND_GOINGS = (
                 "kmodmon modules NAME",
                 "kmodmon events --since 1h --module NAME",
             ),
-            clears=GREW_CLEARS,
+            clears=INCREASE_CLEARS,
         ),
     ),
     Alert(
         name="KmodModuleRequestedByUser",
-        level=Level.INFO,
+        severity=AlertSeverity.INFO,
         expr=recent("kmodmon_module_request_timestamp_seconds", 'user="unprivileged"'),
-        keep_firing=KEEP,
+        keep_firing_for=KEEP_FIRING,
         summary="A user without privilege made the kernel load a module, or try to.",
         description="On {{ $labels.instance }} a process that is not root's made the kernel ask for "
         "{{ $labels.request }} at {{ $value | humanizeTimestamp }}.",
@@ -260,8 +256,8 @@ _COMINGS_AND_GOINGS = (
     ),
     Alert(
         name="KmodModuleListDamaged",
-        level=Level.WARNING,
-        expr=series("kmodmon_modules_skipped_lines") + " > 0",
+        severity=AlertSeverity.WARNING,
+        expr=selector("kmodmon_modules_skipped_lines") + " > 0",
         hold="5m",
         summary="Lines of the module list cannot be understood.",
         description="{{ $value }} lines of /proc/modules on {{ $labels.instance }} are of no known form; the modules "
@@ -277,4 +273,4 @@ _COMINGS_AND_GOINGS = (
     ),
 )
 
-GROUP = Group(name="kmodmon.modules", alerts=(*_LOADS, *_FAILURES, *_COMINGS_AND_GOINGS))
+GROUP = Group(name="kmodmon.modules", alerts=(*_LOADS, *_FAILURES, *_ACTIVITY))

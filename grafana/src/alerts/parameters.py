@@ -1,14 +1,14 @@
 """Alerts on module parameters."""
 
-from grafana.src.alerts.alert import Alert, Group, Level, Runbook
-from grafana.src.alerts.promql import CLEARS, KEEP, recent
+from grafana.src.alerts.alert import Alert, AlertSeverity, Group, Runbook
+from grafana.src.alerts.promql import CLEARS, KEEP_FIRING, recent
 
 ALERTS = (
     Alert(
         name="KmodModuleParameterChanged",
-        level=Level.WARNING,
+        severity=AlertSeverity.WARNING,
         expr=recent("kmodmon_module_parameter_change_timestamp_seconds"),
-        keep_firing=KEEP,
+        keep_firing_for=KEEP_FIRING,
         summary="A module parameter was changed while the module was loaded.",
         description="Parameter {{ $labels.parameter }} of module {{ $labels.module }} on {{ $labels.instance }} "
         "changed at {{ $value | humanizeTimestamp }}.",

@@ -1,37 +1,47 @@
 """Alerts on what the policy does not allow and on how a host differs from its baseline.
 
-The gravity of a finding is the rule's, so an operator decides by his own rules who is told: critical findings wake
-somebody, errors are for today or tomorrow, and the rest is for dashboards.
+The severity of a finding is that of the rule, so operators decide in their own rules who is notified: critical
+findings notify the person on call, errors make a ticket, and the rest is for dashboards.
 """
 
-from grafana.src.alerts.alert import Alert, Group, Level, Runbook
-from grafana.src.alerts.promql import CLEARS, KEEP, one_of, recent, series
+from grafana.src.alerts.alert import Alert, AlertSeverity, Group, Runbook
+from grafana.src.alerts.promql import CLEARS, KEEP_FIRING, matcher, recent, selector
 from grafana.src.alerts.provenance import DIFFERS_RULE
 
-_FINDING = "kmodmon_policy_finding"
-_VIOLATED = "kmodmon_policy_violation_timestamp_seconds"
-_DRIFTED = "kmodmon_baseline_drift_timestamp_seconds"
+_FINDING_NOW = "kmodmon_policy_finding"
+_VIOLATED_AT = "kmodmon_policy_violation_timestamp_seconds"
+_DRIFTED_AT = "kmodmon_baseline_drift_timestamp_seconds"
 _COMMANDS = ("kmodmon check", "kmodmon events --since 1h --type PolicyViolated", "kmodmon status")
 _CLEARS = "When the finding is gone; one that was there only for a moment, 20 minutes after it."
 
-# These have alerts of their own.
-OWN_ALERTS = (DIFFERS_RULE, "writable-parameter", "writable-entry", "baseline-drift", "missing-module", "refused-file")
-_EACH = "max by (job, instance, rule, module)"
-_ELSE = 'rule!~"' + "|".join(OWN_ALERTS) + '"'
+# Rules whose findings have alerts of their own.
+RULES_WITH_OWN_ALERTS = (
+    DIFFERS_RULE,
+    "writable-parameter",
+    "writable-entry",
+    "baseline-drift",
+    "missing-module",
+    "refused-file",
+)
+_BY_FINDING = "max by (job, instance, rule, module)"
+_OTHER_RULES = 'rule!~"' + "|".join(RULES_WITH_OWN_ALERTS) + '"'
 
 
-def _found(*severities: str) -> str:
-    which = one_of("severity", severities)
-    standing, passing = f"{series(_FINDING, which, _ELSE)} == 1", recent(_VIOLATED, which, _ELSE)
-    return f"{_EACH} (\n  {standing}\n  or {passing}\n)"
+def _violated_expr(*severities: str) -> str:
+    severity = matcher("severity", severities)
+    current = f"{selector(_FINDING_NOW, severity, _OTHER_RULES)} == 1"
+    past = recent(_VIOLATED_AT, severity, _OTHER_RULES)
+    return f"{_BY_FINDING} (\n  {current}\n  or {past}\n)"
 
 
-def _violated(name: str, level: Level, severities: tuple[str, ...], summary: str, impact: str) -> Alert:
+def _violated_alert(
+    name: str, severity: AlertSeverity, severities: tuple[str, ...], summary: str, impact: str
+) -> Alert:
     return Alert(
         name=name,
-        level=level,
-        expr=_found(*severities),
-        keep_firing=KEEP,
+        severity=severity,
+        expr=_violated_expr(*severities),
+        keep_firing_for=KEEP_FIRING,
         summary=summary,
         description="Rule {{ $labels.rule }} of the policy is violated on "
         "{{ $labels.instance }}{{ with $labels.module }} by module {{ . }}{{ end }}.",
@@ -47,31 +57,31 @@ def _violated(name: str, level: Level, severities: tuple[str, ...], summary: str
 
 
 _FINDINGS = (
-    _violated(
+    _violated_alert(
         "KmodPolicyViolatedGravely",
-        Level.CRITICAL,
+        AlertSeverity.CRITICAL,
         ("critical",),
         "The policy is violated by something grave.",
         "The kernel or its memory can no longer be trusted, by the judgement of whoever wrote the rule.",
     ),
-    _violated(
+    _violated_alert(
         "KmodPolicyViolated",
-        Level.WARNING,
+        AlertSeverity.WARNING,
         ("error",),
         "The policy is violated.",
         "Something is there that should not be. If it may be, allow it by a rule of your own.",
     ),
-    _violated(
+    _violated_alert(
         "KmodPolicyFinding",
-        Level.INFO,
+        AlertSeverity.INFO,
         ("warning", "notice", "info"),
         "The policy found something to look at.",
         "None by itself. If it may be, allow it by a rule of your own.",
     ),
     Alert(
         name="KmodWorldWritable",
-        level=Level.WARNING,
-        expr=f"{_EACH} ({series(_FINDING, one_of('rule', ('writable-parameter', 'writable-entry')))})",
+        severity=AlertSeverity.WARNING,
+        expr=f"{_BY_FINDING} ({selector(_FINDING_NOW, matcher('rule', ('writable-parameter', 'writable-entry')))})",
         hold="5m",
         summary="Every user may write to a kernel module.",
         description="A file of module {{ $labels.module }} on {{ $labels.instance }}, a parameter or one in /proc or "
@@ -86,7 +96,7 @@ _FINDINGS = (
     ),
     Alert(
         name="KmodExpectedModuleMissing",
-        level=Level.WARNING,
+        severity=AlertSeverity.WARNING,
         expr="kmodmon_module_expected == 0",
         hold="5m",
         summary="A module that must be there is not loaded.",
@@ -95,11 +105,7 @@ _FINDINGS = (
         runbook=Runbook(
             meaning="It is named in expected.modules, and neither loaded nor built in.",
             impact="Whatever needs it does not work: a driver, a watchdog, a security module.",
-            commands=(
-                "kmodmon events --since 1d --module NAME",
-                "kmodmon explain NAME",
-                "modprobe -nv NAME",
-            ),
+            commands=("kmodmon events --since 1d --module NAME", "kmodmon explain NAME", "modprobe -nv NAME"),
             clears="When it is loaded.",
         ),
     ),
@@ -107,9 +113,9 @@ _FINDINGS = (
 _BASELINE = (
     Alert(
         name="KmodModuleUnexpected",
-        level=Level.WARNING,
-        expr=recent(_DRIFTED, 'kind="unexpected_module"'),
-        keep_firing=KEEP,
+        severity=AlertSeverity.WARNING,
+        expr=recent(_DRIFTED_AT, 'kind="unexpected_module"'),
+        keep_firing_for=KEEP_FIRING,
         summary="A module was loaded that is not in the baseline.",
         description="Module {{ $labels.module }} was loaded on {{ $labels.instance }} at "
         "{{ $value | humanizeTimestamp }} and is not among those that were signed off.",
@@ -123,7 +129,7 @@ _BASELINE = (
     ),
     Alert(
         name="KmodBaselineDrifted",
-        level=Level.INFO,
+        severity=AlertSeverity.INFO,
         expr="kmodmon_baseline_drift > 0",
         hold="5m",
         summary="A host is not as it was signed off.",
@@ -140,7 +146,7 @@ _BASELINE = (
 _RULES = (
     Alert(
         name="KmodRulesRefused",
-        level=Level.WARNING,
+        severity=AlertSeverity.WARNING,
         expr="kmodmon_policy_last_reload_successful == 0\n  or kmodmon_baseline_last_reload_successful == 0",
         hold="2m",
         summary="A policy or baseline was refused.",
@@ -156,7 +162,7 @@ _RULES = (
     ),
     Alert(
         name="KmodFindingsDropped",
-        level=Level.WARNING,
+        severity=AlertSeverity.WARNING,
         expr="kmodmon_policy_findings_dropped > 0",
         hold="5m",
         summary="There are more findings than are kept.",

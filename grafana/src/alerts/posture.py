@@ -1,15 +1,15 @@
-"""Alerts on the trust posture: locks that were there and are there no more."""
+"""Alerts on protections of the kernel that are weaker than they were: lockdown, signatures, Secure Boot, sysctls."""
 
-from grafana.src.alerts.alert import Alert, Group, Level, Recording, Runbook
-from grafana.src.alerts.promql import CLEARS, KEEP, fell, one_of, recent, remembered, series
+from grafana.src.alerts.alert import Alert, AlertSeverity, Group, Recording, Runbook
+from grafana.src.alerts.promql import CLEARS, KEEP_FIRING, decreased, matcher, recent, sampled_state, selector
 from kmodmon.kernel.sysctl import HARDENING
 
-_CHANGED = "kmodmon_posture_change_timestamp_seconds"
-_LEVEL = "instance:kmodmon_lockdown:level"
-_BACK = "When it is as it was, or a day after it fell."
+_CHANGED_AT = "kmodmon_posture_change_timestamp_seconds"
+_LOCKDOWN_LEVEL = "instance:kmodmon_lockdown:level"
+_CLEARS_WHEN_RESTORED = "When it is as it was, or a day after it fell."
 _DISABLED = "kmodmon_modules_disabled"
 
-# Settings where less is weaker, whatever the value. The rest has no such order (masks, limits where 0 is none).
+# Settings of which a lower value is always weaker. The others have no such order: masks, limits where 0 means none.
 ORDERED = (
     "kptr_restrict",
     "dmesg_restrict",
@@ -20,24 +20,24 @@ ORDERED = (
     "bpf_jit_harden",
     "loadpin_enforce",
 )
-BPF = "unprivileged_bpf_disabled"  # 0: anybody may, 1: nobody until reboot, 2: nobody for now
-_BPF = f'setting="{BPF}"'
-_MEANINGS = "; ".join(f"{setting.name} ({setting.meaning})" for setting in HARDENING if setting.name in (*ORDERED, BPF))
+BPF = "unprivileged_bpf_disabled"  # 0: every user, 1: nobody until reboot, 2: nobody, can be changed
+_BPF_MATCHER = f'setting="{BPF}"'
+_SETTINGS = "; ".join(f"{setting.name} ({setting.meaning})" for setting in HARDENING if setting.name in (*ORDERED, BPF))
 
 RECORDINGS = (
     Recording(
-        name=_LEVEL,
+        name=_LOCKDOWN_LEVEL,
         expr='max without (mode) (\n  0 * kmodmon_lockdown{mode="none"}\n  or kmodmon_lockdown{mode="integrity"}\n'
         '  or 2 * kmodmon_lockdown{mode="confidentiality"}\n)',
-        says="Lockdown of each host as a number: 0 none, 1 integrity, 2 confidentiality.",
+        description="Lockdown of each host as a number: 0 none, 1 integrity, 2 confidentiality.",
     ),
 )
 
 ALERTS = (
     Alert(
         name="KmodLockdownWeakened",
-        level=Level.CRITICAL,
-        expr=fell(_LEVEL),
+        severity=AlertSeverity.CRITICAL,
+        expr=decreased(_LOCKDOWN_LEVEL),
         summary="Kernel lockdown is weaker than it was.",
         description="Lockdown on {{ $labels.instance }} is at level {{ $value }} (0 none, 1 integrity, 2 "
         "confidentiality) and was higher within the last day.",
@@ -47,13 +47,13 @@ ALERTS = (
             "written.",
             impact="Root can put unsigned code into the kernel again, or read its memory.",
             commands=("kmodmon status", "kmodmon events --since 1d --type LockdownChanged", "cat /proc/cmdline"),
-            clears=_BACK,
+            clears=_CLEARS_WHEN_RESTORED,
         ),
     ),
     Alert(
         name="KmodSignatureEnforcementLost",
-        level=Level.CRITICAL,
-        expr=fell("kmodmon_signature_enforced"),
+        severity=AlertSeverity.CRITICAL,
+        expr=decreased("kmodmon_signature_enforced"),
         summary="Unsigned modules are no longer refused.",
         description="{{ $labels.instance }} refused unsigned modules within the last day and does so no more.",
         attack=("T1562", "T1553"),
@@ -66,15 +66,15 @@ ALERTS = (
                 "kmodmon events --since 1d --type SignatureEnforcementChanged",
                 "cat /proc/cmdline",
             ),
-            clears=_BACK,
+            clears=_CLEARS_WHEN_RESTORED,
         ),
     ),
     Alert(
         name="KmodModulesDisabledFell",
-        level=Level.CRITICAL,
+        severity=AlertSeverity.CRITICAL,
         expr=f"{_DISABLED} < max_over_time({_DISABLED}[15m])\n"
         "  and on (job, instance) time() - kmodmon_kernel_boot_timestamp_seconds > 1200",
-        keep_firing="1h",
+        keep_firing_for="1h",
         summary="Loading of modules was possible again without a reboot.",
         description="kernel.modules_disabled on {{ $labels.instance }} went from 1 to 0 within one boot: somebody "
         "writes kernel memory.",
@@ -92,8 +92,8 @@ ALERTS = (
     ),
     Alert(
         name="KmodModulesDisabledCleared",
-        level=Level.WARNING,
-        expr=fell("kmodmon_modules_disabled"),
+        severity=AlertSeverity.WARNING,
+        expr=decreased("kmodmon_modules_disabled"),
         hold="15m",
         summary="Modules can be loaded again after a reboot.",
         description="{{ $labels.instance }} had closed the kernel to modules within the last day and, after a reboot, "
@@ -108,13 +108,13 @@ ALERTS = (
                 "kmodmon events --since 1d --type ModulesDisabled",
                 "sysctl kernel.modules_disabled",
             ),
-            clears=_BACK,
+            clears=_CLEARS_WHEN_RESTORED,
         ),
     ),
     Alert(
         name="KmodSecureBootLost",
-        level=Level.WARNING,
-        expr=fell("kmodmon_secure_boot"),
+        severity=AlertSeverity.WARNING,
+        expr=decreased("kmodmon_secure_boot"),
         summary="Secure Boot is off where it was on.",
         description="{{ $labels.instance }} booted with Secure Boot within the last day and does so no more.",
         attack=("T1542",),
@@ -122,14 +122,14 @@ ALERTS = (
             meaning="The firmware's variables say that nothing was verified at boot.",
             impact="Boot loader and kernel can be anybody's; on many distributions lockdown goes with it.",
             commands=("kmodmon status", "kmodmon events --since 1d --type PostureChanged", "mokutil --sb-state"),
-            clears=_BACK,
+            clears=_CLEARS_WHEN_RESTORED,
         ),
     ),
     Alert(
         name="KmodModprobePathChanged",
-        level=Level.CRITICAL,
-        expr=recent(_CHANGED, 'setting="modprobe"'),
-        keep_firing=KEEP,
+        severity=AlertSeverity.CRITICAL,
+        expr=recent(_CHANGED_AT, 'setting="modprobe"'),
+        keep_firing_for=KEEP_FIRING,
         summary="The program that the kernel runs to load modules was changed.",
         description="kernel.modprobe on {{ $labels.instance }} was changed at {{ $value | humanizeTimestamp }}.",
         attack=("T1547.006", "T1068"),
@@ -137,41 +137,37 @@ ALERTS = (
             meaning="The kernel runs this program as root when it wants a module. Overwriting its path is a usual last "
             "step of kernel exploits.",
             impact="Whatever it names now runs as root at the next request, which any user can cause.",
-            commands=(
-                "kmodmon status",
-                "kmodmon events --since 1h --type PostureChanged",
-                "sysctl kernel.modprobe",
-            ),
+            commands=("kmodmon status", "kmodmon events --since 1h --type PostureChanged", "sysctl kernel.modprobe"),
             clears=CLEARS,
         ),
     ),
     Alert(
         name="KmodHardeningWeakened",
-        level=Level.WARNING,
-        expr=f"{fell('kmodmon_hardening', one_of('setting', ORDERED))}\n"
-        f"  or {series('kmodmon_hardening', _BPF)} == 0 < "
-        f"max_over_time({series(remembered('kmodmon_hardening'), _BPF)}[1d])",
+        severity=AlertSeverity.WARNING,
+        expr=f"{decreased('kmodmon_hardening', matcher('setting', ORDERED))}\n"
+        f"  or {selector('kmodmon_hardening', _BPF_MATCHER)} == 0 < "
+        f"max_over_time({selector(sampled_state('kmodmon_hardening'), _BPF_MATCHER)}[1d])",
         hold="5m",
         summary="A setting that hardens the kernel is weaker than it was.",
         description="{{ $labels.setting }} on {{ $labels.instance }} is {{ $value }} and was higher within the last "
         "day.",
         attack=("T1562",),
         runbook=Runbook(
-            meaning=f"One of: {_MEANINGS}.",
+            meaning=f"One of: {_SETTINGS}.",
             impact="What the setting kept away is possible again.",
             commands=(
                 "kmodmon status",
                 "kmodmon events --since 1d --type PostureChanged",
                 "sysctl kernel.kptr_restrict",
             ),
-            clears=_BACK,
+            clears=_CLEARS_WHEN_RESTORED,
         ),
     ),
     Alert(
         name="KmodPostureChanged",
-        level=Level.INFO,
-        expr=recent(_CHANGED, 'setting!="modprobe"'),
-        keep_firing=KEEP,
+        severity=AlertSeverity.INFO,
+        expr=recent(_CHANGED_AT, 'setting!="modprobe"'),
+        keep_firing_for=KEEP_FIRING,
         summary="A part of the trust posture changed.",
         description="{{ $labels.setting }} on {{ $labels.instance }} changed at {{ $value | humanizeTimestamp }}, in "
         "whatever direction.",
@@ -184,4 +180,15 @@ ALERTS = (
     ),
 )
 
-GROUP = Group(name="kmodmon.posture", alerts=ALERTS, recordings=RECORDINGS)
+GROUP = Group(
+    name="kmodmon.posture",
+    alerts=ALERTS,
+    recordings=RECORDINGS,
+    sampled_states=(
+        _LOCKDOWN_LEVEL,
+        "kmodmon_signature_enforced",
+        "kmodmon_modules_disabled",
+        "kmodmon_secure_boot",
+        "kmodmon_hardening",
+    ),
+)

@@ -1,54 +1,54 @@
-"""The few shapes of PromQL that the alerts are made of."""
+"""PromQL expressions that several alerts and dashboards share."""
 
 from collections.abc import Iterable
 
 RECENT_SECONDS = 900
 RECENT = "15m"
-KEEP = "5m"
+KEEP_FIRING = "5m"
 CLEARS = "By itself 20 minutes after it last happened: 15, and 5 that bridge scrapes which fail meanwhile."
-GREW_CLEARS = "By itself 15 minutes after it last happened."
+INCREASE_CLEARS = "By itself 15 minutes after it last happened."
 
 
-def series(metric: str, *matchers: str) -> str:
-    """A selector."""
+def selector(metric: str, *matchers: str) -> str:
+    """A selector of one metric; `matchers` are label matchers."""
     return f"{metric}{{{', '.join(matchers)}}}" if matchers else metric
 
 
 def recent(metric: str, *matchers: str) -> str:
-    """What a timestamp gauge says happened within RECENT; its value stays the moment it happened."""
-    return f"{series(metric, *matchers)} > time() - {RECENT_SECONDS}"
+    """The series of a timestamp gauge whose event is at most RECENT old; the value stays the time of the event."""
+    return f"{selector(metric, *matchers)} > time() - {RECENT_SECONDS}"
 
 
-def grew(counter: str, *matchers: str, least: int = 1, window: str = RECENT) -> str:
-    """A counter that grew by at least `least` within a window, or that was there when it was first scraped.
+def increased(counter: str, *matchers: str, least: int = 1, window: str = RECENT) -> str:
+    """A counter that grew by at least `least` within `window`, or that had that value when it was first scraped.
 
-    increase() needs a sample from before: alone it misses what was counted before the first scrape of a host.
+    increase() needs an earlier sample: alone it misses what was counted before the first scrape of a host.
     """
-    one = series(counter, *matchers)
+    series = selector(counter, *matchers)
     bound = "> 0" if least == 1 else f">= {least}"
-    return f"increase({one}[{window}]) {bound}\n  or ({one} {bound} unless {one} offset {window})"
+    return f"increase({series}[{window}]) {bound}\n  or ({series} {bound} unless {series} offset {window})"
 
 
-def fell(metric: str, *matchers: str) -> str:
-    """A state that is lower than it was some time within a day, boots of before included.
+def decreased(metric: str, *matchers: str) -> str:
+    """A state that is lower than at some time within the last day, earlier boots included.
 
-    What was is read from a recording (see `memory`): a day of all samples of a large fleet is too much to read.
+    The past is read from a recording (see `recordings`): the samples of a large fleet over a day are too many to read.
     """
-    return f"{series(metric, *matchers)} < max_over_time({series(remembered(metric), *matchers)}[1d])"
+    return f"{selector(metric, *matchers)} < max_over_time({selector(sampled_state(metric), *matchers)}[1d])"
 
 
-def remembered(metric: str) -> str:
-    """The recording of a state that is sampled every five minutes."""
+def sampled_state(metric: str) -> str:
+    """The name of the recording that samples a state every five minutes."""
     subject = metric.removeprefix("instance:").replace(":", "_")
     return f"instance:{subject}:last5m"
 
 
-def one_of(label: str, values: Iterable[str]) -> str:
-    """A matcher for a closed list of values; the values need no escaping."""
-    found = sorted(set(values))
-    return f'{label}="{found[0]}"' if len(found) == 1 else f'{label}=~"{"|".join(found)}"'
+def matcher(label: str, values: Iterable[str]) -> str:
+    """A label matcher for a list of values, which must need no escaping."""
+    ordered = sorted(set(values))
+    return f'{label}="{ordered[0]}"' if len(ordered) == 1 else f'{label}=~"{"|".join(ordered)}"'
 
 
-def labelled(expr: str, label: str, source: str, pattern: str) -> str:
-    """`expr` with a new label taken from another one by a pattern with one group."""
+def label_replace(expr: str, label: str, source: str, pattern: str) -> str:
+    """`expr` with a new label: the one group of `pattern` in the label `source`."""
     return f'label_replace({expr}, "{label}", "$1", "{source}", "{pattern}")'

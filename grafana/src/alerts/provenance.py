@@ -1,15 +1,15 @@
-"""Alerts on where modules come from, and on files that decide what may be loaded."""
+"""Alerts on the origin of modules, and on files that decide which modules may be loaded."""
 
-from grafana.src.alerts.alert import Alert, Group, Level, Runbook
-from grafana.src.alerts.promql import CLEARS, KEEP, one_of, recent, series
+from grafana.src.alerts.alert import Alert, AlertSeverity, Group, Runbook
+from grafana.src.alerts.promql import CLEARS, KEEP_FIRING, matcher, recent, selector
 
 TRUST_TREES = ("policy", "baseline", "certificates")
 MODULE_TREES = ("modules", "kernels", "loaded", "modprobe.d", "modules-load.d", "dkms")
-_CHANGED = "kmodmon_file_change_timestamp_seconds"
+_CHANGED_AT = "kmodmon_file_change_timestamp_seconds"
 DIFFERS_RULE = "differs-from-disk"
 # The finding, not kmodmon_module_differs_from_disk: that has a series for every module of every host.
-_DIFFERS = series("kmodmon_policy_finding", f'rule="{DIFFERS_RULE}"')
-_NAMES = (
+_DIFFERS_FROM_DISK = selector("kmodmon_policy_finding", f'rule="{DIFFERS_RULE}"')
+_MODULE_NAMES = (
     '{{ range printf `kmodmon_policy_finding{rule="' + DIFFERS_RULE + '", instance=%q}` $labels.instance | query '
     "| sortByLabel `module` }} {{ .Labels.module }}{{ end }}"
 )
@@ -17,7 +17,7 @@ _NAMES = (
 ALERTS = (
     Alert(
         name="KmodModuleFromMemory",
-        level=Level.CRITICAL,
+        severity=AlertSeverity.CRITICAL,
         expr='kmodmon_module_info{origin="memory"}',
         summary="A module was loaded from memory, not from a file.",
         description="Module {{ $labels.module }} on {{ $labels.instance }} was handed to the kernel by a program that "
@@ -32,12 +32,12 @@ ALERTS = (
     ),
     Alert(
         name="KmodModuleDiffersFromDisk",
-        level=Level.WARNING,
-        expr=f"count by (job, instance) ({_DIFFERS})",
+        severity=AlertSeverity.WARNING,
+        expr=f"count by (job, instance) ({_DIFFERS_FROM_DISK})",
         hold="15m",
         summary="Loaded modules are not what their files hold.",
         description="On {{ $labels.instance }} {{ $value }} loaded modules are another build than the file of their "
-        f"name:{_NAMES}.",
+        f"name:{_MODULE_NAMES}.",
         attack=("T1547.006", "T1036"),
         runbook=Runbook(
             meaning="The file was replaced after the module was loaded, or the module came from another file.",
@@ -49,7 +49,7 @@ ALERTS = (
     ),
     Alert(
         name="KmodModuleBlacklisted",
-        level=Level.WARNING,
+        severity=AlertSeverity.WARNING,
         expr="kmodmon_module_blacklisted == 1",
         hold="5m",
         summary="A module is loaded that the configuration refuses.",
@@ -65,7 +65,7 @@ ALERTS = (
     ),
     Alert(
         name="KmodKernelPending",
-        level=Level.INFO,
+        severity=AlertSeverity.INFO,
         expr="kmodmon_kernel_installed_newer == 1",
         hold="1d",
         summary="A newer kernel is installed and not running.",
@@ -79,9 +79,9 @@ ALERTS = (
     ),
     Alert(
         name="KmodTrustFilesChanged",
-        level=Level.WARNING,
-        expr=recent(_CHANGED, one_of("tree", TRUST_TREES)),
-        keep_firing=KEEP,
+        severity=AlertSeverity.WARNING,
+        expr=recent(_CHANGED_AT, matcher("tree", TRUST_TREES)),
+        keep_firing_for=KEEP_FIRING,
         summary="What decides over modules was changed on disk.",
         description="On {{ $labels.instance }} files of kind {{ $labels.tree }} were changed at "
         "{{ $value | humanizeTimestamp }}.",
@@ -89,19 +89,15 @@ ALERTS = (
         runbook=Runbook(
             meaning="The policy, the baseline or a trusted certificate is another one than before.",
             impact="What was refused may be allowed now. Check that it was you.",
-            commands=(
-                "kmodmon events --since 1h --type FileChanged",
-                "kmodmon check",
-                "ls -l /etc/kmodmon",
-            ),
+            commands=("kmodmon events --since 1h --type FileChanged", "kmodmon check", "ls -l /etc/kmodmon"),
             clears=CLEARS,
         ),
     ),
     Alert(
         name="KmodModuleFilesChanged",
-        level=Level.INFO,
-        expr=recent(_CHANGED, one_of("tree", MODULE_TREES)),
-        keep_firing=KEEP,
+        severity=AlertSeverity.INFO,
+        expr=recent(_CHANGED_AT, matcher("tree", MODULE_TREES)),
+        keep_firing_for=KEEP_FIRING,
         summary="Module files or their configuration were changed on disk.",
         description="On {{ $labels.instance }} files of kind {{ $labels.tree }} were changed at "
         "{{ $value | humanizeTimestamp }}{{ with $labels.module }}, module {{ . }}{{ end }}.",

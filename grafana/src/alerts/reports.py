@@ -1,22 +1,22 @@
-"""Alerts on what the kernel reports of itself. Each signature of the table belongs to exactly one alert."""
+"""Alerts on kernel reports in the log. Each signature of the table belongs to exactly one alert."""
 
-from grafana.src.alerts.alert import Alert, Group, Inhibit, Level, Runbook
-from grafana.src.alerts.promql import CLEARS, KEEP, grew, one_of, recent
+from grafana.src.alerts.alert import Alert, AlertSeverity, Group, InhibitRule, Runbook
+from grafana.src.alerts.promql import CLEARS, KEEP_FIRING, increased, matcher, recent
 from kmodmon.events.report import ReportClass
 from kmodmon.reports.signatures.table import SIGNATURES
 
-_AT = "kmodmon_kernel_report_timestamp_seconds"
-_WHAT = (
+_REPORTED_AT = "kmodmon_kernel_report_timestamp_seconds"
+_DESCRIPTION = (
     "{{ $labels.signature }} on {{ $labels.instance }} at {{ $value | humanizeTimestamp }}{{ with $labels.module }}, "
     "module {{ . }}{{ end }}."
 )
 _COMMANDS = ("kmodmon events --since 1h --type KernelReport", "dmesg | kmodmon explain --log -", "kmodmon taint")
-_ITS_TAINT = Inhibit(targets="KmodTaint.+", equal=("instance", "signature"))
+_INHIBIT_TAINT = InhibitRule(targets="KmodTaint.+", equal=("instance", "signature"))
 _PANIC = "panic"
 
 
 def signatures(*classes: ReportClass) -> tuple[str, ...]:
-    """Names of the signatures of some classes; those of a panic are apart, whatever brought it about."""
+    """Names of the signatures of these classes, without those of a panic: see panics()."""
     return tuple(
         dict.fromkeys(
             signature.name
@@ -27,23 +27,23 @@ def signatures(*classes: ReportClass) -> tuple[str, ...]:
 
 
 def panics() -> tuple[str, ...]:
-    """Names of the signatures of a panic."""
+    """Names of the signatures of a panic, whatever class of report led to it."""
     return tuple(dict.fromkeys(signature.name for signature in SIGNATURES if signature.name.startswith(_PANIC)))
 
 
 def _report(
-    name: str, level: Level, names: tuple[str, ...], summary: str, runbook: tuple[str, str], *attack: str
+    name: str, severity: AlertSeverity, names: tuple[str, ...], summary: str, runbook: tuple[str, str], *attack: str
 ) -> Alert:
     meaning, impact = runbook
     return Alert(
         name=name,
-        level=level,
-        expr=recent(_AT, one_of("signature", names)),
-        keep_firing=KEEP,
+        severity=severity,
+        expr=recent(_REPORTED_AT, matcher("signature", names)),
+        keep_firing_for=KEEP_FIRING,
         summary=summary,
-        description=_WHAT,
+        description=_DESCRIPTION,
         attack=attack,
-        inhibits=(_ITS_TAINT,),
+        inhibit_rules=(_INHIBIT_TAINT,),
         runbook=Runbook(meaning=meaning, impact=impact, commands=_COMMANDS, clears=CLEARS),
     )
 
@@ -51,7 +51,7 @@ def _report(
 _REPORTS = (
     _report(
         "KmodKernelPanic",
-        Level.CRITICAL,
+        AlertSeverity.CRITICAL,
         panics(),
         "The kernel panicked.",
         (
@@ -62,7 +62,7 @@ _REPORTS = (
     ),
     _report(
         "KmodKernelOops",
-        Level.CRITICAL,
+        AlertSeverity.CRITICAL,
         signatures(ReportClass.OOPS, ReportClass.BUG),
         "The kernel crashed in one task and went on.",
         (
@@ -74,7 +74,7 @@ _REPORTS = (
     ),
     _report(
         "KmodKernelMemoryCorrupted",
-        Level.CRITICAL,
+        AlertSeverity.CRITICAL,
         signatures(
             ReportClass.CORRUPTION,
             ReportClass.STACK_OVERFLOW,
@@ -91,7 +91,7 @@ _REPORTS = (
     ),
     _report(
         "KmodKernelLockup",
-        Level.CRITICAL,
+        AlertSeverity.CRITICAL,
         signatures(ReportClass.SOFT_LOCKUP, ReportClass.HARD_LOCKUP),
         "A processor is stuck in the kernel.",
         (
@@ -101,7 +101,7 @@ _REPORTS = (
     ),
     _report(
         "KmodKernelStall",
-        Level.WARNING,
+        AlertSeverity.WARNING,
         signatures(ReportClass.RCU_STALL, ReportClass.WORKQUEUE_STALL),
         "The kernel's housekeeping is stuck.",
         (
@@ -112,7 +112,7 @@ _REPORTS = (
     ),
     _report(
         "KmodKernelHungTask",
-        Level.WARNING,
+        AlertSeverity.WARNING,
         signatures(ReportClass.HUNG_TASK),
         "A task is blocked in the kernel.",
         (
@@ -123,7 +123,7 @@ _REPORTS = (
     ),
     _report(
         "KmodKernelWarning",
-        Level.WARNING,
+        AlertSeverity.WARNING,
         signatures(ReportClass.WARNING),
         "The kernel warned about itself.",
         (
@@ -133,7 +133,7 @@ _REPORTS = (
     ),
     _report(
         "KmodKernelSanitizerReport",
-        Level.WARNING,
+        AlertSeverity.WARNING,
         signatures(
             ReportClass.KMSAN,
             ReportClass.KCSAN,
@@ -150,7 +150,7 @@ _REPORTS = (
     ),
     _report(
         "KmodHardwareFault",
-        Level.WARNING,
+        AlertSeverity.WARNING,
         signatures(ReportClass.MACHINE_CHECK, ReportClass.NMI),
         "The kernel reported faulty hardware.",
         (
@@ -160,7 +160,7 @@ _REPORTS = (
     ),
     _report(
         "KmodStorageFault",
-        Level.WARNING,
+        AlertSeverity.WARNING,
         signatures(ReportClass.IO_ERROR, ReportClass.FILESYSTEM),
         "The kernel reported errors of a disk or a file system.",
         (
@@ -170,7 +170,7 @@ _REPORTS = (
     ),
     _report(
         "KmodMemoryExhausted",
-        Level.INFO,
+        AlertSeverity.INFO,
         signatures(ReportClass.OOM, ReportClass.PAGE_ALLOCATION),
         "The kernel ran out of memory.",
         (
@@ -180,7 +180,7 @@ _REPORTS = (
     ),
     _report(
         "KmodKernelReport",
-        Level.INFO,
+        AlertSeverity.INFO,
         signatures(ReportClass.OTHER, ReportClass.NETDEV_REFCOUNT),
         "The kernel reported a fault of a device or a driver.",
         (
@@ -190,13 +190,13 @@ _REPORTS = (
     ),
 )
 
-_FOUND = "kmodmon_previous_boot_report_timestamp_seconds"
-_EARLIER = (
+_FOUND_AT = "kmodmon_previous_boot_report_timestamp_seconds"
+_PREVIOUS_BOOT = (
     Alert(
         name="KmodPreviousBootPanicked",
-        level=Level.CRITICAL,
-        expr=recent(_FOUND, one_of("signature", panics())),
-        keep_firing=KEEP,
+        severity=AlertSeverity.CRITICAL,
+        expr=recent(_FOUND_AT, matcher("signature", panics())),
+        keep_firing_for=KEEP_FIRING,
         summary="An earlier boot of the host ended in a panic.",
         description="The kernel of {{ $labels.instance }} panicked before it was booted this time: {{ "
         "$labels.signature }}"
@@ -216,9 +216,9 @@ _EARLIER = (
     ),
     Alert(
         name="KmodPreviousBootReported",
-        level=Level.INFO,
-        expr=recent(_FOUND, one_of("signature", panics()).replace("=~", "!~")),
-        keep_firing=KEEP,
+        severity=AlertSeverity.INFO,
+        expr=recent(_FOUND_AT, matcher("signature", panics()).replace("=~", "!~")),
+        keep_firing_for=KEEP_FIRING,
         summary="Reports of an earlier boot were found.",
         description="Before {{ $labels.instance }} was booted this time, its kernel reported {{ $labels.signature }}"
         "{{ with $labels.module }}, module {{ . }}{{ end }}.",
@@ -230,11 +230,11 @@ _EARLIER = (
         ),
     ),
 )
-_COUNTED = (
+_OVERVIEW = (
     Alert(
         name="KmodKernelReportRepeating",
-        level=Level.WARNING,
-        expr=f"changes({_AT}[15m]) >= 5",
+        severity=AlertSeverity.WARNING,
+        expr=f"changes({_REPORTED_AT}[15m]) >= 5",
         summary="The kernel makes the same report again and again.",
         description="{{ $labels.signature }} was reported in at least six different minutes of the last 15 on "
         "{{ $labels.instance }}{{ with $labels.module }}, module {{ . }}{{ end }}.",
@@ -248,8 +248,8 @@ _COUNTED = (
     ),
     Alert(
         name="KmodKernelReportsSuppressed",
-        level=Level.WARNING,
-        expr=grew("kmodmon_kernel_reports_suppressed_total"),
+        severity=AlertSeverity.WARNING,
+        expr=increased("kmodmon_kernel_reports_suppressed_total"),
         summary="More different kernel reports came than are told one by one.",
         description="On {{ $labels.instance }} kernel reports came in a storm; some are only counted.",
         attack=("T1562",),
@@ -262,7 +262,7 @@ _COUNTED = (
     ),
     Alert(
         name="KmodKernelOopsUnread",
-        level=Level.CRITICAL,
+        severity=AlertSeverity.CRITICAL,
         expr='kmodmon_kernel_oops_count > 0\n  unless on (job, instance) kmodmon_source_up{source="kmsg"} == 1',
         summary="The kernel counts a crash that kmodmon cannot read about.",
         description="The kernel of {{ $labels.instance }} has counted {{ $value }} crashes in this boot, and kmodmon "
@@ -276,4 +276,4 @@ _COUNTED = (
     ),
 )
 
-GROUP = Group(name="kmodmon.reports", alerts=(*_REPORTS, *_EARLIER, *_COUNTED))
+GROUP = Group(name="kmodmon.reports", alerts=(*_REPORTS, *_PREVIOUS_BOOT, *_OVERVIEW))

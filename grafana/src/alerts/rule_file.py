@@ -1,7 +1,7 @@
-"""Prometheus' rule files, made from the declarations.
+"""The rule files of Prometheus, generated from the declarations.
 
-The YAML is written here, not by a library: strings are written as JSON strings, which YAML takes as they are, and
-expressions as blocks, so that the files read well and differ only where the declarations do.
+The YAML is written here, not by a library: strings as JSON strings, which are valid YAML, and expressions as literal
+blocks. So the files are easy to read, and a diff shows only what changed in the declarations.
 """
 
 import json
@@ -21,7 +21,7 @@ FLEET_RULES = "What many hosts together tell: for the one Prometheus (or Thanos,
 
 
 def rule_file(groups: Iterable[Group], name: str, about: str) -> str:
-    """One rule file; `name` and `about` are for its head."""
+    """One rule file; `name` and `about` go into the comment at its head."""
     body = "\n".join("\n".join(_group(group)) + "\n" for group in groups)
     return _HEAD.format(about=about, base=RUNBOOK_BASE, name=name) + "groups:\n" + body
 
@@ -38,7 +38,7 @@ def _group(group: Group) -> Iterator[str]:
 
 
 def _recording(recording: Recording) -> Iterator[str]:
-    yield f"      # {recording.says}"
+    yield f"      # {recording.description}"
     yield f"      - record: {recording.name}"
     yield from _expression(recording.expr)
 
@@ -48,21 +48,21 @@ def _alert(alert: Alert) -> Iterator[str]:
     yield from _expression(alert.expr)
     if alert.hold:
         yield f"        for: {alert.hold}"
-    if alert.keep_firing:
-        yield f"        keep_firing_for: {alert.keep_firing}"
+    if alert.keep_firing_for:
+        yield f"        keep_firing_for: {alert.keep_firing_for}"
     yield "        labels:"
-    yield f"          severity: {alert.level.value}"
+    yield f"          severity: {alert.severity.value}"
     yield "        annotations:"
     for name, text in annotations(alert).items():
         yield f"          {name}: {json.dumps(text, ensure_ascii=False)}"
 
 
 def annotations(alert: Alert) -> dict[str, str]:
-    """The annotations of an alert, templates unfilled."""
-    found = {"summary": alert.summary, "description": alert.description, "runbook_url": alert.runbook_url}
+    """The annotations of an alert; templates are left as they are."""
+    texts = {"summary": alert.summary, "description": alert.description, "runbook_url": alert.runbook_url}
     if alert.attack:
-        found["mitre_attack"] = ", ".join(alert.attack)
-    return found
+        texts["mitre_attack"] = ", ".join(alert.attack)
+    return texts
 
 
 def _expression(expr: str) -> Iterator[str]:

@@ -1,8 +1,8 @@
-"""grafana/RUNBOOK.md: one section for each alert, made from the declarations."""
+"""grafana/RUNBOOK.md: one section for each alert, generated from the declarations."""
 
 from collections.abc import Iterable, Iterator
 
-from grafana.src.alerts.alert import Alert, Group, Level
+from grafana.src.alerts.alert import Alert, AlertSeverity, Group
 
 _HEAD = """# Runbook of kmodmon's alerts
 
@@ -18,9 +18,13 @@ need luck between two scrapes. Alerts about a *state* fire while it lasts.
 
 
 def runbook(groups: Iterable[Group]) -> str:
-    """The whole page as Markdown."""
-    listed = tuple(groups)
-    parts = [_HEAD, "\n".join(_index(listed)), *("\n".join(_section(a)) for g in listed for a in g.alerts)]
+    """The content of grafana/RUNBOOK.md."""
+    all_groups = tuple(groups)
+    parts = [
+        _HEAD,
+        "\n".join(_index(all_groups)),
+        *("\n".join(_section(alert)) for group in all_groups for alert in group.alerts),
+    ]
     return "\n".join(parts)
 
 
@@ -30,33 +34,33 @@ def _index(groups: tuple[Group, ...]) -> Iterator[str]:
     for group in groups:
         for alert in group.alerts:
             name = f"[{alert.name}](#{alert.name.lower()})"
-            yield f"| {name} | {alert.level.value} | {alert.summary} | {', '.join(map(_technique, alert.attack))} |"
+            yield f"| {name} | {alert.severity.value} | {alert.summary} | {', '.join(map(_technique, alert.attack))} |"
     yield ""
 
 
 def _section(alert: Alert) -> Iterator[str]:
-    book = alert.runbook
+    runbook = alert.runbook
     yield f"## {alert.name}\n"
-    yield f"**{alert.summary}** Severity {alert.level.value}" + _timing(alert) + ".\n"
-    yield f"*Meaning.* {book.meaning}\n"
-    yield f"*Impact.* {book.impact}\n"
+    yield f"**{alert.summary}** Severity {alert.severity.value}" + _timing(alert) + ".\n"
+    yield f"*Meaning.* {runbook.meaning}\n"
+    yield f"*Impact.* {runbook.impact}\n"
     yield "*First commands.*\n"
     yield "```console"
-    yield from (f"# {command}" for command in book.commands)
+    yield from (f"# {command}" for command in runbook.commands)
     yield "```\n"
-    yield f"*Clears.* {book.clears}\n"
+    yield f"*Clears.* {runbook.clears}\n"
     if alert.attack:
         yield f"*ATT&CK.* {', '.join(map(_technique, alert.attack))}.\n"
-    for inhibit in alert.inhibits:
-        named = " or ".join(level.value for level in inhibit.levels)
-        levels = "" if len(inhibit.levels) == len(Level) else f" of severity {named}"
-        yield f"*Mutes* `{inhibit.targets}`{levels} with the same {' and '.join(inhibit.equal)}.\n"
+    for rule in alert.inhibit_rules:
+        names = " or ".join(severity.value for severity in rule.severities)
+        severities = "" if len(rule.severities) == len(AlertSeverity) else f" of severity {names}"
+        yield f"*Mutes* `{rule.targets}`{severities} with the same {' and '.join(rule.equal)}.\n"
     yield f"```promql\n{alert.expr}\n```\n"
 
 
 def _timing(alert: Alert) -> str:
     hold = f", after {alert.hold}" if alert.hold else ""
-    return hold + (f", kept for {alert.keep_firing} after the last sign of it" if alert.keep_firing else "")
+    return hold + (f", kept for {alert.keep_firing_for} after the last sign of it" if alert.keep_firing_for else "")
 
 
 def _technique(number: str) -> str:

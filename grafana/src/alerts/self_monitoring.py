@@ -1,26 +1,27 @@
-"""Alerts on kmodmon itself: a watch that does not watch must not look like a host where nothing happens.
+"""Alerts on kmodmon itself: a daemon that does not work must not look like a host on which nothing happens.
 
-`up` belongs to Prometheus, so these rules name the job; everything else is known by the prefix kmodmon_.
+`up` and process_start_time_seconds exist for every job, so their rules name the job; other metrics have the prefix
+kmodmon_.
 """
 
-from grafana.src.alerts.alert import Alert, Group, Inhibit, Level, Runbook
-from grafana.src.alerts.promql import CLEARS, GREW_CLEARS, KEEP, fell, grew
+from grafana.src.alerts.alert import BELOW_CRITICAL, Alert, AlertSeverity, Group, InhibitRule, Runbook
+from grafana.src.alerts.promql import CLEARS, INCREASE_CLEARS, KEEP_FIRING, decreased, increased
 
 JOB = 'job="kmodmon"'
-_SERVICE = ("systemctl status kmodmon", "journalctl -u kmodmon -n 50", "kmodmon doctor")
-_READ = "max by (job, instance) (kmodmon_source_last_read_timestamp_seconds)"
+_SERVICE_COMMANDS = ("systemctl status kmodmon", "journalctl -u kmodmon -n 50", "kmodmon doctor")
+_LAST_READ = "max by (job, instance) (kmodmon_source_last_read_timestamp_seconds)"
 
-_REACH = (
+_DAEMON = (
     Alert(
         name="KmodmonDown",
-        level=Level.CRITICAL,
+        severity=AlertSeverity.CRITICAL,
         expr=f"up{{{JOB}}} == 0",
-        keep_firing="1m",
+        keep_firing_for="1m",
         summary="kmodmon does not answer.",
         description="kmodmon on {{ $labels.instance }} cannot be scraped: nobody watches the kernel there.",
         attack=("T1562",),
-        # Not what is critical: else stopping the daemon would silence the alert about what was loaded just before.
-        inhibits=(Inhibit(targets="Kmod.+", equal=("instance",), levels=(Level.WARNING, Level.INFO)),),
+        # Not the critical ones: else who stops the daemon mutes the alert about the module loaded just before.
+        inhibit_rules=(InhibitRule(targets="Kmod.+", equal=("instance",), severities=BELOW_CRITICAL),),
         runbook=Runbook(
             meaning="The daemon was stopped, the host is down, or the network between. Somebody who loads a rootkit "
             "stops what watches first.",
@@ -32,7 +33,7 @@ _REACH = (
     ),
     Alert(
         name="KmodmonAbsent",
-        level=Level.WARNING,
+        severity=AlertSeverity.WARNING,
         expr=f"absent(up{{{JOB}}})",
         hold="10m",
         summary="No host is watched by kmodmon.",
@@ -41,14 +42,14 @@ _REACH = (
             meaning="The scrape configuration or the service discovery gives no target, or the job has another name: "
             "then change it in the rules.",
             impact="No alert of kmodmon can fire.",
-            commands=("promtool check config /etc/prometheus/prometheus.yml", *_SERVICE[:2]),
+            commands=("promtool check config /etc/prometheus/prometheus.yml", *_SERVICE_COMMANDS[:2]),
             clears="When there is a target.",
         ),
     ),
     Alert(
         name="KmodmonDataOld",
-        level=Level.WARNING,
-        expr=f"time() - {_READ} > 300",
+        severity=AlertSeverity.WARNING,
+        expr=f"time() - {_LAST_READ} > 300",
         hold="2m",
         summary="kmodmon answers with old data.",
         description="The newest reading of kmodmon on {{ $labels.instance }} is {{ $value | humanizeDuration }} old.",
@@ -62,8 +63,8 @@ _REACH = (
     ),
     Alert(
         name="KmodmonClockAhead",
-        level=Level.WARNING,
-        expr=f"{_READ} - time() > 60",
+        severity=AlertSeverity.WARNING,
+        expr=f"{_LAST_READ} - time() > 60",
         hold="5m",
         summary="The clock of a host is ahead.",
         description="The clock of {{ $labels.instance }} is {{ $value | humanizeDuration }} ahead of Prometheus'.",
@@ -76,14 +77,14 @@ _REACH = (
     ),
     Alert(
         name="KmodmonRestarting",
-        level=Level.WARNING,
+        severity=AlertSeverity.WARNING,
         expr=f"changes(process_start_time_seconds{{{JOB}}}[15m]) > 2",
         summary="kmodmon is started again and again.",
         description="kmodmon on {{ $labels.instance }} was started at least three times within 15 minutes.",
         runbook=Runbook(
             meaning="It crashes, is killed, or its watchdog ends it.",
             impact="Nothing is lost while the kernel's rings hold it; longer gaps are.",
-            commands=_SERVICE,
+            commands=_SERVICE_COMMANDS,
             clears="15m after the last start but two.",
         ),
     ),
@@ -92,7 +93,7 @@ _REACH = (
 _SOURCES = (
     Alert(
         name="KmodmonSourceDown",
-        level=Level.WARNING,
+        severity=AlertSeverity.WARNING,
         expr="kmodmon_source_up == 0",
         hold="5m",
         summary="A source of kmodmon cannot be read.",
@@ -107,8 +108,8 @@ _SOURCES = (
     ),
     Alert(
         name="KmodmonSourceGone",
-        level=Level.WARNING,
-        expr=fell("kmodmon_source_present"),
+        severity=AlertSeverity.WARNING,
+        expr=decreased("kmodmon_source_present"),
         hold="5m",
         summary="An interface that kmodmon read is gone.",
         description="Source {{ $labels.source }} was there within the last day on {{ $labels.instance }} and is not "
@@ -124,8 +125,8 @@ _SOURCES = (
     ),
     Alert(
         name="KmodmonRecordsLost",
-        level=Level.WARNING,
-        expr=grew("kmodmon_source_lost_total", 'source!="kmsg"'),
+        severity=AlertSeverity.WARNING,
+        expr=increased("kmodmon_source_lost_total", 'source!="kmsg"'),
         summary="The kernel dropped events before kmodmon read them.",
         description="Source {{ $labels.source }} on {{ $labels.instance }} lost events.",
         attack=("T1562",),
@@ -134,15 +135,15 @@ _SOURCES = (
             "anew.",
             impact="Who loaded a module, and modules that were there for an instant, may be unknown.",
             commands=("kmodmon doctor", "kmodmon events --since 1h --type SourceLost", "kmodmon events --since 1h"),
-            clears=GREW_CLEARS,
+            clears=INCREASE_CLEARS,
         ),
     ),
 )
 
-_KEEPING = (
+_RECORDS = (
     Alert(
         name="KmodmonHistoryFailing",
-        level=Level.WARNING,
+        severity=AlertSeverity.WARNING,
         expr="kmodmon_history_up == 0",
         hold="5m",
         summary="kmodmon cannot write its history.",
@@ -156,9 +157,9 @@ _KEEPING = (
     ),
     Alert(
         name="KmodmonEventsLost",
-        level=Level.CRITICAL,
-        expr=grew("kmodmon_history_lost_total") + "\n  or " + grew("kmodmon_journal_lost_total"),
-        keep_firing=KEEP,
+        severity=AlertSeverity.CRITICAL,
+        expr=increased("kmodmon_history_lost_total") + "\n  or " + increased("kmodmon_journal_lost_total"),
+        keep_firing_for=KEEP_FIRING,
         summary="kmodmon lost events.",
         description="Events on {{ $labels.instance }} never reached the history or the journal.",
         attack=("T1562",),
@@ -172,7 +173,7 @@ _KEEPING = (
     ),
     Alert(
         name="KmodmonConfigRefused",
-        level=Level.WARNING,
+        severity=AlertSeverity.WARNING,
         expr="kmodmon_config_last_reload_successful == 0",
         hold="2m",
         summary="The settings of kmodmon were refused.",
@@ -190,31 +191,33 @@ _KEEPING = (
     ),
     Alert(
         name="KmodmonFailing",
-        level=Level.WARNING,
-        expr=grew("kmodmon_exposition_failures_total") + "\n  or " + grew("kmodmon_http_handler_errors_total"),
+        severity=AlertSeverity.WARNING,
+        expr=increased("kmodmon_exposition_failures_total")
+        + "\n  or "
+        + increased("kmodmon_http_handler_errors_total"),
         summary="kmodmon has an error in itself.",
         description="kmodmon on {{ $labels.instance }} could not make a metric or an answer; its log says which.",
         runbook=Runbook(
             meaning="A bug: please report it with the lines of the log.",
             impact="A metric is missing, or a page.",
-            commands=_SERVICE,
-            clears=GREW_CLEARS,
+            commands=_SERVICE_COMMANDS,
+            clears=INCREASE_CLEARS,
         ),
     ),
     Alert(
         name="KmodmonAuthFailing",
-        level=Level.INFO,
-        expr=grew("kmodmon_http_auth_failures_total", least=10),
+        severity=AlertSeverity.INFO,
+        expr=increased("kmodmon_http_auth_failures_total", least=10),
         summary="Requests to kmodmon come with wrong passwords.",
         description="kmodmon on {{ $labels.instance }} refused ten requests or more within 15 minutes.",
         attack=("T1110",),
         runbook=Runbook(
             meaning="A scraper has an old password, or somebody tries.",
             impact="None: the checks are slow on purpose, and few at a time.",
-            commands=_SERVICE,
+            commands=_SERVICE_COMMANDS,
             clears="15m after it became rarer.",
         ),
     ),
 )
 
-GROUP = Group(name="kmodmon.self", alerts=(*_REACH, *_SOURCES, *_KEEPING))
+GROUP = Group(name="kmodmon.self", alerts=(*_DAEMON, *_SOURCES, *_RECORDS), sampled_states=("kmodmon_source_present",))

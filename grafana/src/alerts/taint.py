@@ -1,12 +1,12 @@
-"""Alerts on the kernel's taint, in three tiers: not all taint is equal."""
+"""Alerts on taint flags of the kernel, by their tier."""
 
-from grafana.src.alerts.alert import Alert, Group, Inhibit, Level, Runbook
-from grafana.src.alerts.promql import CLEARS, KEEP, labelled, one_of, recent, series
+from grafana.src.alerts.alert import BELOW_CRITICAL, Alert, AlertSeverity, Group, InhibitRule, Runbook
+from grafana.src.alerts.promql import CLEARS, KEEP_FIRING, label_replace, matcher, recent, selector
 from kmodmon.kernel.taint import Tier
 from kmodmon.kernel.taint_vendor import every_flag
 
-_SET = "kmodmon_kernel_taint_set_timestamp_seconds"
-_WHAT = (
+_SET_AT = "kmodmon_kernel_taint_set_timestamp_seconds"
+_DESCRIPTION = (
     "Taint {{ $labels.flag }} was set on {{ $labels.instance }} at {{ $value | humanizeTimestamp }}; cause: "
     "{{ $labels.cause }}."
 )
@@ -14,34 +14,36 @@ _COMMANDS = ("kmodmon taint", "kmodmon events --since 1h --type TaintAdded", "km
 
 
 def flags(tier: Tier) -> tuple[str, ...]:
-    """Names of the flags of one tier; a bit that no table names counts as degraded, because nobody knows better."""
-    known = tuple(flag.label for flag in every_flag() if flag.tier is tier)
-    return (*known, "bit_.+") if tier is Tier.DEGRADED else known
+    """Names of the flags of one tier; a bit that no table names counts as degraded, because its meaning is unknown."""
+    names = tuple(flag.label for flag in every_flag() if flag.tier is tier)
+    return (*names, "bit_.+") if tier is Tier.DEGRADED else names
 
 
-def _set(tier: Tier) -> str:
-    # The cause as labels, so that the alert about the cause can inhibit the one about the taint.
-    found = recent(_SET, one_of("flag", flags(tier)))
-    return labelled(labelled(found, "module", "cause", "module:(.*)"), "signature", "cause", "report:(.*)")
+def _set_expr(tier: Tier) -> str:
+    # The cause becomes labels, so that the alert about the cause can inhibit the one about the taint.
+    expr = recent(_SET_AT, matcher("flag", flags(tier)))
+    return label_replace(label_replace(expr, "module", "cause", "module:(.*)"), "signature", "cause", "report:(.*)")
 
 
-def _tier(tier: Tier, level: Level, summary: str, runbook: Runbook, attack: tuple[str, ...] = ()) -> Alert:
+def _tier_alert(
+    tier: Tier, severity: AlertSeverity, summary: str, runbook: Runbook, attack: tuple[str, ...] = ()
+) -> Alert:
     return Alert(
         name=f"KmodTaint{tier.value.capitalize()}",
-        level=level,
-        expr=_set(tier),
-        keep_firing=KEEP,
+        severity=severity,
+        expr=_set_expr(tier),
+        keep_firing_for=KEEP_FIRING,
         summary=summary,
-        description=_WHAT,
+        description=_DESCRIPTION,
         attack=attack,
         runbook=runbook,
     )
 
 
 ALERTS = (
-    _tier(
+    _tier_alert(
         Tier.SECURITY,
-        Level.CRITICAL,
+        AlertSeverity.CRITICAL,
         "The kernel can no longer be trusted: a grave taint was set.",
         Runbook(
             meaning="A taint flag was set that means foreign code, a kernel that died, or corrupted memory: "
@@ -53,9 +55,9 @@ ALERTS = (
         ),
         ("T1547.006",),
     ),
-    _tier(
+    _tier_alert(
         Tier.DEGRADED,
-        Level.WARNING,
+        AlertSeverity.WARNING,
         "The kernel is degraded: a taint was set.",
         Runbook(
             meaning="A taint flag was set that means a warning, a lockup, failing hardware or the like: "
@@ -66,9 +68,9 @@ ALERTS = (
             clears=CLEARS + " The flag itself stays until reboot.",
         ),
     ),
-    _tier(
+    _tier_alert(
         Tier.INFORMATIONAL,
-        Level.INFO,
+        AlertSeverity.INFO,
         "A taint was set that is usual on many hosts.",
         Runbook(
             meaning="A taint flag was set that tells of a choice, not of a fault: "
@@ -81,9 +83,9 @@ ALERTS = (
     ),
     Alert(
         name="KmodTaintUnexplained",
-        level=Level.WARNING,
-        expr=recent(_SET, 'cause="unexplained"'),
-        keep_firing=KEEP,
+        severity=AlertSeverity.WARNING,
+        expr=recent(_SET_AT, 'cause="unexplained"'),
+        keep_firing_for=KEEP_FIRING,
         summary="A taint was set and nothing explains it.",
         description="Taint {{ $labels.flag }} was set on {{ $labels.instance }} at {{ $value | humanizeTimestamp }}, "
         "and neither a module nor a kernel report accounts for it.",
@@ -99,14 +101,14 @@ ALERTS = (
     ),
     Alert(
         name="KmodTaintFell",
-        level=Level.CRITICAL,
+        severity=AlertSeverity.CRITICAL,
         expr="kmodmon_kernel_taint_cleared_total > 0",
-        keep_firing=KEEP,
+        keep_firing_for=KEEP_FIRING,
         summary="A taint flag was cleared, which the kernel never does.",
         description="{{ $value }} taint flags fell on {{ $labels.instance }} in this boot: somebody writes kernel "
         "memory.",
         attack=("T1014", "T1562"),
-        inhibits=(Inhibit(targets="KmodTaint.+", equal=("instance",), levels=(Level.WARNING, Level.INFO)),),
+        inhibit_rules=(InhibitRule(targets="KmodTaint.+", equal=("instance",), severities=BELOW_CRITICAL),),
         runbook=Runbook(
             meaning="The taint number is smaller than it was earlier in the same boot. The kernel has no code that "
             "does that; rootkits reset it to hide that they were loaded.",
@@ -117,8 +119,8 @@ ALERTS = (
     ),
     Alert(
         name="KmodKernelTainted",
-        level=Level.INFO,
-        expr=series("kmodmon_kernel_taint", one_of("flag", flags(Tier.SECURITY))) + " == 1",
+        severity=AlertSeverity.INFO,
+        expr=selector("kmodmon_kernel_taint", matcher("flag", flags(Tier.SECURITY))) + " == 1",
         hold="15m",
         summary="The kernel is tainted by something grave.",
         description="The kernel of {{ $labels.instance }} carries the taint {{ $labels.flag }} ({{ $labels.letter }}), "

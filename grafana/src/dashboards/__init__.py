@@ -1,4 +1,4 @@
-"""Layer 2: Grafana dashboards, made at build time into grafana/dashboards. The daemon never imports this room."""
+"""Layer 2: Grafana dashboards, written to grafana/dashboards at build time. The daemon does not import this package."""
 
 from grafana.src.dashboards import fleet, host, self_monitoring
 from grafana.src.dashboards.dashboard import Dashboard

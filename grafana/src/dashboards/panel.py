@@ -1,7 +1,12 @@
-"""Panels of Grafana dashboards as plain JSON (schema v1), one function a kind of panel.
+"""Panels of Grafana dashboards as plain JSON (schema v1), one function for each panel type.
 
-Colours mean the same everywhere: GOOD is as it should be, WARN wants a look, BAD wants somebody, QUIET says nothing.
-Every panel has a description, a unit or value mappings, and a text for when there is no data.
+Colours have one meaning: GOOD is as it should be, WARN should be checked, BAD needs action now, NEUTRAL is no verdict.
+Every panel has a description, a unit or value mappings, and a text that it shows when there is no data.
+
+Grafana ignores options that its release does not know, so one file serves Grafana 9 to 13. The keys are checked against
+the TypeScript types of @grafana/schema (tests/dashboards/test_types.py). grafana-foundation-sdk was measured and is not
+used: each of its builds covers one Grafana release, its annotations have no Prometheus query, and its overrides and
+transformations take any object.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,50 +15,52 @@ from typing import TypeAlias
 
 from kmodmon.types.units import JsonObject, JsonValue
 
-GOOD, WARN, BAD, QUIET = "green", "orange", "red", "text"
+GOOD, WARN, BAD, NEUTRAL = "green", "orange", "red", "text"
 DATASOURCE: JsonObject = {"type": "prometheus", "uid": "${datasource}"}
 
-Steps: TypeAlias = Sequence[tuple[float | None, str]]
-Mappings: TypeAlias = Mapping[str, tuple[str, str]]  # value -> text, colour
+ThresholdSteps: TypeAlias = Sequence[tuple[float | None, str]]
+"""Lower bound (None: from minus infinity) and the colour from there on, in rising order."""
+ValueMappings: TypeAlias = Mapping[str, tuple[str, str]]
+"""By value: the text that is shown instead of it, and its colour."""
 
-ON_OFF: Mappings = {"0": ("off", BAD), "1": ("on", GOOD)}
-CALM: Steps = ((None, GOOD),)
-NONE_IS_GOOD: Steps = ((None, GOOD), (1, WARN))
-NONE_IS_VITAL: Steps = ((None, GOOD), (1, BAD))
-PLAIN: Steps = ((None, QUIET),)
+ON_OFF: ValueMappings = {"0": ("off", BAD), "1": ("on", GOOD)}
+ALWAYS_GOOD: ThresholdSteps = ((None, GOOD),)
+WARN_FROM_ONE: ThresholdSteps = ((None, GOOD), (1, WARN))
+BAD_FROM_ONE: ThresholdSteps = ((None, GOOD), (1, BAD))
+NO_THRESHOLDS: ThresholdSteps = ((None, NEUTRAL),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """One query; `table`: its latest values with their labels as columns."""
+    """One PromQL query of a panel."""
 
     expr: str
-    legend: str = ""
-    table: bool = False
-    ref: str = ""
+    legend: str = ""  # a template like {{instance}}; empty: Grafana writes the labels
+    table: bool = False  # the latest values, with the labels as columns; False: values over time
+    ref_id: str = ""  # the name of the result in Grafana; empty: A, B, C in the order of the queries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldStyle:
-    """How a value is shown: its unit or what its values stand for, and which ones are bad."""
+    """How a value is shown."""
 
-    unit: str = "short"
-    mappings: Mappings = field(default_factory=dict)
-    steps: Steps = PLAIN
-    no_value: str = "no data"
+    unit: str = "short"  # an id of Grafana's units
+    mappings: ValueMappings = field(default_factory=dict)
+    steps: ThresholdSteps = NO_THRESHOLDS
+    no_value: str = "no data"  # the text that is shown when there is no data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """One panel; `width` of 24 columns, `height` of rows of 30 pixels."""
+    """One panel; `options` and the fields after it are Grafana's keys of the same names."""
 
-    kind: str
+    panel_type: str
     title: str
     description: str
     queries: Sequence[Query]
-    look: FieldStyle
-    width: int
-    height: int
+    style: FieldStyle
+    width: int  # of the 24 columns of a dashboard
+    height: int  # in rows of 30 pixels
     options: JsonObject = field(default_factory=dict)
     custom: JsonObject = field(default_factory=dict)
     defaults: JsonObject = field(default_factory=dict)
@@ -61,18 +68,18 @@ class Panel:
     transformations: Sequence[JsonObject] = ()
 
 
-def stat(title: str, description: str, expr: str, look: FieldStyle, *, width: int = 3) -> Panel:
-    """One number or word in a colour."""
+def stat(title: str, description: str, expr: str, style: FieldStyle, *, width: int = 3) -> Panel:
+    """A stat panel: one number or word in a colour."""
     return Panel(
-        kind="stat",
+        panel_type="stat",
         title=title,
         description=description,
         queries=(Query(expr=expr, legend="{{instance}}"),),
-        look=look,
+        style=style,
         width=width,
         height=4,
         options={
-            "colorMode": "background" if look.steps is not PLAIN or look.mappings else "value",
+            "colorMode": "background" if style.steps is not NO_THRESHOLDS or style.mappings else "value",
             "graphMode": "none",
             "justifyMode": "auto",
             "orientation": "auto",
@@ -86,22 +93,16 @@ def stat(title: str, description: str, expr: str, look: FieldStyle, *, width: in
     )
 
 
-def graph(
-    title: str,
-    description: str,
-    queries: Sequence[Query],
-    look: FieldStyle,
-    *,
-    bars: bool = False,
-    width: int = 12,
+def timeseries(
+    title: str, description: str, queries: Sequence[Query], style: FieldStyle, *, bars: bool = False, width: int = 12
 ) -> Panel:
-    """Values over time; `bars` for what is counted in each step, stacked."""
+    """Values over time: lines, or with `bars` the count of each step, stacked."""
     return Panel(
-        kind="timeseries",
+        panel_type="timeseries",
         title=title,
         description=description,
         queries=queries,
-        look=look,
+        style=style,
         width=width,
         height=8,
         options={
@@ -123,16 +124,16 @@ def graph(
     )
 
 
-def timeline(
-    title: str, description: str, query: Query, look: FieldStyle, *, width: int = 24, height: int = 7
+def state_timeline(
+    title: str, description: str, query: Query, style: FieldStyle, *, width: int = 24, height: int = 7
 ) -> Panel:
-    """States over time, one row a series."""
+    """States over time, one row for each series."""
     return Panel(
-        kind="state-timeline",
+        panel_type="state-timeline",
         title=title,
         description=description,
         queries=(query,),
-        look=look,
+        style=style,
         width=width,
         height=height,
         options={
@@ -148,16 +149,16 @@ def timeline(
     )
 
 
-def bars(title: str, description: str, query: Query, look: FieldStyle, *, width: int = 8, height: int = 8) -> Panel:
-    """One bar a series, as it is now."""
+def bar_gauge(title: str, description: str, query: Query, style: FieldStyle) -> Panel:
+    """The latest value of each series as a bar."""
     return Panel(
-        kind="bargauge",
+        panel_type="bargauge",
         title=title,
         description=description,
         queries=(query,),
-        look=look,
-        width=width,
-        height=height,
+        style=style,
+        width=8,
+        height=8,
         options={
             "displayMode": "basic",
             "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": False},
@@ -175,78 +176,78 @@ def bars(title: str, description: str, query: Query, look: FieldStyle, *, width:
     )
 
 
-def nodes(title: str, description: str, queries: Sequence[Query], look: FieldStyle) -> Panel:
-    """What depends on what; the queries are called nodes and edges."""
+def node_graph(title: str, description: str, nodes: str, edges: str, style: FieldStyle) -> Panel:
+    """A graph of dependencies; the queries `nodes` and `edges` give the fields that Grafana's node graph reads."""
     return Panel(
-        kind="nodeGraph",
+        panel_type="nodeGraph",
         title=title,
         description=description,
-        queries=queries,
-        look=look,
+        queries=(Query(expr=nodes, table=True, ref_id="nodes"), Query(expr=edges, table=True, ref_id="edges")),
+        style=style,
         width=24,
         height=12,
         options={
             "edges": {},
             "layoutAlgorithm": "layered",
-            "nodes": {"mainStatUnit": look.unit},
+            "nodes": {"mainStatUnit": style.unit},
             "zoomMode": "cooperative",
         },
-        transformations=(organize(hide=("Time",), rename={"Value #nodes": "mainstat", "Value #edges": "thickness"}),),
+        transformations=(_organize(hide=("Time",), rename={"Value #nodes": "mainstat", "Value #edges": "thickness"}),),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableColumn:
-    """A column of a table: the field it comes from, its heading, and how it is shown."""
+    """A column of a table."""
 
-    source: str
+    source: str  # a label, or the value: "Value" of a single query, else "Value #A", "Value #B" in their order
     title: str
-    look: FieldStyle = FieldStyle()
-    link: JsonObject | None = None
-    width: int | None = None
+    style: FieldStyle = FieldStyle()
+    link: JsonObject | None = None  # None: the cells are no links
+    width: int | None = None  # in pixels; None: Grafana divides the space
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
-    """How large a table is, what it is sorted by (a heading), and what it says when it is empty."""
+class TableOptions:
+    """Size and order of a table, and the text that it shows when it is empty."""
 
     no_value: str
     width: int = 24
     height: int = 9
-    sort: str = ""
+    sort: str = ""  # the title of a column; empty: in the order of Prometheus
     descending: bool = False
 
 
 def table(
-    title: str, description: str, queries: Sequence[Query], columns: Sequence[TableColumn], shape: Shape
+    title: str, description: str, exprs: Sequence[str], columns: Sequence[TableColumn], options: TableOptions
 ) -> Panel:
-    """Latest values with their labels; only the columns named, in their order."""
+    """The latest results of the queries, joined by their labels; only the columns named, in their order."""
     order = {column.source: number for number, column in enumerate(columns)}
-    shown = organize(keep=order, rename={column.source: column.title for column in columns})
-    joined: tuple[JsonObject, ...] = ({"id": "merge", "options": {}},) if len(queries) > 1 else ()
-    sorting: JsonValue = [{"displayName": shape.sort, "desc": shape.descending}] if shape.sort else []
+    organized = _organize(keep=order, rename={column.source: column.title for column in columns})
+    merge: tuple[JsonObject, ...] = ({"id": "merge", "options": {}},) if len(exprs) > 1 else ()
+    sort: JsonValue = [{"displayName": options.sort, "desc": options.descending}] if options.sort else []
     return Panel(
-        kind="table",
+        panel_type="table",
         title=title,
         description=description,
-        queries=queries,
-        look=FieldStyle(no_value=shape.no_value),
-        width=shape.width,
-        height=shape.height,
-        options={"cellHeight": "sm", "frameIndex": 0, "showHeader": True, "sortBy": sorting},
+        queries=tuple(Query(expr=expr, table=True) for expr in exprs),
+        style=FieldStyle(no_value=options.no_value),
+        width=options.width,
+        height=options.height,
+        options={"cellHeight": "sm", "frameIndex": 0, "showHeader": True, "sortBy": sort},
         custom={"align": "auto", "cellOptions": {"type": "auto"}, "filterable": True, "inspect": False},
-        overrides=tuple(_column(column) for column in columns),
-        transformations=(*joined, shown),
+        overrides=tuple(_column_override(column) for column in columns),
+        transformations=(*merge, organized),
     )
 
 
-def _column(column: TableColumn) -> JsonObject:
-    look = column.look
-    properties: list[JsonObject] = [{"id": "unit", "value": look.unit}]
-    if look.mappings:
-        properties.append({"id": "mappings", "value": mappings(look.mappings)})
-    if look.mappings or look.steps is not PLAIN:
-        properties.append({"id": "thresholds", "value": thresholds(look.steps)})
+def _column_override(column: TableColumn) -> JsonObject:
+    style = column.style
+    properties: list[JsonObject] = [{"id": "unit", "value": style.unit}]
+    if style.mappings:
+        properties.append({"id": "mappings", "value": _value_mappings(style.mappings)})
+    if style.mappings or style.steps is not NO_THRESHOLDS:
+        properties.append({"id": "thresholds", "value": _thresholds(style.steps)})
         properties.append({"id": "custom.cellOptions", "value": {"type": "color-text"}})
     if column.link is not None:
         properties.append({"id": "links", "value": [column.link]})
@@ -255,10 +256,10 @@ def _column(column: TableColumn) -> JsonObject:
     return {"matcher": {"id": "byName", "options": column.title}, "properties": properties}
 
 
-def organize(
+def _organize(
     *, keep: Mapping[str, int] | None = None, hide: Sequence[str] = (), rename: Mapping[str, str]
 ) -> JsonObject:
-    """A transformation that orders, names and leaves out columns; with `keep` all others are left out."""
+    # `keep`: the fields that remain, with their position; None: all but those of `hide`.
     options: JsonObject = {
         "excludeByName": dict.fromkeys(hide, True),
         "includeByName": {} if keep is None else dict.fromkeys(keep, True),
@@ -268,29 +269,30 @@ def organize(
     return {"id": "organize", "options": options}
 
 
-def mappings(found: Mappings) -> JsonValue:
-    """Value mappings."""
+def _value_mappings(mappings: ValueMappings) -> JsonValue:
+    if not mappings:
+        return []
     options: dict[str, JsonValue] = {
-        value: {"text": text, "color": colour, "index": at} for at, (value, (text, colour)) in enumerate(found.items())
+        value: {"text": text, "color": colour, "index": index}
+        for index, (value, (text, colour)) in enumerate(mappings.items())
     }
     return [{"type": "value", "options": options}]
 
 
-def thresholds(steps: Steps) -> JsonObject:
-    """Thresholds by value; the first one has none."""
+def _thresholds(steps: ThresholdSteps) -> JsonObject:
     return {"mode": "absolute", "steps": [{"value": value, "color": colour} for value, colour in steps]}
 
 
-def rendered(panel: Panel, number: int, x: int, y: int) -> JsonObject:
-    """A panel at its place."""
-    look = panel.look
+def render_panel(panel: Panel, number: int, x: int, y: int) -> JsonObject:
+    """The panel as Grafana reads it, with its id and its position in the grid."""
+    style = panel.style
     defaults: JsonObject = {
         **panel.defaults,
         "custom": panel.custom,
-        "mappings": mappings(look.mappings) if look.mappings else [],
-        "noValue": look.no_value,
-        "thresholds": thresholds(look.steps),
-        "unit": look.unit,
+        "mappings": _value_mappings(style.mappings),
+        "noValue": style.no_value,
+        "thresholds": _thresholds(style.steps),
+        "unit": style.unit,
     }
     return {
         "datasource": DATASOURCE,
@@ -302,7 +304,7 @@ def rendered(panel: Panel, number: int, x: int, y: int) -> JsonObject:
         "targets": [_target(query, at) for at, query in enumerate(panel.queries)],
         "title": panel.title,
         "transformations": list(panel.transformations),
-        "type": panel.kind,
+        "type": panel.panel_type,
     }
 
 
@@ -315,5 +317,5 @@ def _target(query: Query, at: int) -> JsonObject:
         "instant": query.table,
         "legendFormat": query.legend or "__auto",
         "range": not query.table,
-        "refId": query.ref or "ABCDEFGHIJKLMNOP"[at],
+        "refId": query.ref_id or "ABCDEFGHIJKLMNOP"[at],
     }

@@ -1,7 +1,19 @@
-"""The trials of all alerts, one file a theme, as in grafana/src/alerts."""
+"""The test cases of all alerts, one file for each theme, as in grafana/src/alerts."""
 
 from tests.alerts.case import Case
-from tests.alerts.cases import fleet, hidden, log, modules, own, parameters, policy, posture, provenance, reports, taint
+from tests.alerts.cases import (
+    fleet,
+    hidden,
+    log,
+    modules,
+    parameters,
+    policy,
+    posture,
+    provenance,
+    reports,
+    self_monitoring,
+    taint,
+)
 
 CASES: tuple[Case, ...] = (
     *modules.CASES,
@@ -13,6 +25,6 @@ CASES: tuple[Case, ...] = (
     *parameters.CASES,
     *reports.CASES,
     *log.CASES,
-    *own.CASES,
+    *self_monitoring.CASES,
     *fleet.CASES,
 )

@@ -4,20 +4,20 @@ from tests.alerts.case import Case, Input, always, steps
 
 def fleet(hosts: int, having: int, unloaded_after: int = 60) -> Input:
     """Hosts that all have ext4, and some of which have another module."""
-    found: dict[str, str] = {}
+    inputs: dict[str, str] = {}
     for number in range(1, hosts + 1):
         labels = f'instance="db{number}:10069",job="kmodmon"'
-        found[f"kmodmon_kernel_tainted{{{labels}}}"] = always(0)
-        found[f'kmodmon_module_size_bytes{{{labels},module="ext4"}}'] = always(1000)
-        found[f'kmodmon_module_info{{{labels},module="ext4",srcversion="A"}}'] = always(1)
+        inputs[f"kmodmon_kernel_tainted{{{labels}}}"] = always(0)
+        inputs[f'kmodmon_module_size_bytes{{{labels},module="ext4"}}'] = always(1000)
+        inputs[f'kmodmon_module_info{{{labels},module="ext4",srcversion="A"}}'] = always(1)
         if number <= having:
             times = (unloaded_after, 120 - unloaded_after)
             size = steps((16384, times[0]), (None, times[1]))
-            found[f'kmodmon_module_size_bytes{{{labels},module="odd"}}'] = size
-            found[f'kmodmon_module_info{{{labels},module="odd",srcversion="B{number % 2}"}}'] = steps(
+            inputs[f'kmodmon_module_size_bytes{{{labels},module="odd"}}'] = size
+            inputs[f'kmodmon_module_info{{{labels},module="odd",srcversion="B{number % 2}"}}'] = steps(
                 (1, times[0]), (None, times[1])
             )
-    return found
+    return inputs
 
 
 CASES = (

@@ -8,9 +8,9 @@ def hidden(module: str) -> Input:
     }
 
 
-def found(confidence: str) -> Input:
-    one = series("kmodmon_module_hidden_timestamp_seconds", module="rootkit", confidence=confidence)
-    return {one: happened(10)}
+def hidden_at(confidence: str) -> Input:
+    gauge = series("kmodmon_module_hidden_timestamp_seconds", module="rootkit", confidence=confidence)
+    return {gauge: happened(10)}
 
 
 _HIDES = "Module rootkit is in the kernel of db1:10069, and at least one of the kernel's own views denies it."
@@ -29,13 +29,13 @@ CASES = (
     ),
     Case(
         alert="KmodModuleHidden",
-        fires=found("certain"),
+        fires=hidden_at("certain"),
         at="10m",
         labels={"module": "rootkit"},
         description=_HIDES,
         clears="31m",
         miss="nothing but a number speaks for it",
-        near=found("possible"),
+        near=hidden_at("possible"),
     ),
     Case(
         alert="KmodModuleHiddenPossibly",

@@ -5,16 +5,16 @@ def counter_case(
     alert: str, metric: str, description: str, clears: str = "26m", first: bool = False, **labels: str
 ) -> Case:
     """`first`: it had grown already when the host was first scraped."""
-    one = series(metric, **labels)
+    counter = series(metric, **labels)
     return Case(
         alert=alert,
-        fires={one: since(10, 3) if first else steps((0, 10), (3, 60))},
+        fires={counter: since(10, 3) if first else steps((0, 10), (3, 60))},
         at="10m",
         labels=labels,
         description=description,
         clears=clears,
         miss="it grew long ago",
-        near={one: steps((3, 70))},
+        near={counter: steps((3, 70))},
         near_at="20m",
     )
 

@@ -8,10 +8,10 @@ OVER = "31m"  # 10m, and 15, and 5 that are kept
 
 
 def loaded(module: str, signature: str, taints: str, minute: int = 10) -> tuple[str, str]:
-    one = series(
+    gauge = series(
         "kmodmon_module_load_timestamp_seconds", module=module, signature=signature, taints=taints, actor="insmod"
     )
-    return one, happened(minute)
+    return gauge, happened(minute)
 
 
 def labels(signature: str, taints: str) -> Mapping[str, str]:
@@ -94,14 +94,14 @@ LOADS = (
 
 
 def failed(reason: str) -> Input:
-    one = series(_FAILED, module="hello", reason=reason, actor="insmod")
-    return {one: happened(10)}
+    gauge = series(_FAILED, module="hello", reason=reason, actor="insmod")
+    return {gauge: happened(10)}
 
 
 def failing(*minutes: int) -> Input:
-    one = series(_FAILED, module="hello", reason="unknown_symbol", actor="modprobe")
+    gauge = series(_FAILED, module="hello", reason="unknown_symbol", actor="modprobe")
     ends = (*minutes[1:], 90)
-    return {one: steps(*((at * 60, end - at) for at, end in zip(minutes, ends, strict=True)))}
+    return {gauge: steps(*((at * 60, end - at) for at, end in zip(minutes, ends, strict=True)))}
 
 
 FAILURES = (
@@ -131,9 +131,9 @@ FAILURES = (
 
 
 def reloaded(*minutes: int) -> Input:
-    one, _ = loaded("hello", "valid", "")
+    gauge, _ = loaded("hello", "valid", "")
     ends = (*minutes[1:], 90)
-    return {one: steps(*((at * 60, end - at) for at, end in zip(minutes, ends, strict=True)))}
+    return {gauge: steps(*((at * 60, end - at) for at, end in zip(minutes, ends, strict=True)))}
 
 
 def requested(user: str) -> Input:

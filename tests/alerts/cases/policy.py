@@ -3,32 +3,32 @@ from dataclasses import replace
 from tests.alerts.case import Case, Input, happened, moment, series, steps
 
 
-def standing(rule: str, severity: str, module: str = "hello") -> Input:
+def current(rule: str, severity: str, module: str = "hello") -> Input:
     """From the tenth minute to the fortieth."""
-    one = series("kmodmon_policy_finding", rule=rule, module=module, severity=severity)
-    return {one: steps((None, 10), (1, 30), (None, 30))}
+    gauge = series("kmodmon_policy_finding", rule=rule, module=module, severity=severity)
+    return {gauge: steps((None, 10), (1, 30), (None, 30))}
 
 
-def passing(rule: str, severity: str) -> Input:
-    one = series("kmodmon_policy_violation_timestamp_seconds", rule=rule, module="hello", severity=severity)
-    return {one: happened(10)}
+def past(rule: str, severity: str) -> Input:
+    gauge = series("kmodmon_policy_violation_timestamp_seconds", rule=rule, module="hello", severity=severity)
+    return {gauge: happened(10)}
 
 
 def violated(alert: str, severity: str, other: str) -> tuple[Case, Case]:
-    """A finding that stands, and one that was gone before the next scrape."""
-    told = "Rule my-rule of the policy is violated on db1:10069 by module hello."
-    standing_case = Case(
+    """A finding that lasts, and one that was over before the next scrape."""
+    description = "Rule my-rule of the policy is violated on db1:10069 by module hello."
+    current_case = Case(
         alert=alert,
-        fires=standing("my-rule", severity),
+        fires=current("my-rule", severity),
         at="10m",
         labels={"rule": "my-rule", "module": "hello"},
-        description=told,
+        description=description,
         clears="46m",
         miss="the rule is of another gravity",
-        near=standing("my-rule", other),
+        near=current("my-rule", other),
     )
-    return standing_case, replace(
-        standing_case, fires=passing("my-rule", severity), clears="31m", near=passing("my-rule", other)
+    return current_case, replace(
+        current_case, fires=past("my-rule", severity), clears="31m", near=past("my-rule", other)
     )
 
 
@@ -58,24 +58,24 @@ CASES = (
     *violated("KmodPolicyFinding", "notice", "error"),
     Case(
         alert="KmodPolicyFinding",
-        fires=standing("kernel-degraded", "warning", module=""),
+        fires=current("kernel-degraded", "warning", module=""),
         at="10m",
         labels={"rule": "kernel-degraded"},
         description="Rule kernel-degraded of the policy is violated on db1:10069.",
         clears="46m",
         miss="that rule has an alert of its own",
-        near=standing("writable-parameter", "warning"),
+        near=current("writable-parameter", "warning"),
     ),
     Case(
         alert="KmodWorldWritable",
-        fires=standing("writable-parameter", "warning"),
+        fires=current("writable-parameter", "warning"),
         at="16m",
         labels={"rule": "writable-parameter", "module": "hello"},
         description="A file of module hello on db1:10069, a parameter or one in /proc or /sys, may be written by "
         "everybody.",
         clears="41m",
         miss="another rule found something",
-        near=standing("blacklisted-module", "warning"),
+        near=current("blacklisted-module", "warning"),
     ),
     Case(
         alert="KmodExpectedModuleMissing",

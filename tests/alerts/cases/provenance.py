@@ -11,9 +11,9 @@ def info(origin: str) -> Input:
 
 
 def differing(*modules: str, minutes: int = 30) -> Input:
-    found = {"rule": "differs-from-disk", "severity": "warning"}
+    labels = {"rule": "differs-from-disk", "severity": "warning"}
     return {
-        series("kmodmon_policy_finding", **found, module=module): steps((None, 10), (1, minutes), (None, 30))
+        series("kmodmon_policy_finding", **labels, module=module): steps((None, 10), (1, minutes), (None, 30))
         for module in modules
     }
 

@@ -7,7 +7,7 @@ def tainted(flag: str, cause: str) -> Input:
     return {series("kmodmon_kernel_taint_set_timestamp_seconds", flag=flag, cause=cause): happened(10)}
 
 
-def told(flag: str, cause: str) -> str:
+def description_of(flag: str, cause: str) -> str:
     return f"Taint {flag} was set on db1:10069 at {moment(10)}; cause: {cause}."
 
 
@@ -17,7 +17,7 @@ CASES = (
         fires=tainted("unsigned_module", "module:hello"),
         at="10m",
         labels={"flag": "unsigned_module", "cause": "module:hello", "module": "hello"},
-        description=told("unsigned_module", "module:hello"),
+        description=description_of("unsigned_module", "module:hello"),
         clears=OVER,
         miss="the flag is of a lower tier",
         near=tainted("warning", "report:warning"),
@@ -27,7 +27,7 @@ CASES = (
         fires=tainted("warning", "report:warning"),
         at="10m",
         labels={"flag": "warning", "cause": "report:warning", "signature": "warning"},
-        description=told("warning", "report:warning"),
+        description=description_of("warning", "report:warning"),
         clears=OVER,
         miss="the flag is of a higher tier",
         near=tainted("die", "report:null_pointer"),
@@ -37,7 +37,7 @@ CASES = (
         fires=tainted("bit_40", "unexplained"),
         at="10m",
         labels={"flag": "bit_40", "cause": "unexplained"},
-        description=told("bit_40", "unexplained"),
+        description=description_of("bit_40", "unexplained"),
         clears=OVER,
         miss="the flag is of a lower tier",
         near=tainted("live_patch", "module:patch_1"),
@@ -47,7 +47,7 @@ CASES = (
         fires=tainted("out_of_tree_module", "module:hello"),
         at="10m",
         labels={"flag": "out_of_tree_module", "cause": "module:hello", "module": "hello"},
-        description=told("out_of_tree_module", "module:hello"),
+        description=description_of("out_of_tree_module", "module:hello"),
         clears=OVER,
         miss="the flag is of a higher tier",
         near=tainted("proprietary_module", "module:hello"),
