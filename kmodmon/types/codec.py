@@ -56,13 +56,13 @@ def to_json(value: object, *, without: Collection[str] = ()) -> JsonObject:
     """Give a dataclass as a JSON object; the fields `without` are left out."""
     document: dict[str, JsonValue] = {}
     for member in _members(type(value)):
-        if member.name in without:
+        if without and member.name in without:
             continue
         item = getattr(value, member.name)
         if member.is_inline:
             document |= to_json(item)
         else:
-            document[member.key] = item if type(item) in _PLAIN else json_value(item)
+            document[member.key] = item if member.write is None or item is None else member.write(item)
     return document
 
 
@@ -166,6 +166,7 @@ class _Member:
     key: str  # in JSON
     is_inline: bool
     has_default: bool
+    write: Callable[[object], JsonValue] | None  # what is not None; None: it is plain, and written as it is
     plain: frozenset[type]  # values of exactly these types are taken as they are, which is most of them
     read: _Reader  # the others
 
@@ -184,7 +185,32 @@ def _member(cls: type, field: Field[object]) -> _Member:
     has_default = field.default is not MISSING or field.default_factory is not MISSING
     plain = _PLAIN.intersection(get_args(hint) or (hint,)) if get_origin(hint) in (None, Union, UnionType) else _NOTHING
     key = field.metadata.get(_KEY, field.name)
-    return _Member(field.name, key or field.name, not key, has_default, plain - {float}, _reader(hint))
+    return _Member(
+        name=field.name,
+        key=key or field.name,
+        is_inline=not key,
+        has_default=has_default,
+        write=_find_hint_writer(hint),
+        plain=plain - {float},
+        read=_reader(hint),
+    )
+
+
+def _find_hint_writer(hint: object) -> Callable[[object], JsonValue] | None:
+    """Give the function that writes values of a type other than None; None for plain values."""
+    kinds = (
+        {kind for kind in get_args(hint) if kind is not NoneType} if get_origin(hint) in (Union, UnionType) else {hint}
+    )
+    if kinds <= _PLAIN:
+        return None
+    kind = kinds.pop() if len(kinds) == 1 else None
+    if get_origin(kind) is tuple and get_args(kind)[1:] == (Ellipsis,):
+        item = get_args(kind)[0]
+        if item in _PLAIN:
+            return lambda value: list(cast(Iterable[JsonValue], value))
+        if isinstance(item, type) and is_dataclass(item) and item is not Instant:
+            return lambda value: [to_json(each) for each in cast(Iterable[object], value)]
+    return json_value
 
 
 def _read_dataclass(
