@@ -23,7 +23,7 @@ from kmodmon.policy.baseline_document import (
     baseline_toml,
     parse_baseline,
 )
-from kmodmon.policy.drift import drift, learnt, required
+from kmodmon.policy.drift import differences_from, learnt, required
 from kmodmon.sources.rules import MAX_BYTES
 from kmodmon.subjects.baseline import Baseline, BaselineState, Drift, Meta, SignedModule
 from kmodmon.types.error import KmodmonError
@@ -154,7 +154,7 @@ def _differing(common: Mapping[str, str], now: Mapping[str, str]) -> Mapping[str
 def _differences(host: CommandInput, baseline: Baseline) -> tuple[Drift, ...]:
     state = replace(host.state, baseline=BaselineState(baseline=baseline))
     present = state.inventory.modules.keys() | state.inventory.builtin
-    return drift(baseline, state, frozenset(required(baseline) - present))
+    return differences_from(baseline, state, frozenset(required(baseline) - present))
 
 
 def _document(path: Path) -> BaselineDocument:

@@ -138,7 +138,7 @@ def _rules(image: KernelImage | None, stock: StockModule | None) -> LoaderRules 
     if image is None and stock is None:
         return None
     return LoaderRules(
-        known=NEWEST if image is None else image.rules,
+        probes=NEWEST if image is None else image.rules,
         bits=64 if stock is None else stock.bits,
         little_endian=stock is None or stock.little_endian,
         machine=None if stock is None else stock.machine,

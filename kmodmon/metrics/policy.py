@@ -144,7 +144,7 @@ METRICS: tuple[Metric, ...] = (
         absent="no module is expected, or the list was not read",
         bound="expected.modules",
         of=("findings",),
-        samples=lambda state: [((name,), float(there)) for name, there in state.findings.expected.items()],
+        samples=lambda state: [((name,), float(is_present)) for name, is_present in state.findings.expected.items()],
     ),
     Metric(
         name="kmodmon_baseline_drift",

@@ -20,7 +20,7 @@ class PreparedPolicy:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         rules = [prepared(rule) for rule in policy.rules]
-        self._rules = {check: tuple(each for each in rules if each.rule.check is check) for check in Check}
+        self._rules = {check: tuple(ready for ready in rules if ready.rule.check is check) for check in Check}
         self._decided: dict[Subject, Decision] = {}
 
     def decision(self, subject: Subject) -> Decision:

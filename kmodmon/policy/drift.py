@@ -27,7 +27,7 @@ OF_INTEREST = (
 _VOLATILE = frozenset({"kexec_load_limit_panic", "kexec_load_limit_reboot", "livepatches"})
 
 
-def drift(baseline: Baseline, state: State, absent: frozenset[str]) -> tuple[Drift, ...]:
+def differences_from(baseline: Baseline, state: State, absent: frozenset[str]) -> tuple[Drift, ...]:
     """Every difference, sorted. `absent`: modules that have been away for long enough to count as missing."""
     differences = (
         *_kernel(baseline, state),
@@ -154,5 +154,5 @@ def _taint(baseline: Baseline, state: State) -> Iterator[Drift]:
         return
     expected = parse_letters(baseline.taint, state.taint.flags).value
     for flag in decode(state.taint.value & ~expected, state.taint.flags):
-        if flag.known or "?" not in baseline.taint:
+        if flag.defined or "?" not in baseline.taint:
             yield Drift(kind=DriftKind.TAINT, name=flag.label, actual=flag.letter)

@@ -12,7 +12,7 @@ from kmodmon.events.event import Event
 from kmodmon.events.kinds.module import ModuleUnloaded
 from kmodmon.lifecycle.module_events import trust_of_taint
 from kmodmon.policy.cache import PolicyCache
-from kmodmon.policy.drift import drift, required
+from kmodmon.policy.drift import differences_from, required
 from kmodmon.policy.judge import judge, unloaded_finding
 from kmodmon.policy.subject import Subject, expected_modules, missing_subjects, subjects, unsettled_flags
 from kmodmon.state.change import Change, StatePart
@@ -80,7 +80,7 @@ def _judged(state: State, at: Instant, settings: PolicySettings) -> Evaluation:
     missing = frozenset(name for name, since in absent_since.items() if _is_missing(state, since, at, settings))
     state, drifted = _drifted(state, missing, at)
     present = tuple(subjects(state, at, settings.cache.subjects))
-    unmet = missing_subjects(name for name, there in expected.items() if not there and name in missing)
+    unmet = missing_subjects(name for name, is_present in expected.items() if not is_present and name in missing)
     assert state.policy.policy is not None
     everything = (*present, *unmet, *_of_drift(state.baseline), *_of_files(state))
     judged, decided = judge(state.policy.policy, everything, settings.cache)
@@ -90,7 +90,7 @@ def _judged(state: State, at: Instant, settings: PolicySettings) -> Evaluation:
         expected=expected if dict(expected) != dict(state.findings.expected) else state.findings.expected,
         absent_since=MappingProxyType(absent_since),
         decided=frozenset(state.findings.decided & state.inventory.loaded.keys()) | decided,
-        waits=unsettled or missing != absent_since.keys() or bool(state.findings.told),
+        waits=unsettled or missing != absent_since.keys() or bool(state.findings.reported),
     )
     settled = at.monotonic_usec - state.started.monotonic_usec > SETTLED_USEC
     findings, violated = findings_changed(findings, judged, at, settled=settled)
@@ -116,7 +116,7 @@ def _is_missing(state: State, since: Instant, at: Instant, settings: PolicySetti
 
 def _drifted(state: State, absent: frozenset[str], at: Instant) -> Evaluation:
     before = state.baseline
-    differences: tuple[Drift, ...] = () if before.baseline is None else drift(before.baseline, state, absent)
+    differences: tuple[Drift, ...] = () if before.baseline is None else differences_from(before.baseline, state, absent)
     if differences == before.drift and before.judged is (before.baseline is not None):
         return state, ()
     events = baseline_events(before, differences, at)
@@ -126,15 +126,15 @@ def _drifted(state: State, absent: frozenset[str], at: Instant) -> Evaluation:
         before,
         drift=differences,
         judged=before.baseline is not None,
-        told=frozenset() if settled else before.told - present,
+        reported=frozenset() if settled else before.reported - present,
     )
     return replace(state, baseline=after), events
 
 
 def _of_drift(baseline: BaselineState) -> Iterator[Subject]:
-    for each in baseline.drift:
+    for drift in baseline.drift:
         yield Subject(
-            check=Check.DRIFT, name=each.id, module=each.module, kind=each.kind.value, evidence=(each.sentence,)
+            check=Check.DRIFT, name=drift.id, module=drift.module, kind=drift.kind.value, evidence=(drift.sentence,)
         )
 
 

@@ -267,5 +267,5 @@ def expected_modules(state: State, names: Iterable[str]) -> Mapping[str, bool]:
     """Which of the expected modules are there, loaded or built in; {} while the list was not read."""
     if state.inventory.support is None:
         return {}
-    there = state.inventory.modules.keys() | state.inventory.builtin
-    return {name: name in there for name in map(kernel_name, names)}
+    present = state.inventory.modules.keys() | state.inventory.builtin
+    return {name: name in present for name in map(kernel_name, names)}

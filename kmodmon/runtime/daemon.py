@@ -234,11 +234,11 @@ class Daemon:
 
     def _make_history(self) -> HistoryWriter:
         settings = self._settings.history
-        place: Backend = MemoryBackend(boot_id=self._boot_id)
+        backend: Backend = MemoryBackend(boot_id=self._boot_id)
         if settings.enabled:
-            place = DiskBackend(directory=settings.directory, boot_id=self._boot_id)
+            backend = DiskBackend(directory=settings.directory, boot_id=self._boot_id)
         return HistoryWriter(
-            place,
+            backend,
             self._clock,
             call_soon=asyncio.get_running_loop().call_soon_threadsafe,
             on_stored=self._stored,

@@ -24,7 +24,7 @@ from kmodmon.state.change import Change, StatePart
 from kmodmon.subjects.baseline import NO_BASELINE, BaselineState
 from kmodmon.subjects.crossview import CrossViewRead
 from kmodmon.subjects.file_changes import FileChangesRead, file_change_events
-from kmodmon.subjects.files import UNREAD_FILES, FilesState, ModuleFilesRead, files_seen, files_unavailable
+from kmodmon.subjects.files import UNREAD_FILES, FilesState, ModuleFilesRead, files_read, files_unavailable
 from kmodmon.subjects.findings import NO_FINDINGS, Findings
 from kmodmon.subjects.hidden import NOTHING_HIDDEN, HiddenState, crossview_read
 from kmodmon.subjects.kernel import Kernel, KernelRead
@@ -210,7 +210,7 @@ def _parameters(state: State, read: ParametersRead, context: FoldContext) -> Fol
 
 def _files(state: State, read: ModuleFilesRead, context: FoldContext) -> Folded:
     boot_time = None if state.kernel is None else state.kernel.boot_time
-    files, events = files_seen(state.files, read, state.inventory, boot_time, context.at)
+    files, events = files_read(state.files, read, state.inventory, boot_time, context.at)
     if files is state.files:
         return Folded(state, events)
     return Folded(replace(state, files=files), events, (Change(StatePart.FILES),))

@@ -108,33 +108,37 @@ class BaselineState:
     refusal: FileRefusal | None = None
     drift: tuple[Drift, ...] = ()
     judged: bool = False  # `drift` says something: there is a baseline, and the host was looked at
-    told: frozenset[str] = frozenset()  # by the run before, and not seen yet
+    reported: frozenset[str] = frozenset()  # ids that the run before reported, and that are not present yet
 
 
 NO_BASELINE = BaselineState()
 
 
-def baseline_events(known: BaselineState, found: tuple[Drift, ...], at: Instant) -> tuple[Event, ...]:
-    """An event for each difference that was not there before; what has changed further is told again."""
-    standing = {one.id: one for one in known.drift}
+def baseline_events(before: BaselineState, differences: tuple[Drift, ...], at: Instant) -> tuple[Event, ...]:
+    """Give an event for each new difference, and for each whose `expected` or `actual` changed."""
+    earlier = {drift.id: drift for drift in before.drift}
     return tuple(
-        Event(
-            details=BaselineDrifted(drift=one.kind.value, name=one.name, expected=one.expected, actual=one.actual),
-            at=at,
-            severity=Severity.WARNING,
-            module=one.module,
-            evidence=(one.sentence,),
-        )
-        for one in found
-        if standing.get(one.id) != one and (one.id in standing or one.id not in known.told)
+        _drifted(drift, at)
+        for drift in differences
+        if earlier.get(drift.id) != drift and (drift.id in earlier or drift.id not in before.reported)
+    )
+
+
+def _drifted(drift: Drift, at: Instant) -> Event:
+    return Event(
+        details=BaselineDrifted(drift=drift.kind.value, name=drift.name, expected=drift.expected, actual=drift.actual),
+        at=at,
+        severity=Severity.WARNING,
+        module=drift.module,
+        evidence=(drift.sentence,),
     )
 
 
 def baseline_to_json(state: BaselineState) -> JsonObject:
-    """Which differences were told, as a checkpoint; they are found anew."""
-    return {"told": sorted({one.id for one in state.drift} | state.told)}
+    """Write the ids of the reported differences; the differences themselves are computed again after a restart."""
+    return {"told": sorted({drift.id for drift in state.drift} | state.reported)}
 
 
 def baseline_from_json(document: JsonObject) -> BaselineState:
     """Give the differences that the earlier run reported."""
-    return BaselineState(told=frozenset(entries_from_json(str, document.get("told"))))
+    return BaselineState(reported=frozenset(entries_from_json(str, document.get("told"))))

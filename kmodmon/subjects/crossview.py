@@ -36,7 +36,7 @@ class Pass:
 
     listed: Mapping[str, ModuleState]
     relisted: Mapping[str, ModuleState]
-    looks: Mapping[View, ViewRead] = field(default_factory=lambda: MappingProxyType({}))
+    views: Mapping[View, ViewRead] = field(default_factory=lambda: MappingProxyType({}))
     unlistable: frozenset[str] = frozenset()  # directories of /sys/module that are there by name, and in no listing
     uncounted: int = 0  # sub-directories that /sys/module counts more than it lists
     strays: tuple[int, ...] | None = None  # sizes of memory that no listed module accounts for; None: cannot be told
@@ -57,15 +57,20 @@ class Pass:
     @property
     def named(self) -> frozenset[str]:
         """Names that any view showed that names modules and no parts of others."""
-        found = (look.names for view, look in self.looks.items() if view is not View.LIST)
-        return frozenset().union(*(names for names in found if names is not None))
+        shown = (read.names for view, read in self.views.items() if view is not View.LIST)
+        return frozenset().union(*(names for names in shown if names is not None))
 
-    def sees(self, view: View, name: str) -> bool | None:
+    def shows(self, view: View, name: str) -> bool | None:
         """Whether a view showed the module; None when it could not be had."""
         if view is View.LIST:
             return name in self.listed and name in self.relisted
-        look = self.looks.get(view)
-        return None if look is None or look.names is None else name in look.names
+        names = self.names_of(view)
+        return None if names is None else name in names
+
+    def names_of(self, view: View) -> frozenset[str] | None:
+        """The names that a view showed; None when it could not be read."""
+        read = self.views.get(view)
+        return None if read is None else read.names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,42 +89,38 @@ class CrossViewRead(Observation):
         """Names about which the views did not agree in any of several passes."""
         if len(self.passes) == 1:
             return frozenset()
-        return frozenset.intersection(*(suspects(one) for one in self.passes))
+        return frozenset.intersection(*(suspects(each) for each in self.passes))
 
     @property
     def uncounted(self) -> int:
         """Sub-directories that /sys/module counted more than it listed, in each of several passes."""
-        return 0 if len(self.passes) == 1 else min(one.uncounted for one in self.passes)
+        return 0 if len(self.passes) == 1 else min(each.uncounted for each in self.passes)
 
 
-def suspects(seen: Pass) -> frozenset[str]:
+def suspects(compared: Pass) -> frozenset[str]:
     """Names about which the views of one pass do not agree; a race may be the reason, so they are looked at again."""
-    unlisted = frozenset(name for name in seen.absent if witnesses_of(seen, name))
-    return unlisted | _without_directory(seen) | seen.unlistable | _without_symbols(seen)
+    unlisted = frozenset(name for name in compared.absent if views_showing(compared, name))
+    return unlisted | _without_directory(compared) | compared.unlistable | _without_symbols(compared)
 
 
-def witnesses_of(seen: Pass, name: str) -> tuple[View, ...]:
+def views_showing(compared: Pass, name: str) -> tuple[View, ...]:
     """The views that show a module which the list does not, and that would not show one that is not loaded.
 
     kallsyms is none by itself: it is read by index, from the list that the module left.
     """
     views = (View.SYSFS, View.FTRACE, View.KPROBES, View.HOLDERS)
-    return tuple(view for view in views if seen.sees(view, name))
+    return tuple(view for view in views if compared.shows(view, name))
 
 
-def _without_directory(seen: Pass) -> frozenset[str]:
-    directories = seen.looks.get(View.SYSFS)
-    if directories is None or directories.names is None:
-        return frozenset()
-    return seen.present - directories.names
+def _without_directory(compared: Pass) -> frozenset[str]:
+    directories = compared.names_of(View.SYSFS)
+    return frozenset() if directories is None else compared.present - directories
 
 
-def _without_symbols(seen: Pass) -> frozenset[str]:
-    # Its functions have names, as ftrace shows; kallsyms prints those names.
-    symbols, functions = seen.looks.get(View.KALLSYMS), seen.looks.get(View.FTRACE)
-    if symbols is None or functions is None or symbols.names is None or functions.names is None:
-        return frozenset()
-    return (seen.present & functions.names) - symbols.names
+def _without_symbols(compared: Pass) -> frozenset[str]:
+    # A module whose functions ftrace lists has symbols, and kallsyms prints the symbols of every listed module.
+    symbols, functions = compared.names_of(View.KALLSYMS), compared.names_of(View.FTRACE)
+    return frozenset() if symbols is None or functions is None else (compared.present & functions) - symbols
 
 
 def strays_of(areas: Iterable[int], modules: Iterable[ModuleLine], page: int) -> tuple[int, ...] | None:
@@ -128,10 +129,10 @@ def strays_of(areas: Iterable[int], modules: Iterable[ModuleLine], page: int) ->
     `areas`: sizes of the areas in /proc/vmallocinfo that the loader asked for, a guard page of `page` bytes included.
     Up to 6.3 a module has one area, of its size; on later kernels, and while a module comes or goes, that is not so.
     """
-    left = Counter(areas)
+    areas_left = Counter(areas)
     for module in modules:
         wanted = module.size + page
-        if module.state is not ModuleState.LIVE or left[wanted] == 0:
+        if module.state is not ModuleState.LIVE or areas_left[wanted] == 0:
             return None
-        left[wanted] -= 1
-    return tuple(sorted(left.elements()))
+        areas_left[wanted] -= 1
+    return tuple(sorted(areas_left.elements()))

@@ -45,7 +45,7 @@ class FileChangesRead(Observation):
     trees: tuple[TreeChanges, ...] = ()
 
 
-def file_change_events(seen: FileChangesRead, at: Instant) -> tuple[Event, ...]:
+def file_change_events(read: FileChangesRead, at: Instant) -> tuple[Event, ...]:
     """One event a directory tree, however many files it was."""
     return tuple(
         Event(
@@ -62,5 +62,5 @@ def file_change_events(seen: FileChangesRead, at: Instant) -> tuple[Event, ...]:
             at=at,
             evidence=(tree.example,) if tree.example else (),
         )
-        for tree in seen.trees
+        for tree in read.trees
     )

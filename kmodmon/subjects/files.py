@@ -92,32 +92,32 @@ class ModuleFilesRead(Observation):
     newer: tuple[str, ...] = ()
 
 
-def files_seen(
-    state: FilesState, seen: ModuleFilesRead, inventory: Inventory, boot_time: int | None, at: Instant
+def files_read(
+    state: FilesState, read: ModuleFilesRead, inventory: Inventory, boot_time: int | None, at: Instant
 ) -> tuple[FilesState, tuple[Event, ...]]:
     """Fold an examination; an event for each loaded module whose file is another one than before."""
     records: dict[str, FileRecord] = {}
     changed: list[tuple[FileRecord, FileRecord]] = []
-    for name, file in seen.files.items():
+    for name, file in read.files.items():
         module, loaded = inventory.modules.get(name), inventory.loaded.get(name)
-        if module is None or seen.instances.get(name) != module.attributes.instance:
+        if module is None or read.instances.get(name) != module.attributes.instance:
             continue  # it went, or it is another load by now: it will be examined again
         if loaded is None:
             continue  # who loads it is not told yet; then it will be examined again
         before = state.records.get(name)
-        record = _record(module, loaded, file, _same_load(before, module), seen.hinted.get(name), boot_time)
+        record = _record(module, loaded, file, _same_load(before, module), read.hinted.get(name), boot_time)
         records[name] = before if before is not None and before == record else record
         if before is not None and before.instance == record.instance and _differs(before, record):
             changed.append((before, record))
-    kept = {name: one for name, one in state.records.items() if name in inventory.modules and name not in records}
+    kept = {name: record for name, record in state.records.items() if name in inventory.modules and name not in records}
     after = replace(
         state,
         records=MappingProxyType(kept | records),
         expected=True,
-        problems=seen.problems,
-        writable=seen.writable,
-        releases=seen.releases,
-        newer=seen.newer,
+        problems=read.problems,
+        writable=read.writable,
+        releases=read.releases,
+        newer=read.newer,
     )
     return (state if after == state else after), (*_changes(changed, at), *_installed(state, after, at))
 
@@ -129,8 +129,8 @@ def files_unavailable(state: FilesState) -> FilesState:
 
 def load_paths(inventory: Inventory) -> Mapping[str, str]:
     """Module files that the loaders of loaded modules named on their command line, by module name."""
-    found = {name: named_file(how.actor) for name, how in inventory.loaded.items() if how.actor is not None}
-    return {name: path for name, path in found.items() if path is not None and path.startswith("/")}
+    paths = {name: named_file(loaded.actor) for name, loaded in inventory.loaded.items()}
+    return {name: path for name, path in paths.items() if path is not None and path.startswith("/")}
 
 
 def named_file(actor: Actor | None) -> str | None:

@@ -50,39 +50,43 @@ class Findings:
     expected: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({}))  # module -> is there
     absent_since: Mapping[str, Instant] = field(default_factory=lambda: MappingProxyType({}))
     decided: frozenset[str] = frozenset()  # modules that were judged with all that there is to know
-    told: Mapping[str, Instant] = field(default_factory=lambda: MappingProxyType({}))  # by the run before, not seen yet
+    reported: Mapping[str, Instant] = field(default_factory=lambda: MappingProxyType({}))
     judged: bool = False
 
 
 NO_FINDINGS = Findings()
-_TOLD_OTHERWISE = frozenset({Check.DRIFT, Check.REFUSED})  # BaselineDrifted, ConfigRefused
+_REPORTED_OTHERWISE = frozenset({Check.DRIFT, Check.REFUSED})  # BaselineDrifted, ConfigRefused
 _ORDER = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 def findings_changed(
-    before: Findings, found: Iterable[Finding], at: Instant, *, settled: bool
+    before: Findings, judged: Iterable[Finding], at: Instant, *, settled: bool
 ) -> tuple[Findings, tuple[Event, ...]]:
     """Take over what was found now; an event for each finding that is new and in force.
 
     `settled`: we look long enough to have seen all that the run before had told; what is not there then is gone.
     """
-    ordered = sorted(found, key=lambda one: (_ORDER[one.severity], one.id))
+    ordered = sorted(judged, key=lambda finding: (_ORDER[finding.severity], finding.id))
     current: dict[str, Finding] = {}
     events: list[Event] = []
-    for one in ordered[:MOST_FINDINGS]:
-        known = before.current.get(one.id)
-        if known is None and one.id in before.told:
-            known = replace(one, since=before.told[one.id])
-        one = replace(one, since=at if known is None else known.since)
-        if not one.dry_run and (known is None or known.dry_run) and one.check not in _TOLD_OTHERWISE:
-            events.append(violated_event(one, at))
-        current[one.id] = known if known == one else one
-    same = all(before.current.get(name) is one for name, one in current.items()) and len(before.current) == len(current)
+    for finding in ordered[:MOST_FINDINGS]:
+        earlier = before.current.get(finding.id)
+        if earlier is None and finding.id in before.reported:
+            earlier = replace(finding, since=before.reported[finding.id])
+        dated = replace(finding, since=at if earlier is None else earlier.since)
+        if not dated.dry_run and (earlier is None or earlier.dry_run) and dated.check not in _REPORTED_OTHERWISE:
+            events.append(violated_event(dated, at))
+        current[dated.id] = earlier if earlier == dated else dated
+    same = len(before.current) == len(current) and all(
+        before.current.get(name) is finding for name, finding in current.items()
+    )
     after = replace(
         before,
         current=before.current if same else MappingProxyType(current),
         dropped=max(0, len(ordered) - MOST_FINDINGS),
-        told=MappingProxyType({name: at for name, at in before.told.items() if name not in current and not settled}),
+        reported=MappingProxyType(
+            {name: since for name, since in before.reported.items() if name not in current and not settled}
+        ),
         judged=True,
     )
     return (before if after == before else after), tuple(events)
@@ -103,9 +107,9 @@ def violated_event(finding: Finding, at: Instant) -> Event:
 def findings_to_json(findings: Findings) -> JsonObject:
     """Give the ids of reported findings with the time of their appearance; what is wrong is found anew."""
     current = {finding.id: finding.since for finding in findings.current.values() if not finding.dry_run}
-    return {name: json_value(since) for name, since in sorted({**findings.told, **current}.items())}
+    return {name: json_value(since) for name, since in sorted({**findings.reported, **current}.items())}
 
 
 def findings_from_json(document: JsonObject) -> Findings:
     """Give the findings that the earlier run reported."""
-    return replace(NO_FINDINGS, told=members_from_json(Instant, document))
+    return replace(NO_FINDINGS, reported=members_from_json(Instant, document))

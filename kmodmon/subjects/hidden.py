@@ -17,11 +17,11 @@ from kmodmon.events.event import Event, Severity
 from kmodmon.events.kinds.module import ModuleHidden, ModuleUnhidden
 from kmodmon.lifecycle.inventory import Loaded
 from kmodmon.lifecycle.pending import SETTLE_USEC, Discrepancy, Lifecycle
-from kmodmon.subjects.crossview import CrossViewRead, Pass, View, witnesses_of
+from kmodmon.subjects.crossview import CrossViewRead, Pass, View, views_showing
 from kmodmon.types.codec import members_from_json, to_json
 from kmodmon.types.units import Instant, JsonObject
 
-LIVES = "history"  # the witness that is no view: a load was seen, and no unload
+LOAD_HISTORY = "history"  # no view of the kernel: a load was traced, and no unload
 UNNAMED = "(unnamed)"
 MAX_FINDINGS = 256
 _WORDS = {
@@ -75,67 +75,71 @@ NOTHING_HIDDEN = HiddenState()
 
 
 def crossview_read(
-    hidden: HiddenState, read: CrossViewRead, loaded: Mapping[str, Loaded], life: Lifecycle, at: Instant
+    hidden: HiddenState, read: CrossViewRead, loaded: Mapping[str, Loaded], lifecycle: Lifecycle, at: Instant
 ) -> tuple[HiddenState, tuple[Event, ...]]:
     """Fold one comparison of the views; `life` knows of modules that must be loaded though they vanished."""
     last = read.last
-    found = _named(read, life.hiding, at)
-    quiet = life.trace_since is not None and not life.waits and life.trace_usec == hidden.trace_usec
-    found |= {finding.module: finding for finding in _unnamed(read, hidden if quiet else None, len(found), at)}
+    findings = _named(read, lifecycle.hiding, at)
+    quiet = lifecycle.trace_since is not None and not lifecycle.waits and lifecycle.trace_usec == hidden.trace_usec
+    findings |= {finding.module: finding for finding in _unnamed(read, hidden if quiet else None, len(findings), at)}
     for name, before in hidden.findings.items():
-        if name in found:
-            found[name] = replace(found[name], since=before.since)
-        elif _is_blind(before, last) or (View.MEMORY in before.seen_in and last.strays and not quiet):
-            found[name] = before
-    found = dict(tuple(found.items())[:MAX_FINDINGS])
-    told = tuple(
+        if name in findings:
+            findings[name] = replace(findings[name], since=before.since)
+        elif _is_unreadable(before, last) or (View.MEMORY in before.seen_in and last.strays and not quiet):
+            findings[name] = before
+    findings = dict(tuple(findings.items())[:MAX_FINDINGS])
+    hidden_events = tuple(
         _hidden_event(finding, loaded.get(name), at)
-        for name, finding in found.items()
+        for name, finding in findings.items()
         if _is_news(hidden.findings.get(name), finding)
     )
-    over = tuple(
-        _unhidden_event(finding, last, loaded, at) for name, finding in hidden.findings.items() if name not in found
+    unhidden_events = tuple(
+        _unhidden_event(finding, last, loaded, at) for name, finding in hidden.findings.items() if name not in findings
     )
     after = HiddenState(
-        findings=MappingProxyType(found),
-        views=MappingProxyType({view.value: look.why for view, look in last.looks.items()}),
+        findings=MappingProxyType(findings),
+        views=MappingProxyType({view.value: view_read.why for view, view_read in last.views.items()}),
         strays=last.strays or (),
-        trace_usec=life.trace_usec,
+        trace_usec=lifecycle.trace_usec,
     )
-    return (hidden if after == hidden else after), told + over
+    return (hidden if after == hidden else after), hidden_events + unhidden_events
 
 
 def _named(read: CrossViewRead, hiding: Mapping[str, Discrepancy], at: Instant) -> dict[str, HiddenModule]:
     last = read.last
     # The passes may have begun before it hid: what they half saw is for the next look to tell.
-    old = {name for name, doubt in hiding.items() if at.monotonic_usec - doubt.since.monotonic_usec >= SETTLE_USEC}
-    lives = frozenset(old - last.listed.keys() - last.relisted.keys())
-    found = (_finding(name, last, hiding.get(name), at) for name in sorted(read.agreed | lives))
-    return {finding.module: finding for finding in found if finding.missing_from}
+    settled = {
+        name
+        for name, discrepancy in hiding.items()
+        if at.monotonic_usec - discrepancy.since.monotonic_usec >= SETTLE_USEC
+    }
+    by_history = frozenset(settled - last.listed.keys() - last.relisted.keys())
+    findings = (_finding(name, last, hiding.get(name), at) for name in sorted(read.agreed | by_history))
+    return {finding.module: finding for finding in findings if finding.missing_from}
 
 
-def _finding(name: str, last: Pass, doubt: Discrepancy | None, at: Instant) -> HiddenModule:
+def _finding(name: str, last: Pass, discrepancy: Discrepancy | None, at: Instant) -> HiddenModule:
     listed = name in last.listed or name in last.relisted
-    shown = (*((View.LIST,) if listed else ()), *witnesses_of(last, name))
-    shown = (*shown, *((View.KALLSYMS,) if last.sees(View.KALLSYMS, name) else ()))
-    missing = [view.value for view in (View.LIST, View.SYSFS) if last.sees(view, name) is False and view not in shown]
+    shown = (*((View.LIST,) if listed else ()), *views_showing(last, name))
+    shown = (*shown, *((View.KALLSYMS,) if last.shows(View.KALLSYMS, name) else ()))
+    missing = [view.value for view in (View.LIST, View.SYSFS) if last.shows(view, name) is False and view not in shown]
     evidence = [_WORDS[view].format(name) for view in shown]
     if name in last.unlistable:
         missing.append("sysfs_listing")
         evidence.append(f"/sys/module/{name} is there by name, and in no listing of /sys/module")
-    if listed and last.sees(View.FTRACE, name) and last.sees(View.KALLSYMS, name) is False:
+    if listed and last.shows(View.FTRACE, name) and last.shows(View.KALLSYMS, name) is False:
         missing.append(View.KALLSYMS.value)
-    if doubt is not None:
-        evidence.append(f"its load was seen, and no unload ({doubt.kind})")
+    if discrepancy is not None:
+        evidence.append(f"its load was seen, and no unload ({discrepancy.kind})")
     if last.strays and not listed:
         evidence.append(_stray_words(last.strays))
-    seen = (*(view.value for view in shown), *((LIVES,) if doubt is not None else ()))
-    certain = len(seen) > 1 or View.LIST in shown or View.SYSFS in shown
+    seen_in = (*(view.value for view in shown), *((LOAD_HISTORY,) if discrepancy is not None else ()))
+    certain = len(seen_in) > 1 or View.LIST in shown or View.SYSFS in shown
     return HiddenModule(
         module=name,
         since=at,
         missing_from=tuple(missing),
-        seen_in=seen,
+        seen_in=seen_in,
         confidence=Confidence.CERTAIN if certain else Confidence.LIKELY,
         evidence=tuple(evidence),
     )
@@ -166,10 +170,9 @@ def _stray_words(sizes: tuple[int, ...]) -> str:
     return f"the loader's memory has areas that no listed module accounts for, of {listed} bytes"
 
 
-def _is_blind(before: HiddenModule, last: Pass) -> bool:
-    """Whether a view that showed it cannot be had now, so that its silence says nothing."""
-    looked = {view.value: look.names for view, look in last.looks.items()}
-    return any(view in looked and looked[view] is None for view in before.seen_in)
+def _is_unreadable(before: HiddenModule, last: Pass) -> bool:
+    """Whether a view that showed the module cannot be read now, so that its absence there proves nothing."""
+    return any(view.value in before.seen_in and read.names is None for view, read in last.views.items())
 
 
 def _is_news(before: HiddenModule | None, now: HiddenModule) -> bool:

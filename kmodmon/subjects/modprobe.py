@@ -48,23 +48,23 @@ def modprobe_config(lines: Iterable[Placed]) -> ModprobeConfig:
         elif directive.kind == "options":
             options.setdefault(directive.name, set()).update(word.partition("=")[0] for word in directive.rest.split())
     return ModprobeConfig(
-        refused=MappingProxyType({name: tuple(found) for name, found in refused.items()}),
-        options=MappingProxyType({name: tuple(sorted(found)) for name, found in options.items()}),
+        refused=MappingProxyType({name: tuple(lines) for name, lines in refused.items()}),
+        options=MappingProxyType({name: tuple(sorted(names)) for name, names in options.items()}),
         read=True,
     )
 
 
 def refusals(name: str, config: ModprobeConfig, cmdline: CommandLineFacts | None) -> Mapping[str, str]:
     """How a module is refused, and where that stands: `blacklist`, `install`, `module_blacklist`; {} if it is not."""
-    found: dict[str, str] = {}
+    places: dict[str, str] = {}
     for placed in config.refused.get(name, ()):
-        found.setdefault(placed.directive.kind, placed.place)
+        places.setdefault(placed.directive.kind, placed.place)
     if cmdline is not None:
         if name in map(kernel_name, cmdline.module_blacklist):
-            found[KERNEL] = "module_blacklist= on the kernel command line"
+            places[KERNEL] = "module_blacklist= on the kernel command line"
         if name in map(kernel_name, cmdline.modprobe_blacklist):
-            found.setdefault(BLACKLIST, "modprobe.blacklist= on the kernel command line")
-    return found
+            places.setdefault(BLACKLIST, "modprobe.blacklist= on the kernel command line")
+    return places
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

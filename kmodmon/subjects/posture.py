@@ -76,32 +76,32 @@ def posture_changed(posture: Posture, kernel: Kernel | None, at: Instant) -> tup
                 config=None if kernel is None else kernel.config,
             )
         )
-    found = _facts(replace(posture, enforcement=enforcement))
+    current = _facts(replace(posture, enforcement=enforcement))
     # A fact that cannot be read for a while keeps its last value: a change behind our back must still show.
-    facts = MappingProxyType({**posture.facts, **found})
-    changed = [(name, posture.facts[name], new) for name, new in found.items() if posture.facts.get(name, new) != new]
+    facts = MappingProxyType({**posture.facts, **current})
+    changed = [(name, posture.facts[name], new) for name, new in current.items() if posture.facts.get(name, new) != new]
     after = replace(posture, enforcement=enforcement, facts=posture.facts if facts == posture.facts else facts)
     return after, tuple(_event(name, old, new, after, at) for name, old, new in changed)
 
 
 def _facts(posture: Posture) -> Facts:
-    found: dict[str, Fact | None] = {
+    facts: dict[str, Fact | None] = {
         "lockdown": None if posture.lockdown is None else posture.lockdown.mode,
         "secure_boot": None if posture.secure_boot is None else posture.secure_boot.value,
     }
     if posture.enforcement is not None and posture.enforcement.enforced is not None:
-        found["signature_enforced"] = int(posture.enforcement.enforced)
+        facts["signature_enforced"] = int(posture.enforcement.enforced)
     if posture.switches is not None:
         disabled = posture.switches.modules_disabled
-        found["modules_disabled"] = None if disabled is None else int(disabled)
-        found["modprobe"] = posture.switches.modprobe
-        found["printk_devkmsg"] = posture.switches.printk_devkmsg
-        found.update(posture.switches.settings)
+        facts["modules_disabled"] = None if disabled is None else int(disabled)
+        facts["modprobe"] = posture.switches.modprobe
+        facts["printk_devkmsg"] = posture.switches.printk_devkmsg
+        facts.update(posture.switches.settings)
     if posture.livepatches is not None:
-        found["livepatches"] = ",".join(
+        facts["livepatches"] = ",".join(
             f"{name}:{patch.state.value}" for name, patch in sorted(posture.livepatches.items())
         )
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in facts.items() if value is not None}
 
 
 def _event(name: str, old: Fact, new: Fact, posture: Posture, at: Instant) -> Event:

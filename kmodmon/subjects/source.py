@@ -69,15 +69,15 @@ def source_read(
 
 
 def _transition(before: SourceState, after: SourceState, at: Instant) -> tuple[Event, ...]:
-    known = before.last_read is not None
+    was_read = before.last_read is not None
     failed = before.status is SourceStatus.FAILED  # and there is an event of that
     if after.status is SourceStatus.SWITCHED_OFF:
         return ()  # as the operator wants it
     if before.up and not after.up:
         return (Event(details=SourceLost(source=after.name, why=after.why), at=at, severity=Severity.ERROR),)
-    if (known or failed) and after.up and not before.up:
+    if (was_read or failed) and after.up and not before.up:
         return (Event(details=SourceRecovered(source=after.name, why=before.why), at=at, severity=Severity.NOTICE),)
-    if not known and after.present and not after.up and before.why != after.why:
+    if not was_read and after.present and not after.up and before.why != after.why:
         # It is there, but it never could be read.
         return (Event(details=SourceLost(source=after.name, why=after.why), at=at, severity=Severity.WARNING),)
     return ()

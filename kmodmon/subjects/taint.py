@@ -122,12 +122,11 @@ def taint_read(taint: TaintState, value: int, at: Instant, resumed: bool) -> tup
     taint = replace(taint, first_at=taint.first_at or at, read_at=at)
     if value == taint.value:
         return taint, ()
-    known = sum(1 << bit for bit in taint.ledger)
     if taint.value is None and not resumed:
         entries = {flag.bit: TaintEntry(bit=flag.bit, since=None, cause=BEFORE_START) for flag in decode(value)}
         taint = replace(taint, value=value, ledger=MappingProxyType(entries))
         return _recalled(taint, taint.clues), ()
-    before = taint.value if taint.value is not None else known
+    before = taint.value if taint.value is not None else sum(1 << bit for bit in taint.ledger)
     fallen = decode(before & ~value, taint.flags)
     # A bit that came back after it fell is news as well.
     news = {flag.bit: Waiting(since=at, clear_at=clear_at) for flag in decode(value & ~before)}
@@ -147,22 +146,19 @@ def _cleared(flag: Flag, before: int, value: int, at: Instant) -> Event:
 
 def notice_clues(taint: TaintState, events: Iterable[Event], clues: tuple[Clue, ...] = ()) -> TaintState:
     """Remember what the events could explain, and clues that are no event."""
-    found = (*clues, *(clue for event in events if (clue := clue_of(event, taint.flags)) is not None))
-    return _recalled(replace(taint, clues=(*taint.clues, *found)[-MAX_CLUES:]), found) if found else taint
+    new = (*clues, *(clue for event in events if (clue := clue_of(event, taint.flags)) is not None))
+    return _recalled(replace(taint, clues=(*taint.clues, *new)[-MAX_CLUES:]), new) if new else taint
 
 
 def _recalled(taint: TaintState, clues: tuple[Clue, ...]) -> TaintState:
     """Find causes of bits that were set before our first reading, in the order in which things happened."""
     first = taint.first_at
-    nameless = [bit for bit, entry in taint.ledger.items() if entry.cause == BEFORE_START]
-    if first is None or not nameless:
+    without_cause = [bit for bit, entry in taint.ledger.items() if entry.cause == BEFORE_START]
+    if first is None or not without_cause:
         return taint
-    past = [clue for clue in clues if clue.at.monotonic_usec <= first.monotonic_usec]
-    found = {bit: clue for bit in nameless if (clue := next((c for c in past if c.bits >> bit & 1), None)) is not None}
-    if not found:
-        return taint
-    ledger = {bit: _entry(bit, found[bit]) if bit in found else entry for bit, entry in taint.ledger.items()}
-    return replace(taint, ledger=MappingProxyType(ledger))
+    past = tuple(clue for clue in clues if clue.at.monotonic_usec <= first.monotonic_usec)
+    entries = {bit: _entry(bit, clue) for bit in without_cause if (clue := _best(past, bit, None)) is not None}
+    return replace(taint, ledger=MappingProxyType({**taint.ledger, **entries})) if entries else taint
 
 
 def explain(
@@ -204,12 +200,8 @@ def _with_actor(clue: Clue, clues: tuple[Clue, ...]) -> Clue:
     if clue.actor is not None or clue.module is None:
         return clue
     same = (other for other in clues if other.module == clue.module and other.actor is not None)
-    known = next((other for other in same if abs(_distance(other.at, clue.at)) < ACTOR_USEC), None)
-    return clue if known is None else replace(clue, actor=known.actor, evidence=(*clue.evidence, *known.evidence))
-
-
-def _distance(one: Instant, other: Instant) -> int:
-    return one.monotonic_usec - other.monotonic_usec
+    traced = next((other for other in same if abs(other.at.monotonic_usec - clue.at.monotonic_usec) < ACTOR_USEC), None)
+    return clue if traced is None else replace(clue, actor=traced.actor, evidence=(*clue.evidence, *traced.evidence))
 
 
 def _clueless(bit: int, waiting: Waiting, started: Instant) -> TaintEntry:
