@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kmodmon.events.event import Actor, Event, Severity, StoredEvent, recorded_event
+from kmodmon.events.event import Actor, Event, Severity, recorded_event
 from kmodmon.events.kinds import event_type
 from kmodmon.types.codec import ShapeError as ShapeError
 from kmodmon.types.codec import from_json, frozen_object
@@ -80,11 +80,6 @@ def event_from_json(document: JsonObject, path: str = "event") -> Event:
         evidence=read.evidence,
         fields=read.fields,
     )
-
-
-def stored_from_json(document: JsonObject, path: str = "event") -> StoredEvent:
-    """Undo `StoredEvent.to_json`; raises ShapeError."""
-    return from_json(StoredEvent, document, path, event=event_from_json(document, path))
 
 
 def actor_from_json(value: JsonValue, path: str = "actor") -> Actor | None:

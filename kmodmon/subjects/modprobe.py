@@ -9,7 +9,7 @@ from kmodmon.kernel.modprobe_d import Directive
 from kmodmon.kernel.module_name import kernel_name
 from kmodmon.types.outcome import Observation
 
-BLACKLIST, INSTALL, KERNEL = "blacklist", "install", "module_blacklist"
+BLACKLIST, KERNEL = "blacklist", "module_blacklist"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,9 +47,7 @@ HOST = LoaderHost(
     release="6.12.1",
     rules=LoaderRules(probes=NEWEST),
     vermagic=MAGIC,
-    build=BuildChoices(
-        module_sig=True, modversions=True, force_load=True, allow_missing_namespaces=False, livepatch=True
-    ),
+    build=BuildChoices(module_sig=True, force_load=True, allow_missing_namespaces=False, livepatch=True),
     posture=OPEN,
     loaded=MappingProxyType({"prop": "live", "busy": "coming"}),
     proprietary=frozenset({"prop"}),
