@@ -1,8 +1,8 @@
-"""Events from JSON, the inverse of their `to_json`, and the two text forms of JSON.
+"""Reads events from JSON, the inverse of `Event.to_json`, and reads and writes JSON texts.
 
-JSON that comes from a file, a database or a socket is foreign: whoever could write it chose its shape. Reading is
-strict (`kmodmon/types/codec.py`), and errors name the path. Unknown members are ignored, so that events of a newer
-kmodmon can be read.
+JSON from a file, a database or a socket is untrusted: anyone who can write it may choose its shape. Reading is strict
+(`kmodmon/types/codec.py`), and errors name the path. Unknown members are ignored, so that events of a newer kmodmon
+can be read.
 """
 
 import json
@@ -15,7 +15,7 @@ from kmodmon.types.codec import ShapeError as ShapeError
 from kmodmon.types.codec import from_json, frozen_object
 from kmodmon.types.units import Instant, JsonObject, JsonValue, Usec
 
-MAX_REQUESTERS = 8  # an actor's requester may have a requester, and a document could nest any number of them
+MAX_REQUESTERS = 8  # requesters of requesters; a document could nest any number of them
 
 
 def _plain(value: object) -> dict[str, JsonValue]:
@@ -39,10 +39,10 @@ def parse_json(text: str | bytes, path: str) -> JsonValue:
 
 
 def canonical_json(value: JsonValue) -> bytes:
-    """Write a value in the one way that is hashed: sorted keys, no spaces, UTF-8; raises ShapeError.
+    """Write a value in the canonical form, which is hashed: sorted keys, no spaces, UTF-8; raises ShapeError.
 
-    It is what `jq -cS` writes, so that anybody can check a hash. A lone surrogate (a path that is not UTF-8) becomes
-    its JSON escape, which reads back as the same text.
+    `jq -cS` writes the same form, so that a hash can be checked without kmodmon. A lone surrogate (from a path that is
+    not UTF-8) is written as its JSON escape, which is read back as the same text.
     """
     try:
         text = _CANONICAL.encode(value)

@@ -1,4 +1,4 @@
-"""Metrics of judgement: what the policy finds, how the host differs from its baseline, whether both files are taken."""
+"""Metrics of findings, of differences from the baseline, and of whether policy and baseline files are in force."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice

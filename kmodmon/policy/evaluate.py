@@ -1,7 +1,7 @@
-"""What the pipeline calls after each fold: judge what changed, and report what is new.
+"""Applies policy and baseline to the state after each fold, and reports new findings and differences.
 
-Nothing is judged before the policy file was looked at: its rules may allow what the shipped ones deny. A module that is
-not there is missing only when it stays away; while the system boots, everything is.
+Nothing is judged before the policy file was read, because its rules may allow what the shipped rules deny. An expected
+module counts as missing only when it has been absent for AWAY_USEC, and not during the first BOOT_SECONDS of a boot.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,24 +23,21 @@ from kmodmon.subjects.findings import findings_changed, violated_event
 from kmodmon.subjects.rules import Check, FileRefusal
 from kmodmon.types.units import Instant
 
-AWAY_USEC = 10_000_000  # a module that is loaded anew is away for a moment
-BOOT_SECONDS = 120.0  # while a system boots its modules come one by one
-SETTLED_USEC = 300_000_000  # what an earlier run reported and is not present by then is over
+AWAY_USEC = 10_000_000  # longer than a module is absent while it is unloaded and loaded again
+BOOT_SECONDS = 120.0  # after the boot in which modules are still loaded one after the other
+SETTLED_USEC = 300_000_000  # after the start, when a finding of the earlier run that is not present is over
 
 Evaluation = tuple[State, tuple[Event, ...]]
-_GROUNDS = frozenset(StatePart) - {StatePart.COUNTERS}  # what judgement depends on
+_JUDGED_PARTS = frozenset(StatePart) - {StatePart.COUNTERS}  # parts that a judgement depends on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicySettings:
-    """What judgement takes beside the facts.
+    """What a judgement depends on beside the state."""
 
-    `at_once`: a command reads each source once and cannot wait for anything. `cache` belongs to whoever runs the
-    pipeline, and changes no verdict.
-    """
-
-    expected: tuple[str, ...] = ()
-    at_once: bool = False
+    expected: tuple[str, ...] = ()  # setting expected.modules
+    at_once: bool = False  # True in a command that reads each source once: an absent module is missing at once
+    # owned by the engine or the command; it saves time and changes no verdict
     cache: PolicyCache = field(default_factory=PolicyCache, compare=False, repr=False)
 
 
@@ -53,7 +50,7 @@ def evaluate(
     *,
     ticked: bool,
 ) -> Evaluation:
-    """Judge the state that a reading led to, as far as what changed bears on it."""
+    """Judge the state after a reading, if a part that a judgement depends on changed. `ticked`: time has passed."""
     unloaded = _unloaded_findings(state, events, settings.cache)
     if state.policy.policy is None or not (_is_due(state, changes, ticked) or _others_expected(state, settings)):
         return state, unloaded
@@ -62,14 +59,14 @@ def evaluate(
 
 
 def _is_due(state: State, changes: Iterable[Change], ticked: bool) -> bool:
-    """Whether something changed that judgement depends on, or enough time may have passed."""
+    """Whether a part changed that a judgement depends on, or a judgement waits for time to pass."""
     if not state.findings.judged or (ticked and state.findings.waits):
         return True
-    return any(change.part in _GROUNDS for change in changes)
+    return any(change.part in _JUDGED_PARTS for change in changes)
 
 
 def _others_expected(state: State, settings: PolicySettings) -> bool:
-    """Whether the settings name other modules than those that were judged."""
+    """Whether expected.modules changed since the last judgement."""
     return expected_modules(state, settings.expected).keys() != state.findings.expected.keys()
 
 
@@ -146,7 +143,7 @@ def _of_files(state: State) -> Iterator[Subject]:
 
 
 def _unloaded_findings(state: State, events: Iterable[Event], cache: PolicyCache) -> tuple[Event, ...]:
-    """Modules that were unloaded before they could be judged: what is known of them is judged now."""
+    """Give events for modules that were unloaded before they were judged, by the facts of the unload event."""
     policy = state.policy.policy
     if policy is None:
         return ()

@@ -1,7 +1,7 @@
-"""`kmodmon run`: the objects are built here, wired, run until SIGTERM, and taken down in order.
+"""`kmodmon run`: makes the objects of the daemon, runs them until SIGTERM or SIGINT, and stops them in order.
 
-Signals set events, the loop acts. Settings are read again on SIGHUP and when their file changes; a bad new file leaves
-the running settings in force and says so (log, metric, event). systemd's watchdog is fed only after completed cycles.
+Settings are read again on SIGHUP and when their file changes. If the new file is invalid, the settings in force stay,
+and log, metric and event report it. systemd's watchdog is fed only while the engine completes steps.
 """
 
 import asyncio
@@ -47,24 +47,25 @@ from kmodmon.web.site import Site
 
 log = logging.getLogger(__name__)
 
-# A garbage collection stops every thread, also the one that must read a task before it exits: short ones, and often.
+# A garbage collection stops every thread, also the one that must read /proc/PID before the process exits. Frequent
+# collections are short.
 _GARBAGE_AFTER = 1_000  # objects
 _SOURCES = (*(source.name for source in POLLED), *(source.name for source in FOLLOWED))
-STALL = 60.0  # seconds without a completed cycle after which the loop counts as stuck
-CLOSE_HISTORY = 5.0
+STALL = 60.0  # seconds without a completed step after which the engine counts as stuck
+CLOSE_HISTORY = 5.0  # seconds for writing what is queued
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the command line gave: how settings are made (again), from which file, and the host they name."""
+    """What the command line determines."""
 
-    load: Callable[[], Settings]
-    root_of: Callable[[Settings], Root]
+    load: Callable[[], Settings]  # reads the settings; called at the start and at each reload
+    root_of: Callable[[Settings], Root]  # the host that the settings name
     config_file: Path
 
 
 class Daemon:
-    """One running daemon; it is also what the site sees of it."""
+    """One running daemon. It implements the host of `kmodmon.web.site.Site`."""
 
     def __init__(self, options: Options, settings: Settings, clock: Clock, notifier: Notifier) -> None:
         self._options = options
@@ -95,26 +96,26 @@ class Daemon:
 
     @property
     def ready(self) -> bool:
-        """Whether the first full read is published."""
+        """Whether every source was read once."""
         return self._ready
 
     @property
     def cycling(self) -> bool:
-        """Whether the loop completed a reading lately."""
+        """Whether the engine completed a step within STALL."""
         return self._clock.now().monotonic_usec - self._cycled < STALL * 1e6
 
     @property
     def addresses(self) -> Sequence[str]:
-        """What is listened on."""
+        """The addresses that the web server listens on."""
         return self._server.addresses
 
     async def refresh(self) -> None:
-        """Read the cheap sources that are older than a second; they are quick, so the scrape simply waits."""
+        """Read the cheap sources that are older than a second; the scrape waits for them."""
         self._engine.refresh()
         self._engine.note_self_stats(self._counters.snapshot())
 
     async def events(self, query: EventQuery) -> Sequence[StoredEvent]:
-        """Events of the history, read in a worker thread with a connection of its own."""
+        """Query the history in a worker thread, with a connection of its own."""
         return await asyncio.get_running_loop().run_in_executor(None, self._events, query)
 
     async def run(self) -> None:
@@ -130,7 +131,7 @@ class Daemon:
         await self._engine.start()
         self._ready = True
         gc.collect()
-        gc.freeze()  # what start-up made stays; the collector need not visit it again
+        gc.freeze()  # the objects made so far live as long as the daemon, so the collector skips them
         gc.set_threshold(_GARBAGE_AFTER)
         log.info("kmodmon serves on %s", ", ".join(self._server.addresses))
         self._notifier.ready()
@@ -143,11 +144,11 @@ class Daemon:
         await self._shut_down()
 
     def stop(self) -> None:
-        """Ask the daemon to end."""
+        """Make `run` shut down and return."""
         self._stop.set()
 
     def reload(self) -> None:
-        """Read the settings again; a bad file changes nothing and is said."""
+        """Read the settings again; an invalid file changes nothing and is reported."""
         self._notifier.reloading()
         try:
             self._reload()
@@ -204,19 +205,19 @@ class Daemon:
         self._engine.happened((event,))
 
     def _stored(self, events: tuple[StoredEvent, ...]) -> None:
-        # In the history's thread.
+        # Called in the thread of the history.
         if self._settings.journal.events:
             for event in events:
                 self._journal.log_event(event)
 
     def _unstored(self, events: tuple[Event, ...]) -> None:
-        # What the history had to give up still goes to the journal: nothing happens unseen because a disk is full.
+        # Events that the history could not store, for example on a full disk, still go to the journal.
         if self._settings.journal.events:
             for event in events:
                 self._journal.log_event(event)
 
     def _bind_counters(self) -> None:
-        """Read the numbers that the history, the journal and this class keep; the server counts by itself."""
+        """Bind the numbers that history, journal and daemon keep; the web server adds its own to the counters."""
         history = self._history
         self._counters.bind(
             {
@@ -312,7 +313,7 @@ def _level(settings: Settings) -> int:
 
 
 def run_daemon(options: Options, clock: Clock, notifier: Notifier) -> None:
-    """Build and run a daemon on a loop of its own; raises KmodmonError when it cannot start, ConfigError included."""
+    """Run a daemon on a loop of its own; raises KmodmonError (ConfigError among them) when it cannot start."""
     settings = options.load()
     logging.getLogger("kmodmon").setLevel(_level(settings))
 

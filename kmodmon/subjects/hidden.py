@@ -1,11 +1,12 @@
-"""Modules that are loaded and that some view of the kernel denies.
+"""Hidden modules: loaded, and missing from a view of the kernel that must show every loaded module.
 
-A finding says which views deny the module, which show it, how sure that is, and why. It takes passes that agree: none
-of the views is atomic, and a module that comes or goes is in some before others. What the lives say (a load that was
-traced, no unload, and no listing) is a witness like a view. Names of nobody: sub-directories that /sys/module counts
-and does not list, and memory of the loader that no listed module accounts for.
+A finding says which views lack the module, which show it, how certain that is, and why. Several passes must agree,
+because no view is atomic: during a load or unload a module is in some views before others. The history of loads counts
+like a view: the trace had a module_load and no module_free, and /proc/modules does not list the module. Two findings
+have no module name: sub-directories that st_nlink of /sys/module counts and its listing lacks, and memory of the module
+loader that no listed module accounts for.
 
-None of this proves that nothing hides: code in the kernel can forge every view. It proves disagreement.
+A finding proves that views disagree. No finding proves nothing: code in the kernel can forge every view.
 """
 
 import enum
@@ -35,11 +36,11 @@ _WORDS = {
 
 
 class Confidence(enum.StrEnum):
-    """How sure a finding is."""
+    """How certain a finding is; the values are public."""
 
-    CERTAIN = "certain"  # two witnesses, or one that cannot be left behind by an unload
-    LIKELY = "likely"  # one witness
-    POSSIBLE = "possible"  # a count that does not add up, and no name
+    CERTAIN = "certain"  # two views show the module, or /proc/modules or /sys/module does
+    LIKELY = "likely"  # one other view shows it
+    POSSIBLE = "possible"  # a count differs, and no view names a module
 
 
 _SEVERITIES = {
@@ -51,24 +52,24 @@ _SEVERITIES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HiddenModule:
-    """A module that is loaded, and that the views in `missing_from` deny."""
+    """One finding."""
 
-    module: str
-    since: Instant
-    missing_from: tuple[str, ...]
-    seen_in: tuple[str, ...]
+    module: str  # name, or UNNAMED
+    since: Instant  # when it was found first
+    missing_from: tuple[str, ...]  # values of `View`, or "sysfs_listing"
+    seen_in: tuple[str, ...]  # values of `View`, or LOAD_HISTORY
     confidence: Confidence
     evidence: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HiddenState:
-    """All findings, and which views there are to find by. `views`: empty text, or why one could not be had."""
+    """The findings of the latest comparison, and which views it could read."""
 
-    findings: Mapping[str, HiddenModule] = field(default_factory=lambda: MappingProxyType({}))
-    views: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    strays: tuple[int, ...] = ()  # memory unaccounted for at the last look: it must be there at two of them
-    trace_usec: int = 0  # the last load or unload that was told then
+    findings: Mapping[str, HiddenModule] = field(default_factory=lambda: MappingProxyType({}))  # by module name
+    views: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # why it was not read; empty: it was
+    strays: tuple[int, ...] = ()  # `Pass.strays` of the comparison: an area must be in two to be a finding
+    trace_usec: int = 0  # `Lifecycle.trace_usec` at the comparison
 
 
 NOTHING_HIDDEN = HiddenState()
@@ -77,7 +78,7 @@ NOTHING_HIDDEN = HiddenState()
 def crossview_read(
     hidden: HiddenState, read: CrossViewRead, loaded: Mapping[str, Loaded], lifecycle: Lifecycle, at: Instant
 ) -> tuple[HiddenState, tuple[Event, ...]]:
-    """Fold one comparison of the views; `life` knows of modules that must be loaded though they vanished."""
+    """Fold one comparison of the views; `lifecycle` has the modules whose load was traced and that vanished since."""
     last = read.last
     findings = _named(read, lifecycle.hiding, at)
     quiet = lifecycle.trace_since is not None and not lifecycle.waits and lifecycle.trace_usec == hidden.trace_usec
@@ -107,7 +108,7 @@ def crossview_read(
 
 def _named(read: CrossViewRead, hiding: Mapping[str, Discrepancy], at: Instant) -> dict[str, HiddenModule]:
     last = read.last
-    # The passes may have begun before it hid: what they half saw is for the next look to tell.
+    # The passes may have begun before the module vanished: such a module is compared at the next reading.
     settled = {
         name
         for name, discrepancy in hiding.items()
@@ -151,8 +152,8 @@ def _unnamed(read: CrossViewRead, before: HiddenState | None, named: int, at: In
         words = f"/sys/module counts {read.uncounted} sub-directories more than it lists"
         yield _nobody(View.SYSFS, View.SYSFS, words, at)
         return
-    # A module that comes has memory before it is listed, one that goes a little longer: strays count if they were there
-    # at the look before too, and no module came or went in between, which only the trace can tell.
+    # A module has memory before it is listed and a little after it is not any more. So an area counts only if it was in
+    # the comparison before too, and the trace had no load and no unload in between.
     stays = tuple(size for size in last.strays or () if before is not None and size in before.strays)
     if len(stays) > named:
         yield _nobody(View.LIST, View.MEMORY, _stray_words(stays), at)

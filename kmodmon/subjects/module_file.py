@@ -1,7 +1,7 @@
 """The file of a loaded module as the examiner read it: its modinfo, its signature, the verdict on the signature.
 
-All of it is what a file on disk claims, except `SignatureFacts.verdict`, which kmodmon decides. All texts are safe
-texts; paths are the host's, without the prefix under which a container mounts it.
+Everything is what the file claims, except `SignatureFacts.verdict`, which kmodmon decides. All texts are safe texts.
+Paths are those of the host, without the prefix under which a container mounts it.
 """
 
 import enum

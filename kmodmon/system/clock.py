@@ -1,4 +1,4 @@
-"""The clock that the program reads the time from; tests pass another one."""
+"""The clock that the program reads. Objects that need the time are passed a clock, so that tests can pass another."""
 
 import time
 from typing import Protocol
