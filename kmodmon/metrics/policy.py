@@ -36,7 +36,7 @@ def _dry_runs(state: State) -> Iterable[Sample]:
     return [((rule,), float(count)) for rule, count in counts.items()]
 
 
-def _each(state: State) -> Iterator[Sample]:
+def _findings(state: State) -> Iterator[Sample]:
     keys = dict.fromkeys((finding.rule, finding.module or "", finding.severity.value) for finding in _current(state))
     return ((key, 1.0) for key in islice(keys, _MOST_SERIES))
 
@@ -81,7 +81,7 @@ METRICS: tuple[Metric, ...] = (
         absent="no finding",
         bound=f"{_MOST_SERIES}, the rest is counted",
         of=("findings",),
-        samples=_each,
+        samples=_findings,
     ),
     Metric(
         name="kmodmon_policy_findings_dropped",

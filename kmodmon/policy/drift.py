@@ -44,7 +44,7 @@ def required(baseline: Baseline) -> frozenset[str]:
     return frozenset(name for name, signed in baseline.modules.items() if not signed.optional)
 
 
-def learnt(state: State, parameters: tuple[str, ...] = ()) -> BaselinePart:
+def learn_baseline(state: State, parameters: tuple[str, ...] = ()) -> BaselinePart:
     """Make a baseline from the state. `parameters`: globs for further parameters, as module.parameter."""
     modules = {name: _signed(state, module) for name, module in state.inventory.modules.items()}
     return BaselinePart(

@@ -113,7 +113,7 @@ def _module(state: State, module: Module, pending: bool, verifies: bool | None) 
         tier=tier_of(module.taint, state.taint.flags),
         evidence=tuple(_evidence(module, provenance.on_disk, None if now is None or pending else now.path)),
         pending=pending,
-        # Without the letter E a module was verified; with it, only the file tells unsigned from invalid.
+        # A kernel that verifies gives the letter E to unsigned and invalid modules, which only the file distinguishes.
         settled_signature="E" not in module.taint and verifies is not False,
     )
 

@@ -85,7 +85,7 @@ class Daemon:
         self._cycles = 0
         self._history = self._make_history()
         self._engine = self._make_engine()
-        self._history.on_recalled = self._engine.recall
+        self._history.on_recalled = self._engine.merge_earlier
         self._server = self._make_server()
         self._bind_counters()
 
@@ -112,7 +112,7 @@ class Daemon:
     async def refresh(self) -> None:
         """Read the cheap sources that are older than a second; the scrape waits for them."""
         self._engine.refresh()
-        self._engine.note_self_stats(self._counters.snapshot())
+        self._engine.set_self_stats(self._counters.snapshot())
 
     async def events(self, query: EventQuery) -> Sequence[StoredEvent]:
         """Query the history in a worker thread, with a connection of its own."""
@@ -127,7 +127,7 @@ class Daemon:
         remembered = self._history.start(self._boot_id, LASTING)
         self._engine.state = fresh_state(self._boot_id, self._clock, _SOURCES, remembered)
         await self._server.start()
-        self._say(Started())
+        self._emit_notice(Started())
         await self._engine.start()
         self._ready = True
         gc.collect()
@@ -161,23 +161,23 @@ class Daemon:
             self._notifier.ready()
 
     def _reload(self) -> None:
-        wanted = self._options.load()
+        new = self._options.load()
         self._config_ok = True
         self._config_loaded = self._clock.now().seconds
-        for change in self._settings.differences(wanted):
-            late = " when kmodmon is started anew" if change.setting.restart else ""
-            log.info("setting %s changes from %s to %s%s", change.setting.key, change.old, change.new, late)
-        self._settings = self._settings.reloaded(wanted)
+        for change in self._settings.differences(new):
+            when = " when kmodmon is started anew" if change.setting.restart else ""
+            log.info("setting %s changes from %s to %s%s", change.setting.key, change.old, change.new, when)
+        self._settings = self._settings.reloaded(new)
         logging.getLogger("kmodmon").setLevel(_level(self._settings))
         self._history.retain(_retention(self._settings))
         self._server.set_limits(_limits(self._settings))
         context = replace(self._engine.context, settings=self._settings)
-        self._engine.reconfigured(context, rules_of(self._settings, EVENT_METRICS))
+        self._engine.reconfigure(context, rules_of(self._settings, EVENT_METRICS))
 
     async def _shut_down(self) -> None:
         await self._server.stop()
         await self._engine.stop()
-        self._say(Stopped())
+        self._emit_notice(Stopped())
         closed = await asyncio.get_running_loop().run_in_executor(None, self._history.close, CLOSE_HISTORY)
         if not closed:
             log.error("the history could not be closed within %g s; what waited for it is lost", CLOSE_HISTORY)
@@ -198,20 +198,14 @@ class Daemon:
         finally:
             reader.close()
 
-    def _say(self, details: EventDetails) -> None:
+    def _emit_notice(self, details: EventDetails) -> None:
         self._emit(Event(details=details, at=self._clock.now(), severity=Severity.NOTICE))
 
     def _emit(self, event: Event) -> None:
-        self._engine.happened((event,))
+        self._engine.add_events((event,))
 
-    def _stored(self, events: tuple[StoredEvent, ...]) -> None:
-        # Called in the thread of the history.
-        if self._settings.journal.events:
-            for event in events:
-                self._journal.log_event(event)
-
-    def _unstored(self, events: tuple[Event, ...]) -> None:
-        # Events that the history could not store, for example on a full disk, still go to the journal.
+    def _write_to_journal(self, events: Sequence[Event | StoredEvent]) -> None:
+        # Called in the thread of the history for stored events, and on the loop for those that it could not store.
         if self._settings.journal.events:
             for event in events:
                 self._journal.log_event(event)
@@ -242,8 +236,8 @@ class Daemon:
             backend,
             self._clock,
             call_soon=asyncio.get_running_loop().call_soon_threadsafe,
-            on_stored=self._stored,
-            on_lost=self._unstored,
+            on_stored=self._write_to_journal,
+            on_lost=self._write_to_journal,
             options=WriterOptions(retention=_retention(self._settings), queue_events=settings.queue),
         )
 
@@ -276,11 +270,11 @@ class Daemon:
     @staticmethod
     def _task(work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
         task = asyncio.create_task(work)
-        task.add_done_callback(_say_if_broken)
+        task.add_done_callback(_log_failure)
         return task
 
 
-def _say_if_broken(task: "asyncio.Task[None]") -> None:
+def _log_failure(task: "asyncio.Task[None]") -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         log.error("%s ended and does not come back before a restart", task.get_coro(), exc_info=error)
 

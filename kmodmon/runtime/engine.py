@@ -115,7 +115,7 @@ class Engine:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    def reconfigured(self, context: SourceContext, rules: Rules) -> None:
+    def reconfigure(self, context: SourceContext, rules: Rules) -> None:
         """Apply new settings: timers are set again, and sources that depend on a changed setting are restarted.
 
         Other readers stay, because a reader may know what it must not read again, such as a parameter that hangs.
@@ -145,7 +145,7 @@ class Engine:
                     polled.wake.cancel()
                 polled.wake = loop.call_at(due, self._woken, polled)
 
-    def note_self_stats(self, own: SelfStats) -> None:
+    def set_self_stats(self, own: SelfStats) -> None:
         """Put the numbers of kmodmon itself into the state, from which they are exposed like all others."""
         if own != self.state.own:
             self.state = replace(self.state, own=own)
@@ -178,14 +178,14 @@ class Engine:
         if self.state.taint.clues is not clues:
             self.wake((SourceName.TAINT,))  # a possible cause without an event: the value may have changed
 
-    def recall(self, earlier: Mapping[str, JsonObject]) -> None:
+    def merge_earlier(self, earlier: Mapping[str, JsonObject]) -> None:
         """Merge the checkpoints of an earlier run of this boot, from a history that was not readable at the start."""
         for checkpoint in CHECKPOINTS:
             if checkpoint.section in earlier:
                 self.state = checkpoint.join(self.state, earlier[checkpoint.section])
         self.sink.submit((), self._checkpoints())
 
-    def happened(self, events: tuple[Event, ...]) -> None:
+    def add_events(self, events: tuple[Event, ...]) -> None:
         """Count and submit events about the daemon itself."""
         self.state = replace(
             self.state, counts=count_events(self.state.counts, events, self.rules.event_metrics.counters)
@@ -206,7 +206,7 @@ class Engine:
 
     def _read_here(self, polled: _Polled) -> None:
         at = self.clock.now()  # before the reading, so that nothing in it is older than `at`
-        self._take_reading(polled, _guarded(polled.source.name, polled.read), at)
+        self._take_reading(polled, _reading_of(polled.source.name, polled.read), at)
 
     def _take_reading(self, polled: _Polled, reading: Reading, at: Instant) -> None:
         polled.last = at
@@ -252,9 +252,9 @@ class Engine:
                 polled.outdated = False
                 polled.read = polled.source.make(self.context)
             if isinstance(polled.read, AwaitedReader):
-                reading = await _guarded_wait(polled.source.name, polled.read)
+                reading = await _awaited_reading_of(polled.source.name, polled.read)
             else:
-                reading = await loop.run_in_executor(polled.pool, _guarded, polled.source.name, polled.read)
+                reading = await loop.run_in_executor(polled.pool, _reading_of, polled.source.name, polled.read)
             self._take_reading(polled, reading, self.clock.now())
             if not polled.again:
                 return
@@ -330,20 +330,20 @@ def _wakes_of(events: Iterable[Event]) -> frozenset[SourceName]:
     return frozenset(names)
 
 
-def _guarded(name: str, read: SourceReader) -> Reading:
+def _reading_of(name: str, read: SourceReader) -> Reading:
     try:
         return read()
     except Exception as error:  # noqa: BLE001  # a defect of a reader is a failed reading and does not end the daemon
-        return _broke(name, error)
+        return _failed_reading(name, error)
 
 
-async def _guarded_wait(name: str, read: AwaitedReader) -> Reading:
+async def _awaited_reading_of(name: str, read: AwaitedReader) -> Reading:
     try:
         return await read.awaited()
-    except Exception as error:  # noqa: BLE001  # as for _guarded
-        return _broke(name, error)
+    except Exception as error:  # noqa: BLE001  # as for _reading_of
+        return _failed_reading(name, error)
 
 
-def _broke(name: str, error: Exception) -> Reading:
+def _failed_reading(name: str, error: Exception) -> Reading:
     log.error("source %s raised; it counts as failed", name, exc_info=error)
     return Reading(outcome=Failed(printable(f"{name}: {error!r}")))

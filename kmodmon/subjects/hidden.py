@@ -92,7 +92,7 @@ def crossview_read(
     hidden_events = tuple(
         _hidden_event(finding, loaded.get(name), at)
         for name, finding in findings.items()
-        if _is_news(hidden.findings.get(name), finding)
+        if _is_new(hidden.findings.get(name), finding)
     )
     unhidden_events = tuple(
         _unhidden_event(finding, last, loaded, at) for name, finding in hidden.findings.items() if name not in findings
@@ -176,7 +176,7 @@ def _is_unreadable(before: HiddenModule, last: Pass) -> bool:
     return any(view.value in before.seen_in and read.names is None for view, read in last.views.items())
 
 
-def _is_news(before: HiddenModule | None, now: HiddenModule) -> bool:
+def _is_new(before: HiddenModule | None, now: HiddenModule) -> bool:
     return before is None or set(now.missing_from) - set(before.missing_from) != set()
 
 

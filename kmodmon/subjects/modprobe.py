@@ -16,7 +16,7 @@ BLACKLIST, KERNEL = "blacklist", "module_blacklist"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
+class PlacedDirective:
     """One line of a modprobe.d file."""
 
     path: str  # of the file, as the host names it
@@ -32,7 +32,9 @@ class Placed:
 class ModprobeConfig:
     """The directives in force; mappings are by module name."""
 
-    refused: Mapping[str, tuple[Placed, ...]] = field(default_factory=lambda: MappingProxyType({}))  # in file order
+    refused: Mapping[str, tuple[PlacedDirective, ...]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )  # in file order
     options: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))  # parameters, sorted
     read: bool = False  # False: modprobe.d was not read yet
 
@@ -40,9 +42,9 @@ class ModprobeConfig:
 UNREAD_MODPROBE = ModprobeConfig()
 
 
-def modprobe_config(lines: Iterable[Placed]) -> ModprobeConfig:
+def modprobe_config(lines: Iterable[PlacedDirective]) -> ModprobeConfig:
     """Group the lines of all files that modprobe reads, by module."""
-    refused: dict[str, list[Placed]] = {}
+    refused: dict[str, list[PlacedDirective]] = {}
     options: dict[str, set[str]] = {}
     for placed in lines:
         directive = placed.directive

@@ -13,7 +13,7 @@ from kmodmon.types.units import JsonObject
 
 
 class TreeOrigin(enum.StrEnum):
-    """Where in the module tree a file lies. depmod searches updates first; only insmod loads files outside the tree."""
+    """Parts of the module tree. depmod searches updates first; only insmod loads a file outside the tree."""
 
     KERNEL = "kernel"
     UPDATES = "updates"

@@ -93,7 +93,7 @@ class TaintEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class PendingBit:
     """A bit without a cause so far."""
 
     since: Instant  # of the reading that first had it
@@ -107,7 +107,7 @@ class TaintState:
     value: int | None = None  # of /proc/sys/kernel/tainted; None: not read yet
     flags: tuple[Flag, ...] = FLAGS  # the table of this kernel's vendor
     ledger: Mapping[int, TaintEntry] = field(default_factory=lambda: MappingProxyType({}))
-    pending: Mapping[int, Waiting] = field(default_factory=lambda: MappingProxyType({}))  # bits that wait for a clue
+    pending: Mapping[int, PendingBit] = field(default_factory=lambda: MappingProxyType({}))  # bits that wait for a clue
     clues: tuple[Clue, ...] = ()  # the newest MAX_CLUES
     first_at: Instant | None = None  # the first reading in this boot; None: there was none
     read_at: Instant | None = None  # the last reading
@@ -125,11 +125,11 @@ def taint_read(taint: TaintState, value: int, at: Instant, resumed: bool) -> tup
     if taint.value is None and not resumed:
         entries = {flag.bit: TaintEntry(bit=flag.bit, since=None, cause=BEFORE_START) for flag in decode(value)}
         taint = replace(taint, value=value, ledger=MappingProxyType(entries))
-        return _recalled(taint, taint.clues), ()
+        return _with_causes(taint, taint.clues), ()
     before = taint.value if taint.value is not None else sum(1 << bit for bit in taint.ledger)
     fallen = decode(before & ~value, taint.flags)
     # A bit that fell and is set again counts as new.
-    news = {flag.bit: Waiting(since=at, clear_at=clear_at) for flag in decode(value & ~before)}
+    news = {flag.bit: PendingBit(since=at, clear_at=clear_at) for flag in decode(value & ~before)}
     pending = {**news, **{bit: waiting for bit, waiting in taint.pending.items() if value >> bit & 1}}
     events = tuple(_cleared(flag, before, value, at) for flag in fallen)
     return replace(taint, value=value, pending=MappingProxyType(pending)), events
@@ -147,10 +147,10 @@ def _cleared(flag: Flag, before: int, value: int, at: Instant) -> Event:
 def notice_clues(taint: TaintState, events: Iterable[Event], clues: tuple[Clue, ...] = ()) -> TaintState:
     """Keep the clues of these events, and clues that come without an event."""
     new = (*clues, *(clue for event in events if (clue := clue_of(event, taint.flags)) is not None))
-    return _recalled(replace(taint, clues=(*taint.clues, *new)[-MAX_CLUES:]), new) if new else taint
+    return _with_causes(replace(taint, clues=(*taint.clues, *new)[-MAX_CLUES:]), new) if new else taint
 
 
-def _recalled(taint: TaintState, clues: tuple[Clue, ...]) -> TaintState:
+def _with_causes(taint: TaintState, clues: tuple[Clue, ...]) -> TaintState:
     """Give bits that were set before the first reading the earliest of these clues that explains them."""
     first = taint.first_at
     without_cause = [bit for bit, entry in taint.ledger.items() if entry.cause == BEFORE_START]
@@ -177,7 +177,9 @@ def explain(
         clue = _best(taint.clues, bit, waiting.clear_at)
         if clue is None and now.monotonic_usec - waiting.since.monotonic_usec < patience:
             continue
-        entry = _clueless(bit, waiting, started) if clue is None else _entry(bit, _with_actor(clue, taint.clues))
+        entry = (
+            _entry_without_clue(bit, waiting, started) if clue is None else _entry(bit, _with_actor(clue, taint.clues))
+        )
         ledger[bit] = entry
         del pending[bit]
         events.append(_added(entry, taint.value or 0, now, taint.flags))
@@ -204,7 +206,7 @@ def _with_actor(clue: Clue, clues: tuple[Clue, ...]) -> Clue:
     return clue if traced is None else replace(clue, actor=traced.actor, evidence=(*clue.evidence, *traced.evidence))
 
 
-def _clueless(bit: int, waiting: Waiting, started: Instant) -> TaintEntry:
+def _entry_without_clue(bit: int, waiting: PendingBit, started: Instant) -> TaintEntry:
     evidence = ["no module that came, and nothing in the log, accounts for it"]
     if waiting.clear_at is None or waiting.clear_at.monotonic_usec < started.monotonic_usec:
         evidence.append("it was set while kmodmon was not running")
