@@ -1,4 +1,4 @@
-"""Reads events from JSON, the inverse of `Event.to_json`, and reads and writes JSON texts.
+"""Reads the parts of a stored event that are JSON (actor, evidence, fields), and reads and writes JSON texts.
 
 JSON from a file, a database or a socket is untrusted: anyone who can write it may choose its shape. Reading is strict
 (`kmodmon/types/codec.py`), and errors name the path. Unknown members are ignored, so that events of a newer kmodmon
@@ -7,13 +7,11 @@ can be read.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from kmodmon.events.event import Actor, Event, Severity, recorded_event
-from kmodmon.events.kinds import event_type
+from kmodmon.events.event import Actor
 from kmodmon.types.codec import ShapeError as ShapeError
 from kmodmon.types.codec import from_json, frozen_object
-from kmodmon.types.units import Instant, JsonObject, JsonValue, Usec
+from kmodmon.types.units import JsonObject, JsonValue
 
 MAX_REQUESTERS = 8  # requesters of requesters; a document could nest any number of them
 
@@ -49,37 +47,6 @@ def canonical_json(value: JsonValue) -> bytes:
     except (TypeError, ValueError, RecursionError) as error:
         raise ShapeError("value", f"what JSON can hold ({error})") from None
     return text.encode("utf-8", "backslashreplace")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _EventDocument:
-    """The members of an event's JSON object beside `actor`."""
-
-    realtime: Usec
-    monotonic: Usec
-    type: str
-    severity: Severity
-    module: str | None = None
-    evidence: tuple[str, ...]
-    fields: JsonObject
-
-
-def event_from_json(document: JsonObject, path: str = "event") -> Event:
-    """Undo `Event.to_json`; raises ShapeError. A type or severity this version does not know is such an error."""
-    read = from_json(_EventDocument, document, path)
-    try:
-        kind = event_type(read.type)
-    except ValueError:
-        raise ShapeError(f"{path}.type", "a word that this version knows") from None
-    return recorded_event(
-        type=kind,
-        at=Instant(realtime_usec=read.realtime, monotonic_usec=read.monotonic),
-        severity=read.severity,
-        module=read.module,
-        actor=actor_from_json(document.get("actor"), f"{path}.actor"),
-        evidence=read.evidence,
-        fields=read.fields,
-    )
 
 
 def actor_from_json(value: JsonValue, path: str = "actor") -> Actor | None:

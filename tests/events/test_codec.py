@@ -9,13 +9,13 @@ from kmodmon.events.codec import (
     MAX_REQUESTERS,
     ShapeError,
     canonical_json,
-    event_from_json,
     object_from_json,
     parse_json,
 )
 from kmodmon.events.event import Event, StoredEvent
 from kmodmon.types.codec import from_json
 from kmodmon.types.units import JsonObject, JsonValue
+from tests.events.event_json import event_from_json
 from tests.events.event_strategies import EVENTS, JSON, TEXT
 
 STORED = st.builds(StoredEvent, id=st.integers(1), boot_id=TEXT, event=EVENTS, prev_hash=TEXT, hash=TEXT)
