@@ -11,9 +11,9 @@ from kmodmon.pipeline import Rules, step
 from kmodmon.state.observation import Reading
 from kmodmon.state.state import State
 from kmodmon.subjects.taint import TaintRead
-from kmodmon.system.clock import FakeClock
 from kmodmon.types.outcome import Observation, Read
 from kmodmon.types.source_name import SourceName
+from tests.fake_clock import FakeClock
 
 BOOT = "11111111-2222-3333-4444-555555555555"
 

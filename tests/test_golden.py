@@ -21,12 +21,12 @@ from kmodmon.metrics.exposition import Exposition, ExpositionFormat
 from kmodmon.runtime.one_shot import look_once
 from kmodmon.sources.source import SourceContext
 from kmodmon.state.state import State
-from kmodmon.system.clock import FakeClock
 from kmodmon.system.root import recorded_failures
 from kmodmon.view.modules import modules_view
 from kmodmon.view.parameters import parameters_view
 from kmodmon.view.sources import sources_view
 from kmodmon.view.status import status_view
+from tests.fake_clock import FakeClock
 
 HERE = Path(__file__).parent
 TREES = sorted(path for path in (HERE / "trees").iterdir() if path.is_dir())

@@ -13,10 +13,10 @@ from kmodmon.metrics.exposition import Exposition, ExpositionFormat
 from kmodmon.runtime.one_shot import look_once
 from kmodmon.sources.source import SourceContext
 from kmodmon.state.state import State
-from kmodmon.system.clock import FakeClock
 from kmodmon.system.root import Root
 from kmodmon.types.outcome import Absent, Failed, Outcome, Read
 from kmodmon.types.source_name import SourceName
+from tests.fake_clock import FakeClock
 
 TREE = Path(__file__).parent / "trees/debian12-6.1-x86_64"
 GARBAGE = bytes(range(256)) * 3

@@ -9,7 +9,7 @@ from kmodmon.metrics import EVENT_METRICS, METRICS
 from kmodmon.metrics.exposition import Exposition, ExpositionFormat
 from kmodmon.runtime.one_shot import look_once
 from kmodmon.sources.source import SourceContext
-from kmodmon.system.clock import FakeClock
+from tests.fake_clock import FakeClock
 from tests.synthetic import make_host
 
 MODULES, PARAMETERS = 5000, 20_000

@@ -1,8 +1,4 @@
-"""Words that no identifier of the product may use, and class names that stand for two things.
-
-``python tests/test_words.py`` writes tests/words_pending.txt anew: the words that are still in the product, by file.
-The list may only shrink; the tests fail for a word that is new, and for one that is listed and not there any more.
-"""
+"""Words that no identifier of the product may use, and class names that stand for two things."""
 
 import ast
 import re
@@ -13,7 +9,6 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("kmodmon", "grafana/src")
-PENDING = ROOT / "tests/words_pending.txt"
 
 # As the name of a variable, an argument or a field: they do not say what it is.
 VARIABLES = frozenset(("found", "one", "gone", "many", "made", "seen", "known", "look", "looked"))
@@ -87,20 +82,8 @@ def words() -> dict[tuple[str, str], int]:
     return first
 
 
-def pending() -> set[tuple[str, str]]:
-    """The words that are known to be there still."""
-    lines = (line.split() for line in PENDING.read_text().splitlines() if line and not line.startswith("#"))
-    return {(path, word) for path, word in lines}
-
-
 def test_identifiers_when_read_then_no_word_is_there_that_a_stranger_must_guess() -> None:
-    new = [f"{path}:{line}: {word}" for (path, word), line in words().items() if (path, word) not in pending()]
-    assert not new, new
-
-
-def test_pending_words_when_gone_from_the_product_then_they_are_not_listed_any_more() -> None:
-    stale = sorted(pending() - words().keys())
-    assert not stale, f"run `python tests/test_words.py`: {stale}"
+    assert [f"{path}:{line}: {word}" for (path, word), line in words().items()] == []
 
 
 def test_classes_when_public_then_a_name_means_one_thing() -> None:
@@ -111,8 +94,3 @@ def test_classes_when_public_then_a_name_means_one_thing() -> None:
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     )
     assert [name for name, count in classes.items() if count > 1] == []
-
-
-if __name__ == "__main__":
-    head = "# Written by `python tests/test_words.py`: forbidden words that are still there.\n"
-    PENDING.write_text(head + "".join(f"{path} {word}\n" for path, word in sorted(words())))

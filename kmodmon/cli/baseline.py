@@ -23,7 +23,7 @@ from kmodmon.policy.baseline_document import (
     baseline_toml,
     parse_baseline,
 )
-from kmodmon.policy.drift import drift, learnt, required
+from kmodmon.policy.drift import differences_from, learn_baseline, required
 from kmodmon.sources.rules import MAX_BYTES
 from kmodmon.subjects.baseline import Baseline, BaselineState, Drift, Meta, SignedModule
 from kmodmon.types.error import KmodmonError
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 def _learn(args: argparse.Namespace, host: CommandInput, path: Path) -> int:
     if os.path.lexists(path) and not args.force:
         raise KmodmonError(f"{path}: is there already; --force replaces it, `baseline accept` signs differences off")
-    part = learnt(host.state, tuple(args.parameter))
+    part = learn_baseline(host.state, tuple(args.parameter))
     _write(path, BaselineDocument(meta=_meta(args, host), base=part))
     count = f"{len(part.modules)} modules, {len(part.parameters)} parameters, {len(part.posture)} settings"
     Screen.of(args).line(f"{path}: {count}. Review it before you sign it off (kmodmon baseline accept).")
@@ -98,7 +98,7 @@ def _accept(args: argparse.Namespace, host: CommandInput, path: Path) -> int:
     name = _host_name(host)
     differences = _differences(host, document.for_host(name))
     screen = Screen.of(args)
-    now = learnt(host.state, (*document.for_host(name).parameters, *args.parameter))
+    now = learn_baseline(host.state, (*document.for_host(name).parameters, *args.parameter))
     meta = _meta(args, host)
     accepted = Accepted(meta=meta, changes=tuple(difference.sentence for difference in differences))
     _write(path, replace(accept(document, now, name), meta=meta, accepted=(*document.accepted, accepted)))
@@ -154,7 +154,7 @@ def _differing(common: Mapping[str, str], now: Mapping[str, str]) -> Mapping[str
 def _differences(host: CommandInput, baseline: Baseline) -> tuple[Drift, ...]:
     state = replace(host.state, baseline=BaselineState(baseline=baseline))
     present = state.inventory.modules.keys() | state.inventory.builtin
-    return drift(baseline, state, frozenset(required(baseline) - present))
+    return differences_from(baseline, state, frozenset(required(baseline) - present))
 
 
 def _document(path: Path) -> BaselineDocument:

@@ -1,1 +1,1 @@
-"""What happened: the event, its kinds, its sentence, its JSON, and the counters and timestamps it moves. Pure."""
+"""Events: their kinds, sentences and JSON, and the counters and timestamps that they move. Pure."""

@@ -1,4 +1,4 @@
-"""What set a taint bit, as a value: the public text form is `module:NAME`, `report:SIGNATURE`, or one word."""
+"""The cause of a taint bit. Its public text form is `module:NAME`, `report:SIGNATURE`, or one word."""
 
 import enum
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ class CauseKind(enum.StrEnum):
     """Kinds of cause; the values are public (label `cause`, field `cause`, condition `kind` of a policy rule)."""
 
     MODULE = "module"  # a module that carries the letter was loaded, or its load failed after it had tainted
-    REPORT = "report"  # a kernel report of a signature whose report sets the bit
-    USER = "user"  # TAINT_USER without another cause: the bit's own meaning is that a user asked for it
+    REPORT = "report"  # a kernel report of a class that sets the bit
+    USER = "user"  # TAINT_USER without another cause; the bit itself means that a user requested it
     BEFORE_START = "before-start"  # set before the first reading of this boot, and nothing in the log explains it
     UNEXPLAINED = "unexplained"
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A cause; `name` is the module or the log signature, empty for the other kinds."""
+    """One cause."""
 
     kind: CauseKind
-    name: str = ""
+    name: str = ""  # of the module or the log signature; empty for the other kinds
 
     def __str__(self) -> str:
         return f"{self.kind.value}:{self.name}" if self.name else self.kind.value

@@ -1,21 +1,19 @@
-"""Events from JSON, the inverse of their `to_json`, and the two text forms of JSON.
+"""Reads the parts of a stored event that are JSON (actor, evidence, fields), and reads and writes JSON texts.
 
-JSON that comes from a file, a database or a socket is foreign: whoever could write it chose its shape. Reading is
-strict (`kmodmon/types/codec.py`), and errors name the path. Unknown members are ignored, so that events of a newer
-kmodmon can be read.
+JSON from a file, a database or a socket is untrusted: anyone who can write it may choose its shape. Reading is strict
+(`kmodmon/types/codec.py`), and errors name the path. Unknown members are ignored, so that events of a newer kmodmon
+can be read.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from kmodmon.events.event import Actor, Event, Severity, StoredEvent, recorded_event
-from kmodmon.events.kinds import event_type
+from kmodmon.events.event import Actor
 from kmodmon.types.codec import ShapeError as ShapeError
 from kmodmon.types.codec import from_json, frozen_object
-from kmodmon.types.units import Instant, JsonObject, JsonValue, Usec
+from kmodmon.types.units import JsonObject, JsonValue
 
-MAX_REQUESTERS = 8  # an actor's requester may have a requester, and a document could nest any number of them
+MAX_REQUESTERS = 8  # requesters of requesters; a document could nest any number of them
 
 
 def _plain(value: object) -> dict[str, JsonValue]:
@@ -39,52 +37,16 @@ def parse_json(text: str | bytes, path: str) -> JsonValue:
 
 
 def canonical_json(value: JsonValue) -> bytes:
-    """Write a value in the one way that is hashed: sorted keys, no spaces, UTF-8; raises ShapeError.
+    """Write a value in the canonical form, which is hashed: sorted keys, no spaces, UTF-8; raises ShapeError.
 
-    It is what `jq -cS` writes, so that anybody can check a hash. A lone surrogate (a path that is not UTF-8) becomes
-    its JSON escape, which reads back as the same text.
+    `jq -cS` writes the same form, so that a hash can be checked without kmodmon. A lone surrogate (from a path that is
+    not UTF-8) is written as its JSON escape, which is read back as the same text.
     """
     try:
         text = _CANONICAL.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise ShapeError("value", f"what JSON can hold ({error})") from None
     return text.encode("utf-8", "backslashreplace")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _EventDocument:
-    """The members of an event's JSON object beside `actor`."""
-
-    realtime: Usec
-    monotonic: Usec
-    type: str
-    severity: Severity
-    module: str | None = None
-    evidence: tuple[str, ...]
-    fields: JsonObject
-
-
-def event_from_json(document: JsonObject, path: str = "event") -> Event:
-    """Undo `Event.to_json`; raises ShapeError. A type or severity this version does not know is such an error."""
-    read = from_json(_EventDocument, document, path)
-    try:
-        kind = event_type(read.type)
-    except ValueError:
-        raise ShapeError(f"{path}.type", "a word that this version knows") from None
-    return recorded_event(
-        type=kind,
-        at=Instant(realtime_usec=read.realtime, monotonic_usec=read.monotonic),
-        severity=read.severity,
-        module=read.module,
-        actor=actor_from_json(document.get("actor"), f"{path}.actor"),
-        evidence=read.evidence,
-        fields=read.fields,
-    )
-
-
-def stored_from_json(document: JsonObject, path: str = "event") -> StoredEvent:
-    """Undo `StoredEvent.to_json`; raises ShapeError."""
-    return from_json(StoredEvent, document, path, event=event_from_json(document, path))
 
 
 def actor_from_json(value: JsonValue, path: str = "actor") -> Actor | None:

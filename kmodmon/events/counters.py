@@ -1,6 +1,6 @@
-"""Counters, computed from events: the pipeline adds what each event counts, and nothing else moves a counter.
+"""Counters of events: the pipeline adds each event to the counters of its kind, and nothing else moves them.
 
-Which counters there are is declared with the metrics (`kmodmon/metrics`), and given to the pipeline.
+The counters are declared with the metrics (`kmodmon/metrics`), which are passed to the pipeline.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -18,9 +18,9 @@ NO_COUNTS: Counts = MappingProxyType({})
 
 
 def label_value(event: Event, label: str) -> str:
-    """The value of a label for an event: of the event itself, else the field of that name of its details.
+    """The value of a label for an event: an attribute of the event, or else the field of that name of its details.
 
-    What is not known is `unknown`, but for the module: an event about no module has an empty label.
+    A value that is None is `unknown`; only the module of an event about no module is the empty text.
     """
     match label:
         case "module":
@@ -37,22 +37,22 @@ def label_value(event: Event, label: str) -> str:
 
 
 def every_event(event: Event) -> bool:
-    """No condition."""
+    """Hold for every event: the default condition of a counter or timestamp."""
     return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventCounter:
-    """A counter that events with details of some classes move by one, as far as `where` holds."""
+    """A counter that each event of some kinds moves by one."""
 
-    name: str
-    kinds: tuple[type[EventDetails], ...]
-    labels: tuple[str, ...] = ()
-    where: Callable[[Event], bool] = every_event
+    name: str  # of the metric
+    kinds: tuple[type[EventDetails], ...]  # with their subclasses
+    labels: tuple[str, ...] = ()  # see `label_value`
+    where: Callable[[Event], bool] = every_event  # only events for which it is true are counted
 
 
 def count_events(counts: Counts, events: Iterable[Event], counters: Iterable[EventCounter]) -> Counts:
-    """Add what the events say to the counters; the same object when nothing moved."""
+    """Add the events to the counters; return the same object when no counter moved."""
     changed: dict[str, dict[Labels, int]] = {}
     for event in events:
         for counter in counters:
@@ -69,6 +69,6 @@ def counts_to_json(counts: Counts) -> JsonObject:
 
 
 def counts_from_json(document: JsonObject) -> Counts:
-    """Undo :func:`counts_to_json`; entries of another shape are dropped (they are counters, not facts)."""
+    """Undo :func:`counts_to_json`; entries of another shape are dropped."""
     rows = {name: entries_from_json(tuple[Labels, int], entries) for name, entries in document.items()}
     return MappingProxyType({name: dict(entries) for name, entries in rows.items()})

@@ -1,8 +1,8 @@
-"""What happened: one JSON shape in the history, the API, `events --json` and the journal.
+"""The event, which has one JSON shape in the history, the API, `events --json` and the journal.
 
-Inside the product an event carries typed details: one dataclass for each shape of `fields`, declared with its event
-kind in `kmodmon/events/kinds/`. The JSON object `fields` is derived from them at the edge. An event that is read back
-from the history carries that object as it was written (`RecordedDetails`).
+In the program an event has typed details: one dataclass for each shape of `fields`, declared with its event kind in
+`kmodmon/events/kinds/`. The JSON object `fields` is derived from them when the event is written. An event that is read
+from the history has that object as it was written (`RecordedDetails`).
 """
 
 import dataclasses
@@ -16,13 +16,13 @@ from kmodmon.types.codec import INLINE, to_json
 from kmodmon.types.units import Instant, JsonObject, JsonValue
 
 EventType = NewType("EventType", str)
-"""The public name of an event kind, past tense. Each is declared with its kind; `kinds.EVENT_KINDS` has them all."""
+"""The public name of an event kind, in the past tense; `kinds.EVENT_KINDS` has all of them."""
 
 NO_FIELDS: JsonObject = MappingProxyType({})
 
 
 class Severity(enum.StrEnum):
-    """How bad, in falling order; `critical`: the kernel or its memory can no longer be trusted."""
+    """Severities, the worst first; `critical`: the kernel or its memory can no longer be trusted."""
 
     CRITICAL = "critical"
     ERROR = "error"
@@ -32,15 +32,15 @@ class Severity(enum.StrEnum):
 
     @property
     def priority(self) -> int:
-        """The syslog level that journald shows it at."""
+        """The syslog level of the journal entry."""
         return {"critical": 2, "error": 3, "warning": 4, "notice": 5, "info": 6}[self.value]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """One process as far as it could be read; None: it had exited or may not be read. All texts are safe texts."""
+    """One process; None: it had exited before it was read, or it may not be read. All texts are safe texts."""
 
-    pid: int
+    pid: int  # in the initial PID namespace
     comm: str | None = None
     exe: str | None = None
     cmdline: tuple[str, ...] | None = None
@@ -48,17 +48,17 @@ class Process:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """Who did it. `exited`: the process was gone before /proc/PID could be read; then only trace facts remain."""
+    """The process that caused an event; None: not known."""
 
     process: Process = field(metadata=INLINE)
     uid: int | None = None
-    login_uid: int | None = None  # None: no login session (4294967295 in /proc/PID/loginuid), or unreadable
-    parents: tuple[Process, ...] = ()
-    unit: str | None = None
+    login_uid: int | None = None  # None: also for no login session (4294967295 in /proc/PID/loginuid)
+    parents: tuple[Process, ...] = ()  # the nearest first
+    unit: str | None = None  # of systemd
     cgroup: str | None = None
-    container: str | None = None
-    requester: "Actor | None" = None  # the process whose request made the kernel run modprobe
-    exited: bool = False
+    container: str | None = None  # its id
+    requester: "Actor | None" = None  # the process whose request_module() made the kernel run modprobe
+    exited: bool = False  # it exited before /proc/PID could be read, so only the facts of the trace are known
 
     @property
     def name(self) -> str:
@@ -72,17 +72,16 @@ class Actor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventKind:
-    """One kind of event: everything about it that is the same for each event of the kind.
+    """What all events of one kind have in common.
 
-    `sentence` is a template (see `kmodmon.events.sentence`). `title` and `advice` are what `journalctl -x` shows below
-    an entry: what the event means, and what comes next; `@FIELD@` stands for a field of the journal entry.
+    `journalctl -x` shows `title` and `advice` below an entry; `@FIELD@` in them is a field of the journal entry.
     """
 
     type: EventType
-    message_id: str  # 128 bits in hex, chosen at random (sd-id128(3)); never changes, rules and catalogs know it
-    sentence: str
-    title: str
-    advice: str
+    message_id: str  # 128 random bits in hex (sd-id128(3)); never changes, because rules and catalogs refer to it
+    sentence: str  # a template of `kmodmon.events.sentence`
+    title: str  # what the event means
+    advice: str  # what to do next
 
 
 class EventDetails:
@@ -103,10 +102,10 @@ class EventDetails:
     def fields(self) -> JsonObject:
         """The JSON object `fields` of the event."""
         document: dict[str, JsonValue] = {}
-        for each in dataclasses.fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
-            value = getattr(self, each.name)
-            if not (each.metadata.get("optional") and value == each.default):
-                document[each.metadata.get("key", each.name)] = _json(value)
+        for member in dataclasses.fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
+            value = getattr(self, member.name)
+            if not (member.metadata.get("optional") and value == member.default):
+                document[member.metadata.get("key", member.name)] = _json(value)
         return document
 
 
@@ -127,7 +126,7 @@ OPTIONAL: Mapping[str, object] = MappingProxyType({"optional": True})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedDetails(EventDetails):
-    """The details of an event that comes from JSON: as they were recorded, by this version of kmodmon or another."""
+    """The details of an event that is read from JSON, as this version of kmodmon or another one wrote them."""
 
     recorded_type: EventType
     recorded_fields: JsonObject = field(default_factory=lambda: NO_FIELDS)
@@ -144,13 +143,13 @@ class RecordedDetails(EventDetails):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happened, before the history numbered and chained it."""
+    """One event, without what the history adds (`StoredEvent`)."""
 
     details: EventDetails
-    at: Instant
+    at: Instant  # when it happened, as far as that is known, else when it was noticed
     severity: Severity = Severity.INFO
-    module: str | None = None  # None: it is about no module, or about one that is not known
-    actor: Actor | None = None  # None: nobody was seen doing it
+    module: str | None = None  # None: it is about no module, or the module is not known
+    actor: Actor | None = None  # None: not known
     evidence: tuple[str, ...] = ()  # safe texts
 
     @property
@@ -160,11 +159,11 @@ class Event:
 
     @property
     def fields(self) -> JsonObject:
-        """The JSON object `fields`, made anew at each call."""
+        """The JSON object `fields`, a new one at each call."""
         return self.details.fields()
 
     def to_json(self) -> JsonObject:
-        """The event without what only the history can add (id, boot_id, hashes)."""
+        """The JSON object without the members that the history adds (id, boot_id, hashes)."""
         return {
             "realtime": self.at.realtime_usec,
             "monotonic": self.at.monotonic_usec,
@@ -187,23 +186,23 @@ def recorded_event(  # noqa: PLR0913  # as many as an event has fields
     evidence: tuple[str, ...] = (),
     fields: JsonObject = NO_FIELDS,
 ) -> Event:
-    """An event as it was recorded."""
+    """Make an event from recorded values; the type need not be one of this version."""
     details = RecordedDetails(recorded_type=type, recorded_fields=fields)
     return Event(details=details, at=at, severity=severity, module=module, actor=actor, evidence=evidence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredEvent:
-    """An event with its place in the history; `hash` covers everything else here, `prev_hash` the row before."""
+    """An event in the history."""
 
     id: int
     boot_id: str
     event: Event
-    prev_hash: str
-    hash: str
+    prev_hash: str  # `hash` of the event before it
+    hash: str  # of all other members, `prev_hash` included
 
     def to_json(self) -> JsonObject:
-        """The one public JSON shape of an event."""
+        """The public JSON object of an event."""
         return {
             "id": self.id,
             "boot_id": self.boot_id,

@@ -1,4 +1,4 @@
-"""A question to the history, as the API, the status page and the CLI put it."""
+"""A query of the history, used by the API, the status page and the CLI."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ from kmodmon.events.event import EventType
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventQuery:
-    """Which events; every condition narrows. Order is that of recording (ids), whatever the wall clock did."""
+    """Conditions, which must all hold. Events are ordered by id, which does not depend on the wall clock."""
 
-    since_usec: int | None = None  # CLOCK_REALTIME, this moment or later
-    until_usec: int | None = None  # before this moment
-    types: tuple[EventType, ...] = ()  # none: all
-    module: str | None = None
-    after_id: int = 0
-    limit: int | None = None
+    since_usec: int | None = None  # CLOCK_REALTIME in microseconds, inclusive; None: from the beginning
+    until_usec: int | None = None  # CLOCK_REALTIME in microseconds, exclusive; None: to the end
+    types: tuple[EventType, ...] = ()  # empty: all
+    module: str | None = None  # None: all, and events about no module
+    after_id: int = 0  # exclusive
+    limit: int | None = None  # largest number of events; None: no limit
     newest_first: bool = False
 
 

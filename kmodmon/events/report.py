@@ -1,4 +1,4 @@
-"""What the kernel said about itself, assembled from the lines it said it in (the public contract, section 6)."""
+"""A report of the kernel about its own failure, assembled from lines of the kernel log."""
 
 import enum
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from kmodmon.types.units import JsonObject
 
 
 class ReportClass(enum.StrEnum):
-    """The closed list of classes; the values are public."""
+    """Classes of reports; the values are public."""
 
     OOPS = "oops"
     BUG = "bug"
@@ -45,7 +45,7 @@ class ReportClass(enum.StrEnum):
 
     @property
     def is_notice(self) -> bool:
-        """Whether it is an event of its own and no report of a failure: listed only on request."""
+        """Whether it has an event kind of its own and is no failure of the kernel; listed only on request."""
         return self in _NOTICES
 
 
@@ -53,7 +53,7 @@ _NOTICES = frozenset({ReportClass.MODULE_TAINT, ReportClass.MODULE_LOAD_FAILURE,
 
 
 class LoadFailure(enum.StrEnum):
-    """Why the kernel refused a module, as far as its own words go; the values are public (metric label `reason`)."""
+    """Why the kernel refused a module, by its log line; the values are public (metric label `reason`)."""
 
     UNSIGNED = "unsigned"
     KEY_UNAVAILABLE = "key_unavailable"
@@ -82,24 +82,24 @@ class LoadFailure(enum.StrEnum):
 
 
 class FaultReason(enum.StrEnum):
-    """Which sign a module is blamed on, strongest first."""
+    """The evidence by which a report is attributed to a module, the strongest first; the values are public."""
 
-    BANNER = "banner"  # the report's first line names one of its functions
-    INSTRUCTION = "instruction"  # the instruction pointer was inside it
-    BELOW_DETECTOR = "below_detector"  # the first frame below the code that found the damage
+    BANNER = "banner"  # the report's first line names one of the module's functions
+    INSTRUCTION = "instruction"  # the instruction pointer was in the module
+    BELOW_DETECTOR = "below_detector"  # the first frame below the code that detected the error
     TAINTING_FRAME = "tainting_frame"  # the first frame of an out-of-tree or otherwise tainting module
     NAMED = "named"  # the line itself names the module
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One entry of a call trace; `reliable` is False where the unwinder only found the address on the stack."""
+    """One entry of a call trace."""
 
     function: str
-    offset: int | None = None
-    size: int | None = None
-    module: str | None = None
-    reliable: bool = True
+    offset: int | None = None  # bytes from the start of the function; None: not printed
+    size: int | None = None  # bytes of the function; None: not printed
+    module: str | None = None  # None: built into the kernel
+    reliable: bool = True  # False: printed with `?`, an address on the stack that the unwinder does not vouch for
 
     def __str__(self) -> str:
         return self.function if self.module is None else f"{self.function} [{self.module}]"
@@ -107,10 +107,10 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkedModule:
-    """One module of `Modules linked in:`, with its taint letters and `+`/`-` while coming or going."""
+    """One module of `Modules linked in:`."""
 
     name: str
-    flags: str = ""
+    flags: str = ""  # taint letters, then `+` while it is coming or `-` while it is going
 
     @property
     def tainting(self) -> bool:
@@ -123,21 +123,21 @@ _SUSPECT = frozenset("POEFCX")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelReport:
-    """One report; None is what the lines did not say. All texts are safe texts."""
+    """One report; None: the lines do not say. All texts are safe texts."""
 
     report_class: ReportClass
     signature: str
-    title: str  # without addresses, numbers of processes and times: the same for the same bug
+    title: str  # without addresses, process ids and times, so that it is the same for the same bug
     severity: Severity
-    fingerprint: str
-    first_line: int
+    fingerprint: str  # the same for the same bug
+    first_line: int  # sequence number of the record, or number of the line in a saved log
     last_line: int
     cpu: int | None = None
     pid: int | None = None
     comm: str | None = None
     arch: str | None = None
     release: str | None = None
-    taint: Letters | None = None  # None: not said; no flags: `Not tainted`
+    taint: Letters | None = None  # no flags: the line says `Not tainted`
     function: str | None = None
     offset: int | None = None
     module: str | None = None
@@ -147,14 +147,14 @@ class KernelReport:
     last_unloaded: str | None = None
     panic: bool = False
     reason: LoadFailure | None = None  # only of a refused module
-    symbol: str | None = None  # only of a refused module: the symbol, parameter or file it failed for
-    printk_usec: int | None = None
-    lines: int = 1
-    evidence: tuple[str, ...] = ()
+    symbol: str | None = None  # only of a refused module: the symbol, parameter or file that was the reason
+    printk_usec: int | None = None  # stamp of the first line by printk's clock
+    lines: int = 1  # number of lines
+    evidence: tuple[str, ...] = ()  # the first lines
 
     @property
     def taint_letters(self) -> str | None:
-        """The letters set, ascending by bit, unknown ones last; empty for `Not tainted`; None: not said."""
+        """The letters of set bits, ascending by bit, unknown ones last; empty: `Not tainted`; None: not printed."""
         if self.taint is None:
             return None
         return "".join(flag.letter for flag in self.taint.flags) + self.taint.unknown
@@ -176,7 +176,7 @@ class KernelReport:
         }
 
     def fields(self) -> JsonObject:
-        """Everything, for a KernelReport event and /api/v1/reports."""
+        """The public long form: `fields` of a KernelReport event, and /api/v1/reports."""
         return {
             **self.to_json(),
             "module_reason": None if self.module_reason is None else self.module_reason.value,

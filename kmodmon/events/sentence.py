@@ -1,8 +1,8 @@
-"""Events as sentences: one line for people, in the journal, on a terminal and on the status page.
+"""Events as sentences: one line for people in the journal, on a terminal and on the status page.
 
-A sentence is a template: ``{name}`` is the module, the actor, the first evidence or a field of the event,
-``{name|text}`` says what stands there when it is missing, and what is in brackets vanishes when anything in it is
-missing. A field that is true is an empty text, so it can be the condition of a bracket.
+The sentence of an event kind is a template. ``{name}`` is replaced by the module, the actor, the first evidence or a
+field of the event; ``{name|text}`` by the text when that value is missing. A part in brackets is left out when a value
+in it is missing. A field with the value true is replaced by an empty text, so it can be the condition of a bracket.
 """
 
 import re
@@ -20,8 +20,8 @@ _PART = re.compile(r"\[([^\]]*)\]|([^\[]+)")
 _PLACE = re.compile(r"\{(\w+)(?:\|([^}]*))?\}")
 
 
-class _Missing(Exception):  # not an error: a bracket that vanishes
-    """Something in a bracket is not there."""
+class _Missing(Exception):  # not an error: the bracket is left out
+    """A value of a template is missing."""
 
 
 def sentence_of(event: Event) -> str:

@@ -1,7 +1,8 @@
-"""Timestamp gauges: what happened stays visible for `retention.recent`, even if the module is gone.
+"""Timestamp gauges: when something last happened, exposed for the time of the setting `retention.recent`.
 
-An alert needs no luck between two scrapes. Bounded: at most `limit` series a gauge (the oldest go first, counted).
-Which gauges there are is declared with the metrics (`kmodmon/metrics`), and given to the pipeline.
+So an alert sees what happened between two scrapes, also when the module is unloaded since. A gauge has at most `limit`
+series; more push out the oldest, which are counted. The gauges are declared with the metrics (`kmodmon/metrics`), which
+are passed to the pipeline.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -19,10 +20,10 @@ Series: TypeAlias = Mapping[Labels, float]  # label values -> seconds since the 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timestamps:
-    """All timestamp gauges, by metric name; insertion order is age order."""
+    """All timestamp gauges."""
 
-    series: Mapping[str, Series] = field(default_factory=lambda: MappingProxyType({}))
-    dropped: int = 0  # since the daemon started
+    series: Mapping[str, Series] = field(default_factory=lambda: MappingProxyType({}))  # by metric, the oldest first
+    dropped: int = 0  # series over the limit since the daemon started
 
 
 NO_TIMESTAMPS = Timestamps()
@@ -30,17 +31,15 @@ NO_TIMESTAMPS = Timestamps()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventTimestamp:
-    """A gauge that holds when an event with details of some classes last happened, as far as `where` holds.
+    """A gauge whose value is the time of the latest event of some kinds, for each set of label values."""
 
-    `fields` names the field of the details whose value a label has, where the names differ; `values` computes labels
-    that are no field.
-    """
-
-    name: str
-    kinds: tuple[type[EventDetails], ...]
+    name: str  # of the metric
+    kinds: tuple[type[EventDetails], ...]  # with their subclasses
     labels: tuple[str, ...]
-    where: Callable[[Event], bool] = every_event
+    where: Callable[[Event], bool] = every_event  # only events for which it is true count
+    # label -> field of the details, for a label that is called otherwise
     fields: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    # label -> function that computes its value, for a label that is no field
     values: Mapping[str, Callable[[Event], str]] = field(default_factory=lambda: MappingProxyType({}))
 
     def labels_of(self, event: Event) -> Labels:
@@ -53,7 +52,7 @@ class EventTimestamp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventMetrics:
-    """All metrics that events move."""
+    """The metrics that events move."""
 
     counters: tuple[EventCounter, ...] = ()
     timestamps: tuple[EventTimestamp, ...] = ()
@@ -65,7 +64,7 @@ NO_EVENT_METRICS = EventMetrics()
 def timestamp_events(
     stamps: Timestamps, events: Iterable[Event], gauges: Iterable[EventTimestamp], limit: int
 ) -> Timestamps:
-    """Set the gauges that the events touch; the same object when none did."""
+    """Set the gauges of these events; return the same object when there is none."""
     changed: dict[str, dict[Labels, float]] = {}
     dropped = stamps.dropped
     for event in events:
@@ -75,14 +74,14 @@ def timestamp_events(
                 labels = gauge.labels_of(event)
                 series.pop(labels, None)
                 series[labels] = event.at.seconds
-                while len(series) > limit:  # more than one too many after the limit was lowered
+                while len(series) > limit:  # several at once after the limit was lowered
                     del series[next(iter(series))]
                     dropped += 1
     return Timestamps(series=MappingProxyType({**stamps.series, **changed}), dropped=dropped) if changed else stamps
 
 
 def expire(stamps: Timestamps, now: Instant, keep_seconds: float) -> Timestamps:
-    """Forget what happened more than `keep_seconds` ago; the same object when nothing did."""
+    """Remove series older than `keep_seconds`; return the same object when there is none."""
     horizon = now.seconds - keep_seconds
     if all(at > horizon for series in stamps.series.values() for at in series.values()):
         return stamps
@@ -93,16 +92,16 @@ def expire(stamps: Timestamps, now: Instant, keep_seconds: float) -> Timestamps:
 
 
 def happened_before(stamps: Timestamps, moment: Instant) -> Timestamps:
-    """Only what happened before `moment`."""
+    """Keep only the series from before `moment`."""
     series = {
-        name: MappingProxyType({labels: at for labels, at in each.items() if at < moment.seconds})
-        for name, each in stamps.series.items()
+        name: MappingProxyType({labels: at for labels, at in gauge.items() if at < moment.seconds})
+        for name, gauge in stamps.series.items()
     }
     return replace(stamps, series=MappingProxyType(series))
 
 
 def timestamps_to_json(stamps: Timestamps) -> JsonObject:
-    """The gauges as a checkpoint."""
+    """The gauges as a checkpoint: name -> list of [label values, seconds since the epoch]."""
     return {name: [[list(labels), at] for labels, at in series.items()] for name, series in stamps.series.items()}
 
 
@@ -113,7 +112,7 @@ def timestamps_from_json(document: JsonObject) -> Timestamps:
 
 
 def timestamps_joined(stamps: Timestamps, earlier: JsonObject) -> Timestamps:
-    """The gauges with those of an earlier run, the newer ones last; `stamp` keeps them within their number."""
+    """Put the series of an earlier run before those of this one; `timestamp_events` enforces the limit later."""
     before = timestamps_from_json(earlier).series
     names = dict.fromkeys((*before, *stamps.series))
     nothing: Series = {}

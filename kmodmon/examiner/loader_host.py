@@ -138,7 +138,7 @@ def _rules(image: KernelImage | None, stock: StockModule | None) -> LoaderRules 
     if image is None and stock is None:
         return None
     return LoaderRules(
-        known=NEWEST if image is None else image.rules,
+        probes=NEWEST if image is None else image.rules,
         bits=64 if stock is None else stock.bits,
         little_endian=stock is None or stock.little_endian,
         machine=None if stock is None else stock.machine,
@@ -183,7 +183,6 @@ def _build(config: Kconfig | None, state: State) -> BuildChoices:
         return BuildChoices(module_sig=True if has_sig_enforce else None)
     return BuildChoices(
         module_sig=config.is_on("CONFIG_MODULE_SIG"),
-        modversions=config.is_on("CONFIG_MODVERSIONS"),
         force_load=config.is_on("CONFIG_MODULE_FORCE_LOAD"),
         allow_missing_namespaces=config.is_on("CONFIG_MODULE_ALLOW_MISSING_NAMESPACE_IMPORTS"),
         livepatch=config.is_on("CONFIG_LIVEPATCH"),

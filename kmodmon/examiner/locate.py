@@ -4,11 +4,11 @@ A tree may hold several files of one name (updates, extra, dkms beside kernel). 
 loads; the others are candidates when the loaded build is not that one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kmodmon.examiner.tree import FileError, HostTree
-from kmodmon.kernel.module_name import is_file_name, kernel_name, name_of_file
+from kmodmon.kernel.module_name import is_file_name, name_of_file
 from kmodmon.modfile.depmod import parse_dep
 from kmodmon.subjects.module_file import TreeOrigin
 from kmodmon.types.text import safe_text
@@ -95,8 +95,3 @@ def module_tree(host: HostTree, release: str) -> ModuleTree:
     if not is_file_name(release):
         raise FileError(f"{release!r} is no kernel release")
     return ModuleTree(host, release)
-
-
-def names(paths: Iterable[str]) -> tuple[str, ...]:
-    """Give the kernel's names for what a user wrote: names, or paths of module files."""
-    return tuple(name_of_file(path) or kernel_name(path) for path in paths)

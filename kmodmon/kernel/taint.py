@@ -51,7 +51,7 @@ class Flag:
     why: str  # why that tier
     advice: str
     since: str | None = None  # upstream release that added it; None: older than every kernel supported (4.18)
-    known: bool = True  # False: this table has no name for the bit
+    defined: bool = True  # False: this table has no name for the bit
 
     @property
     def value(self) -> int:
@@ -199,7 +199,7 @@ FLAGS: tuple[Flag, ...] = (
 def unknown_flag(bit: int) -> Flag:
     """A flag for a bit that the table has no name for: it is shown by its number, never dropped."""
     return Flag(
-        bit=bit, letter="?", name=f"BIT_{bit}", label=f"bit_{bit}", known=False,
+        bit=bit, letter="?", name=f"BIT_{bit}", label=f"bit_{bit}", defined=False,
         cause=f"Bit {bit} is set; neither the upstream kernel nor this distribution as far as known defines it.",
         tier=Tier.DEGRADED, why="What is not known cannot be judged.",
         advice="Look the bit up in the documentation of the kernel's vendor.",

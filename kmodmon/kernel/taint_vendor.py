@@ -49,7 +49,7 @@ def _reserved(*bits: int) -> tuple[Flag, ...]:
     """Bits that the vendor's table reserves without a meaning: set they print `?`, clear they print `-`."""
     return tuple(
         Flag(
-            bit=bit, letter="?", clear="-", name=f"RESERVED{bit}", label=f"bit_{bit}", known=False,
+            bit=bit, letter="?", clear="-", name=f"RESERVED{bit}", label=f"bit_{bit}", defined=False,
             cause=f"Bit {bit} is set, which the vendor reserves and gives no meaning.",
             tier=Tier.DEGRADED, why="What is not known cannot be judged.",
             advice="The kernel does not set it: find who wrote /proc/sys/kernel/tainted.",
@@ -108,7 +108,7 @@ _ENTERPRISE = (("3.10.0", "7", EL7), ("4.18.0", "8", EL8), ("5.14.0", "9", EL9),
 def every_flag() -> tuple[Flag, ...]:
     """Every flag that has a name, upstream or with a vendor, once for each label, upstream's first."""
     by_label: dict[str, Flag] = {}
-    for flag in (flag for table in (FLAGS, *VENDORS) for flag in table if flag.known):
+    for flag in (flag for table in (FLAGS, *VENDORS) for flag in table if flag.defined):
         by_label.setdefault(flag.label, flag)
     return tuple(by_label.values())
 

@@ -45,7 +45,6 @@ class TraceRead(Observation):
     began: bool = False  # from now on the trace has every load and unload
     adopted: bool = False  # the entries were left in the buffer by an earlier run
     intact: bool = False  # nothing to read, and the trace was checked: it still records all that it should
-    traces_init: bool = True  # this kernel has initcall_finish
     at_usec: int = 0  # when it was read, CLOCK_MONOTONIC; 0: when it is processed
 
 

@@ -1,4 +1,4 @@
-"""Layer 2: what is exposed. One table a file; every file of this room is listed here, and nowhere else."""
+"""The metrics that kmodmon exposes: one table in each file, and all tables together in METRICS."""
 
 from kmodmon.events.timestamps import EventMetrics
 from kmodmon.metrics import files, hidden, log, modules, parameters, policy, posture, self_monitoring, sources, taint

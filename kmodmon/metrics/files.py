@@ -1,4 +1,4 @@
-"""Metrics of where loaded modules came from, of their files on disk, and of installed kernels."""
+"""Metrics of the origin of loaded modules, of their files on disk, and of installed kernels."""
 
 from collections.abc import Iterable, Iterator
 

@@ -1,4 +1,4 @@
-"""Metrics of modules that hide: loaded, and denied by a kernel view; and which views there are to find them by."""
+"""Metrics of hidden modules, of contradictions between signals, and of the views of the kernel that could be read."""
 
 from kmodmon.events.kinds.module import ModuleHidden, SignalsContradicted
 from kmodmon.metrics.metric import CountOf, LatestOf, Metric, MetricType

@@ -1,4 +1,4 @@
-"""Metrics of the kernel log: every record is counted by level and origin, and every loss."""
+"""Metrics of the kernel log: records by level and origin, lost records, reports, failed loads."""
 
 from collections.abc import Callable, Iterable
 
@@ -19,7 +19,7 @@ _REASONS = (*(reason.value for reason in LoadFailure), "init_failed")
 
 
 def _of_log(number: Callable[[LogAccount], int]) -> Callable[[State], Samples]:
-    # Absent is not zero: a log that could never be read has no counts.
+    # A log that was never readable has no samples, because 0 would mean that it has no records.
     return lambda state: [((), float(number(state.log)))] if state.log.opened else []
 
 

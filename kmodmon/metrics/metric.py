@@ -1,4 +1,4 @@
-"""How a metric is declared: once, with HELP, kernel file, what its absence means, and how state becomes samples."""
+"""The declaration of a metric: HELP, kernel interface, meaning of absence, and the function from state to samples."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,31 +16,25 @@ Samples: TypeAlias = Iterable[Sample]
 
 
 class MetricType(StrEnum):
-    """The Prometheus type. Text facts are gauges named `_info` with value 1, as exporters do."""
+    """The Prometheus type. A text is a label of a gauge named `_info` with the value 1, as in other exporters."""
 
     GAUGE = "gauge"
     COUNTER = "counter"
-    UNTYPED = "untyped"  # a count that the kernel keeps; a gauge or counter of this name would break a convention
+    UNTYPED = "untyped"  # a counter of the kernel whose name does not end in `_total`, as a counter's should
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountOf:
-    """The metric counts events with details of these classes, as far as `where` holds, by its labels.
+    """The metric counts events of these kinds, by the values of its labels."""
 
-    Every label set in `initial` starts at 0, so that the first event is an increase.
-    """
-
-    kinds: tuple[type[EventDetails], ...]
-    initial: tuple[Labels, ...] = ((),)
+    kinds: tuple[type[EventDetails], ...]  # with their subclasses
+    initial: tuple[Labels, ...] = ((),)  # label values whose series starts at 0, so that the first event increases it
     where: Callable[[Event], bool] = every_event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatestOf:
-    """The metric holds when an event with details of these classes last happened, in seconds since the epoch.
-
-    `fields` and `values` say what a label holds that is not called like a field of the details (`EventTimestamp`).
-    """
+    """The metric is the time of the latest event of these kinds, in seconds since the epoch; see `EventTimestamp`."""
 
     kinds: tuple[type[EventDetails], ...]
     where: Callable[[Event], bool] = every_event
@@ -50,23 +44,18 @@ class LatestOf:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One metric family.
+    """One metric family."""
 
-    `of` names the parts of the state that the samples depend on: no change there, no new samples. A metric that events
-    move says so by `events`, and needs no `samples` of its own. A counter's `name` ends in `_total` here, as in the
-    exposition. `bound` says what bounds the number of series.
-    """
-
-    name: str
+    name: str  # of a counter: with `_total`, as in the exposition
     kind: MetricType = MetricType.GAUGE
     help: str
     labels: tuple[str, ...] = ()
-    interface: str
-    absent: str = "never"
-    bound: str = "one series"
-    of: tuple[str, ...]
-    events: CountOf | LatestOf | None = None
-    samples: Callable[[State], Samples] | None = None
+    interface: str  # the kernel interface of its values, for people
+    absent: str = "never"  # when it has no series, for people
+    bound: str = "one series"  # what limits the number of its series, for people
+    of: tuple[str, ...]  # fields of `State`: the samples change only when one of these does
+    events: CountOf | LatestOf | None = None  # None: it is not moved by events
+    samples: Callable[[State], Samples] | None = None  # None: the samples follow from `events`
 
     def read(self, state: State) -> Samples:
         """The samples of a state."""
@@ -83,14 +72,14 @@ _NO_SERIES: Series = MappingProxyType({})
 
 
 def counted(metric: Metric, state: State) -> Samples:
-    """Samples of a counter that events move; label sets known beforehand start at 0."""
+    """The samples of a counter that events move, with 0 for each initial series without an event."""
     initial = metric.events.initial if isinstance(metric.events, CountOf) else ()
     counts = {**dict.fromkeys(initial, 0), **state.counts.get(metric.name, {})}
     return ((labels, float(count)) for labels, count in counts.items())
 
 
 def event_metrics(metrics: Iterable[Metric]) -> EventMetrics:
-    """What the pipeline needs to know of the metrics that events move."""
+    """Give the pipeline's part of the declarations: the counters and timestamps that events move."""
     counters: list[EventCounter] = []
     timestamps: list[EventTimestamp] = []
     for metric in metrics:
@@ -109,5 +98,5 @@ def event_metrics(metrics: Iterable[Metric]) -> EventMetrics:
 
 
 def single(value: float | bool | None) -> tuple[Sample, ...]:
-    """The one sample of a metric without labels; None gives no series, because absent is not zero."""
+    """The sample of a metric without labels; None gives no series."""
     return () if value is None else (((), float(value)),)

@@ -1,4 +1,4 @@
-"""Metrics of the module list: state metrics vanish with the module they describe."""
+"""Metrics of /proc/modules, and of loads and unloads. A series about a loaded module ends with its unload."""
 
 from collections.abc import Iterable
 

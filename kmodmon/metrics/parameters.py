@@ -1,4 +1,4 @@
-"""Metrics of module parameters: numbers as values, texts as redacted and bounded labels."""
+"""Metrics of module parameters: numbers are values, texts are labels, redacted and bounded."""
 
 from collections.abc import Iterator
 from itertools import islice

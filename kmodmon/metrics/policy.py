@@ -1,4 +1,4 @@
-"""Metrics of judgement: what the policy finds, how the host differs from its baseline, whether both files are taken."""
+"""Metrics of findings, of differences from the baseline, and of whether policy and baseline files are in force."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -36,7 +36,7 @@ def _dry_runs(state: State) -> Iterable[Sample]:
     return [((rule,), float(count)) for rule, count in counts.items()]
 
 
-def _each(state: State) -> Iterator[Sample]:
+def _findings(state: State) -> Iterator[Sample]:
     keys = dict.fromkeys((finding.rule, finding.module or "", finding.severity.value) for finding in _current(state))
     return ((key, 1.0) for key in islice(keys, _MOST_SERIES))
 
@@ -81,7 +81,7 @@ METRICS: tuple[Metric, ...] = (
         absent="no finding",
         bound=f"{_MOST_SERIES}, the rest is counted",
         of=("findings",),
-        samples=_each,
+        samples=_findings,
     ),
     Metric(
         name="kmodmon_policy_findings_dropped",
@@ -144,7 +144,7 @@ METRICS: tuple[Metric, ...] = (
         absent="no module is expected, or the list was not read",
         bound="expected.modules",
         of=("findings",),
-        samples=lambda state: [((name,), float(there)) for name, there in state.findings.expected.items()],
+        samples=lambda state: [((name,), float(is_present)) for name, is_present in state.findings.expected.items()],
     ),
     Metric(
         name="kmodmon_baseline_drift",

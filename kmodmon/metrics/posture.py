@@ -1,4 +1,4 @@
-"""Metrics of the trust posture. What cannot be read has no series: an unknown lock is not an open one."""
+"""Metrics of the trust posture. A setting that cannot be read has no series: unknown is not the same as off."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""Metrics of our own looking: absent is not zero, so every source says whether it is there and answers."""
+"""Metrics of the sources: whether each is present and readable, and what it lost."""
 
 import platform
 

@@ -15,7 +15,7 @@ def _flags(state: State) -> Iterable[Sample]:
     if value is None:
         return ()
     flags = state.taint.flags
-    defined = {(flag.label, flag.letter): float(value >> flag.bit & 1) for flag in flags if flag.known}
+    defined = {(flag.label, flag.letter): float(value >> flag.bit & 1) for flag in flags if flag.defined}
     return {**defined, **{(flag.label, flag.letter): 1.0 for flag in decode(value, flags)}}.items()
 
 

@@ -68,7 +68,7 @@ NEWEST = frozenset(PROBES)
 class LoaderRules:
     """The loader of one kernel."""
 
-    known: frozenset[str] = NEWEST  # names of PROBES whose message is in the kernel's image
+    probes: frozenset[str] = NEWEST  # names of PROBES whose message is in the kernel's image
     bits: int = 64  # the loader reads every file as one of its own class and byte order
     little_endian: bool = True
     machine: int | None = None  # EM_*; None: unknown, and not checked
@@ -102,9 +102,9 @@ def elf_objection(read: Reader, size: int, rules: LoaderRules) -> str | None:
     if objection is None:
         header = _header(file)
         sections = _sections(file, header)
-        staged = "staged checks" in rules.known
+        staged = "staged checks" in rules.probes
         objection = _staged(file, header, sections) if staged else _at_once(file, header, sections)
-    if objection is not None and "elf messages" not in rules.known:
+    if objection is not None and "elf messages" not in rules.probes:
         return "" if objection.startswith(("Invalid", "ELF Spec")) else objection
     return objection
 
@@ -250,7 +250,7 @@ def _indexes(tables: _Tables) -> str | None:
 
 def _modinfo_index(tables: _Tables) -> str | None:
     count = sum(section.name == b".modinfo" for section in tables.sections[1:])
-    if count > 1 and "one modinfo" in tables.file.rules.known:
+    if count > 1 and "one modinfo" in tables.file.rules.probes:
         return "Only one .modinfo section must exist."
     return None
 
@@ -265,7 +265,7 @@ def _this_module_index(tables: _Tables) -> str | None:
     if not matches[0].flags & SHF_ALLOC:
         return f"module {name}: .gnu.linkonce.this_module must occupy memory during process execution"
     wanted = tables.file.rules.module_struct_bytes
-    if wanted is not None and matches[0].size != wanted and "struct module size" in tables.file.rules.known:
+    if wanted is not None and matches[0].size != wanted and "struct module size" in tables.file.rules.probes:
         what = "section size must match the kernel's built struct module size at run time"
         return f"module {name}: .gnu.linkonce.this_module {what}"
     return None
@@ -287,7 +287,7 @@ def _strings_index(tables: _Tables) -> str | None:
 
 
 def _versions_index(tables: _Tables) -> str | None:
-    if "extended versions" not in tables.file.rules.known:
+    if "extended versions" not in tables.file.rules.probes:
         return None
     crcs, names = (find_allocated(tables.sections, name) for name in (CRCS, NAMES))
     if (crcs is None) != (names is None):
@@ -300,7 +300,7 @@ def _versions_index(tables: _Tables) -> str | None:
 
 
 def _symbol_strings(tables: _Tables) -> str | None:
-    if "symbol strings" not in tables.file.rules.known:
+    if "symbol strings" not in tables.file.rules.probes:
         return None
     symbols = next(section for section in tables.sections[1:] if section.type == SHT_SYMTAB)
     strings = tables.sections[symbols.link]

@@ -1,6 +1,7 @@
-"""What judgement computed last, kept by whoever runs the pipeline: most subjects are what they were the last time.
+"""Caches of the latest judgement: subjects of modules, compiled rules, decisions. Most are the same the next time.
 
-Nothing here changes a verdict: each entry is used only while all that it was computed from is the same.
+A cache changes no verdict: an entry is used only while everything that it was computed from is the same. The engine, or
+a command, owns the cache and passes it in `PolicySettings`.
 """
 
 from typing import TypeAlias
@@ -15,16 +16,16 @@ Decision: TypeAlias = tuple[Answer, Rule | None]
 
 
 class PreparedPolicy:
-    """The rules of a policy, made ready to be applied, and what was decided by them."""
+    """The compiled rules of a policy, and the decisions for the latest subjects."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         rules = [prepared(rule) for rule in policy.rules]
-        self._rules = {check: tuple(each for each in rules if each.rule.check is check) for check in Check}
+        self._rules = {check: tuple(ready for ready in rules if ready.rule.check is check) for check in Check}
         self._decided: dict[Subject, Decision] = {}
 
     def decision(self, subject: Subject) -> Decision:
-        """The rule that decides (None: none matches), or undecided."""
+        """Give YES and the rule that matches, NO and None, or UNDECIDED and None."""
         decision = self._decided.get(subject)
         if decision is None:
             if len(self._decided) >= _MOST_DECIDED:
@@ -45,14 +46,14 @@ class PreparedPolicy:
 
 
 class PolicyCache:
-    """The subjects of the modules, and the policy made ready."""
+    """The cached subjects of modules, and the compiled policy."""
 
     def __init__(self) -> None:
         self.subjects = SubjectCache()
         self._prepared: PreparedPolicy | None = None
 
     def prepared(self, policy: Policy) -> PreparedPolicy:
-        """The policy made ready; the same object as long as the policy is the same."""
+        """Compile a policy; the same object as before while the policy is equal."""
         if self._prepared is None or self._prepared.policy != policy:
             self._prepared = PreparedPolicy(policy)
         return self._prepared

@@ -1,8 +1,8 @@
-"""A host compared with its baseline, and a baseline learnt from a host.
+"""Compares a host with its baseline, and makes a baseline from the state of a host.
 
-Kernel updates replace every module of the kernel package. So srcversions and build-ids are compared only while the host
-runs the very kernel that the baseline names; under another one that is one difference, not a hundred, and signers and
-origins still count.
+A kernel update replaces every module of the kernel package. Therefore srcversions and build-ids are compared only on
+the kernel release that the baseline names. On another release the kernel is the one difference, and signers and origins
+are still compared.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ from kmodmon.subjects.baseline import Baseline, Drift, DriftKind, SignedModule
 from kmodmon.subjects.files import Origin
 from kmodmon.subjects.parameters import ParameterTable
 
-# Parameters that decide about trust, whatever set them. Those that modprobe.d sets are of interest as well.
+# Parameters that affect trust. A learnt baseline has these and those that modprobe.d sets.
 OF_INTEREST = (
     "apparmor.enabled", "apparmor.mode", "firmware_class.path", "kernel.panic", "kernel.panic_on_warn",
     "kfence.sample_interval", "kvm.ignore_msrs", "kvm_amd.nested", "kvm_intel.nested", "module.sig_enforce",
@@ -27,8 +27,8 @@ OF_INTEREST = (
 _VOLATILE = frozenset({"kexec_load_limit_panic", "kexec_load_limit_reboot", "livepatches"})
 
 
-def drift(baseline: Baseline, state: State, absent: frozenset[str]) -> tuple[Drift, ...]:
-    """Every difference, sorted. `absent`: modules that have been away for long enough to count as missing."""
+def differences_from(baseline: Baseline, state: State, absent: frozenset[str]) -> tuple[Drift, ...]:
+    """Give every difference, sorted by id. `absent`: modules absent for long enough to count as missing."""
     differences = (
         *_kernel(baseline, state),
         *_modules(baseline, state, absent),
@@ -40,12 +40,12 @@ def drift(baseline: Baseline, state: State, absent: frozenset[str]) -> tuple[Dri
 
 
 def required(baseline: Baseline) -> frozenset[str]:
-    """Names of modules that must be there."""
+    """Names of the modules that are not optional."""
     return frozenset(name for name, signed in baseline.modules.items() if not signed.optional)
 
 
-def learnt(state: State, parameters: tuple[str, ...] = ()) -> BaselinePart:
-    """The state as a baseline. `parameters`: globs for module.parameter, beside those of interest anyway."""
+def learn_baseline(state: State, parameters: tuple[str, ...] = ()) -> BaselinePart:
+    """Make a baseline from the state. `parameters`: globs for further parameters, as module.parameter."""
     modules = {name: _signed(state, module) for name, module in state.inventory.modules.items()}
     return BaselinePart(
         kernel=None if state.kernel is None else state.kernel.release,
@@ -77,7 +77,7 @@ def _interesting(state: State, globs: tuple[str, ...]) -> Iterator[tuple[str, st
 
 
 def _values(table: ParameterTable) -> Mapping[str, str]:
-    """What can be read and is not hidden, by module.parameter."""
+    """Values that are readable and not redacted, by module.parameter."""
     return {
         f"{module}.{name}": parameter.value.text
         for module, parameters in table.parameters.items()
@@ -119,7 +119,7 @@ def _changed(signed: SignedModule, state: State, module: Module, *, exact: bool)
         ("signer", signed.signer, now.signer or (None if file is None else "nobody")),
         ("origin", signed.origin, now.origin),
     )
-    # what is not known (yet) is no difference
+    # a value that is not known (yet) is no difference
     differing = [pair for pair in pairs if pair[1] is not None and pair[2] is not None and pair[1] != pair[2]]
     if differing:
         yield Drift(
@@ -154,5 +154,5 @@ def _taint(baseline: Baseline, state: State) -> Iterator[Drift]:
         return
     expected = parse_letters(baseline.taint, state.taint.flags).value
     for flag in decode(state.taint.value & ~expected, state.taint.flags):
-        if flag.known or "?" not in baseline.taint:
+        if flag.defined or "?" not in baseline.taint:
             yield Drift(kind=DriftKind.TAINT, name=flag.label, actual=flag.letter)

@@ -1,7 +1,7 @@
-"""What the pipeline calls after each fold: judge what changed, and report what is new.
+"""Applies policy and baseline to the state after each fold, and reports new findings and differences.
 
-Nothing is judged before the policy file was looked at: its rules may allow what the shipped ones deny. A module that is
-not there is missing only when it stays away; while the system boots, everything is.
+Nothing is judged before the policy file was read, because its rules may allow what the shipped rules deny. An expected
+module counts as missing only when it has been absent for AWAY_USEC, and not during the first BOOT_SECONDS of a boot.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,7 +12,7 @@ from kmodmon.events.event import Event
 from kmodmon.events.kinds.module import ModuleUnloaded
 from kmodmon.lifecycle.module_events import trust_of_taint
 from kmodmon.policy.cache import PolicyCache
-from kmodmon.policy.drift import drift, required
+from kmodmon.policy.drift import differences_from, required
 from kmodmon.policy.judge import judge, unloaded_finding
 from kmodmon.policy.subject import Subject, expected_modules, missing_subjects, subjects, unsettled_flags
 from kmodmon.state.change import Change, StatePart
@@ -23,24 +23,21 @@ from kmodmon.subjects.findings import findings_changed, violated_event
 from kmodmon.subjects.rules import Check, FileRefusal
 from kmodmon.types.units import Instant
 
-AWAY_USEC = 10_000_000  # a module that is loaded anew is away for a moment
-BOOT_SECONDS = 120.0  # while a system boots its modules come one by one
-SETTLED_USEC = 300_000_000  # what an earlier run reported and is not present by then is over
+AWAY_USEC = 10_000_000  # longer than a module is absent while it is unloaded and loaded again
+BOOT_SECONDS = 120.0  # after the boot in which modules are still loaded one after the other
+SETTLED_USEC = 300_000_000  # after the start, when a finding of the earlier run that is not present is over
 
 Evaluation = tuple[State, tuple[Event, ...]]
-_GROUNDS = frozenset(StatePart) - {StatePart.COUNTERS}  # what judgement depends on
+_JUDGED_PARTS = frozenset(StatePart) - {StatePart.COUNTERS}  # parts that a judgement depends on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicySettings:
-    """What judgement takes beside the facts.
+    """What a judgement depends on beside the state."""
 
-    `at_once`: a command reads each source once and cannot wait for anything. `cache` belongs to whoever runs the
-    pipeline, and changes no verdict.
-    """
-
-    expected: tuple[str, ...] = ()
-    at_once: bool = False
+    expected: tuple[str, ...] = ()  # setting expected.modules
+    at_once: bool = False  # True in a command that reads each source once: an absent module is missing at once
+    # owned by the engine or the command; it saves time and changes no verdict
     cache: PolicyCache = field(default_factory=PolicyCache, compare=False, repr=False)
 
 
@@ -53,7 +50,7 @@ def evaluate(
     *,
     ticked: bool,
 ) -> Evaluation:
-    """Judge the state that a reading led to, as far as what changed bears on it."""
+    """Judge the state after a reading, if a part that a judgement depends on changed. `ticked`: time has passed."""
     unloaded = _unloaded_findings(state, events, settings.cache)
     if state.policy.policy is None or not (_is_due(state, changes, ticked) or _others_expected(state, settings)):
         return state, unloaded
@@ -62,14 +59,14 @@ def evaluate(
 
 
 def _is_due(state: State, changes: Iterable[Change], ticked: bool) -> bool:
-    """Whether something changed that judgement depends on, or enough time may have passed."""
+    """Whether a part changed that a judgement depends on, or a judgement waits for time to pass."""
     if not state.findings.judged or (ticked and state.findings.waits):
         return True
-    return any(change.part in _GROUNDS for change in changes)
+    return any(change.part in _JUDGED_PARTS for change in changes)
 
 
 def _others_expected(state: State, settings: PolicySettings) -> bool:
-    """Whether the settings name other modules than those that were judged."""
+    """Whether expected.modules changed since the last judgement."""
     return expected_modules(state, settings.expected).keys() != state.findings.expected.keys()
 
 
@@ -80,7 +77,7 @@ def _judged(state: State, at: Instant, settings: PolicySettings) -> Evaluation:
     missing = frozenset(name for name, since in absent_since.items() if _is_missing(state, since, at, settings))
     state, drifted = _drifted(state, missing, at)
     present = tuple(subjects(state, at, settings.cache.subjects))
-    unmet = missing_subjects(name for name, there in expected.items() if not there and name in missing)
+    unmet = missing_subjects(name for name, is_present in expected.items() if not is_present and name in missing)
     assert state.policy.policy is not None
     everything = (*present, *unmet, *_of_drift(state.baseline), *_of_files(state))
     judged, decided = judge(state.policy.policy, everything, settings.cache)
@@ -90,7 +87,7 @@ def _judged(state: State, at: Instant, settings: PolicySettings) -> Evaluation:
         expected=expected if dict(expected) != dict(state.findings.expected) else state.findings.expected,
         absent_since=MappingProxyType(absent_since),
         decided=frozenset(state.findings.decided & state.inventory.loaded.keys()) | decided,
-        waits=unsettled or missing != absent_since.keys() or bool(state.findings.told),
+        waits=unsettled or missing != absent_since.keys() or bool(state.findings.reported),
     )
     settled = at.monotonic_usec - state.started.monotonic_usec > SETTLED_USEC
     findings, violated = findings_changed(findings, judged, at, settled=settled)
@@ -116,7 +113,7 @@ def _is_missing(state: State, since: Instant, at: Instant, settings: PolicySetti
 
 def _drifted(state: State, absent: frozenset[str], at: Instant) -> Evaluation:
     before = state.baseline
-    differences: tuple[Drift, ...] = () if before.baseline is None else drift(before.baseline, state, absent)
+    differences: tuple[Drift, ...] = () if before.baseline is None else differences_from(before.baseline, state, absent)
     if differences == before.drift and before.judged is (before.baseline is not None):
         return state, ()
     events = baseline_events(before, differences, at)
@@ -126,15 +123,15 @@ def _drifted(state: State, absent: frozenset[str], at: Instant) -> Evaluation:
         before,
         drift=differences,
         judged=before.baseline is not None,
-        told=frozenset() if settled else before.told - present,
+        reported=frozenset() if settled else before.reported - present,
     )
     return replace(state, baseline=after), events
 
 
 def _of_drift(baseline: BaselineState) -> Iterator[Subject]:
-    for each in baseline.drift:
+    for drift in baseline.drift:
         yield Subject(
-            check=Check.DRIFT, name=each.id, module=each.module, kind=each.kind.value, evidence=(each.sentence,)
+            check=Check.DRIFT, name=drift.id, module=drift.module, kind=drift.kind.value, evidence=(drift.sentence,)
         )
 
 
@@ -146,7 +143,7 @@ def _of_files(state: State) -> Iterator[Subject]:
 
 
 def _unloaded_findings(state: State, events: Iterable[Event], cache: PolicyCache) -> tuple[Event, ...]:
-    """Modules that were unloaded before they could be judged: what is known of them is judged now."""
+    """Give events for modules that were unloaded before they were judged, by the facts of the unload event."""
     policy = state.policy.policy
     if policy is None:
         return ()

@@ -1,4 +1,4 @@
-"""All rules against all subjects: of each subject, the first rule that matches decides."""
+"""Applies the rules of a policy to subjects; the first rule that matches a subject decides."""
 
 from collections.abc import Iterable
 
@@ -16,7 +16,7 @@ _MOST_EVIDENCE = 8
 def judge(
     policy: Policy, subjects: Iterable[Subject], cache: PolicyCache
 ) -> tuple[tuple[Finding, ...], frozenset[str]]:
-    """What the policy denies, and the modules that were decided (the others wait for facts of their files)."""
+    """Give the findings, and the modules that were decided; the other modules wait for the facts of their files."""
     rules = cache.prepared(policy)
     findings: list[Finding] = []
     decided: set[str] = set()
@@ -44,7 +44,7 @@ def _finding(rule: Rule, subject: Subject) -> Finding:
 
 
 def unloaded_finding(policy: Policy, name: str, letters: str, verdict: str, cache: PolicyCache) -> Finding | None:
-    """What the policy says of a module that was unloaded before its file was examined; None: it is allowed."""
+    """Judge a module that was unloaded before its file was examined; None: it is allowed, or denied in dry run."""
     subject = unloaded_subject(name, letters, verdict)
     _, rule = cache.prepared(policy).decision(subject)
     return None if rule is None or rule.action is Action.ALLOW or rule.dry_run else _finding(rule, subject)

@@ -1,7 +1,8 @@
-"""One rule applied to one subject: it matches, it does not, or it is undecided.
+"""Applies one rule to one subject: the rule matches, does not match, or is undecided.
 
-A condition about a file that is still being examined is undecided. Then the rule is, and so are all after it: the first
-that matches decides, and this one may. So no finding appears that vanishes a second later.
+A condition about a file that is still being examined is undecided. A rule with such a condition is undecided unless
+another of its conditions fails, and an undecided rule leaves the subject undecided, because the first rule that matches
+decides. So no finding appears that the result of the examination removes a second later.
 """
 
 import re
@@ -24,21 +25,21 @@ class Answer(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A rule made ready: the conditions that say anything, each with its words or its one expression."""
+    """A rule prepared for many subjects: its non-empty conditions, each with its words or one regular expression."""
 
     rule: Rule
     conditions: tuple[tuple[Condition, frozenset[str] | re.Pattern[str]], ...]
 
 
 def prepared(rule: Rule) -> Prepared:
-    """Make a rule ready to be applied to many subjects."""
+    """Compile the conditions of a rule."""
     wanted = ((condition, condition.wanted(rule.match)) for condition in CONDITIONS)
     conditions = tuple((condition, _pattern(condition, values)) for condition, values in wanted if values)
     return Prepared(rule=rule, conditions=conditions)
 
 
 def matches(ready: Prepared, subject: Subject) -> Answer:
-    """Apply a rule to a subject of the check that it is about."""
+    """Apply a rule to a subject of the same check."""
     match = ready.rule.match
     if match.taint and not any(letter in subject.taint for letter in match.taint):
         return Answer.NO
@@ -46,14 +47,14 @@ def matches(ready: Prepared, subject: Subject) -> Answer:
         return Answer.NO
     undecided = False
     for condition, wanted in ready.conditions:
-        if subject.pending and _is_to_come(condition, subject):
+        if subject.pending and _is_pending(condition, subject):
             undecided = True
         elif not _holds(condition.actual(subject), wanted):
             return Answer.NO
     return Answer.UNDECIDED if undecided else Answer.YES
 
 
-def _is_to_come(condition: Condition, subject: Subject) -> bool:
+def _is_pending(condition: Condition, subject: Subject) -> bool:
     return condition.file or (condition.key == "signature" and not subject.settled_signature)
 
 

@@ -1,4 +1,4 @@
-"""The files of rules, policy and baseline: taken over when they are right, refused as a whole when they are not."""
+"""Folds readings of the policy file and the baseline file: a valid file comes into force, any other is refused."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from kmodmon.types.units import Instant
 
 
 def policy_file_read(before: PolicyState, read: RulesFileRead, at: Instant) -> tuple[PolicyState, tuple[Event, ...]]:
-    """Take over a policy file; without one the shipped policy alone is in force. The same object: nothing changed."""
+    """Fold a policy file; without a file the shipped policy is in force. The same object: nothing changed."""
     try:
         policy = POLICY if read.raw is None else parse_policy(read.raw, read.path)
     except ConfigError as error:
@@ -29,7 +29,7 @@ def policy_file_read(before: PolicyState, read: RulesFileRead, at: Instant) -> t
 def baseline_file_read(
     before: BaselineState, read: RulesFileRead, at: Instant
 ) -> tuple[BaselineState, tuple[Event, ...]]:
-    """Take over a baseline file; without a file there is no baseline. The same object: nothing changed."""
+    """Fold a baseline file; without a file there is no baseline. The same object: nothing changed."""
     try:
         baseline = None if read.raw is None else parse_baseline(read.raw, read.path).for_host(read.host)
     except ConfigError as error:
@@ -42,13 +42,13 @@ def baseline_file_read(
 
 
 def policy_unreadable(before: PolicyState, why: str) -> PolicyState:
-    """A policy file that is there and cannot be read: what was in force stays; at the start, the shipped policy."""
+    """Fold a policy file that cannot be read: the policy in force stays; at the start it is the shipped one."""
     after = replace(before, policy=before.policy or POLICY, refusal=FileRefusal(path="", why=why))
     return before if after == before else after
 
 
 def baseline_unreadable(before: BaselineState, why: str) -> BaselineState:
-    """A baseline file that is there and cannot be read: what was in force stays."""
+    """Fold a baseline file that cannot be read: the baseline in force stays."""
     after = replace(before, refusal=FileRefusal(path=before.path, why=why))
     return before if after == before else after
 

@@ -1,8 +1,8 @@
-"""What rules are applied to: subjects, each with the facts that conditions name.
+"""Makes the subjects that rules are applied to, each with the facts that conditions name.
 
-Every loaded module is a subject (`module`). All other subjects are already conspicuous by being there: a hidden module,
-a blacklisted one, a parameter that everybody may write. They carry the facts of their module as well, so that a rule
-can say "not of this signer's".
+Every loaded module and every setting of the posture is a subject. The other subjects are unusual by themselves: a
+hidden module, a blacklisted module, a parameter that every user may write. They have the facts of their module too, so
+that a rule can make exceptions, for example for a signer.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,7 +23,7 @@ from kmodmon.subjects.taint import TaintEntry
 from kmodmon.types.source_name import SourceName
 from kmodmon.types.units import Instant
 
-PATIENCE_USEC = 30_000_000  # examining a file takes a second; the examiner may be busy or broken
+PATIENCE_USEC = 30_000_000  # longest wait for the examination of a file, which takes a second if nothing is wrong
 _OTHERS_WRITE = 0o002
 _MOST_CACHED = 4096  # subjects
 MODPROBES = frozenset({"/sbin/modprobe", "/usr/sbin/modprobe", "/bin/modprobe", "/usr/bin/modprobe"})
@@ -32,7 +32,7 @@ _TIERS = (Tier.SECURITY, Tier.DEGRADED, Tier.INFORMATIONAL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """One thing to be judged. None: not known, or it has none. `pending`: facts of its file are still to come."""
+    """One subject of rules. None: not known, or the subject has no such fact."""
 
     check: Check
     name: str
@@ -51,15 +51,15 @@ class Subject:
     value: str | None = None
     kind: str | None = None
     evidence: tuple[str, ...] = ()
-    pending: bool = False
-    settled_signature: bool = True  # the verdict will not change when the file is examined
+    pending: bool = False  # the file of its module is still to be examined
+    settled_signature: bool = True  # the examination of the file cannot change `signature`
 
     def __hash__(self) -> int:
         return hash((self.check, self.name, self.taint))
 
 
 def subjects(state: State, at: Instant, cache: "SubjectCache") -> Iterator[Subject]:
-    """Everything that there is to judge, as it is known at this moment."""
+    """Give all subjects of the state but drift, missing modules and refused files."""
     verifies = kernel_verifies(state)
     modules = {
         name: cache.module(state, module, is_pending(state, module, at), verifies)
@@ -74,13 +74,13 @@ def subjects(state: State, at: Instant, cache: "SubjectCache") -> Iterator[Subje
 
 
 class SubjectCache:
-    """The subject of each module as it was made last, with all that it was made from."""
+    """The latest subject of each module, with the values that it was made from."""
 
     def __init__(self) -> None:
         self._subjects: dict[str, tuple[tuple[object, ...], FileRecord | None, tuple[Flag, ...], Subject]] = {}
 
     def module(self, state: State, module: Module, pending: bool, verifies: bool | None) -> Subject:
-        """A loaded module; `pending`: its file is yet to be examined. `verifies`: whether this kernel does."""
+        """Give the subject of a module; `verifies`: whether this kernel verifies signatures, None: unknown."""
         record, flags = state.files.records.get(module.name), state.taint.flags
         grounds = (module.taint, module.attributes.instance, pending, verifies)
         cached = self._subjects.get(module.name)
@@ -113,13 +113,13 @@ def _module(state: State, module: Module, pending: bool, verifies: bool | None) 
         tier=tier_of(module.taint, state.taint.flags),
         evidence=tuple(_evidence(module, provenance.on_disk, None if now is None or pending else now.path)),
         pending=pending,
-        # By its letters a verified module is valid at once; for the others the file tells unsigned from invalid.
+        # A kernel that verifies gives the letter E to unsigned and invalid modules, which only the file distinguishes.
         settled_signature="E" not in module.taint and verifies is not False,
     )
 
 
 def is_pending(state: State, module: Module, at: Instant) -> bool:
-    """Whether to wait for facts of the module's file before it is judged."""
+    """Whether a judgement waits for the examination of the module's file."""
     if record_of(state, module) is not None:
         return False
     source = state.sources.get(SourceName.FILES)
@@ -132,7 +132,7 @@ def is_pending(state: State, module: Module, at: Instant) -> bool:
 
 
 def _loaded_at(state: State, name: str) -> Instant | None:
-    # The list may show a module before the trace says who loaded it.
+    # /proc/modules may show a module before the trace is read.
     loaded, coming = state.inventory.loaded.get(name), state.lifecycle.pending_loads.get(name)
     if loaded is not None:
         return loaded.at
@@ -161,7 +161,7 @@ def tier_of(letters: str, flags: tuple[Flag, ...] = FLAGS) -> str | None:
 
 
 def missing_subjects(names: Iterable[str]) -> Iterator[Subject]:
-    """Expected modules that are not there."""
+    """Give subjects for expected modules that are missing."""
     return (Subject(check=Check.MISSING, name=name, module=name, evidence=("expected.modules",)) for name in names)
 
 
@@ -220,7 +220,7 @@ def _posture(state: State) -> Iterator[Subject]:
 
 
 def unsettled_flags(state: State, at: Instant) -> frozenset[int]:
-    """Bits set by a module that is not known as loaded yet: the log and the trace are quicker than the list."""
+    """Bits set by a module that is not reported as loaded yet: log and trace are read before /proc/modules."""
     return frozenset(
         entry.bit
         for entry in state.taint.ledger.values()
@@ -234,9 +234,9 @@ def _is_new(state: State, entry: TaintEntry, at: Instant) -> bool:
 
 
 def _taint(state: State, at: Instant) -> Iterator[Subject]:
-    """Flags of the kernel; those that loaded modules carry are the modules' own, unless they were the kernel's before.
+    """Give subjects for set flags that no loaded module carries: a flag of a loaded module is judged with the module.
 
-    A finding about a flag stays true: a module that is loaded again does not make the kernel whole.
+    A flag with a finding stays a subject when a module with its letter is loaded, because the kernel stays tainted.
     """
     flags, modules = state.taint.flags, state.inventory.modules.values()
     unsettled = unsettled_flags(state, at)
@@ -250,7 +250,7 @@ def _taint(state: State, at: Instant) -> Iterator[Subject]:
         if flag.label in reported:
             yield _flag(flag, entry)
         elif flag.bit in carried or flag.bit in unsettled or flag.bit in state.taint.pending:
-            continue  # what explains it may be a module that the list is about to show
+            continue  # its cause may be a module that the next reading of /proc/modules shows
         elif entry.module is None or entry.module not in state.inventory.loaded:
             yield _flag(flag, entry)
 
@@ -264,8 +264,8 @@ def _flag(flag: Flag, entry: TaintEntry) -> Subject:
 
 
 def expected_modules(state: State, names: Iterable[str]) -> Mapping[str, bool]:
-    """Which of the expected modules are there, loaded or built in; {} while the list was not read."""
+    """Whether each expected module is loaded or built in; {} before /proc/modules was read."""
     if state.inventory.support is None:
         return {}
-    there = state.inventory.modules.keys() | state.inventory.builtin
-    return {name: name in there for name in map(kernel_name, names)}
+    present = state.inventory.modules.keys() | state.inventory.builtin
+    return {name: name in present for name in map(kernel_name, names)}

@@ -49,7 +49,7 @@ def early_obstacles(candidate: Candidate, host: LoaderHost) -> Iterator[Obstacle
 
 def knows(host: LoaderHost, rule: str) -> bool:
     """Whether this kernel's loader has a check or message; `rule` is a key of modfile.loader_elf.PROBES."""
-    return rule in (NEWEST if host.rules is None else host.rules.known)
+    return rule in (NEWEST if host.rules is None else host.rules.probes)
 
 
 def forced(host: LoaderHost) -> bool:

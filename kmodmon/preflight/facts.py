@@ -74,7 +74,6 @@ class BuildChoices:
     """Build options of the kernel that the loader depends on; None: not known."""
 
     module_sig: bool | None = None  # CONFIG_MODULE_SIG
-    modversions: bool | None = None  # CONFIG_MODVERSIONS
     force_load: bool | None = None  # CONFIG_MODULE_FORCE_LOAD
     allow_missing_namespaces: bool | None = None  # CONFIG_MODULE_ALLOW_MISSING_NAMESPACE_IMPORTS
     livepatch: bool | None = None  # CONFIG_LIVEPATCH

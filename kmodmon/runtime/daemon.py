@@ -1,7 +1,7 @@
-"""`kmodmon run`: the objects are built here, wired, run until SIGTERM, and taken down in order.
+"""`kmodmon run`: makes the objects of the daemon, runs them until SIGTERM or SIGINT, and stops them in order.
 
-Signals set events, the loop acts. Settings are read again on SIGHUP and when their file changes; a bad new file leaves
-the running settings in force and says so (log, metric, event). systemd's watchdog is fed only after completed cycles.
+Settings are read again on SIGHUP and when their file changes. If the new file is invalid, the settings in force stay,
+and log, metric and event report it. systemd's watchdog is fed only while the engine completes steps.
 """
 
 import asyncio
@@ -47,24 +47,25 @@ from kmodmon.web.site import Site
 
 log = logging.getLogger(__name__)
 
-# A garbage collection stops every thread, also the one that must read a task before it exits: short ones, and often.
+# A garbage collection stops every thread, also the one that must read /proc/PID before the process exits. Frequent
+# collections are short.
 _GARBAGE_AFTER = 1_000  # objects
 _SOURCES = (*(source.name for source in POLLED), *(source.name for source in FOLLOWED))
-STALL = 60.0  # seconds without a completed cycle after which the loop counts as stuck
-CLOSE_HISTORY = 5.0
+STALL = 60.0  # seconds without a completed step after which the engine counts as stuck
+CLOSE_HISTORY = 5.0  # seconds for writing what is queued
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the command line gave: how settings are made (again), from which file, and the host they name."""
+    """What the command line determines."""
 
-    load: Callable[[], Settings]
-    root_of: Callable[[Settings], Root]
+    load: Callable[[], Settings]  # reads the settings; called at the start and at each reload
+    root_of: Callable[[Settings], Root]  # the host that the settings name
     config_file: Path
 
 
 class Daemon:
-    """One running daemon; it is also what the site sees of it."""
+    """One running daemon. It implements the host of `kmodmon.web.site.Site`."""
 
     def __init__(self, options: Options, settings: Settings, clock: Clock, notifier: Notifier) -> None:
         self._options = options
@@ -84,7 +85,7 @@ class Daemon:
         self._cycles = 0
         self._history = self._make_history()
         self._engine = self._make_engine()
-        self._history.on_recalled = self._engine.recall
+        self._history.on_recalled = self._engine.merge_earlier
         self._server = self._make_server()
         self._bind_counters()
 
@@ -95,26 +96,26 @@ class Daemon:
 
     @property
     def ready(self) -> bool:
-        """Whether the first full read is published."""
+        """Whether every source was read once."""
         return self._ready
 
     @property
     def cycling(self) -> bool:
-        """Whether the loop completed a reading lately."""
+        """Whether the engine completed a step within STALL."""
         return self._clock.now().monotonic_usec - self._cycled < STALL * 1e6
 
     @property
     def addresses(self) -> Sequence[str]:
-        """What is listened on."""
+        """The addresses that the web server listens on."""
         return self._server.addresses
 
     async def refresh(self) -> None:
-        """Read the cheap sources that are older than a second; they are quick, so the scrape simply waits."""
+        """Read the cheap sources that are older than a second; the scrape waits for them."""
         self._engine.refresh()
-        self._engine.note_self_stats(self._counters.snapshot())
+        self._engine.set_self_stats(self._counters.snapshot())
 
     async def events(self, query: EventQuery) -> Sequence[StoredEvent]:
-        """Events of the history, read in a worker thread with a connection of its own."""
+        """Query the history in a worker thread, with a connection of its own."""
         return await asyncio.get_running_loop().run_in_executor(None, self._events, query)
 
     async def run(self) -> None:
@@ -126,11 +127,11 @@ class Daemon:
         remembered = self._history.start(self._boot_id, LASTING)
         self._engine.state = fresh_state(self._boot_id, self._clock, _SOURCES, remembered)
         await self._server.start()
-        self._say(Started())
+        self._emit_notice(Started())
         await self._engine.start()
         self._ready = True
         gc.collect()
-        gc.freeze()  # what start-up made stays; the collector need not visit it again
+        gc.freeze()  # the objects made so far live as long as the daemon, so the collector skips them
         gc.set_threshold(_GARBAGE_AFTER)
         log.info("kmodmon serves on %s", ", ".join(self._server.addresses))
         self._notifier.ready()
@@ -143,11 +144,11 @@ class Daemon:
         await self._shut_down()
 
     def stop(self) -> None:
-        """Ask the daemon to end."""
+        """Make `run` shut down and return."""
         self._stop.set()
 
     def reload(self) -> None:
-        """Read the settings again; a bad file changes nothing and is said."""
+        """Read the settings again; an invalid file changes nothing and is reported."""
         self._notifier.reloading()
         try:
             self._reload()
@@ -160,23 +161,23 @@ class Daemon:
             self._notifier.ready()
 
     def _reload(self) -> None:
-        wanted = self._options.load()
+        new = self._options.load()
         self._config_ok = True
         self._config_loaded = self._clock.now().seconds
-        for change in self._settings.differences(wanted):
-            late = " when kmodmon is started anew" if change.setting.restart else ""
-            log.info("setting %s changes from %s to %s%s", change.setting.key, change.old, change.new, late)
-        self._settings = self._settings.reloaded(wanted)
+        for change in self._settings.differences(new):
+            when = " when kmodmon is started anew" if change.setting.restart else ""
+            log.info("setting %s changes from %s to %s%s", change.setting.key, change.old, change.new, when)
+        self._settings = self._settings.reloaded(new)
         logging.getLogger("kmodmon").setLevel(_level(self._settings))
         self._history.retain(_retention(self._settings))
         self._server.set_limits(_limits(self._settings))
         context = replace(self._engine.context, settings=self._settings)
-        self._engine.reconfigured(context, rules_of(self._settings, EVENT_METRICS))
+        self._engine.reconfigure(context, rules_of(self._settings, EVENT_METRICS))
 
     async def _shut_down(self) -> None:
         await self._server.stop()
         await self._engine.stop()
-        self._say(Stopped())
+        self._emit_notice(Stopped())
         closed = await asyncio.get_running_loop().run_in_executor(None, self._history.close, CLOSE_HISTORY)
         if not closed:
             log.error("the history could not be closed within %g s; what waited for it is lost", CLOSE_HISTORY)
@@ -197,26 +198,20 @@ class Daemon:
         finally:
             reader.close()
 
-    def _say(self, details: EventDetails) -> None:
+    def _emit_notice(self, details: EventDetails) -> None:
         self._emit(Event(details=details, at=self._clock.now(), severity=Severity.NOTICE))
 
     def _emit(self, event: Event) -> None:
-        self._engine.happened((event,))
+        self._engine.add_events((event,))
 
-    def _stored(self, events: tuple[StoredEvent, ...]) -> None:
-        # In the history's thread.
-        if self._settings.journal.events:
-            for event in events:
-                self._journal.log_event(event)
-
-    def _unstored(self, events: tuple[Event, ...]) -> None:
-        # What the history had to give up still goes to the journal: nothing happens unseen because a disk is full.
+    def _write_to_journal(self, events: Sequence[Event | StoredEvent]) -> None:
+        # Called in the thread of the history for stored events, and on the loop for those that it could not store.
         if self._settings.journal.events:
             for event in events:
                 self._journal.log_event(event)
 
     def _bind_counters(self) -> None:
-        """Read the numbers that the history, the journal and this class keep; the server counts by itself."""
+        """Bind the numbers that history, journal and daemon keep; the web server adds its own to the counters."""
         history = self._history
         self._counters.bind(
             {
@@ -234,15 +229,15 @@ class Daemon:
 
     def _make_history(self) -> HistoryWriter:
         settings = self._settings.history
-        place: Backend = MemoryBackend(boot_id=self._boot_id)
+        backend: Backend = MemoryBackend(boot_id=self._boot_id)
         if settings.enabled:
-            place = DiskBackend(directory=settings.directory, boot_id=self._boot_id)
+            backend = DiskBackend(directory=settings.directory, boot_id=self._boot_id)
         return HistoryWriter(
-            place,
+            backend,
             self._clock,
             call_soon=asyncio.get_running_loop().call_soon_threadsafe,
-            on_stored=self._stored,
-            on_lost=self._unstored,
+            on_stored=self._write_to_journal,
+            on_lost=self._write_to_journal,
             options=WriterOptions(retention=_retention(self._settings), queue_events=settings.queue),
         )
 
@@ -275,11 +270,11 @@ class Daemon:
     @staticmethod
     def _task(work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
         task = asyncio.create_task(work)
-        task.add_done_callback(_say_if_broken)
+        task.add_done_callback(_log_failure)
         return task
 
 
-def _say_if_broken(task: "asyncio.Task[None]") -> None:
+def _log_failure(task: "asyncio.Task[None]") -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         log.error("%s ended and does not come back before a restart", task.get_coro(), exc_info=error)
 
@@ -312,7 +307,7 @@ def _level(settings: Settings) -> int:
 
 
 def run_daemon(options: Options, clock: Clock, notifier: Notifier) -> None:
-    """Build and run a daemon on a loop of its own; raises KmodmonError when it cannot start, ConfigError included."""
+    """Run a daemon on a loop of its own; raises KmodmonError (ConfigError among them) when it cannot start."""
     settings = options.load()
     logging.getLogger("kmodmon").setLevel(_level(settings))
 

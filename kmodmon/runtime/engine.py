@@ -1,8 +1,8 @@
-"""The one thread that owns the state: it reads the sources, steps the pipeline and hands on what happened.
+"""Owns the state: reads the sources, steps the pipeline, and passes events and checkpoints to the history.
 
-Everything runs on one asyncio loop. Poll sources have a timer each; a wake-up from an event source is debounced, so
-eighty modules at boot are one read; a threaded source runs in a worker of its own and never overlaps itself. Sinks take
-what a step gives: events go to the history with the parts of the state to be remembered, in one transaction.
+Everything runs on one asyncio loop. Each poll source has a timer. Wake-ups by event sources are debounced, so that the
+loads at boot are one reading. A threaded source is read in a worker thread of its own, one reading at a time. The
+events of a step and the checkpoints of what it changed are submitted together, for one transaction.
 """
 
 import asyncio
@@ -31,40 +31,41 @@ from kmodmon.types.units import Instant, JsonObject
 
 log = logging.getLogger(__name__)
 
-DEBOUNCE = 0.05
-FRESH = 1.0  # a scrape does not refresh what is younger, in seconds
-TICK = 1.0
+# All in seconds.
+DEBOUNCE = 0.05  # wake-ups within it are one reading
+FRESH = 1.0  # a scrape does not read a source whose last reading is younger
+TICK = 1.0  # while the state waits for time to pass
 IDLE_TICK = 15.0
-RETRY_FIRST, RETRY_LAST = 0.5, 60.0
+RETRY_FIRST, RETRY_LAST = 0.5, 60.0  # pauses after a failure of an event source, doubled each time
 
 
 class EventSink(Protocol):
-    """Where events go. `submit` never blocks and never raises."""
+    """Takes events and checkpoints; `submit` never blocks and never raises."""
 
     def submit(self, events: Sequence[Event], checkpoints: Mapping[str, JsonObject]) -> None:
-        """Take events, and the parts of the state that are to be remembered with them."""
+        """Store the events and, in the same transaction, the checkpoints by section."""
         ...
 
 
 @dataclass(slots=True)
 class _Polled:
-    """One poll source at work."""
+    """One poll source with its timers, and its worker thread if it has one."""
 
     source: PollSource
     read: SourceReader
-    timer: asyncio.TimerHandle | None = None
-    wake: asyncio.TimerHandle | None = None
-    running: asyncio.Task[None] | None = None
-    pool: ThreadPoolExecutor | None = None
-    last: Instant | None = None
-    rests_until: float = 0.0  # on the loop's clock
-    again: bool = False  # woken while it was being read
-    outdated: bool = False  # made from settings that changed while it was being read
+    timer: asyncio.TimerHandle | None = None  # None: its period is 0, it is read only when woken
+    wake: asyncio.TimerHandle | None = None  # None: no wake-up is pending
+    running: asyncio.Task[None] | None = None  # the latest reading in the worker thread; None: there was none
+    pool: ThreadPoolExecutor | None = None  # None: not started, or not threaded
+    last: Instant | None = None  # of the latest reading; None: not read yet
+    rests_until: float = 0.0  # on the loop's clock, seconds: a prompt wake-up waits until then
+    again: bool = False  # woken during the present reading, so it is read once more
+    outdated: bool = False  # its settings changed during the present reading, so a new reader is made for the next one
 
 
 @dataclass(slots=True)
 class Engine:
-    """Owns the state. `state` is immutable: whoever took it may keep it."""
+    """Owns the state. `state` is immutable, so a reader may keep it."""
 
     context: SourceContext
     state: State
@@ -73,7 +74,7 @@ class Engine:
     polled_sources: Sequence[PollSource]
     event_sources: Sequence[EventSource]
     on_step: Callable[[State, Sequence[Event]], None] = lambda state, events: None
-    cycles: int = 0  # completed readings: the watchdog is fed only while this moves
+    cycles: int = 0  # completed steps of the pipeline; the watchdog is fed only while this grows
     _polled: dict[SourceName, _Polled] = field(default_factory=dict)
     _tasks: dict[SourceName, asyncio.Task[None]] = field(default_factory=dict)
     _saved: dict[str, object] = field(default_factory=dict)
@@ -81,11 +82,11 @@ class Engine:
 
     @property
     def clock(self) -> Clock:
-        """The clock that everything here goes by."""
+        """The clock that dates the readings."""
         return self.context.clock
 
     async def start(self) -> None:
-        """Read every source once, in order, then follow and poll them."""
+        """Read every poll source once, in order, then poll them and follow the event sources."""
         for source in self.polled_sources:
             self._polled[source.name] = _Polled(source=source, read=source.make(self.context))
         for name, polled in self._polled.items():
@@ -100,7 +101,7 @@ class Engine:
         self._schedule_tick()
 
     async def stop(self) -> None:
-        """Stop looking. Worker threads that hang are left to the end of the process."""
+        """Stop all readings. A worker thread that hangs ends with the process."""
         if self._tick is not None:
             self._tick.cancel()
         running = [*self._tasks.values(), *(p.running for p in self._polled.values() if p.running is not None)]
@@ -114,10 +115,10 @@ class Engine:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    def reconfigured(self, context: SourceContext, rules: Rules) -> None:
-        """Take over new settings: readers are made and used anew, timers armed anew, and what heeds them is restarted.
+    def reconfigure(self, context: SourceContext, rules: Rules) -> None:
+        """Apply new settings: timers are set again, and sources that depend on a changed setting are restarted.
 
-        A reader knows what it must not try again (a parameter whose read hangs), so none is made anew for nothing.
+        Other readers stay, because a reader may know what it must not read again, such as a parameter that hangs.
         """
         before, self.context, self.rules = self.context.settings, context, rules
         if context.settings == before:
@@ -135,7 +136,7 @@ class Engine:
         self._read_here(self._polled[name])
 
     def wake(self, names: Iterable[SourceName], *, prompt: bool = False) -> None:
-        """Have sources read soon, wake-ups within DEBOUNCE being one; `prompt`: now, if they were not just read."""
+        """Schedule readings after DEBOUNCE; `prompt`: at once, but not within DEBOUNCE of the last reading."""
         loop = asyncio.get_running_loop()
         for polled in filter(None, map(self._polled.get, names)):
             due = max(loop.time(), polled.rests_until) if prompt else loop.time() + DEBOUNCE
@@ -144,24 +145,24 @@ class Engine:
                     polled.wake.cancel()
                 polled.wake = loop.call_at(due, self._woken, polled)
 
-    def note_self_stats(self, own: SelfStats) -> None:
-        """Take what the edges know of themselves into the state, so that it is shown like everything else."""
+    def set_self_stats(self, own: SelfStats) -> None:
+        """Put the numbers of kmodmon itself into the state, from which they are exposed like all others."""
         if own != self.state.own:
             self.state = replace(self.state, own=own)
 
     def refresh(self) -> None:
-        """Read the cheap sources that are older than a second: what a scrape asks for."""
+        """Read the cheap sources whose last reading is older than FRESH; called by a scrape."""
         now = self.clock.now().monotonic_usec
         for name, polled in self._polled.items():
             if polled.source.cheap and (polled.last is None or now - polled.last.monotonic_usec > FRESH * 1e6):
                 self.read_now(name)
 
     def feed(self, source: SourceName, reading: Reading, at: Instant) -> None:
-        """Step the pipeline with one reading and hand on what happened."""
+        """Step the pipeline with one reading, and submit the events."""
         waited, clues = self.state.waits, self.state.taint.clues
         try:
             self.state, events = step(self.state, source, reading, at, self.rules)
-        except Exception as error:  # a defect at one observation must not be met again and again: it is left out
+        except Exception as error:  # a defect with one observation must not end the daemon: the reading is left out
             log.exception("a reading of source %s could not be taken in and is left out; please report this", source)
             if isinstance(reading.outcome, Read):
                 failed = Failed(printable(f"{source}: a defect of kmodmon: {error!r}"))
@@ -175,17 +176,17 @@ class Engine:
         if events:
             self.wake(name for name in _wakes_of(events) if name is not source)
         if self.state.taint.clues is not clues:
-            self.wake((SourceName.TAINT,))  # the log named a bit, without an event
+            self.wake((SourceName.TAINT,))  # a possible cause without an event: the value may have changed
 
-    def recall(self, earlier: Mapping[str, JsonObject]) -> None:
-        """Take in what an earlier run of this boot remembered, found only now because the disk came up late."""
+    def merge_earlier(self, earlier: Mapping[str, JsonObject]) -> None:
+        """Merge the checkpoints of an earlier run of this boot, from a history that was not readable at the start."""
         for checkpoint in CHECKPOINTS:
             if checkpoint.section in earlier:
                 self.state = checkpoint.join(self.state, earlier[checkpoint.section])
         self.sink.submit((), self._checkpoints())
 
-    def happened(self, events: tuple[Event, ...]) -> None:
-        """Record what happened to the daemon itself, counted like everything else."""
+    def add_events(self, events: tuple[Event, ...]) -> None:
+        """Count and submit events about the daemon itself."""
         self.state = replace(
             self.state, counts=count_events(self.state.counts, events, self.rules.event_metrics.counters)
         )
@@ -193,7 +194,7 @@ class Engine:
         self.on_step(self.state, events)
 
     def _checkpoints(self) -> Mapping[str, JsonObject]:
-        """The parts of the state that changed since they were last handed to the history."""
+        """The checkpoints whose part changed since it was last submitted."""
         changed: dict[str, JsonObject] = {}
         for checkpoint in CHECKPOINTS:
             part = checkpoint.part(self.state)
@@ -204,8 +205,8 @@ class Engine:
         return changed
 
     def _read_here(self, polled: _Polled) -> None:
-        at = self.clock.now()  # before: nothing that was read is older
-        self._take_reading(polled, _guarded(polled.source.name, polled.read), at)
+        at = self.clock.now()  # before the reading, so that nothing in it is older than `at`
+        self._take_reading(polled, _reading_of(polled.source.name, polled.read), at)
 
     def _take_reading(self, polled: _Polled, reading: Reading, at: Instant) -> None:
         polled.last = at
@@ -251,9 +252,9 @@ class Engine:
                 polled.outdated = False
                 polled.read = polled.source.make(self.context)
             if isinstance(polled.read, AwaitedReader):
-                reading = await _guarded_wait(polled.source.name, polled.read)
+                reading = await _awaited_reading_of(polled.source.name, polled.read)
             else:
-                reading = await loop.run_in_executor(polled.pool, _guarded, polled.source.name, polled.read)
+                reading = await loop.run_in_executor(polled.pool, _reading_of, polled.source.name, polled.read)
             self._take_reading(polled, reading, self.clock.now())
             if not polled.again:
                 return
@@ -289,7 +290,7 @@ class Engine:
                 why = Failed(f"{source.name}: the reader ended")
             except OSError as error:
                 why = Failed(printable(f"{source.name}: {error}"), error.errno)
-            except Exception as error:  # one broken reader must not end the others
+            except Exception as error:  # a defect of one reader must not end the others
                 log.exception("source %s broke and is started again in %.1f s", source.name, delay)
                 why = Failed(printable(f"{source.name}: {error!r}"))
             self.feed(source.name, Reading(outcome=why), self.clock.now())
@@ -297,7 +298,7 @@ class Engine:
             delay = min(delay * 2, RETRY_LAST)
 
     def _schedule_tick(self) -> None:
-        """Arm the next tick; one that comes sooner stays, so that a stream of events does not put it off for ever."""
+        """Schedule the next tick; an earlier one stays, so that a stream of events does not postpone it for ever."""
         loop = asyncio.get_running_loop()
         due = loop.time() + (TICK if self.state.waits else IDLE_TICK)
         if self._tick is not None and self._tick.when() <= due:
@@ -317,32 +318,32 @@ _OTHER_FILE = (ModuleLoaded, ModuleChanged)
 
 
 def _wakes_of(events: Iterable[Event]) -> frozenset[SourceName]:
-    # What a module or a report may have done to the kernel's taint shows only when it is read.
+    # A module or a report may have tainted the kernel, which only a reading shows.
     names: set[SourceName] = set()
     for event in events:
         if event.module or isinstance(event.details, _TAINTING):
             names.add(SourceName.TAINT)
         if isinstance(event.details, SignalsContradicted):
-            names.add(SourceName.CROSSVIEW)  # something may hide: compare now
+            names.add(SourceName.CROSSVIEW)  # the module may be hidden
         if isinstance(event.details, _OTHER_FILE):
             names.add(SourceName.FILES)
     return frozenset(names)
 
 
-def _guarded(name: str, read: SourceReader) -> Reading:
+def _reading_of(name: str, read: SourceReader) -> Reading:
     try:
         return read()
-    except Exception as error:  # noqa: BLE001  # a broken promise of a reader is a failed source, not the daemon's end
-        return _broke(name, error)
+    except Exception as error:  # noqa: BLE001  # a defect of a reader is a failed reading and does not end the daemon
+        return _failed_reading(name, error)
 
 
-async def _guarded_wait(name: str, read: AwaitedReader) -> Reading:
+async def _awaited_reading_of(name: str, read: AwaitedReader) -> Reading:
     try:
         return await read.awaited()
-    except Exception as error:  # noqa: BLE001  # as for _guarded
-        return _broke(name, error)
+    except Exception as error:  # noqa: BLE001  # as for _reading_of
+        return _failed_reading(name, error)
 
 
-def _broke(name: str, error: Exception) -> Reading:
+def _failed_reading(name: str, error: Exception) -> Reading:
     log.error("source %s raised; it counts as failed", name, exc_info=error)
     return Reading(outcome=Failed(printable(f"{name}: {error!r}")))

@@ -123,7 +123,7 @@ class CrossViewReader:
         return Pass(
             listed=_states(before),
             relisted=_states(after),
-            looks=MappingProxyType({**views, View.MEMORY: _memory(areas, strays)}),
+            views=MappingProxyType({**views, View.MEMORY: _memory(areas, strays)}),
             unlistable=unlistable,
             uncounted=max(0, directories.counted - len(directories.listing)),
             strays=strays,

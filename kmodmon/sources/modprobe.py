@@ -10,7 +10,7 @@ from pathlib import Path
 from kmodmon.examiner.tree import HostTree
 from kmodmon.kernel.modprobe_d import DIRECTORIES, effective_files, parse_modprobe_file
 from kmodmon.sources.source import PollSource, Reading, SourceContext
-from kmodmon.subjects.modprobe import ModprobeConfig, ModprobeRead, Placed, modprobe_config
+from kmodmon.subjects.modprobe import ModprobeConfig, ModprobeRead, PlacedDirective, modprobe_config
 from kmodmon.system.root import Root
 from kmodmon.types.outcome import Absent, Read
 from kmodmon.types.source_name import SourceName
@@ -42,11 +42,11 @@ class ModprobeReader:
         return Reading(outcome=Read(self._state), unreadable=unreadable)
 
 
-def _placed(contents: dict[str, bytes | None]) -> Iterator[Placed]:
+def _placed(contents: dict[str, bytes | None]) -> Iterator[PlacedDirective]:
     left = _MOST_LINES
     for path, raw in contents.items():
         for directive in parse_modprobe_file(raw or b""):
-            yield Placed(path=safe_text(path.encode("utf-8", "surrogateescape")), directive=directive)
+            yield PlacedDirective(path=safe_text(path.encode("utf-8", "surrogateescape")), directive=directive)
             left -= 1
             if not left:
                 return

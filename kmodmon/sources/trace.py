@@ -157,8 +157,7 @@ class Follower:
                 check = time.monotonic() + _CHECK
 
     def _began(self, *, lost: int = 0) -> TraceReading:
-        began = TraceRead(began=True, traces_init=self._instance.records_init, at_usec=self._clock.now().monotonic_usec)
-        return TraceReading(began, lost=lost)
+        return TraceReading(TraceRead(began=True, at_usec=self._clock.now().monotonic_usec), lost=lost)
 
     def _put(self, item: Item) -> None:
         while True:

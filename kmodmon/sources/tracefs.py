@@ -39,14 +39,13 @@ _EXTRA = (b"module/module_request", _INIT, _EXEC)
 
 
 class Instance:
-    """The tracefs instance of this daemon; `adopted`: it existed before, `records_init`: initcall_finish is enabled."""
+    """The tracefs instance of this daemon; `adopted`: it existed before."""
 
     def __init__(self, root: Root, path: bytes, buffer_bytes: int) -> None:
         self._root = root
         self._path = path
         self._kib = max(1, buffer_bytes // 1024)
         self.adopted = not root.make_directory(path)
-        self.records_init = False
         if not self.adopted:
             self._try(b"buffer_size_kb", b"%d" % self._kib)
 
@@ -68,8 +67,8 @@ class Instance:
         for event in _NEEDED:
             self._enable(event)
         self._try(b"events/" + _EXEC + b"/filter", _EXEC_FILTER.encode())
-        enabled = [event for event in _EXTRA if self._enabled_if_possible(event)]
-        self.records_init = _INIT in enabled
+        for event in _EXTRA:
+            self._enable_if_possible(event)
         self.switch_on()
 
     def is_intact(self) -> bool:
@@ -98,15 +97,13 @@ class Instance:
         if self._number(name) != 1:
             self._write(name, b"1")
 
-    def _enabled_if_possible(self, event: bytes) -> bool:
+    def _enable_if_possible(self, event: bytes) -> None:
         if event == _EXEC and not self._text(b"events/" + _EXEC + b"/filter").startswith("filename =="):
-            return False  # without its filter it would record every program that is started
+            return  # without its filter it would record every program that is started
         try:
             self._enable(event)
         except OSError as error:
             log.debug("trace event %s is not recorded: %s", event.decode(), error)
-            return False
-        return True
 
     def _clock(self) -> str | None:
         outcome = self._root.read(self._path + b"/trace_clock")

@@ -1,1 +1,1 @@
-"""The whole state of one host, the union of all observations, and what is remembered across restarts. Pure."""
+"""The state of one host, the folds of observations into it, and its checkpoints. Pure."""

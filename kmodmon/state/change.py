@@ -1,21 +1,21 @@
-"""What a step changed, by part: whoever judges, counts or renders can follow the change instead of the whole."""
+"""The parts of the state that a step changed, so that policy and metrics need not compare whole states."""
 
 import enum
 from dataclasses import dataclass
 
 
 class StatePart(enum.Enum):
-    """Parts of the state. A change of something that nothing is derived from (a time of reading) is none."""
+    """Parts of the state. A value from which nothing is derived, such as the time of a reading, belongs to no part."""
 
     KERNEL = enum.auto()
-    MODULES = enum.auto()  # listed modules: taint, state or attributes; not how often one is used, or by which
-    LOADED = enum.auto()  # which modules are known as loaded, and how each came
+    MODULES = enum.auto()  # listed modules with taint, state and attributes, without refcnt and holders
+    LOADED = enum.auto()  # which modules count as loaded, and how each was loaded
     BUILTIN = enum.auto()
     MODULE_SUPPORT = enum.auto()
     HIDDEN = enum.auto()
-    TAINT = enum.auto()  # the number, the ledger, or what waits for its cause
-    POSTURE = enum.auto()  # its facts, or the switches behind them
-    COUNTERS = enum.auto()  # the kernel's own counts of oopses and the like
+    TAINT = enum.auto()  # the value, the ledger, or the bits that wait for a cause
+    POSTURE = enum.auto()  # its facts, or the switches that they are derived from
+    COUNTERS = enum.auto()  # /sys/kernel/oops_count and warn_count
     PARAMETERS = enum.auto()
     FILES = enum.auto()
     MODPROBE = enum.auto()
@@ -25,7 +25,7 @@ class StatePart(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One changed part; `names` of the modules concerned, None where modules are not told apart."""
+    """One changed part."""
 
     part: StatePart
-    names: frozenset[str] | None = None
+    names: frozenset[str] | None = None  # of the changed modules; None: the part is not divided by modules

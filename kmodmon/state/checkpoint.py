@@ -1,6 +1,7 @@
-"""What the daemon remembers across restarts of itself within one boot: parts of the state, as JSON, and back.
+"""Checkpoints: parts of the state that are written to the history as JSON, and read back after a restart.
 
-They are written in the transaction of the events they belong to, so that after SIGKILL both are there or neither is.
+A checkpoint is written in one transaction with the events of the same step, so that after SIGKILL the history has both
+or neither.
 """
 
 from collections.abc import Callable
@@ -30,21 +31,22 @@ from kmodmon.subjects.taint import taint_from_json, taint_joined, taint_to_json
 from kmodmon.types.units import JsonObject
 
 
-def _of_now(state: State, earlier: JsonObject) -> State:
-    """What is read anew is known as it is now."""
+def _unchanged(state: State, earlier: JsonObject) -> State:
+    """Ignore the earlier run: this run has read the part itself."""
     return state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """One part of the state: how it is found (`==` tells whether it changed), saved and loaded."""
+    """One part of the state, and the functions that write and read it."""
 
-    section: str
-    part: Callable[[State], object]
+    section: str  # its name in the history
+    part: Callable[[State], object]  # the part is written when this value differs from the one written last
     save: Callable[[State], JsonObject]
-    load: Callable[[State, JsonObject], State]
-    lasting: bool = False  # it outlives the boot
-    join: Callable[[State, JsonObject], State] = _of_now  # with what is recalled late, when the disk comes up late
+    load: Callable[[State, JsonObject], State]  # at the start
+    lasting: bool = False  # it is also read in the next boot
+    # merges the earlier run's part into the state of a run that started before the history could be read
+    join: Callable[[State, JsonObject], State] = _unchanged
 
 
 CHECKPOINTS: tuple[Checkpoint, ...] = (
@@ -122,7 +124,7 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         section="sources",
         part=lambda state: source_summaries(state.sources),
         save=lambda state: sources_to_json(state.sources),
-        load=lambda state, saved: state,  # a daemon finds out anew; a command asks `sources_from_json`
+        load=lambda state, saved: state,  # the daemon reads its sources again; commands use `sources_from_json`
     ),
     Checkpoint(
         section="counts",

@@ -1,11 +1,11 @@
-"""Everything kmodmon knows at one moment: one frozen value. Readers take it whole; only `pipeline.step` makes the next.
+"""The state of one host at one moment, as one frozen value, and the folds of observations into it.
 
-Each part is replaced only when it changed, so `is` tells a reader whether anything changed (the metrics rely on it).
+Readers keep the whole value; only `pipeline.step` makes the next one. A part is replaced only when it changed, so that
+`is` tells whether it did; the metrics rely on that.
 
-`SUBJECT_FOLDS` says, for each observation, which part of the state takes it. A fold is a few lines: it hands the
-observation and the part to the function of the subject, and says what changed. What happens when a source cannot be
-read is in `UNREAD_FOLDS`. Folds of the kernel log and of the files of rules stand in `kmodmon/folds.py`, because they
-need rooms above this one.
+`SUBJECT_FOLDS` has the fold of each kind of observation. A fold passes the observation and its part of the state to a
+function of the subject, and says what changed. `UNREAD_FOLDS` has the folds of sources that could not be read. The
+folds of the kernel log and of the files of rules are in `kmodmon/folds.py`, because they import layers above this one.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ from kmodmon.state.change import Change, StatePart
 from kmodmon.subjects.baseline import NO_BASELINE, BaselineState
 from kmodmon.subjects.crossview import CrossViewRead
 from kmodmon.subjects.file_changes import FileChangesRead, file_change_events
-from kmodmon.subjects.files import UNREAD_FILES, FilesState, ModuleFilesRead, files_seen, files_unavailable
+from kmodmon.subjects.files import UNREAD_FILES, FilesState, ModuleFilesRead, files_read, files_unavailable
 from kmodmon.subjects.findings import NO_FINDINGS, Findings
 from kmodmon.subjects.hidden import NOTHING_HIDDEN, HiddenState, crossview_read
 from kmodmon.subjects.kernel import Kernel, KernelRead
@@ -53,17 +53,17 @@ from kmodmon.types.units import Instant
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """The state of the host and of our own looking."""
+    """The state of the host, of the sources, and of kmodmon itself."""
 
-    boot_id: str
-    started: Instant
-    resumed: bool = False  # an earlier run of this boot left its facts behind
+    boot_id: str  # /proc/sys/kernel/random/boot_id
+    started: Instant  # when this run started
+    resumed: bool = False  # the checkpoints of an earlier run of this boot were loaded
     sources: Mapping[SourceName, SourceState] = field(default_factory=lambda: MappingProxyType({}))
     inventory: Inventory = EMPTY_INVENTORY
     lifecycle: Lifecycle = NO_LIFECYCLE
     hidden: HiddenState = NOTHING_HIDDEN
     taint: TaintState = UNREAD_TAINT
-    kernel: Kernel | None = None
+    kernel: Kernel | None = None  # None: not read yet
     posture: Posture = UNREAD_POSTURE
     parameters: ParameterTable = UNREAD_PARAMETERS
     files: FilesState = UNREAD_FILES
@@ -72,15 +72,15 @@ class State:
     baseline: BaselineState = NO_BASELINE
     findings: Findings = NO_FINDINGS
     log: LogAccount = NO_LOG
-    log_memory: LogMemory | None = None
-    reported: tuple[ReportedFingerprint, ...] = ()  # reports, lately, of this boot and earlier ones
+    log_memory: LogMemory | None = None  # None: no record was read in this run
+    reported: tuple[ReportedFingerprint, ...] = ()  # the newest reports that are in events, of any boot
     own: SelfStats = NO_SELF_STATS
-    counts: Counts = field(default_factory=lambda: NO_COUNTS)
-    stamps: Timestamps = NO_TIMESTAMPS
+    counts: Counts = field(default_factory=lambda: NO_COUNTS)  # counters that events move
+    stamps: Timestamps = NO_TIMESTAMPS  # gauges of when something last happened
 
     @property
     def waits(self) -> bool:
-        """Whether something here waits for time to pass, so that ticks must come every second."""
+        """Whether something waits for time to pass, so that a tick is needed every second."""
         return (
             bool(self.taint.pending) or self.lifecycle.waits or (self.log_memory is not None and self.log_memory.waits)
         )
@@ -88,21 +88,21 @@ class State:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldContext:
-    """Of which source a reading is, when it was made, and what the kernel dropped before it."""
+    """The circumstances of a reading."""
 
     source: SourceName
-    at: Instant
-    lost: int = 0
+    at: Instant  # when it was read
+    lost: int = 0  # records that the kernel dropped before it
 
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What a fold gives: the next state, what happened, what changed, and clues to the causes of taint bits."""
+    """The result of a fold."""
 
     state: State
     events: tuple[Event, ...] = ()
     changes: tuple[Change, ...] = ()
-    clues: tuple[Clue, ...] = ()
+    clues: tuple[Clue, ...] = ()  # possible causes of taint bits, beside those that the events give
 
 
 Fold: TypeAlias = Callable[[State, Never, FoldContext], Folded]  # the second parameter is one kind of observation
@@ -110,14 +110,14 @@ UnreadFold: TypeAlias = Callable[[State, Absent | Failed, FoldContext], Folded]
 
 
 def lifecycle_context(state: State, context: FoldContext) -> LifecycleContext:
-    """What the module tracker knows of the moment and of our own start."""
+    """The context that the module tracker needs."""
     trace = state.sources.get(SourceName.TRACE)
     expected = trace is not None and trace.status is SourceStatus.NOT_READ
     return LifecycleContext(at=context.at, started=state.started, resumed=state.resumed, trace_expected=expected)
 
 
 def with_lifecycle(state: State, tracked: tuple[Inventory, Lifecycle, tuple[Event, ...]]) -> Folded:
-    """Take over what the module tracker gives."""
+    """Put the result of the module tracker into the state."""
     inventory, lifecycle, events = tracked
     before = state.inventory
     if inventory is before and lifecycle is state.lifecycle:
@@ -159,7 +159,7 @@ def _crossview(state: State, read: CrossViewRead, context: FoldContext) -> Folde
 
 def _taint(state: State, read: TaintRead, context: FoldContext) -> Folded:
     taint, events = taint_read(state.taint, read.value, context.at, resumed=state.resumed)
-    return Folded(replace(state, taint=taint), events)  # the ledger says what changed, once causes are known
+    return Folded(replace(state, taint=taint), events)  # `pipeline.step` compares the ledger before and after
 
 
 def _kernel(state: State, read: KernelRead, context: FoldContext) -> Folded:
@@ -210,7 +210,7 @@ def _parameters(state: State, read: ParametersRead, context: FoldContext) -> Fol
 
 def _files(state: State, read: ModuleFilesRead, context: FoldContext) -> Folded:
     boot_time = None if state.kernel is None else state.kernel.boot_time
-    files, events = files_seen(state.files, read, state.inventory, boot_time, context.at)
+    files, events = files_read(state.files, read, state.inventory, boot_time, context.at)
     if files is state.files:
         return Folded(state, events)
     return Folded(replace(state, files=files), events, (Change(StatePart.FILES),))
@@ -249,7 +249,7 @@ SUBJECT_FOLDS: Mapping[type[Observation], Fold] = MappingProxyType(
 
 
 def _no_modules(state: State, unread: Absent | Failed, context: FoldContext) -> Folded:
-    # procfs is there, for it gave the version; a list that was there before cannot go away by itself
+    # A kernel without modules has no /proc/modules; the version was read, so procfs is mounted.
     if not isinstance(unread, Absent) or state.kernel is None or state.inventory.support:
         return Folded(state)
     inventory = replace(state.inventory, support=False)
@@ -275,7 +275,7 @@ def _no_files(state: State, unread: Absent | Failed, context: FoldContext) -> Fo
 
 
 def _is_switched_off(unread: Absent | Failed) -> bool:
-    """What the operator does not want read any more is not shown as it last was."""
+    """Whether a setting switched the source off; then its last values are not shown any more."""
     return isinstance(unread, Absent) and unread.reason is AbsentReason.SWITCHED_OFF
 
 
@@ -288,4 +288,4 @@ UNREAD_FOLDS: Mapping[SourceName, UnreadFold] = MappingProxyType(
         SourceName.FILES: _no_files,
     }
 )
-"""What a source that cannot be read changes; of the other sources the facts stay as they were last known."""
+"""The folds of sources that could not be read. For any other source the state stays as it is."""

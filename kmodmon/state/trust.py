@@ -1,7 +1,8 @@
-"""How far a loaded module is trusted: the kernel's word first, the file's where the kernel has none.
+"""The signature status of a loaded module: by the kernel's taint letter, or else by the file.
 
-The kernel gives an `E` to a module that it could not verify. Without `E` it did verify it, if it was built to: a
-kernel without CONFIG_MODULE_SIG verifies nothing and marks nothing, and there the examiner's verdict counts.
+A kernel with CONFIG_MODULE_SIG gives the letter `E` to each module whose signature it could not verify, so a module
+without `E` was verified. A kernel without CONFIG_MODULE_SIG verifies nothing and never sets `E`; there the verdict of
+the examiner counts.
 """
 
 from dataclasses import dataclass
@@ -16,32 +17,28 @@ _NEVER_TRUE_OF_VERIFIED = frozenset({SignatureStatus.UNSIGNED, SignatureStatus.I
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """Where a loaded module came from and how far it is trusted; None: not known. All of it holds for what is loaded.
-
-    `file` is the file of the loaded build, and None if what lies on disk is another one and the right one never was
-    seen. `on_disk` None: not examined, or there is nothing to compare.
-    """
+    """Signature, origin and file of the loaded build of a module."""
 
     signature: SignatureStatus
     origin: Origin
-    file: ModuleFile | None = None
-    on_disk: OnDisk | None = None
+    file: ModuleFile | None = None  # of the loaded build; None: that file was never examined
+    on_disk: OnDisk | None = None  # how the file that is there now compares; None: not examined
 
     @property
     def signer(self) -> str | None:
-        """Who signed the loaded module, by its file."""
+        """The signer in the file of the loaded build; None: not known, or not signed."""
         return None if self.file is None else self.file.signature.signer
 
     @property
     def differs(self) -> bool | None:
-        """Whether the file of its name holds something else than what is loaded; None: not known, or no file."""
+        """Whether the file that is there now is another build than the loaded one; None: not known, or no file."""
         if self.on_disk in (None, OnDisk.UNKNOWN, OnDisk.DELETED):
             return None
         return self.on_disk is not OnDisk.SAME
 
 
 def provenance_of(state: State, module: Module) -> Provenance:
-    """All that is known of where a module came from."""
+    """The provenance of a loaded module."""
     record = record_of(state, module)
     file = None if record is None else record.own
     return Provenance(
@@ -53,7 +50,7 @@ def provenance_of(state: State, module: Module) -> Provenance:
 
 
 def trust(state: State, module: Module) -> SignatureStatus:
-    """How far a module's signature can be trusted."""
+    """The signature status of a loaded module."""
     record = record_of(state, module)
     return _signature(module, None if record is None else record.own, kernel_verifies(state))
 
@@ -69,7 +66,7 @@ def kernel_verifies(state: State) -> bool | None:
     config = None if state.kernel is None else state.kernel.config
     if config is not None:
         return config.is_on("CONFIG_MODULE_SIG")
-    # The parameter is there with CONFIG_MODULE_SIG and not without; it may also be hidden from us.
+    # sig_enforce exists only with CONFIG_MODULE_SIG; that it cannot be read proves nothing.
     switches = state.posture.switches
     return True if switches is not None and switches.sig_enforce is not None else None
 

@@ -1,7 +1,7 @@
-"""The baseline: the modules, parameters, posture and taint that somebody signed off, and how the host differs.
+"""The baseline: the modules, parameters, posture and taint that an operator signed off, and how the host differs.
 
-One document may serve a fleet: its `[[host]]` parts are for hosts whose name matches, and `policy/` makes of both the
-one baseline of this host, which is what stands here.
+One document may serve a fleet: it has a common part, and `[[host]]` parts for hosts whose name matches a glob.
+`kmodmon.policy.baseline_document` reads the document and merges the parts that apply to this host into one `Baseline`.
 """
 
 import enum
@@ -17,72 +17,69 @@ from kmodmon.types.units import Instant, JsonObject
 
 
 class DriftKind(enum.StrEnum):
-    """How something differs; the values are public (`kmodmon_baseline_drift{kind}`)."""
+    """Kinds of difference; the values are public (`kmodmon_baseline_drift{kind}`)."""
 
-    UNEXPECTED = "unexpected_module"
-    MISSING = "missing_module"
-    CHANGED = "changed_module"
-    KERNEL = "kernel"
-    POSTURE = "posture"
-    PARAMETER = "parameter"
-    TAINT = "taint"
+    UNEXPECTED = "unexpected_module"  # loaded, and not in the baseline
+    MISSING = "missing_module"  # in the baseline, not optional, and neither loaded nor built in
+    CHANGED = "changed_module"  # another build, signer or origin
+    KERNEL = "kernel"  # another release
+    POSTURE = "posture"  # another value of a setting
+    PARAMETER = "parameter"  # another value of a module parameter
+    TAINT = "taint"  # a taint flag that the baseline does not have
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedModule:
-    """A module as it was signed off; None: that is not held against the host. `optional`: it need not be loaded.
+    """A module as it was signed off; None: not compared."""
 
-    `build_id` stands for the srcversion of a module that has none.
-    """
-
-    srcversion: str | None = None
-    build_id: str | None = None
-    signer: str | None = None
-    origin: str | None = None
-    optional: bool = False
+    srcversion: str | None = None  # compared only on the kernel release that the baseline names
+    build_id: str | None = None  # hex of .note.gnu.build-id, for a module without srcversion; compared like it
+    signer: str | None = None  # name in the signature of the module file
+    origin: str | None = None  # value of `kmodmon.subjects.files.Origin`
+    optional: bool = False  # the module need not be loaded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meta:
-    """Who signed it off, when and why."""
+    """Who signed the baseline off, when and why; empty text: not given."""
 
     reason: str = ""
     author: str = ""
     date: str = ""  # ISO 8601
-    host: str = ""
-    kmodmon: str = ""
+    host: str = ""  # name of the host that it was learnt from
+    kmodmon: str = ""  # version that wrote the document
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """What this host should be like. `kernel` is a glob for its release; `taint`: flags that may be set."""
+    """The expected state of this host."""
 
     meta: Meta = Meta()
-    kernel: str | None = None
+    kernel: str | None = None  # glob for the kernel release; None: not compared
     modules: Mapping[str, SignedModule] = field(default_factory=lambda: MappingProxyType({}))
     parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # module.parameter -> value
-    posture: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    taint: str | None = None  # letters; None: not held against the host
+    posture: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # setting -> value as text
+    taint: str | None = None  # letters of the flags that may be set; None: not compared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """One difference. `name`: of the module, setting, parameter or taint letter; None: it is not there."""
+    """One difference between the host and its baseline."""
 
     kind: DriftKind
-    name: str
-    expected: str | None = None
-    actual: str | None = None
-    module: str | None = None
+    name: str  # of the module, setting, parameter (module.parameter) or taint flag
+    expected: str | None = None  # None: the baseline does not have it
+    actual: str | None = None  # None: the host does not have it
+    module: str | None = None  # None: the difference is about no single module
 
     @property
     def id(self) -> str:
-        """The same for the same difference, whatever it changes to."""
+        """Kind and name; `expected` and `actual` may change while the id stays."""
         return f"{self.kind.value}/{self.name}"
 
     @property
     def sentence(self) -> str:
-        """For people."""
+        """One line for people, without a final stop."""
         match self.kind:
             case DriftKind.UNEXPECTED:
                 return f"module {self.name} is loaded and not in the baseline"
@@ -100,41 +97,45 @@ class Drift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineState:
-    """The baseline in force and the present differences. `baseline` None: there is none."""
+    """The baseline in force and the present differences."""
 
-    baseline: Baseline | None = None
-    path: str = ""
-    loaded: Instant | None = None
-    refusal: FileRefusal | None = None
-    drift: tuple[Drift, ...] = ()
-    judged: bool = False  # `drift` says something: there is a baseline, and the host was looked at
-    told: frozenset[str] = frozenset()  # by the run before, and not seen yet
+    baseline: Baseline | None = None  # None: there is none
+    path: str = ""  # of the file that was read last; empty: none was read
+    loaded: Instant | None = None  # when the baseline in force was read; None: no file was read
+    refusal: FileRefusal | None = None  # why the file that is there now is not in force; None: it is
+    drift: tuple[Drift, ...] = ()  # sorted by id
+    judged: bool = False  # there is a baseline, and `drift` is the result of comparing the host with it
+    reported: frozenset[str] = frozenset()  # ids that the run before reported, and that are not present yet
 
 
 NO_BASELINE = BaselineState()
 
 
-def baseline_events(known: BaselineState, found: tuple[Drift, ...], at: Instant) -> tuple[Event, ...]:
-    """An event for each difference that was not there before; what has changed further is told again."""
-    standing = {one.id: one for one in known.drift}
+def baseline_events(before: BaselineState, differences: tuple[Drift, ...], at: Instant) -> tuple[Event, ...]:
+    """Give an event for each new difference, and for each whose `expected` or `actual` changed."""
+    earlier = {drift.id: drift for drift in before.drift}
     return tuple(
-        Event(
-            details=BaselineDrifted(drift=one.kind.value, name=one.name, expected=one.expected, actual=one.actual),
-            at=at,
-            severity=Severity.WARNING,
-            module=one.module,
-            evidence=(one.sentence,),
-        )
-        for one in found
-        if standing.get(one.id) != one and (one.id in standing or one.id not in known.told)
+        _drifted(drift, at)
+        for drift in differences
+        if earlier.get(drift.id) != drift and (drift.id in earlier or drift.id not in before.reported)
+    )
+
+
+def _drifted(drift: Drift, at: Instant) -> Event:
+    return Event(
+        details=BaselineDrifted(drift=drift.kind.value, name=drift.name, expected=drift.expected, actual=drift.actual),
+        at=at,
+        severity=Severity.WARNING,
+        module=drift.module,
+        evidence=(drift.sentence,),
     )
 
 
 def baseline_to_json(state: BaselineState) -> JsonObject:
-    """Which differences were told, as a checkpoint; they are found anew."""
-    return {"told": sorted({one.id for one in state.drift} | state.told)}
+    """Write the ids of the reported differences; the differences themselves are computed again after a restart."""
+    return {"told": sorted({drift.id for drift in state.drift} | state.reported)}
 
 
 def baseline_from_json(document: JsonObject) -> BaselineState:
     """Give the differences that the earlier run reported."""
-    return BaselineState(told=frozenset(entries_from_json(str, document.get("told"))))
+    return BaselineState(reported=frozenset(entries_from_json(str, document.get("told"))))

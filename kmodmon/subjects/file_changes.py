@@ -1,4 +1,7 @@
-"""Changes of files that bear on modules, as a watch on their directories tells them: how many, not what they hold."""
+"""Changes below watched directories (inotify): how many files were created, written, deleted or moved.
+
+The watched directories hold module files, kernels, modprobe.d, DKMS, certificates, the policy and the baseline.
+"""
 
 from dataclasses import dataclass
 
@@ -10,43 +13,43 @@ from kmodmon.types.units import Instant
 TREES = (
     "modules", "kernels", "loaded", "modprobe.d", "modules-load.d", "dkms", "policy", "baseline", "certificates",
 )  # fmt: skip
-"""Kinds of directory: label `tree`. `modules` is the running kernel's tree, `kernels` the directory of all of them,
-`loaded` the files of loaded modules, wherever they lie."""
+"""Kinds of directory: label `tree`. `modules` is /lib/modules of the running kernel, `kernels` is /lib/modules itself,
+`loaded` are the files of loaded modules in any directory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreeChanges:
-    """What happened below one directory until it was quiet again. Counts are of files and directories."""
+    """Changes below one directory, from the first until a pause. Counts are of files and directories."""
 
     tree: str  # one of TREES
-    path: str
+    path: str  # of the watched directory
     created: int = 0
     written: int = 0
     deleted: int = 0
     moved: int = 0
-    example: str = ""  # the first of them
+    example: str = ""  # path of the first changed file; empty: not known
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """Changes of every kind."""
         return self.created + self.written + self.deleted + self.moved
 
     @property
     def words(self) -> str:
-        """For people: `3 created, 1 deleted`."""
+        """The counts that are not 0, for people: `3 created, 1 deleted`."""
         counts = {"created": self.created, "written": self.written, "deleted": self.deleted, "moved": self.moved}
         return ", ".join(f"{count} {word}" for word, count in counts.items() if count)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileChangesRead(Observation):
-    """Directories in which something happened; none: the watch stands."""
+    """Directories with changes."""
 
-    trees: tuple[TreeChanges, ...] = ()
+    trees: tuple[TreeChanges, ...] = ()  # empty: the watch was set up
 
 
-def file_change_events(seen: FileChangesRead, at: Instant) -> tuple[Event, ...]:
-    """One event a directory tree, however many files it was."""
+def file_change_events(read: FileChangesRead, at: Instant) -> tuple[Event, ...]:
+    """Give one event for each directory, however many files changed."""
     return tuple(
         Event(
             details=TreeChanged(
@@ -62,5 +65,5 @@ def file_change_events(seen: FileChangesRead, at: Instant) -> tuple[Event, ...]:
             at=at,
             evidence=(tree.example,) if tree.example else (),
         )
-        for tree in seen.trees
+        for tree in read.trees
     )

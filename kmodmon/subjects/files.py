@@ -1,11 +1,10 @@
-"""The files of the loaded modules: what each came from, and whether that still lies there.
+"""The files of the loaded modules: the file that each module was loaded from, and what is at its path now.
 
-The examiner says what a file is now. What it was when its module was loaded is remembered here (`own`): a file can be
-replaced, deleted or changed afterwards, and then the signature and the signer of the loaded module are those of the
-file that is gone.
+The examiner reads the file that is there now. A file can be replaced, changed or deleted after the load. Therefore
+`FileRecord.own` keeps the examination of the loaded build: signature and signer of the loaded module are taken from it.
 
-Where a module came from is told as narrowly as there is evidence for, and no narrower: a module without a file in the
-module tree is `memory` only if whoever loaded it is known and named no file; else it came from `elsewhere`.
+The origin is no more precise than the evidence. A module without a file in the module tree has the origin `memory` only
+if the process that loaded it is known and named no file on its command line; otherwise the origin is `elsewhere`.
 """
 
 import enum
@@ -21,7 +20,7 @@ from kmodmon.subjects.module_file import ModuleFile, OnDisk, TreeOrigin, compare
 from kmodmon.types.outcome import Observation
 from kmodmon.types.units import Instant
 
-MOST_EVENTS = 20  # of one look; a package that replaces the files of a hundred loaded modules is one event
+MOST_EVENTS = 20  # of one examination; more changed files, as in an upgrade of the kernel package, are one event
 _MOST_NAMES = 50
 
 
@@ -34,9 +33,9 @@ class Origin(enum.StrEnum):
     DKMS = "dkms"
     WEAK_UPDATES = "weak-updates"
     OTHER = "other"  # the module tree of this kernel, in a directory of another name
-    ELSEWHERE = "elsewhere"  # not from that tree, or not from the file that lies there
-    MEMORY = "memory"  # whoever loaded it named no file
-    DELETED = "deleted"  # its file is not there any more
+    ELSEWHERE = "elsewhere"  # not from that tree, or from another file than the one in it
+    MEMORY = "memory"  # the loading process named no file
+    DELETED = "deleted"  # its file does not exist any more
     UNKNOWN = "unknown"  # not examined
 
 
@@ -55,25 +54,27 @@ _FROM_FILE = frozenset({"insmod", "busybox"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRecord:
-    """What is known of the file of one loaded module."""
+    """The examination of the file of one loaded module."""
 
-    instance: int | None  # inode of its sysfs directory when it was examined: another one is another load
-    file: ModuleFile  # what lies there now
-    own: ModuleFile | None  # the file of the loaded build, as it was first seen; None: it never was
+    instance: (
+        int | None
+    )  # inode of /sys/module/NAME at the examination; another inode is another load; None: unreadable
+    file: ModuleFile  # the file that is there now
+    own: ModuleFile | None  # the file of the loaded build at its first examination; None: it was never examined
     on_disk: OnDisk
     origin: Origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilesState:
-    """All of them. `expected`: a module without a record will soon have one."""
+    """The files of all loaded modules, and the installed kernels."""
 
-    records: Mapping[str, FileRecord] = field(default_factory=lambda: MappingProxyType({}))
-    expected: bool = False
-    problems: tuple[str, ...] = ()
-    writable: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
-    releases: tuple[str, ...] | None = None  # kernels with a module tree; None: not read
-    newer: tuple[str, ...] = ()  # those newer than the running one
+    records: Mapping[str, FileRecord] = field(default_factory=lambda: MappingProxyType({}))  # by module name
+    expected: bool = False  # a module without a record will be examined soon
+    problems: tuple[str, ...] = ()  # what hindered the latest examination, for people
+    writable: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))  # see ModuleFilesRead
+    releases: tuple[str, ...] | None = None  # kernel releases with a module tree; None: not read
+    newer: tuple[str, ...] = ()  # those newer than the running kernel
 
 
 UNREAD_FILES = FilesState()
@@ -81,60 +82,61 @@ UNREAD_FILES = FilesState()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleFilesRead(Observation):
-    """One examination. `hinted`: paths that actors named; `instances`: the loads that were asked about."""
+    """One examination of module files. Mappings are by module name."""
 
     files: Mapping[str, ModuleFile]
-    instances: Mapping[str, int | None]
-    hinted: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    instances: Mapping[str, int | None]  # inode of /sys/module/NAME when the examination was requested
+    hinted: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # path named by the loading process
     problems: tuple[str, ...] = ()
+    # files in /proc and /sys that belong to a module and that every user may write
     writable: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     releases: tuple[str, ...] | None = None
     newer: tuple[str, ...] = ()
 
 
-def files_seen(
-    state: FilesState, seen: ModuleFilesRead, inventory: Inventory, boot_time: int | None, at: Instant
+def files_read(
+    state: FilesState, read: ModuleFilesRead, inventory: Inventory, boot_time: int | None, at: Instant
 ) -> tuple[FilesState, tuple[Event, ...]]:
-    """Fold an examination; an event for each loaded module whose file is another one than before."""
+    """Fold an examination; give an event for each loaded module whose file changed, and for each new kernel."""
     records: dict[str, FileRecord] = {}
     changed: list[tuple[FileRecord, FileRecord]] = []
-    for name, file in seen.files.items():
+    for name, file in read.files.items():
         module, loaded = inventory.modules.get(name), inventory.loaded.get(name)
-        if module is None or seen.instances.get(name) != module.attributes.instance:
-            continue  # it went, or it is another load by now: it will be examined again
+        if module is None or read.instances.get(name) != module.attributes.instance:
+            continue  # unloaded, or loaded again since: the next examination has the new load
         if loaded is None:
-            continue  # who loads it is not told yet; then it will be examined again
+            continue  # its load is not decided yet; the ModuleLoaded event causes another examination
         before = state.records.get(name)
-        record = _record(module, loaded, file, _same_load(before, module), seen.hinted.get(name), boot_time)
+        record = _record(module, loaded, file, _same_load(before, module), read.hinted.get(name), boot_time)
         records[name] = before if before is not None and before == record else record
         if before is not None and before.instance == record.instance and _differs(before, record):
             changed.append((before, record))
-    kept = {name: one for name, one in state.records.items() if name in inventory.modules and name not in records}
+    kept = {name: record for name, record in state.records.items() if name in inventory.modules and name not in records}
     after = replace(
         state,
         records=MappingProxyType(kept | records),
         expected=True,
-        problems=seen.problems,
-        writable=seen.writable,
-        releases=seen.releases,
-        newer=seen.newer,
+        problems=read.problems,
+        writable=read.writable,
+        releases=read.releases,
+        newer=read.newer,
     )
     return (state if after == state else after), (*_changes(changed, at), *_installed(state, after, at))
 
 
 def files_unavailable(state: FilesState) -> FilesState:
-    """Files cannot be examined (for now): what is known stays, and nothing more is to be waited for."""
+    """Fold a failed examination: the records stay, and no module waits for one."""
     return replace(state, expected=False) if state.expected else state
 
 
 def load_paths(inventory: Inventory) -> Mapping[str, str]:
-    """Module files that the loaders of loaded modules named on their command line, by module name."""
-    found = {name: named_file(how.actor) for name, how in inventory.loaded.items() if how.actor is not None}
-    return {name: path for name, path in found.items() if path is not None and path.startswith("/")}
+    """Absolute paths of module files on the command lines of the processes that loaded them, by module name."""
+    paths = {name: named_file(loaded.actor) for name, loaded in inventory.loaded.items()}
+    return {name: path for name, path in paths.items() if path is not None and path.startswith("/")}
 
 
 def named_file(actor: Actor | None) -> str | None:
-    """The module file that a loader's command line names; None: it names none, or is not known."""
+    """The module file on an actor's command line; None: there is none, or the command line is not known."""
     words = () if actor is None or actor.process.cmdline is None else actor.process.cmdline[1:]
     return next((word for word in words if word.endswith(SUFFIXES) and not word.startswith("-")), None)
 
@@ -157,8 +159,8 @@ def _record(
         if own is None:
             own = file
         elif own.sha256 is not None and file.sha256 is not None and own.sha256 != file.sha256:
-            on_disk = OnDisk.REPLACED  # other bytes than at the load, whatever build they say they are
-    if own is not None and _judged_anew(own, file):
+            on_disk = OnDisk.REPLACED  # other bytes than at the load, though build-id or srcversion is the same
+    if own is not None and _has_new_facts(own, file):
         own = file
     return FileRecord(
         instance=module.attributes.instance,
@@ -169,8 +171,8 @@ def _record(
     )
 
 
-def _judged_anew(own: ModuleFile, file: ModuleFile) -> bool:
-    """The same bytes with another verdict, path or owner: a certificate came or was revoked, a package was removed."""
+def _has_new_facts(own: ModuleFile, file: ModuleFile) -> bool:
+    """Whether the bytes are the same and the verdict, path or package is not: certificates or packages changed."""
     return own.sha256 is not None and own.sha256 == file.sha256 and own != file
 
 

@@ -1,8 +1,8 @@
 """The files of the loaded modules as a checkpoint.
 
-After a restart kmodmon compares them with what lies on the disk, and so reports a file that was replaced while it was
-not running; a command shows them without examining the files again. Descriptions, parameters and other members that
-nothing compares are left out. Entries of another shape are dropped, and those modules are examined anew.
+After a restart kmodmon compares the records with the files on disk, and so reports a file that was replaced while it
+was not running. Commands show the records without examining files. Descriptions, parameters and other members that
+are not compared are left out. An entry of another shape is dropped, and its module is examined again.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from kmodmon.types.units import JsonObject, JsonValue
 
 
 def files_to_json(files: FilesState) -> JsonObject:
-    """Give the records, and what is known of module trees; `expected` and `problems` are of this run only."""
+    """Write the records and the installed kernels; `expected` and `problems` belong to this run only."""
     document = to_json(files, without=("records", "expected", "problems"))
     return {**document, "records": {name: _record_to_json(record) for name, record in files.records.items()}}
 
@@ -45,7 +45,7 @@ def _record(row: JsonValue) -> FileRecord | None:
     same = isinstance(row, Mapping) and row.get("own") is True
     document = {**row, "own": None} if isinstance(row, Mapping) and same else row
     record = value_or_none(FileRecord, document)
-    # one object for both, which saves memory
+    # `own` and `file` are one object, which saves memory
     return replace(record, own=record.file) if same and record is not None else record
 
 

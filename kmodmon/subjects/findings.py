@@ -1,7 +1,8 @@
-"""What is wrong now: findings of the policy, kept from when they appear until they are gone.
+"""Findings of the policy, kept from the judgement at which they appear until the one at which they are absent.
 
-A finding's id is made of its rule and its subject, so the same trouble has the same id on every host and after every
-restart. It is told once (PolicyViolated) when it appears; that it was told is remembered within the boot.
+The id of a finding consists of its rule and its subject, so the same problem has the same id on every host and after
+every restart. A finding is reported once, by the event PolicyViolated when it appears. The checkpoint has the ids of
+reported findings, so that a restart within the boot does not report them again.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,22 +20,22 @@ MOST_FINDINGS = 5000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that a rule does not allow."""
+    """One subject that a rule denies."""
 
-    rule: str
+    rule: str  # its name
     check: Check
     severity: Severity
-    subject: str  # what it is about: a module, module.parameter, a setting, a flag
-    module: str | None = None
+    subject: str  # name of a module, module.parameter, setting or taint flag
+    module: str | None = None  # None: it is about no module
     reason: str = ""
     evidence: tuple[str, ...] = ()
     advice: str = ""
     dry_run: bool = False  # shown, but neither an event nor counted among the findings
-    since: Instant | None = None  # when it was first seen; None: not yet taken over
+    since: Instant | None = None  # when it appeared; None: `findings_changed` has not set it yet
 
     @property
     def id(self) -> str:
-        """Stable: the rule and what it is about."""
+        """Rule and subject, with the check where the rule is not about modules. Stable over restarts and hosts."""
         return (
             f"{self.rule}/{self.subject}" if self.check is Check.MODULE else f"{self.rule}/{self.check}/{self.subject}"
         )
@@ -42,54 +43,62 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """All of them, the worst first. `waits`: time must pass before something can be judged."""
+    """The findings of the latest judgement, and what the next one needs of it.
 
-    current: Mapping[str, Finding] = field(default_factory=lambda: MappingProxyType({}))
-    dropped: int = 0  # over MOST_FINDINGS
-    waits: bool = False
-    expected: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({}))  # module -> is there
-    absent_since: Mapping[str, Instant] = field(default_factory=lambda: MappingProxyType({}))
-    decided: frozenset[str] = frozenset()  # modules that were judged with all that there is to know
-    told: Mapping[str, Instant] = field(default_factory=lambda: MappingProxyType({}))  # by the run before, not seen yet
-    judged: bool = False
+    `reported` has the findings that the run before reported, with the time of their appearance: an id leaves it when
+    the finding is present again, or when this run is old enough to know that it is not.
+    """
+
+    current: Mapping[str, Finding] = field(default_factory=lambda: MappingProxyType({}))  # by id, the worst first
+    dropped: int = 0  # findings over MOST_FINDINGS, which are not kept
+    waits: bool = False  # something can be judged only when more time has passed
+    expected: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({}))  # module -> loaded or built in
+    absent_since: Mapping[str, Instant] = field(default_factory=lambda: MappingProxyType({}))  # expected, not present
+    decided: frozenset[str] = frozenset()  # modules that were judged with the facts of their files
+    reported: Mapping[str, Instant] = field(default_factory=lambda: MappingProxyType({}))
+    judged: bool = False  # there was a judgement
 
 
 NO_FINDINGS = Findings()
-_TOLD_OTHERWISE = frozenset({Check.DRIFT, Check.REFUSED})  # BaselineDrifted, ConfigRefused
+_REPORTED_OTHERWISE = frozenset({Check.DRIFT, Check.REFUSED})  # BaselineDrifted, ConfigRefused
 _ORDER = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 def findings_changed(
-    before: Findings, found: Iterable[Finding], at: Instant, *, settled: bool
+    before: Findings, judged: Iterable[Finding], at: Instant, *, settled: bool
 ) -> tuple[Findings, tuple[Event, ...]]:
-    """Take over what was found now; an event for each finding that is new and in force.
+    """Replace the findings by those of a new judgement; give an event for each new one that is no dry run.
 
-    `settled`: we look long enough to have seen all that the run before had told; what is not there then is gone.
+    `settled`: this run is old enough that a finding which the run before reported, and which is not present, is over.
     """
-    ordered = sorted(found, key=lambda one: (_ORDER[one.severity], one.id))
+    ordered = sorted(judged, key=lambda finding: (_ORDER[finding.severity], finding.id))
     current: dict[str, Finding] = {}
     events: list[Event] = []
-    for one in ordered[:MOST_FINDINGS]:
-        known = before.current.get(one.id)
-        if known is None and one.id in before.told:
-            known = replace(one, since=before.told[one.id])
-        one = replace(one, since=at if known is None else known.since)
-        if not one.dry_run and (known is None or known.dry_run) and one.check not in _TOLD_OTHERWISE:
-            events.append(violated_event(one, at))
-        current[one.id] = known if known == one else one
-    same = all(before.current.get(name) is one for name, one in current.items()) and len(before.current) == len(current)
+    for finding in ordered[:MOST_FINDINGS]:
+        earlier = before.current.get(finding.id)
+        if earlier is None and finding.id in before.reported:
+            earlier = replace(finding, since=before.reported[finding.id])
+        dated = replace(finding, since=at if earlier is None else earlier.since)
+        if not dated.dry_run and (earlier is None or earlier.dry_run) and dated.check not in _REPORTED_OTHERWISE:
+            events.append(violated_event(dated, at))
+        current[dated.id] = earlier if earlier == dated else dated
+    same = len(before.current) == len(current) and all(
+        before.current.get(name) is finding for name, finding in current.items()
+    )
     after = replace(
         before,
         current=before.current if same else MappingProxyType(current),
         dropped=max(0, len(ordered) - MOST_FINDINGS),
-        told=MappingProxyType({name: at for name, at in before.told.items() if name not in current and not settled}),
+        reported=MappingProxyType(
+            {name: since for name, since in before.reported.items() if name not in current and not settled}
+        ),
         judged=True,
     )
     return (before if after == before else after), tuple(events)
 
 
 def violated_event(finding: Finding, at: Instant) -> Event:
-    """A rule is violated."""
+    """Give the event that reports a finding."""
     details = PolicyViolated(
         rule=finding.rule,
         check=finding.check.value,
@@ -101,11 +110,11 @@ def violated_event(finding: Finding, at: Instant) -> Event:
 
 
 def findings_to_json(findings: Findings) -> JsonObject:
-    """Give the ids of reported findings with the time of their appearance; what is wrong is found anew."""
+    """Write the ids of reported findings with the time of their appearance; a restart judges the host again."""
     current = {finding.id: finding.since for finding in findings.current.values() if not finding.dry_run}
-    return {name: json_value(since) for name, since in sorted({**findings.told, **current}.items())}
+    return {name: json_value(since) for name, since in sorted({**findings.reported, **current}.items())}
 
 
 def findings_from_json(document: JsonObject) -> Findings:
     """Give the findings that the earlier run reported."""
-    return replace(NO_FINDINGS, told=members_from_json(Instant, document))
+    return replace(NO_FINDINGS, reported=members_from_json(Instant, document))

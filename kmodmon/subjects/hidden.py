@@ -1,11 +1,12 @@
-"""Modules that are loaded and that some view of the kernel denies.
+"""Hidden modules: loaded, and missing from a view of the kernel that must show every loaded module.
 
-A finding says which views deny the module, which show it, how sure that is, and why. It takes passes that agree: none
-of the views is atomic, and a module that comes or goes is in some before others. What the lives say (a load that was
-traced, no unload, and no listing) is a witness like a view. Names of nobody: sub-directories that /sys/module counts
-and does not list, and memory of the loader that no listed module accounts for.
+A finding says which views lack the module, which show it, how certain that is, and why. Several passes must agree,
+because no view is atomic: during a load or unload a module is in some views before others. The history of loads counts
+like a view: the trace had a module_load and no module_free, and /proc/modules does not list the module. Two findings
+have no module name: sub-directories that st_nlink of /sys/module counts and its listing lacks, and memory of the module
+loader that no listed module accounts for.
 
-None of this proves that nothing hides: code in the kernel can forge every view. It proves disagreement.
+A finding proves that views disagree. No finding proves nothing: code in the kernel can forge every view.
 """
 
 import enum
@@ -17,11 +18,11 @@ from kmodmon.events.event import Event, Severity
 from kmodmon.events.kinds.module import ModuleHidden, ModuleUnhidden
 from kmodmon.lifecycle.inventory import Loaded
 from kmodmon.lifecycle.pending import SETTLE_USEC, Discrepancy, Lifecycle
-from kmodmon.subjects.crossview import CrossViewRead, Pass, View, witnesses_of
+from kmodmon.subjects.crossview import CrossViewRead, Pass, View, views_showing
 from kmodmon.types.codec import members_from_json, to_json
 from kmodmon.types.units import Instant, JsonObject
 
-LIVES = "history"  # the witness that is no view: a load was seen, and no unload
+LOAD_HISTORY = "history"  # no view of the kernel: a load was traced, and no unload
 UNNAMED = "(unnamed)"
 MAX_FINDINGS = 256
 _WORDS = {
@@ -35,11 +36,11 @@ _WORDS = {
 
 
 class Confidence(enum.StrEnum):
-    """How sure a finding is."""
+    """How certain a finding is; the values are public."""
 
-    CERTAIN = "certain"  # two witnesses, or one that cannot be left behind by an unload
-    LIKELY = "likely"  # one witness
-    POSSIBLE = "possible"  # a count that does not add up, and no name
+    CERTAIN = "certain"  # two views show the module, or /proc/modules or /sys/module does
+    LIKELY = "likely"  # one other view shows it
+    POSSIBLE = "possible"  # a count differs, and no view names a module
 
 
 _SEVERITIES = {
@@ -51,91 +52,95 @@ _SEVERITIES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HiddenModule:
-    """A module that is loaded, and that the views in `missing_from` deny."""
+    """One finding."""
 
-    module: str
-    since: Instant
-    missing_from: tuple[str, ...]
-    seen_in: tuple[str, ...]
+    module: str  # name, or UNNAMED
+    since: Instant  # when it was found first
+    missing_from: tuple[str, ...]  # values of `View`, or "sysfs_listing"
+    seen_in: tuple[str, ...]  # values of `View`, or LOAD_HISTORY
     confidence: Confidence
     evidence: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HiddenState:
-    """All findings, and which views there are to find by. `views`: empty text, or why one could not be had."""
+    """The findings of the latest comparison, and which views it could read."""
 
-    findings: Mapping[str, HiddenModule] = field(default_factory=lambda: MappingProxyType({}))
-    views: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    strays: tuple[int, ...] = ()  # memory unaccounted for at the last look: it must be there at two of them
-    trace_usec: int = 0  # the last load or unload that was told then
+    findings: Mapping[str, HiddenModule] = field(default_factory=lambda: MappingProxyType({}))  # by module name
+    views: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # why it was not read; empty: it was
+    strays: tuple[int, ...] = ()  # `Pass.strays` of the comparison: an area must be in two to be a finding
+    trace_usec: int = 0  # `Lifecycle.trace_usec` at the comparison
 
 
 NOTHING_HIDDEN = HiddenState()
 
 
 def crossview_read(
-    hidden: HiddenState, read: CrossViewRead, loaded: Mapping[str, Loaded], life: Lifecycle, at: Instant
+    hidden: HiddenState, read: CrossViewRead, loaded: Mapping[str, Loaded], lifecycle: Lifecycle, at: Instant
 ) -> tuple[HiddenState, tuple[Event, ...]]:
-    """Fold one comparison of the views; `life` knows of modules that must be loaded though they vanished."""
+    """Fold one comparison of the views; `lifecycle` has the modules whose load was traced and that vanished since."""
     last = read.last
-    found = _named(read, life.hiding, at)
-    quiet = life.trace_since is not None and not life.waits and life.trace_usec == hidden.trace_usec
-    found |= {finding.module: finding for finding in _unnamed(read, hidden if quiet else None, len(found), at)}
+    findings = _named(read, lifecycle.hiding, at)
+    quiet = lifecycle.trace_since is not None and not lifecycle.waits and lifecycle.trace_usec == hidden.trace_usec
+    findings |= {finding.module: finding for finding in _unnamed(read, hidden if quiet else None, len(findings), at)}
     for name, before in hidden.findings.items():
-        if name in found:
-            found[name] = replace(found[name], since=before.since)
-        elif _is_blind(before, last) or (View.MEMORY in before.seen_in and last.strays and not quiet):
-            found[name] = before
-    found = dict(tuple(found.items())[:MAX_FINDINGS])
-    told = tuple(
+        if name in findings:
+            findings[name] = replace(findings[name], since=before.since)
+        elif _is_unreadable(before, last) or (View.MEMORY in before.seen_in and last.strays and not quiet):
+            findings[name] = before
+    findings = dict(tuple(findings.items())[:MAX_FINDINGS])
+    hidden_events = tuple(
         _hidden_event(finding, loaded.get(name), at)
-        for name, finding in found.items()
-        if _is_news(hidden.findings.get(name), finding)
+        for name, finding in findings.items()
+        if _is_new(hidden.findings.get(name), finding)
     )
-    over = tuple(
-        _unhidden_event(finding, last, loaded, at) for name, finding in hidden.findings.items() if name not in found
+    unhidden_events = tuple(
+        _unhidden_event(finding, last, loaded, at) for name, finding in hidden.findings.items() if name not in findings
     )
     after = HiddenState(
-        findings=MappingProxyType(found),
-        views=MappingProxyType({view.value: look.why for view, look in last.looks.items()}),
+        findings=MappingProxyType(findings),
+        views=MappingProxyType({view.value: view_read.why for view, view_read in last.views.items()}),
         strays=last.strays or (),
-        trace_usec=life.trace_usec,
+        trace_usec=lifecycle.trace_usec,
     )
-    return (hidden if after == hidden else after), told + over
+    return (hidden if after == hidden else after), hidden_events + unhidden_events
 
 
 def _named(read: CrossViewRead, hiding: Mapping[str, Discrepancy], at: Instant) -> dict[str, HiddenModule]:
     last = read.last
-    # The passes may have begun before it hid: what they half saw is for the next look to tell.
-    old = {name for name, doubt in hiding.items() if at.monotonic_usec - doubt.since.monotonic_usec >= SETTLE_USEC}
-    lives = frozenset(old - last.listed.keys() - last.relisted.keys())
-    found = (_finding(name, last, hiding.get(name), at) for name in sorted(read.agreed | lives))
-    return {finding.module: finding for finding in found if finding.missing_from}
+    # The passes may have begun before the module vanished: such a module is compared at the next reading.
+    settled = {
+        name
+        for name, discrepancy in hiding.items()
+        if at.monotonic_usec - discrepancy.since.monotonic_usec >= SETTLE_USEC
+    }
+    by_history = frozenset(settled - last.listed.keys() - last.relisted.keys())
+    findings = (_finding(name, last, hiding.get(name), at) for name in sorted(read.agreed | by_history))
+    return {finding.module: finding for finding in findings if finding.missing_from}
 
 
-def _finding(name: str, last: Pass, doubt: Discrepancy | None, at: Instant) -> HiddenModule:
+def _finding(name: str, last: Pass, discrepancy: Discrepancy | None, at: Instant) -> HiddenModule:
     listed = name in last.listed or name in last.relisted
-    shown = (*((View.LIST,) if listed else ()), *witnesses_of(last, name))
-    shown = (*shown, *((View.KALLSYMS,) if last.sees(View.KALLSYMS, name) else ()))
-    missing = [view.value for view in (View.LIST, View.SYSFS) if last.sees(view, name) is False and view not in shown]
+    shown = (*((View.LIST,) if listed else ()), *views_showing(last, name))
+    shown = (*shown, *((View.KALLSYMS,) if last.shows(View.KALLSYMS, name) else ()))
+    missing = [view.value for view in (View.LIST, View.SYSFS) if last.shows(view, name) is False and view not in shown]
     evidence = [_WORDS[view].format(name) for view in shown]
     if name in last.unlistable:
         missing.append("sysfs_listing")
         evidence.append(f"/sys/module/{name} is there by name, and in no listing of /sys/module")
-    if listed and last.sees(View.FTRACE, name) and last.sees(View.KALLSYMS, name) is False:
+    if listed and last.shows(View.FTRACE, name) and last.shows(View.KALLSYMS, name) is False:
         missing.append(View.KALLSYMS.value)
-    if doubt is not None:
-        evidence.append(f"its load was seen, and no unload ({doubt.kind})")
+    if discrepancy is not None:
+        evidence.append(f"its load was seen, and no unload ({discrepancy.kind})")
     if last.strays and not listed:
         evidence.append(_stray_words(last.strays))
-    seen = (*(view.value for view in shown), *((LIVES,) if doubt is not None else ()))
-    certain = len(seen) > 1 or View.LIST in shown or View.SYSFS in shown
+    seen_in = (*(view.value for view in shown), *((LOAD_HISTORY,) if discrepancy is not None else ()))
+    certain = len(seen_in) > 1 or View.LIST in shown or View.SYSFS in shown
     return HiddenModule(
         module=name,
         since=at,
         missing_from=tuple(missing),
-        seen_in=seen,
+        seen_in=seen_in,
         confidence=Confidence.CERTAIN if certain else Confidence.LIKELY,
         evidence=tuple(evidence),
     )
@@ -147,8 +152,8 @@ def _unnamed(read: CrossViewRead, before: HiddenState | None, named: int, at: In
         words = f"/sys/module counts {read.uncounted} sub-directories more than it lists"
         yield _nobody(View.SYSFS, View.SYSFS, words, at)
         return
-    # A module that comes has memory before it is listed, one that goes a little longer: strays count if they were there
-    # at the look before too, and no module came or went in between, which only the trace can tell.
+    # A module has memory before it is listed and a little after it is not any more. So an area counts only if it was in
+    # the comparison before too, and the trace had no load and no unload in between.
     stays = tuple(size for size in last.strays or () if before is not None and size in before.strays)
     if len(stays) > named:
         yield _nobody(View.LIST, View.MEMORY, _stray_words(stays), at)
@@ -166,13 +171,12 @@ def _stray_words(sizes: tuple[int, ...]) -> str:
     return f"the loader's memory has areas that no listed module accounts for, of {listed} bytes"
 
 
-def _is_blind(before: HiddenModule, last: Pass) -> bool:
-    """Whether a view that showed it cannot be had now, so that its silence says nothing."""
-    looked = {view.value: look.names for view, look in last.looks.items()}
-    return any(view in looked and looked[view] is None for view in before.seen_in)
+def _is_unreadable(before: HiddenModule, last: Pass) -> bool:
+    """Whether a view that showed the module cannot be read now, so that its absence there proves nothing."""
+    return any(view.value in before.seen_in and read.names is None for view, read in last.views.items())
 
 
-def _is_news(before: HiddenModule | None, now: HiddenModule) -> bool:
+def _is_new(before: HiddenModule | None, now: HiddenModule) -> bool:
     return before is None or set(now.missing_from) - set(before.missing_from) != set()
 
 

@@ -1,4 +1,4 @@
-"""Which kernel runs, since when, how it was booted and built. Fixed for a boot."""
+"""The running kernel: its identity, boot time, command line and configuration, which do not change during a boot."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from kmodmon.types.outcome import Observation
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kernel:
-    """Identity of the running kernel; None: the interface is not there."""
+    """The running kernel; None: the interface is absent or unreadable."""
 
     release: str  # as uname -r
     version: str  # as uname -v
@@ -18,7 +18,7 @@ class Kernel:
     boot_time: int | None = None  # seconds since the epoch, /proc/stat btime
     cmdline: CommandLineFacts | None = None
     config: Kconfig | None = None  # None: neither /proc/config.gz nor a file in /boot or the module tree
-    taint_flags: tuple[Flag, ...] = FLAGS  # its vendor's table, if it is known to be a vendor's own kernel
+    taint_flags: tuple[Flag, ...] = FLAGS  # of its vendor (`kernel.taint_vendor`), or the upstream table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

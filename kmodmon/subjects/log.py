@@ -1,8 +1,9 @@
 """The account of the kernel log: the sequence number of the next record, records by level and origin, records lost.
 
-The account is a checkpoint, written in one transaction with the events that the records gave. After a restart or a
-SIGKILL counting goes on at `next_seq`: no record is counted twice, and none that the ring still holds is missed. The
-records of a report that was open at that moment are read once more, from `unfinished` on, and not counted again.
+The account is a checkpoint, written in one transaction with the events of the records. After a restart, also after
+SIGKILL, counting continues at `next_seq`: no record is counted twice, and every record that the ring still has is
+counted. The records of a report that was incomplete at the restart are processed again from `unfinished` on, without
+being counted again.
 """
 
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ KERNEL, USER = "kernel", "user"
 
 
 class LogMemory:
-    """The log reader's memory between two batches. Opaque here: `kmodmon.reports.live_log` defines what it holds."""
+    """The state of the log reader between two batches; `kmodmon.reports.live_log` defines its content."""
 
     __slots__ = ()
 
@@ -31,13 +32,13 @@ class LogMemory:
 
     @property
     def waits(self) -> bool:
-        """Whether something happens when time passes without records."""
+        """Whether the passing of time without records changes something."""
         return self.in_report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unfinished:
-    """Where to begin again after a restart, when a report is open."""
+    """Where reading continues after a restart while a report is open."""
 
     since_seq: int  # of the record that opened the first report after the last moment without an open one
     reported: tuple[int, ...] = ()  # the first records of the reports that were completed since then
@@ -45,7 +46,7 @@ class Unfinished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogAccount:
-    """Counts of this boot, over restarts of kmodmon."""
+    """Counts since the boot, over restarts of kmodmon."""
 
     opened: bool = False  # the log could be read at least once in this boot
     first_seq: int | None = None  # of the oldest record that was read; 0: all of the boot; None: no record yet
@@ -54,9 +55,9 @@ class LogAccount:
     lost: int = 0  # sequence numbers that were never read
     lost_reported: int = 0  # how many of them are in events
     malformed: int = 0  # reads that gave no record
-    forged: int = 0  # records of user space in words that only the kernel uses
+    forged: int = 0  # records of user space (facility above 0) that imitate a kernel report
     forged_reported: int = 0  # how many of them are in events
-    repeats: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # signature -> counted only
+    repeats: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # signature -> without an event
     suppressed: int = 0  # reports left out because a window already had the largest number of different ones
     unfinished: Unfinished | None = None  # None: no report is open
     clock: LogClock = UNSET_CLOCK

@@ -1,4 +1,7 @@
-"""What modprobe.d says, as far as it bears on what is loaded: blacklists, refusing `install` lines, options."""
+"""modprobe.d of this host: modules that it refuses (`blacklist`, `install`), and modules that it gives options.
+
+Only lines that affect which modules are loaded, or with which parameters, are kept (modprobe.d(5)).
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,37 +12,39 @@ from kmodmon.kernel.modprobe_d import Directive
 from kmodmon.kernel.module_name import kernel_name
 from kmodmon.types.outcome import Observation
 
-BLACKLIST, INSTALL, KERNEL = "blacklist", "install", "module_blacklist"
+BLACKLIST, KERNEL = "blacklist", "module_blacklist"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
-    """One line of a modprobe.d file, with the host's path of the file."""
+class PlacedDirective:
+    """One line of a modprobe.d file."""
 
-    path: str
+    path: str  # of the file, as the host names it
     directive: Directive
 
     @property
     def place(self) -> str:
-        """File and line."""
+        """`FILE:LINE`, for people."""
         return f"{self.path}:{self.directive.line}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModprobeConfig:
-    """Lines that refuse modules, by module name, and the options given to modules."""
+    """The directives in force; mappings are by module name."""
 
-    refused: Mapping[str, tuple[Placed, ...]] = field(default_factory=lambda: MappingProxyType({}))
-    options: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))  # names set, sorted
-    read: bool = False
+    refused: Mapping[str, tuple[PlacedDirective, ...]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )  # in file order
+    options: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))  # parameters, sorted
+    read: bool = False  # False: modprobe.d was not read yet
 
 
 UNREAD_MODPROBE = ModprobeConfig()
 
 
-def modprobe_config(lines: Iterable[Placed]) -> ModprobeConfig:
-    """Sort the lines of all files that count."""
-    refused: dict[str, list[Placed]] = {}
+def modprobe_config(lines: Iterable[PlacedDirective]) -> ModprobeConfig:
+    """Group the lines of all files that modprobe reads, by module."""
+    refused: dict[str, list[PlacedDirective]] = {}
     options: dict[str, set[str]] = {}
     for placed in lines:
         directive = placed.directive
@@ -48,27 +53,27 @@ def modprobe_config(lines: Iterable[Placed]) -> ModprobeConfig:
         elif directive.kind == "options":
             options.setdefault(directive.name, set()).update(word.partition("=")[0] for word in directive.rest.split())
     return ModprobeConfig(
-        refused=MappingProxyType({name: tuple(found) for name, found in refused.items()}),
-        options=MappingProxyType({name: tuple(sorted(found)) for name, found in options.items()}),
+        refused=MappingProxyType({name: tuple(lines) for name, lines in refused.items()}),
+        options=MappingProxyType({name: tuple(sorted(names)) for name, names in options.items()}),
         read=True,
     )
 
 
 def refusals(name: str, config: ModprobeConfig, cmdline: CommandLineFacts | None) -> Mapping[str, str]:
-    """How a module is refused, and where that stands: `blacklist`, `install`, `module_blacklist`; {} if it is not."""
-    found: dict[str, str] = {}
+    """What refuses a module (`blacklist`, `install`, `module_blacklist`), with its place; {}: nothing does."""
+    places: dict[str, str] = {}
     for placed in config.refused.get(name, ()):
-        found.setdefault(placed.directive.kind, placed.place)
+        places.setdefault(placed.directive.kind, placed.place)
     if cmdline is not None:
         if name in map(kernel_name, cmdline.module_blacklist):
-            found[KERNEL] = "module_blacklist= on the kernel command line"
+            places[KERNEL] = "module_blacklist= on the kernel command line"
         if name in map(kernel_name, cmdline.modprobe_blacklist):
-            found.setdefault(BLACKLIST, "modprobe.blacklist= on the kernel command line")
-    return found
+            places.setdefault(BLACKLIST, "modprobe.blacklist= on the kernel command line")
+    return places
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModprobeRead(Observation):
-    """The modprobe.d files that count."""
+    """The modprobe.d files that modprobe would read."""
 
     config: ModprobeConfig

@@ -1,7 +1,7 @@
 """The file of a loaded module as the examiner read it: its modinfo, its signature, the verdict on the signature.
 
-All of it is what a file on disk claims, except `SignatureFacts.verdict`, which kmodmon decides. All texts are safe
-texts; paths are the host's, without the prefix under which a container mounts it.
+Everything is what the file claims, except `SignatureFacts.verdict`, which kmodmon decides. All texts are safe texts.
+Paths are those of the host, without the prefix under which a container mounts it.
 """
 
 import enum
@@ -13,7 +13,7 @@ from kmodmon.types.units import JsonObject
 
 
 class TreeOrigin(enum.StrEnum):
-    """Where in the module tree a file lies. depmod searches updates first; only insmod loads files outside the tree."""
+    """Parts of the module tree. depmod searches updates first; only insmod loads a file outside the tree."""
 
     KERNEL = "kernel"
     UPDATES = "updates"

@@ -1,4 +1,7 @@
-"""Module parameters from one sweep to the next. Values are redacted and bounded before they come here."""
+"""Parameters of loaded modules (/sys/module/NAME/parameters), and their changes from one reading to the next.
+
+The source redacts and bounds the values (`kmodmon.kernel.parameter`).
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,12 +17,12 @@ from kmodmon.types.units import Instant
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """One parameter of one module. `value` is None when it could not be read; `why` says what it said then."""
+    """One parameter of one module."""
 
-    value: ParameterValue | None
-    mode: int | None  # permission bits; None: the file could not be looked at
-    why: str = ""
-    mark: int | None = None  # keyed digest of a redacted value, so that its change shows; of this process only
+    value: ParameterValue | None  # None: it could not be read
+    mode: int | None  # permission bits; None: stat(2) of the file failed
+    why: str = ""  # why the value could not be read
+    mark: int | None = None  # keyed digest of a redacted value, comparable within this process; None: not redacted
 
     @property
     def redacted(self) -> bool:
@@ -32,20 +35,20 @@ Parameters: TypeAlias = Mapping[str, Mapping[str, Parameter]]  # module -> param
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterTable:
-    """The last sweep over /sys/module/*/parameters."""
+    """The last reading of /sys/module/*/parameters."""
 
     parameters: Parameters = field(default_factory=lambda: MappingProxyType({}))
-    read: bool = False
-    unreadable: int = 0
-    text_series: bool = True  # parameters.info_series
-    most_series: int = 50_000  # parameters.max_series
+    read: bool = False  # False: not read yet, or switched off
+    unreadable: int = 0  # parameters whose value could not be read
+    text_series: bool = True  # setting parameters.info_series: texts are exposed as metrics
+    most_series: int = 50_000  # setting parameters.max_series
 
 
 UNREAD_PARAMETERS = ParameterTable()
 
 
 def parameters_changed(before: Parameters, after: Parameters, at: Instant) -> tuple[Event, ...]:
-    """An event for each parameter that both sweeps could read and that has another value."""
+    """Give an event for each parameter that both readings have with different values."""
     if before is after:
         return ()
     events: list[Event] = []
@@ -67,8 +70,8 @@ def _differs(was: Parameter, now: Parameter) -> bool:
     if was.redacted and now.redacted:
         return was.mark is not None and now.mark is not None and was.mark != now.mark
     if was.redacted or now.redacted:
-        # Values that hide nothing (empty, Y, N) are shown, so the value changed; else the patterns of what is secret
-        # did, and an event would tell the value that is no longer to be told.
+        # Values that reveal nothing (empty, Y, N) are never redacted, so then the value changed. Otherwise the setting
+        # that names secret parameters changed, and an event would reveal a value that is secret now.
         shown = now.value if was.redacted else was.value
         return redact(shown) is shown
     return not is_same(was.value, now.value)
@@ -87,6 +90,6 @@ def _event(module: str, name: str, was: Parameter, now: Parameter, at: Instant) 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParametersRead(Observation):
-    """A sweep over /sys/module/*/parameters. The same object again means that nothing changed."""
+    """A reading of /sys/module/*/parameters."""
 
-    table: ParameterTable
+    table: ParameterTable  # the same object as in the reading before: nothing changed

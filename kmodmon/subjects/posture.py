@@ -1,7 +1,7 @@
-"""The kernel's trust posture: lockdown, signature enforcement, Secure Boot, and the switches that harden it.
+"""The kernel's trust posture: lockdown, signature enforcement, Secure Boot, and settings that harden the kernel.
 
-Everything here boils down to named facts, so that any of them that changes is one event with old and new value, in
-each direction, also when it changed while kmodmon was down (the facts are a checkpoint).
+Each part is reduced to a named fact, a number or a text. A fact that changes is one event with its old and new value.
+The facts are in the checkpoint, so a change while kmodmon was not running is an event too.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ Fact: TypeAlias = int | str
 Facts: TypeAlias = Mapping[str, Fact]
 NO_FACTS: Facts = MappingProxyType({})
 
-_ALONE = frozenset({"lockdown", "modules_disabled", "signature_enforced"})  # each is an event kind of its own
+_OWN_KINDS = frozenset({"lockdown", "modules_disabled", "signature_enforced"})  # each has an event kind of its own
 _HIGHER_IS_WEAKER = frozenset({"sysrq", "kexec_load_limit_panic", "kexec_load_limit_reboot", "oops_limit"})
 _NO_ORDER = frozenset({"kfence_sample_interval", "panic_on_oops", "panic_on_warn", "warn_limit", "ftrace_enabled"})
 _LOCKDOWN_ORDER = ("none", "integrity", "confidentiality")
@@ -37,34 +37,34 @@ _LOCKDOWN_ORDER = ("none", "integrity", "confidentiality")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switches:
-    """/proc/sys and /sys/module/module: read together, because together they are one moment."""
+    """/proc/sys/kernel and /sys/module/module/parameters, at one moment; None: the kernel has no such file."""
 
-    settings: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    modules_disabled: bool | None = None
-    sig_enforce: bool | None = None  # the parameter alone; `Posture.enforcement` is what is in effect
-    modprobe: str | None = None  # path of the helper; empty: autoloading is off
-    printk_devkmsg: str | None = None
+    settings: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # `kernel.sysctl.HARDENING`
+    modules_disabled: bool | None = None  # None: also without CONFIG_MODULES
+    sig_enforce: bool | None = None  # the parameter, of CONFIG_MODULE_SIG; `Posture.enforcement` is what is in effect
+    modprobe: str | None = None  # path of the program that loads modules; empty: autoloading is off
+    printk_devkmsg: str | None = None  # on, off or ratelimit: writes of user space to /dev/kmsg
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posture:
-    """All of it; None: not read yet, or not offered by this kernel."""
+    """All parts of the posture; None: not read yet, or the kernel does not have the interface."""
 
     switches: Switches | None = None
-    lockdown: Lockdown | None = None
-    lsm: tuple[str, ...] | None = None
-    secure_boot: SecureBoot | None = None
-    livepatches: Mapping[str, Livepatch] | None = None
-    counters: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    enforcement: Enforcement | None = None
-    facts: Facts = field(default_factory=lambda: NO_FACTS)
+    lockdown: Lockdown | None = None  # CONFIG_SECURITY_LOCKDOWN_LSM, and securityfs is mounted
+    lsm: tuple[str, ...] | None = None  # names in /sys/kernel/security/lsm
+    secure_boot: SecureBoot | None = None  # needs efivarfs
+    livepatches: Mapping[str, Livepatch] | None = None  # by module name; CONFIG_LIVEPATCH
+    counters: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # /sys/kernel/NAME, since boot
+    enforcement: Enforcement | None = None  # derived from the other parts
+    facts: Facts = field(default_factory=lambda: NO_FACTS)  # the last value of each fact that could be read
 
 
 UNREAD_POSTURE = Posture()
 
 
 def posture_changed(posture: Posture, kernel: Kernel | None, at: Instant) -> tuple[Posture, tuple[Event, ...]]:
-    """Work out anew what is in effect, and say which facts are others than before. New facts are no news."""
+    """Derive enforcement and facts again; give an event for each changed fact, none for one that is read first."""
     enforcement = None
     if posture.switches is not None:
         enforcement = signature_enforcement(
@@ -76,39 +76,40 @@ def posture_changed(posture: Posture, kernel: Kernel | None, at: Instant) -> tup
                 config=None if kernel is None else kernel.config,
             )
         )
-    found = _facts(replace(posture, enforcement=enforcement))
-    # A fact that cannot be read for a while keeps its last value: a change behind our back must still show.
-    facts = MappingProxyType({**posture.facts, **found})
-    changed = [(name, posture.facts[name], new) for name, new in found.items() if posture.facts.get(name, new) != new]
+    current = _facts(replace(posture, enforcement=enforcement))
+    # A fact that cannot be read keeps its last value, so that a change in the meantime is an event when it is read.
+    facts = MappingProxyType({**posture.facts, **current})
+    changed = [(name, posture.facts[name], new) for name, new in current.items() if posture.facts.get(name, new) != new]
     after = replace(posture, enforcement=enforcement, facts=posture.facts if facts == posture.facts else facts)
     return after, tuple(_event(name, old, new, after, at) for name, old, new in changed)
 
 
 def _facts(posture: Posture) -> Facts:
-    found: dict[str, Fact | None] = {
+    facts: dict[str, Fact | None] = {
         "lockdown": None if posture.lockdown is None else posture.lockdown.mode,
         "secure_boot": None if posture.secure_boot is None else posture.secure_boot.value,
     }
     if posture.enforcement is not None and posture.enforcement.enforced is not None:
-        found["signature_enforced"] = int(posture.enforcement.enforced)
+        facts["signature_enforced"] = int(posture.enforcement.enforced)
     if posture.switches is not None:
         disabled = posture.switches.modules_disabled
-        found["modules_disabled"] = None if disabled is None else int(disabled)
-        found["modprobe"] = posture.switches.modprobe
-        found["printk_devkmsg"] = posture.switches.printk_devkmsg
-        found.update(posture.switches.settings)
+        facts["modules_disabled"] = None if disabled is None else int(disabled)
+        facts["modprobe"] = posture.switches.modprobe
+        facts["printk_devkmsg"] = posture.switches.printk_devkmsg
+        facts.update(posture.switches.settings)
     if posture.livepatches is not None:
-        found["livepatches"] = ",".join(
+        facts["livepatches"] = ",".join(
             f"{name}:{patch.state.value}" for name, patch in sorted(posture.livepatches.items())
         )
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in facts.items() if value is not None}
 
 
 def _event(name: str, old: Fact, new: Fact, posture: Posture, at: Instant) -> Event:
     direction = _direction(name, old, new)
-    severity = {"weakened": Severity.ERROR if name in _ALONE else Severity.WARNING, "hardened": Severity.NOTICE}.get(
-        direction, Severity.WARNING if name == "modprobe" else Severity.NOTICE
-    )
+    severity = {
+        "weakened": Severity.ERROR if name in _OWN_KINDS else Severity.WARNING,
+        "hardened": Severity.NOTICE,
+    }.get(direction, Severity.WARNING if name == "modprobe" else Severity.NOTICE)
     return Event(details=_details(name, old, new, direction, posture.enforcement), at=at, severity=severity)
 
 
@@ -140,7 +141,7 @@ def _direction(name: str, old: Fact, new: Fact) -> str:
 
 
 def facts_from_json(document: JsonObject) -> Facts:
-    """The facts that an earlier run of this boot ended with; entries of another shape are dropped."""
+    """The last facts of an earlier run of this boot; entries of another shape are dropped."""
     return MappingProxyType(
         {
             name: value
@@ -167,14 +168,14 @@ class SwitchesRead(Observation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecureBootRead(Observation):
-    """What the firmware's variables say."""
+    """The EFI variables SecureBoot, SetupMode and shim's."""
 
     state: SecureBoot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountersRead(Observation):
-    """/sys/kernel/{oops,warn}_count and their kin."""
+    """/sys/kernel/oops_count and warn_count, since 6.2 and in stable releases of older kernels."""
 
     counters: Mapping[str, int]
 

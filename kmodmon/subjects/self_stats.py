@@ -1,4 +1,4 @@
-"""The numbers that kmodmon exposes about itself: one line each here, and the place that counts.
+"""The numbers that kmodmon exposes about itself, and the object that counts them.
 
 :class:`SelfMetric` declares a number with its name and help in the exposition. The code that counts calls
 :meth:`SelfCounters.add`; a number that another object keeps is read through :meth:`SelfCounters.bind`. The state holds

@@ -1,4 +1,4 @@
-"""What is known about each source: is its interface there, does it answer, what did it lose."""
+"""The status of each source: whether the kernel offers its interface, whether it can be read, and what was lost."""
 
 import enum
 from collections.abc import Mapping
@@ -16,26 +16,26 @@ NOT_READ_YET = "not read yet"
 
 
 class SourceStatus(enum.StrEnum):
-    """What the last reading of a source says of it."""
+    """The result of the last reading of a source; the values are public."""
 
     NOT_READ = "not_read"
     UP = "up"
     ABSENT = "absent"  # the kernel does not offer the interface here
-    SWITCHED_OFF = "switched_off"  # a setting asks for it
-    FAILED = "failed"  # the interface is there, or ought to be, and could not be read
+    SWITCHED_OFF = "switched_off"  # by a setting
+    FAILED = "failed"  # the interface exists and could not be read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceState:
-    """One source, as `kmodmon_source_*` and `doctor` show it."""
+    """One source, as the metrics `kmodmon_source_*` and `kmodmon doctor` show it."""
 
     name: SourceName
     status: SourceStatus = SourceStatus.NOT_READ
-    why: str = NOT_READ_YET  # empty while it is up
-    remediable: bool = True  # what is missing may be there once it is mounted or built in
-    last_read: Instant | None = None  # last success
-    lost: int = 0  # records, datagrams or trace events that the kernel dropped before we read them
-    unreadable: int = 0  # things inside the interface that could not be read (a parameter, an attribute)
+    why: str = NOT_READ_YET  # why it is not up; empty while it is
+    remediable: bool = True  # False: switched off by a setting, or not part of a recorded host
+    last_read: Instant | None = None  # the last successful reading; None: there was none in this run
+    lost: int = 0  # records, datagrams or trace events that the kernel dropped before they were read, in this run
+    unreadable: int = 0  # parts of the interface that the last reading could not read, such as a module parameter
 
     @property
     def up(self) -> bool:
@@ -54,7 +54,7 @@ ReadOutcome: TypeAlias = Read[object] | Absent | Failed
 def source_read(
     source: SourceState, outcome: ReadOutcome, at: Instant, *, lost: int = 0, unreadable: int = 0
 ) -> tuple[SourceState, tuple[Event, ...]]:
-    """Fold one reading into what is known of its source; only transitions make an event."""
+    """Fold one reading into the status of its source; only a change of the status is an event."""
     after = replace(source, lost=source.lost + lost, unreadable=unreadable, remediable=True)
     match outcome:
         case Read():
@@ -69,16 +69,16 @@ def source_read(
 
 
 def _transition(before: SourceState, after: SourceState, at: Instant) -> tuple[Event, ...]:
-    known = before.last_read is not None
-    failed = before.status is SourceStatus.FAILED  # and there is an event of that
+    was_read = before.last_read is not None
+    failed = before.status is SourceStatus.FAILED  # which was an event
     if after.status is SourceStatus.SWITCHED_OFF:
-        return ()  # as the operator wants it
+        return ()
     if before.up and not after.up:
         return (Event(details=SourceLost(source=after.name, why=after.why), at=at, severity=Severity.ERROR),)
-    if (known or failed) and after.up and not before.up:
+    if (was_read or failed) and after.up and not before.up:
         return (Event(details=SourceRecovered(source=after.name, why=before.why), at=at, severity=Severity.NOTICE),)
-    if not known and after.present and not after.up and before.why != after.why:
-        # It is there, but it never could be read.
+    if not was_read and after.present and not after.up and before.why != after.why:
+        # The interface exists and was never readable in this run.
         return (Event(details=SourceLost(source=after.name, why=after.why), at=at, severity=Severity.WARNING),)
     return ()
 
@@ -86,12 +86,12 @@ def _transition(before: SourceState, after: SourceState, at: Instant) -> tuple[E
 def source_summaries(
     sources: Mapping[SourceName, SourceState],
 ) -> tuple[tuple[SourceName, SourceStatus, str, int], ...]:
-    """How each source is, without the times and counts that change with every reading."""
+    """The status of each source without times and counts, which change with every reading."""
     return tuple((source.name, source.status, source.why, source.unreadable) for source in sources.values())
 
 
 def sources_to_json(sources: Mapping[SourceName, SourceState]) -> JsonObject:
-    """How the sources are, for commands that run while the daemon is at work."""
+    """Write the checkpoint: commands read it while the daemon runs."""
     return {
         name.value: {
             "present": source.present,

@@ -1,13 +1,13 @@
 """The taint ledger: for every set bit since when, by what cause, with which evidence.
 
-Source: /proc/sys/kernel/tainted says that a bit is set; what explains it arrives on other ways, a little earlier or
-later: a module that carries the letter, a load that failed after it had tainted, a report in the log. Events leave
-clues; a bit that appears waits up to SETTLE for one, and is "unexplained" after that. The kernel never clears a bit:
-a number that falls within a boot means that somebody wrote kernel memory.
+/proc/sys/kernel/tainted has the bits and no causes. Causes come from other sources, a little earlier or later: a module
+with the letter was loaded, a load failed after it had set the bit, the log has a report of a kind that sets it. Each is
+kept as a `Clue`. A new bit waits up to SETTLE_USEC for a clue and is then "unexplained". The kernel never clears a bit:
+a bit that falls within a boot means that kernel memory was written.
 
-A bit is first seen set at one reading and was clear at the one before, so what set it lies between the two (what lies
-before found it clear and did not set it). Bits that were set before the first reading of the boot are no news; a clue
-from before that reading, which the log still holds, tells their cause silently.
+A new bit was clear at the reading before, so only a clue between the two readings can be its cause. Bits that were set
+at the first reading of the boot are no event; if the log still has a clue from before that reading, the ledger takes
+its cause without an event.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,13 +28,13 @@ from kmodmon.types.outcome import Observation
 from kmodmon.types.units import Instant, JsonObject
 
 SETTLE_USEC = 3_000_000  # the log and the trace are read within milliseconds; a slow file check may take longer
-PATIENCE_USEC = 20_000_000  # while the log still tells a report; it is complete when nothing more of it comes
-CLOCK_USEC = 1_000_000  # the log's clock is not ours
-ACTOR_USEC = 5_000_000  # clues of one load by the log and by the trace lie no farther apart
+PATIENCE_USEC = 20_000_000  # the same while a report in the log is incomplete
+CLOCK_USEC = 1_000_000  # tolerance between printk's clock and CLOCK_MONOTONIC
+ACTOR_USEC = 5_000_000  # the clues of one load from the log and from the trace are at most this far apart
 MAX_CLUES = 256
 _USER_BIT = 6
 
-# Which bits a report of a class explains (include/linux/panic.h; the callers of add_taint()).
+# The taint bits that a report of each class explains (include/linux/panic.h; the callers of add_taint()).
 REPORT_TAINTS: Mapping[ReportClass, int] = MappingProxyType(
     {
         ReportClass.OOPS: 1 << 7,
@@ -70,10 +70,10 @@ class TaintRead(Observation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clue:
-    """Something that would explain some bits."""
+    """A possible cause of some taint bits."""
 
-    at: Instant
-    bits: int
+    at: Instant  # when it happened
+    bits: int  # mask
     cause: Cause
     module: str | None = None
     actor: Actor | None = None
@@ -82,10 +82,10 @@ class Clue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaintEntry:
-    """One line of the ledger."""
+    """One set bit with its cause."""
 
-    bit: int
-    since: Instant | None  # None: set before our first look in this boot
+    bit: int  # number, from 0
+    since: Instant | None  # None: set before the first reading of this boot
     cause: Cause
     module: str | None = None
     actor: Actor | None = None
@@ -93,44 +93,43 @@ class TaintEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """A bit that waits for a clue. `clear_at`: when it was last seen clear; None: not known."""
+class PendingBit:
+    """A bit without a cause so far."""
 
-    since: Instant
-    clear_at: Instant | None = None
+    since: Instant  # of the reading that first had it
+    clear_at: Instant | None = None  # of the last reading without it; None: there was none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaintState:
-    """`value` is None until read. `pending` are bits that still wait for a clue. `flags`: this kernel's table."""
+    """The ledger. Mappings are by bit number."""
 
-    value: int | None = None
-    flags: tuple[Flag, ...] = FLAGS
+    value: int | None = None  # of /proc/sys/kernel/tainted; None: not read yet
+    flags: tuple[Flag, ...] = FLAGS  # the table of this kernel's vendor
     ledger: Mapping[int, TaintEntry] = field(default_factory=lambda: MappingProxyType({}))
-    pending: Mapping[int, Waiting] = field(default_factory=lambda: MappingProxyType({}))
-    clues: tuple[Clue, ...] = ()
-    first_at: Instant | None = None  # our first reading in this boot
-    read_at: Instant | None = None  # our last one
+    pending: Mapping[int, PendingBit] = field(default_factory=lambda: MappingProxyType({}))  # bits that wait for a clue
+    clues: tuple[Clue, ...] = ()  # the newest MAX_CLUES
+    first_at: Instant | None = None  # the first reading in this boot; None: there was none
+    read_at: Instant | None = None  # the last reading
 
 
 UNREAD_TAINT = TaintState()
 
 
 def taint_read(taint: TaintState, value: int, at: Instant, resumed: bool) -> tuple[TaintState, tuple[Event, ...]]:
-    """Fold the number the kernel shows. `resumed`: an earlier run of this boot left a ledger behind."""
+    """Fold a reading of /proc/sys/kernel/tainted. `resumed`: the ledger is from an earlier run of this boot."""
     clear_at = taint.read_at
     taint = replace(taint, first_at=taint.first_at or at, read_at=at)
     if value == taint.value:
         return taint, ()
-    known = sum(1 << bit for bit in taint.ledger)
     if taint.value is None and not resumed:
         entries = {flag.bit: TaintEntry(bit=flag.bit, since=None, cause=BEFORE_START) for flag in decode(value)}
         taint = replace(taint, value=value, ledger=MappingProxyType(entries))
-        return _recalled(taint, taint.clues), ()
-    before = taint.value if taint.value is not None else known
+        return _with_causes(taint, taint.clues), ()
+    before = taint.value if taint.value is not None else sum(1 << bit for bit in taint.ledger)
     fallen = decode(before & ~value, taint.flags)
-    # A bit that came back after it fell is news as well.
-    news = {flag.bit: Waiting(since=at, clear_at=clear_at) for flag in decode(value & ~before)}
+    # A bit that fell and is set again counts as new.
+    news = {flag.bit: PendingBit(since=at, clear_at=clear_at) for flag in decode(value & ~before)}
     pending = {**news, **{bit: waiting for bit, waiting in taint.pending.items() if value >> bit & 1}}
     events = tuple(_cleared(flag, before, value, at) for flag in fallen)
     return replace(taint, value=value, pending=MappingProxyType(pending)), events
@@ -146,31 +145,28 @@ def _cleared(flag: Flag, before: int, value: int, at: Instant) -> Event:
 
 
 def notice_clues(taint: TaintState, events: Iterable[Event], clues: tuple[Clue, ...] = ()) -> TaintState:
-    """Remember what the events could explain, and clues that are no event."""
-    found = (*clues, *(clue for event in events if (clue := clue_of(event, taint.flags)) is not None))
-    return _recalled(replace(taint, clues=(*taint.clues, *found)[-MAX_CLUES:]), found) if found else taint
+    """Keep the clues of these events, and clues that come without an event."""
+    new = (*clues, *(clue for event in events if (clue := clue_of(event, taint.flags)) is not None))
+    return _with_causes(replace(taint, clues=(*taint.clues, *new)[-MAX_CLUES:]), new) if new else taint
 
 
-def _recalled(taint: TaintState, clues: tuple[Clue, ...]) -> TaintState:
-    """Find causes of bits that were set before our first reading, in the order in which things happened."""
+def _with_causes(taint: TaintState, clues: tuple[Clue, ...]) -> TaintState:
+    """Give bits that were set before the first reading the earliest of these clues that explains them."""
     first = taint.first_at
-    nameless = [bit for bit, entry in taint.ledger.items() if entry.cause == BEFORE_START]
-    if first is None or not nameless:
+    without_cause = [bit for bit, entry in taint.ledger.items() if entry.cause == BEFORE_START]
+    if first is None or not without_cause:
         return taint
-    past = [clue for clue in clues if clue.at.monotonic_usec <= first.monotonic_usec]
-    found = {bit: clue for bit in nameless if (clue := next((c for c in past if c.bits >> bit & 1), None)) is not None}
-    if not found:
-        return taint
-    ledger = {bit: _entry(bit, found[bit]) if bit in found else entry for bit, entry in taint.ledger.items()}
-    return replace(taint, ledger=MappingProxyType(ledger))
+    past = tuple(clue for clue in clues if clue.at.monotonic_usec <= first.monotonic_usec)
+    entries = {bit: _entry(bit, clue) for bit in without_cause if (clue := _best(past, bit, None)) is not None}
+    return replace(taint, ledger=MappingProxyType({**taint.ledger, **entries})) if entries else taint
 
 
 def explain(
     taint: TaintState, now: Instant, *, started: Instant, log_open: bool = False
 ) -> tuple[TaintState, tuple[Event, ...]]:
-    """Tie waiting bits to clues; a bit that waited in vain is unexplained.
+    """Give pending bits the cause of the first matching clue; a bit that waited too long becomes unexplained.
 
-    `started`: when this run began. `log_open`: a report is being told.
+    `started`: when this run began. `log_open`: the log has an incomplete report, whose clue may still come.
     """
     if not taint.pending:
         return taint, ()
@@ -181,7 +177,9 @@ def explain(
         clue = _best(taint.clues, bit, waiting.clear_at)
         if clue is None and now.monotonic_usec - waiting.since.monotonic_usec < patience:
             continue
-        entry = _clueless(bit, waiting, started) if clue is None else _entry(bit, _with_actor(clue, taint.clues))
+        entry = (
+            _entry_without_clue(bit, waiting, started) if clue is None else _entry(bit, _with_actor(clue, taint.clues))
+        )
         ledger[bit] = entry
         del pending[bit]
         events.append(_added(entry, taint.value or 0, now, taint.flags))
@@ -190,7 +188,7 @@ def explain(
 
 
 def _best(clues: tuple[Clue, ...], bit: int, clear_at: Instant | None) -> Clue | None:
-    # The first clue is the cause: later modules with the same letter found the bit already set.
+    # The first clue is the cause: the bit was already set when later modules with the same letter were loaded.
     for clue in clues:
         if clue.bits >> bit & 1 and (
             clear_at is None or clue.at.monotonic_usec >= clear_at.monotonic_usec - CLOCK_USEC
@@ -200,19 +198,15 @@ def _best(clues: tuple[Clue, ...], bit: int, clear_at: Instant | None) -> Clue |
 
 
 def _with_actor(clue: Clue, clues: tuple[Clue, ...]) -> Clue:
-    # The log speaks of a load first, and does not know who did it; the trace does.
+    # The log has a load first, without the process; the trace has the process.
     if clue.actor is not None or clue.module is None:
         return clue
     same = (other for other in clues if other.module == clue.module and other.actor is not None)
-    known = next((other for other in same if abs(_distance(other.at, clue.at)) < ACTOR_USEC), None)
-    return clue if known is None else replace(clue, actor=known.actor, evidence=(*clue.evidence, *known.evidence))
+    traced = next((other for other in same if abs(other.at.monotonic_usec - clue.at.monotonic_usec) < ACTOR_USEC), None)
+    return clue if traced is None else replace(clue, actor=traced.actor, evidence=(*clue.evidence, *traced.evidence))
 
 
-def _distance(one: Instant, other: Instant) -> int:
-    return one.monotonic_usec - other.monotonic_usec
-
-
-def _clueless(bit: int, waiting: Waiting, started: Instant) -> TaintEntry:
+def _entry_without_clue(bit: int, waiting: PendingBit, started: Instant) -> TaintEntry:
     evidence = ["no module that came, and nothing in the log, accounts for it"]
     if waiting.clear_at is None or waiting.clear_at.monotonic_usec < started.monotonic_usec:
         evidence.append("it was set while kmodmon was not running")
@@ -223,7 +217,7 @@ def _clueless(bit: int, waiting: Waiting, started: Instant) -> TaintEntry:
 
 
 def loading_clues(entries: Iterable[TraceEntry], now: Instant) -> tuple[Clue, ...]:
-    """What loads in the trace would explain, at once: their init, and so the event of the load, may take long."""
+    """Give clues for traced loads at once: the ModuleLoaded event waits for init, which may run for long."""
     return tuple(
         Clue(
             at=now.back_to(entry.monotonic_usec),
@@ -264,7 +258,7 @@ def _added(entry: TaintEntry, value: int, now: Instant, flags: tuple[Flag, ...])
 
 
 def clue_of(event: Event, flags: tuple[Flag, ...] = FLAGS) -> Clue | None:
-    """What an event would explain; None: nothing."""
+    """The clue that an event gives; None: it explains no bit."""
     match event.details:
         case ModuleLoaded(taints=letters) | ModuleTransient(taints=letters) | ModuleInitFailed(taints=letters):
             return _module_clue(event, parse_letters(letters, flags).value, f"{event.module} carries {letters}")
@@ -300,7 +294,7 @@ def _module_clue(event: Event, bits: int, evidence: str) -> Clue | None:
 
 
 def taint_to_json(taint: TaintState) -> JsonObject:
-    """The number and the ledger. Bits that still wait for a clue are left out: they are news again after a restart."""
+    """Write the checkpoint. Pending bits are left out of the value, so that they are new again after a restart."""
     waiting = sum(1 << bit for bit in taint.pending)
     return {
         "value": None if taint.value is None else str(taint.value & ~waiting),
@@ -314,7 +308,7 @@ def taint_to_json(taint: TaintState) -> JsonObject:
 
 
 def taint_joined(taint: TaintState, earlier: JsonObject) -> TaintState:
-    """The ledger with an earlier run's lines for those bits that this one found set already."""
+    """Take the entries of an earlier run for bits that were set at the first reading of this one."""
     before = taint_from_json(earlier)
     ledger = {
         bit: before.ledger.get(bit, entry) if entry.cause == BEFORE_START else entry
@@ -324,7 +318,7 @@ def taint_joined(taint: TaintState, earlier: JsonObject) -> TaintState:
 
 
 def taint_from_json(document: JsonObject) -> TaintState:
-    """The ledger of the earlier run; the number it ended with is compared with the first reading."""
+    """The ledger of the earlier run; its last value is compared with the first reading of this run."""
     rows = document.get("ledger")
     ledger: dict[int, TaintEntry] = {}
     for bit, entry in rows.items() if isinstance(rows, Mapping) else ():

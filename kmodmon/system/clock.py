@@ -1,7 +1,6 @@
-"""The clock that the program reads the time from; tests replace it by :class:`FakeClock`."""
+"""The clock that the program reads. Objects that need the time are passed a clock, so that tests can pass another."""
 
 import time
-from dataclasses import dataclass
 from typing import Protocol
 
 from kmodmon.types.units import Instant, Usec
@@ -24,20 +23,3 @@ class SystemClock:
             realtime_usec=Usec(time.time_ns() // 1000),
             monotonic_usec=Usec(time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000),
         )
-
-
-@dataclass(slots=True)
-class FakeClock:
-    """A clock for tests: it changes only when it is set or advanced."""
-
-    realtime_usec: int = 1_700_000_000_000_000
-    monotonic_usec: int = 100_000_000
-
-    def now(self) -> Instant:
-        """The time that was set."""
-        return Instant(realtime_usec=Usec(self.realtime_usec), monotonic_usec=Usec(self.monotonic_usec))
-
-    def advance(self, seconds: float) -> None:
-        """Move both clocks forward."""
-        self.realtime_usec += int(seconds * 1e6)
-        self.monotonic_usec += int(seconds * 1e6)

@@ -31,7 +31,7 @@ _Writer = Callable[[Never], JsonValue]  # of one type
 _PLAIN: frozenset[type] = frozenset({str, int, float, bool, NoneType})
 _NOTHING: frozenset[type] = frozenset()
 _NO_FIELDS: Mapping[str, object] = MappingProxyType({})
-_KEY = "json_key"
+_INLINE = "inline"
 
 
 class ShapeError(KmodmonError):
@@ -43,13 +43,8 @@ class ShapeError(KmodmonError):
         super().__init__(f"{path}: wants {wanted}")
 
 
-def json_key(name: str) -> Mapping[str, str]:
-    """Metadata of a field whose key in JSON is not its name: `field(metadata=json_key("name"))`."""
-    return {_KEY: name}
-
-
 # Metadata of a field that holds a dataclass: its members become members of the outer object.
-INLINE: Mapping[str, str] = MappingProxyType({_KEY: ""})
+INLINE: Mapping[str, bool] = MappingProxyType({_INLINE: True})
 
 
 def to_json(value: object, *, without: Collection[str] = ()) -> JsonObject:
@@ -62,7 +57,7 @@ def to_json(value: object, *, without: Collection[str] = ()) -> JsonObject:
         if member.is_inline:
             document |= to_json(item)
         else:
-            document[member.key] = item if member.write is None or item is None else member.write(item)
+            document[member.name] = item if member.write is None or item is None else member.write(item)
     return document
 
 
@@ -162,8 +157,7 @@ def _guarded(read: _Reader, value: JsonValue, path: str) -> object:
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    name: str  # of the field
-    key: str  # in JSON
+    name: str  # of the field, and its key in JSON
     is_inline: bool
     has_default: bool
     write: Callable[[object], JsonValue] | None  # what is not None; None: it is plain, and written as it is
@@ -184,11 +178,9 @@ def _member(cls: type, field: Field[object]) -> _Member:
     hint = get_type_hints(cls)[field.name] if isinstance(field.type, str) else field.type
     has_default = field.default is not MISSING or field.default_factory is not MISSING
     plain = _PLAIN.intersection(get_args(hint) or (hint,)) if get_origin(hint) in (None, Union, UnionType) else _NOTHING
-    key = field.metadata.get(_KEY, field.name)
     return _Member(
         name=field.name,
-        key=key or field.name,
-        is_inline=not key,
+        is_inline=_INLINE in field.metadata,
         has_default=has_default,
         write=_find_hint_writer(hint),
         plain=plain - {float},
@@ -219,14 +211,14 @@ def _read_dataclass(
     document = _object(value)
     arguments = dict(given)
     for member in _members(cls):
-        if member.name in given or (member.has_default and not member.is_inline and member.key not in document):
+        if member.name in given or (member.has_default and not member.is_inline and member.name not in document):
             continue
-        item = document if member.is_inline else document.get(member.key)
+        item = document if member.is_inline else document.get(member.name)
         try:
             arguments[member.name] = item if type(item) in member.plain else member.read(item)
         except ShapeError as error:
             if not (lenient and member.has_default):
-                path = error.path if member.is_inline else f".{member.key}{error.path}"
+                path = error.path if member.is_inline else f".{member.name}{error.path}"
                 raise ShapeError(path, error.wanted) from None
     return cls(**arguments)
 

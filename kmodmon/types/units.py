@@ -28,6 +28,3 @@ class Instant:
             realtime_usec=Usec(self.realtime_usec - self.monotonic_usec + monotonic_usec),
             monotonic_usec=Usec(monotonic_usec),
         )
-
-
-EPOCH = Instant(realtime_usec=Usec(0), monotonic_usec=Usec(0))

@@ -9,13 +9,13 @@ from kmodmon.events.codec import (
     MAX_REQUESTERS,
     ShapeError,
     canonical_json,
-    event_from_json,
     object_from_json,
     parse_json,
-    stored_from_json,
 )
 from kmodmon.events.event import Event, StoredEvent
+from kmodmon.types.codec import from_json
 from kmodmon.types.units import JsonObject, JsonValue
+from tests.events.event_json import event_from_json
 from tests.events.event_strategies import EVENTS, JSON, TEXT
 
 STORED = st.builds(StoredEvent, id=st.integers(1), boot_id=TEXT, event=EVENTS, prev_hash=TEXT, hash=TEXT)
@@ -41,7 +41,7 @@ def test_event_through_its_own_json_object_is_the_same_event(event: Event) -> No
 @given(STORED)
 def test_stored_event_through_json_text_is_the_same(stored: StoredEvent) -> None:
     document = object_from_json(parse_json(canonical_json(stored.to_json()), "event"), "event")
-    assert stored_from_json(document) == stored
+    assert from_json(StoredEvent, document, "event", event=event_from_json(document)) == stored
 
 
 @given(FOREIGN, st.sampled_from(["actor", ""]))

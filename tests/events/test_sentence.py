@@ -12,8 +12,9 @@ from kmodmon.events.kinds.posture import ParameterChanged, PostureChanged
 from kmodmon.events.kinds.source import SourceLost
 from kmodmon.events.kinds.taint import TaintAdded, TaintCleared
 from kmodmon.events.sentence import LONGEST_SENTENCE, actor_words, sentence_of
-from kmodmon.types.units import EPOCH, JsonObject, JsonValue
+from kmodmon.types.units import JsonObject, JsonValue
 from tests.events.event_strategies import EVENTS
+from tests.fake_clock import EPOCH
 
 MODPROBE = Actor(process=Process(pid=411, comm="modprobe"), uid=0)
 

@@ -5,7 +5,7 @@ from kmodmon.events.kinds.module import ModuleUnloaded
 from kmodmon.events.timestamps import NO_TIMESTAMPS, timestamp_events
 from kmodmon.metrics import EVENT_METRICS, METRICS
 from kmodmon.state.state import State
-from kmodmon.system.clock import FakeClock
+from tests.fake_clock import FakeClock
 from tests.states import BOOT
 
 GAUGE = "kmodmon_module_unload_timestamp_seconds"

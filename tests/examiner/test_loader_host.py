@@ -20,9 +20,9 @@ from kmodmon.state.state import State
 from kmodmon.subjects.kernel import Kernel
 from kmodmon.subjects.posture import Posture, Switches
 from kmodmon.system.root import Root
-from kmodmon.types.units import EPOCH
 from tests.elf_maker import VERMAGIC, Ko, Part, Sym, make, other
 from tests.examiner.test_certificates import KERNELS, RELEASE, kernel_elf
+from tests.fake_clock import EPOCH
 from tests.signing import Signer, make_signer
 
 STOCK = other(Ko(name="stock", versions={"one": 0x11}, undefined=("one",)), ("name", "stock"))

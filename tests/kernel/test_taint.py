@@ -65,7 +65,7 @@ def test_decode_when_any_value_then_no_bit_is_lost(value: int) -> None:
 
 def test_decode_when_bit_is_unknown_then_it_is_kept_by_number() -> None:
     (flag,) = decode(1 << 27)
-    assert (flag.label, flag.letter, flag.known) == ("bit_27", "?", False)
+    assert (flag.label, flag.letter, flag.defined) == ("bit_27", "?", False)
 
 
 @given(KNOWN)

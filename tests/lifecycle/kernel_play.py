@@ -50,7 +50,7 @@ class Play:
             self.modules[name] = self._module(name, ModuleState.LIVE)
         self.read_list()
         if self.has_trace:
-            self.story.see("trace", TraceRead(began=True, traces_init=self.init_events), after=0.01)
+            self.story.see("trace", TraceRead(began=True), after=0.01)
         if self.has_uevents:
             self.story.see("uevent", UeventsRead(began=True), after=0.01)
         self.read_list(after=0.05)

@@ -8,8 +8,8 @@ from kmodmon.events.sentence import sentence_of
 from kmodmon.lifecycle.autoload import MAX_REPORTED, attempted, attribute, requested, with_requester
 from kmodmon.lifecycle.pending import Lifecycle
 from kmodmon.lifecycle.signals import TraceEntry, TraceKind
-from kmodmon.system.clock import FakeClock
 from kmodmon.types.units import Instant, Usec
+from tests.fake_clock import FakeClock
 
 ACTOR = Actor(process=Process(pid=7, comm="mount"), uid=1000)
 

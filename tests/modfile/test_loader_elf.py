@@ -15,20 +15,22 @@ from tests.module_files import RECORDED, image, reader
 
 OLD = frozenset({"elf messages", "blacklist message"})  # 6.1
 RULES = {
-    "6.1": LoaderRules(known=OLD, machine=EM_X86_64, module_struct_bytes=THIS_MODULE_BYTES),
-    "7.2": LoaderRules(known=NEWEST, machine=EM_X86_64, module_struct_bytes=THIS_MODULE_BYTES),
+    "6.1": LoaderRules(probes=OLD, machine=EM_X86_64, module_struct_bytes=THIS_MODULE_BYTES),
+    "7.2": LoaderRules(probes=NEWEST, machine=EM_X86_64, module_struct_bytes=THIS_MODULE_BYTES),
 }
 MACHINES = {"amd64": (EM_X86_64, 64, True), "i386": (EM_386, 32, True), "s390x": (EM_S390, 64, False)}
 
 
 @pytest.mark.parametrize("name", RECORDED)
-@pytest.mark.parametrize("known", [OLD, NEWEST, frozenset[str]()])
-def test_elf_objection_when_a_stock_module_then_none(name: str, known: frozenset[str]) -> None:
+@pytest.mark.parametrize("probes", [OLD, NEWEST, frozenset[str]()])
+def test_elf_objection_when_a_stock_module_then_none(name: str, probes: frozenset[str]) -> None:
     raw = image(name)
     machine, bits, little = MACHINES[name.partition(".ko")[0].rpartition("-")[2]]
     section = parse_elf(reader(raw), len(raw)).find(THIS_MODULE)
     assert section is not None
-    rules = LoaderRules(known=known, machine=machine, bits=bits, little_endian=little, module_struct_bytes=section.size)
+    rules = LoaderRules(
+        probes=probes, machine=machine, bits=bits, little_endian=little, module_struct_bytes=section.size
+    )
     assert elf_objection(reader(raw), len(raw), rules) is None
 
 
@@ -162,7 +164,7 @@ def test_elf_objection_when_wounded_then_the_line_of_each_kernel(wound: str) -> 
 
 
 def test_elf_objection_when_the_kernel_says_nothing_then_an_empty_line() -> None:
-    silent = LoaderRules(known=frozenset(), machine=EM_X86_64)
+    silent = LoaderRules(probes=frozenset(), machine=EM_X86_64)
     assert elf_objection(reader(b"x" * 100), 100, silent) == ""
     assert elf_objection(reader(GOOD), len(GOOD), silent) is None
 

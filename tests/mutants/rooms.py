@@ -31,13 +31,19 @@ _REPORTS: Tests = (
 )
 
 ROOMS: Mapping[str, Mapping[str, Tests]] = {
-    "pipeline": {"kmodmon/pipeline.py": _STEP},
+    "pipeline": {
+        "kmodmon/pipeline.py": _STEP,
+        "kmodmon/folds.py": ("tests/test_folds.py", *_STEP),
+        "kmodmon/state/state.py": ("tests/test_folds.py", *_STEP),
+    },
     "lifecycle": {"kmodmon/lifecycle/*.py": _LIFECYCLE},
     "subjects": {"kmodmon/subjects/taint.py": _TAINT},
     "policy": {
         "kmodmon/policy/evaluate.py": ("tests/policy",),
         "kmodmon/policy/judge.py": ("tests/policy",),
         "kmodmon/policy/match.py": ("tests/policy",),
+        "kmodmon/policy/cache.py": ("tests/policy",),
+        "kmodmon/policy/rules_files.py": ("tests/policy", "tests/sources/test_rules.py"),
     },
     "reports": {
         "kmodmon/reports/recognizer.py": _REPORTS,

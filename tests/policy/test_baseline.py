@@ -18,7 +18,7 @@ from kmodmon.policy.baseline_document import (
     baseline_toml,
     parse_baseline,
 )
-from kmodmon.policy.drift import drift, learnt
+from kmodmon.policy.drift import differences_from, learn_baseline
 from kmodmon.state.observation import Tick
 from kmodmon.subjects.baseline import DriftKind, Meta, SignedModule
 from kmodmon.subjects.module_file import TreeOrigin
@@ -112,7 +112,7 @@ def test_baseline_when_written_and_read_then_is_the_same(
 
 
 def learned(host: Host) -> BaselineDocument:
-    return BaselineDocument(base=learnt(host.state))
+    return BaselineDocument(base=learn_baseline(host.state))
 
 
 def values(**numbers: int) -> Mapping[str, Parameter]:
@@ -209,20 +209,20 @@ def test_drift_when_told_before_a_restart_then_is_not_told_again(host: Host) -> 
 
 def test_accept_when_alone_then_the_whole_and_optional_modules_stay_optional(host: Host) -> None:
     before = parse_baseline(FLEET.partition("[[host]]")[0].encode(), "b")
-    after = accept(before, learnt(host.state), "web-1")
+    after = accept(before, learn_baseline(host.state), "web-1")
     assert after.base.modules["floppy"] == SignedModule(optional=True)
-    assert drift(after.for_host("web-1"), host.state, frozenset()) == ()
+    assert differences_from(after.for_host("web-1"), host.state, frozenset()) == ()
 
 
 def test_accept_when_for_a_fleet_then_only_this_hosts_part_changes(host: Host) -> None:
     before = parse_baseline(FLEET.encode(), "b")
-    after = accept(before, learnt(host.state), "web-1")
+    after = accept(before, learn_baseline(host.state), "web-1")
     assert after.base == before.base and after.hosts[0] == before.hosts[0]
     assert after.hosts[1].match == ("web-1",)
     own = after.for_host("web-1")
     assert "usb_storage" not in own.modules and "xfs" in own.modules
     assert "ext4" not in after.hosts[1].part.modules  # it is as in the common part
-    assert drift(own, host.state, frozenset()) == ()
-    assert accept(after, learnt(host.state), "web-1") == after
+    assert differences_from(own, host.state, frozenset()) == ()
+    assert accept(after, learn_baseline(host.state), "web-1") == after
     again = parse_baseline(baseline_toml(after).encode(), "b")
     assert again.for_host("web-1").modules == MappingProxyType(dict(own.modules))

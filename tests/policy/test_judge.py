@@ -11,7 +11,7 @@ from kmodmon.lifecycle.signals import TraceEntry, TraceKind, TraceRead
 from kmodmon.policy.shipped import RULES
 from kmodmon.state.observation import Tick
 from kmodmon.state.trust import provenance_of, trust
-from kmodmon.subjects.modprobe import ModprobeRead, Placed, modprobe_config
+from kmodmon.subjects.modprobe import ModprobeRead, PlacedDirective, modprobe_config
 from kmodmon.subjects.module_file import OnDisk, TreeOrigin
 from kmodmon.subjects.parameters import Parameter, ParametersRead, ParameterTable
 from kmodmon.subjects.posture import Switches, SwitchesRead
@@ -222,7 +222,7 @@ def test_policy_when_edited_then_judges_at_once_and_a_broken_one_changes_nothing
 def test_blacklisted_module_when_loaded_then_the_line_is_named() -> None:
     host = Host()
     lines = parse_modprobe_file(b"# rare\nblacklist floppy\ninstall pcspkr /bin/true\ninstall ok /sbin/modprobe x\n")
-    config = modprobe_config(Placed(path="/etc/modprobe.d/b.conf", directive=line) for line in lines)
+    config = modprobe_config(PlacedDirective(path="/etc/modprobe.d/b.conf", directive=line) for line in lines)
     host.see("modprobe", ModprobeRead(config=config))
     host.load("floppy", "pcspkr", "ok")
     host.examine({name: file(name) for name in host.loaded})

@@ -45,11 +45,9 @@ EXPORTED = MappingProxyType(
 OPEN = LoaderPosture(capable=True, modules_disabled=False, sig_enforce=False, locked_down=False)
 HOST = LoaderHost(
     release="6.12.1",
-    rules=LoaderRules(known=NEWEST),
+    rules=LoaderRules(probes=NEWEST),
     vermagic=MAGIC,
-    build=BuildChoices(
-        module_sig=True, modversions=True, force_load=True, allow_missing_namespaces=False, livepatch=True
-    ),
+    build=BuildChoices(module_sig=True, force_load=True, allow_missing_namespaces=False, livepatch=True),
     posture=OPEN,
     loaded=MappingProxyType({"prop": "live", "busy": "coming"}),
     proprietary=frozenset({"prop"}),
@@ -166,7 +164,7 @@ def test_preflight_when_blacklisted_then_eperm_by_the_exact_name() -> None:
     host = replace(HOST, posture=replace(OPEN, blacklist=("demo", "other-name")))
     assert (judge(host=host).errno, judge(host=host).log) == ("EPERM", ("Module demo is blacklisted",))
     assert judge(replace(FACTS, name="other_name", loader_name="other_name"), host).loads is True
-    silent = replace(host, rules=LoaderRules(known=frozenset()))
+    silent = replace(host, rules=LoaderRules(probes=frozenset()))
     assert judge(host=silent).log == ()
 
 

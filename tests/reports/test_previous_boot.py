@@ -2,7 +2,7 @@
 
 from kmodmon.kernel.pstore import Dump
 from kmodmon.reports.previous_boot import MAX_REPORTS, previous_boot_reports
-from kmodmon.system.clock import FakeClock
+from tests.fake_clock import FakeClock
 
 WARNING = (
     "<4>[{stamp}.000000] ------------[ cut here ]------------\n"

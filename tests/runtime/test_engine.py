@@ -534,9 +534,9 @@ def test_settings_when_they_change_then_only_readers_that_depend_on_them_are_mad
 
     async def work(engine: Engine) -> None:
         await asyncio.sleep(1)
-        engine.reconfigured(replace(engine.context, settings=changed), Rules())
+        engine.reconfigure(replace(engine.context, settings=changed), Rules())
         await asyncio.sleep(1)
-        engine.reconfigured(replace(engine.context, settings=changed), Rules())  # the same again
+        engine.reconfigure(replace(engine.context, settings=changed), Rules())  # the same again
         await asyncio.sleep(1)
 
     world.run(work)
@@ -550,10 +550,10 @@ def test_settings_when_a_period_changes_then_timers_are_armed_anew(world: World)
     async def work(engine: Engine) -> None:
         await asyncio.sleep(20)
         quicker = build_settings({"poll.modules": Seconds(5)})
-        engine.reconfigured(replace(engine.context, settings=quicker), Rules())
+        engine.reconfigure(replace(engine.context, settings=quicker), Rules())
         await asyncio.sleep(11)
         off = build_settings({"poll.modules": Seconds(0)})
-        engine.reconfigured(replace(engine.context, settings=off), Rules())
+        engine.reconfigure(replace(engine.context, settings=off), Rules())
         await asyncio.sleep(60)
 
     world.run(work)
@@ -566,7 +566,7 @@ def test_settings_when_they_change_while_a_source_is_read_then_it_is_read_again_
 
     async def work(engine: Engine) -> None:
         await asyncio.sleep(1)
-        engine.reconfigured(replace(engine.context, settings=changed), Rules())
+        engine.reconfigure(replace(engine.context, settings=changed), Rules())
         await asyncio.sleep(20)
 
     world.run(work)
@@ -591,11 +591,11 @@ def test_settings_when_an_event_source_depends_on_them_then_it_is_run_anew_after
     async def work(engine: Engine) -> None:
         await asyncio.sleep(1)
         unrelated = build_settings({"parameters.max_value_length": 100})
-        engine.reconfigured(replace(engine.context, settings=unrelated), Rules())
+        engine.reconfigure(replace(engine.context, settings=unrelated), Rules())
         await asyncio.sleep(10)
         assert story == [("begins 2", 0)]
         changed = build_settings({"files.settle": Seconds(9)})
-        engine.reconfigured(replace(engine.context, settings=changed), Rules())
+        engine.reconfigure(replace(engine.context, settings=changed), Rules())
         await asyncio.sleep(10)
         assert story == [("begins 2", 0), ("ended", 13), ("begins 9", 13)]
 
@@ -695,7 +695,7 @@ def test_cycles_when_counted_then_only_completed_steps(world: World) -> None:
         assert engine.cycles == 0
         feed(engine, "taint", Read(TaintRead(value=0)))
         assert engine.cycles == 1
-        engine.happened((recorded_event(type=Started.kind.type, at=engine.clock.now(), severity=Severity.NOTICE),))
+        engine.add_events((recorded_event(type=Started.kind.type, at=engine.clock.now(), severity=Severity.NOTICE),))
         assert engine.cycles == 1
         assert world.sink.types() == [Started.kind.type]
 

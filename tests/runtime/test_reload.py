@@ -95,9 +95,9 @@ def test_settings_when_they_change_then_the_reader_is_made_and_used_anew(threade
         await engine.start()
         await until(engine, lambda state: len(made.used) == 1)
         await asyncio.sleep(0)  # the first look's task ends
-        engine.reconfigured(replace(engine.context, settings=LONGER), Rules(event_metrics=EVENT_METRICS))
+        engine.reconfigure(replace(engine.context, settings=LONGER), Rules(event_metrics=EVENT_METRICS))
         await until(engine, lambda state: len(made.used) == 2)
-        engine.reconfigured(replace(engine.context, settings=LONGER), Rules(event_metrics=EVENT_METRICS))
+        engine.reconfigure(replace(engine.context, settings=LONGER), Rules(event_metrics=EVENT_METRICS))
         await engine.stop()
 
     asyncio.run(work())
@@ -111,7 +111,7 @@ def test_settings_when_they_change_while_a_source_is_read_then_it_is_read_again_
         engine = engine_of(made.source(threaded=True))
         await engine.start()
         await asyncio.to_thread(made.begun.wait, PATIENCE)
-        engine.reconfigured(replace(engine.context, settings=LONGER), Rules(event_metrics=EVENT_METRICS))
+        engine.reconfigure(replace(engine.context, settings=LONGER), Rules(event_metrics=EVENT_METRICS))
         made.gate.set()
         await until(engine, lambda state: len(made.used) == 2)
         await engine.stop()
@@ -137,9 +137,9 @@ def test_event_source_when_what_it_heeds_changes_then_it_is_run_anew_after_the_o
         engine = engine_of(followed=(heeding,))
         await engine.start()
         await until(engine, lambda state: len(story) == 1)
-        engine.reconfigured(replace(engine.context, settings=LONGER), Rules(event_metrics=EVENT_METRICS))
+        engine.reconfigure(replace(engine.context, settings=LONGER), Rules(event_metrics=EVENT_METRICS))
         other = build_settings({"files.settle": Seconds(9)})
-        engine.reconfigured(replace(engine.context, settings=other), Rules(event_metrics=EVENT_METRICS))
+        engine.reconfigure(replace(engine.context, settings=other), Rules(event_metrics=EVENT_METRICS))
         await until(engine, lambda state: len(story) == 3)
         await engine.stop()
 

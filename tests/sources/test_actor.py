@@ -9,8 +9,8 @@ import pytest
 
 from kmodmon.config.settings import Settings, build_settings
 from kmodmon.sources.actor import Actors
-from kmodmon.system.clock import FakeClock
 from kmodmon.system.root import Root
+from tests.fake_clock import FakeClock
 
 BOOTED = 1_700_000_000 - 100  # FakeClock: 100 s since boot
 HERTZ = os.sysconf("SC_CLK_TCK")

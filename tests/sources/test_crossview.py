@@ -83,7 +83,7 @@ def read(outcome: Outcome[object]) -> CrossViewRead:
 
 
 def names(one: Pass, view: View) -> set[str]:
-    found = one.looks[view].names
+    found = one.views[view].names
     assert found is not None
     return set(found)
 
@@ -198,9 +198,9 @@ def test_crossview_when_views_cannot_be_read_then_it_says_which_and_compares_the
     look, _ = reader(host)
     found = read(look().outcome)
     assert len(found.passes) == 2 and found.last.absent == {"dummy"}
-    ftrace = found.last.looks[View.FTRACE]
+    ftrace = found.last.views[View.FTRACE]
     assert ftrace.names is None and "available_filter_functions: No such file" in ftrace.why
-    assert found.last.strays is None and "vmallocinfo" in found.last.looks[View.MEMORY].why
+    assert found.last.strays is None and "vmallocinfo" in found.last.views[View.MEMORY].why
 
 
 def test_crossview_when_names_are_odd_then_they_agree(host: Host) -> None:

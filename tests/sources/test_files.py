@@ -23,11 +23,11 @@ from kmodmon.state.trust import provenance_of
 from kmodmon.subjects.files import ModuleFilesRead, Origin
 from kmodmon.subjects.module_file import OnDisk, TreeOrigin
 from kmodmon.subjects.source import NOT_READ_YET
-from kmodmon.system.clock import FakeClock
 from kmodmon.system.root import Root
 from kmodmon.types.outcome import Absent, Read, switched_off
 from kmodmon.types.source_name import SourceName
 from tests.elf_maker import Ko, make, other
+from tests.fake_clock import FakeClock
 from tests.module_files import certificate, image
 
 RELEASE = "6.1.0-56-amd64"

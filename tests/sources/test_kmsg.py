@@ -18,9 +18,9 @@ from kmodmon.sources import kmsg
 from kmodmon.sources.kmsg import BATCH, KmsgReader, run
 from kmodmon.sources.source import Reading, SourceContext
 from kmodmon.subjects.log import LogRead
-from kmodmon.system.clock import FakeClock
 from kmodmon.system.root import Root
 from kmodmon.types.outcome import Absent, Outcome, Read
+from tests.fake_clock import FakeClock
 from tests.kmsg_maker import records
 
 

@@ -8,9 +8,9 @@ from kmodmon.events.kinds.log import KernelReported
 from kmodmon.sources.pstore import MONTH_USEC, PstoreReader
 from kmodmon.sources.source import Reading, SourceContext
 from kmodmon.subjects.log import PstoreRead
-from kmodmon.system.clock import FakeClock
 from kmodmon.system.root import Root
 from kmodmon.types.outcome import Absent, Read
+from tests.fake_clock import FakeClock
 from tests.kmsg_maker import WARNING
 from tests.reports.test_live_log import OOPS
 from tests.states import Story

@@ -10,9 +10,9 @@ from kmodmon.sources.rules import SOURCES, RulesFileReader
 from kmodmon.sources.source import SourceContext
 from kmodmon.subjects.modprobe import ModprobeRead, refusals
 from kmodmon.subjects.rules import RulesFileRead
-from kmodmon.system.clock import FakeClock
 from kmodmon.system.root import Root
 from kmodmon.types.outcome import Absent, Failed, Read
+from tests.fake_clock import FakeClock
 
 
 def put(root: Path, path: str, text: str) -> None:

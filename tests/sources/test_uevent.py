@@ -9,9 +9,9 @@ from kmodmon.config.settings import Settings, build_settings
 from kmodmon.lifecycle.signals import ModuleUevent, UeventsRead
 from kmodmon.sources.source import Reading, SourceContext
 from kmodmon.sources.uevent import Take, UeventReader, received, run_uevent
-from kmodmon.system.clock import FakeClock
 from kmodmon.system.root import Root
 from kmodmon.types.outcome import Absent, Read
+from tests.fake_clock import FakeClock
 
 KERNEL = (0, 1)
 

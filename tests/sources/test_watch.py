@@ -11,10 +11,10 @@ from kmodmon.config.values import Seconds
 from kmodmon.sources import watch
 from kmodmon.sources.source import Reading, SourceContext
 from kmodmon.subjects.file_changes import FileChangesRead, TreeChanges
-from kmodmon.system.clock import FakeClock
 from kmodmon.system.file_watch import DirectoryWatch, Watched
 from kmodmon.system.root import Root
 from kmodmon.types.outcome import Absent, Read
+from tests.fake_clock import FakeClock
 
 RELEASE = "6.1.0-56-amd64"
 PATIENCE = 20

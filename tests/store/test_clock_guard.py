@@ -3,7 +3,7 @@
 import pytest
 
 from kmodmon.store.clock_guard import STEP_USEC, WAIT_USEC, WallClockGuard
-from kmodmon.system.clock import FakeClock
+from tests.fake_clock import FakeClock
 
 HOUR = WAIT_USEC / 1e6
 

@@ -14,7 +14,7 @@ from kmodmon.store.clock_guard import STEP_USEC, WAIT_USEC, WallClockGuard
 from kmodmon.store.interface import HistoryStore, RetentionLimits
 from kmodmon.store.memory import MemoryHistory
 from kmodmon.store.sqlite import SqliteHistory
-from kmodmon.system.clock import FakeClock
+from tests.fake_clock import FakeClock
 from tests.store.making import BOOT, SECOND, START, event
 from tests.store.watching import BRISK, Watched
 

@@ -6,7 +6,7 @@ from kmodmon.store.backend import DiskBackend
 from kmodmon.store.checkpoints import load_checkpoints
 from kmodmon.store.sqlite import SqliteHistory
 from kmodmon.store.writer import HistoryWriter
-from kmodmon.system.clock import FakeClock
+from tests.fake_clock import FakeClock
 
 OLD_BOOT, NEW_BOOT = "11111111-0000-0000-0000-000000000000", "22222222-0000-0000-0000-000000000000"
 

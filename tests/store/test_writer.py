@@ -17,8 +17,8 @@ from kmodmon.store.interface import RetentionLimits
 from kmodmon.store.reader import SqliteReader
 from kmodmon.store.sqlite import SqliteHistory
 from kmodmon.store.writer import HistoryWriter
-from kmodmon.system.clock import FakeClock
 from kmodmon.types.units import JsonObject
+from tests.fake_clock import FakeClock
 from tests.store.making import BOOT, SECOND, START, event, filled
 from tests.store.watching import BRISK, PATIENCE, Faulty, Watched, on_disk, until
 

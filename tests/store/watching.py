@@ -14,8 +14,8 @@ from kmodmon.store.interface import HistoryReader, HistoryStore
 from kmodmon.store.memory import MemoryHistory
 from kmodmon.store.options import WriterOptions
 from kmodmon.store.writer import HistoryWriter
-from kmodmon.system.clock import FakeClock
 from kmodmon.types.units import JsonObject, Usec
+from tests.fake_clock import FakeClock
 from tests.store.making import BOOT
 
 PATIENCE = 20.0

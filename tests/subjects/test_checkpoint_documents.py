@@ -17,8 +17,9 @@ from kmodmon.subjects.hidden import Confidence, HiddenModule, HiddenState, hidde
 from kmodmon.subjects.log import LogAccount, Unfinished, account_from_json, account_to_json
 from kmodmon.subjects.log_clock import LogClock
 from kmodmon.subjects.reported import ReportedFingerprint, reported_from_json, reported_to_json
-from kmodmon.types.units import EPOCH, JsonObject, JsonValue
+from kmodmon.types.units import JsonObject, JsonValue
 from tests.events.event_strategies import INSTANTS, JSON, TEXT
+from tests.fake_clock import EPOCH
 
 EMPTY_STATE = State(boot_id="b", started=EPOCH)
 COUNT = st.integers(0, 2**40)

@@ -27,7 +27,7 @@ def seen(listed: str = "ext4", **views: str | None) -> Pass:
         for view, text in named.items()
     }
     states = MappingProxyType(dict.fromkeys(listed.split(), LIVE))
-    return Pass(listed=states, relisted=states, looks=MappingProxyType(looks))
+    return Pass(listed=states, relisted=states, views=MappingProxyType(looks))
 
 
 def twice(one: Pass) -> CrossViewRead:
@@ -221,8 +221,8 @@ def test_hidden_when_lists_are_read_while_modules_come_and_go_then_one_pass_is_n
     one = Pass(
         listed=MappingProxyType(dict.fromkeys(before, LIVE)),
         relisted=MappingProxyType(dict.fromkeys(after, LIVE)),
-        looks=MappingProxyType({View.SYSFS: ViewRead(names=sysfs), View.FTRACE: ViewRead(names=ftrace)}),
+        views=MappingProxyType({View.SYSFS: ViewRead(names=sysfs), View.FTRACE: ViewRead(names=ftrace)}),
     )
     assert not findings(compared(CrossViewRead(passes=(one,))))
-    consistent = replace(one, relisted=one.listed, looks=MappingProxyType({View.SYSFS: ViewRead(names=before)}))
+    consistent = replace(one, relisted=one.listed, views=MappingProxyType({View.SYSFS: ViewRead(names=before)}))
     assert not findings(compared(CrossViewRead(passes=(one, consistent))))

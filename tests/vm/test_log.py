@@ -391,6 +391,8 @@ def test_log_when_the_last_boot_panicked_then_pstore_tells_it_once(
     dying.halt()
     # A reboot keeps that memory; here it is handed on.
     guest = boot(bookworm, *options, fast=False)
+    # A machine takes longer than a second from its panic to the next boot; this guest may not.
+    guest.shell("date -s '+60 seconds'")
     guest.push([memory], "/root")
     guest.shell(
         f"dd if=/root/memory of=/dev/mem bs=4096 seek={RAMOOPS_AT // 4096} conv=notrunc status=none && {RAMOOPS}"

@@ -26,7 +26,7 @@ from kmodmon.state.state import State
 from kmodmon.subjects.kernel import Kernel as RunningKernel
 from kmodmon.subjects.posture import Posture, Switches
 from kmodmon.system.root import Root
-from kmodmon.types.units import EPOCH
+from tests.fake_clock import EPOCH
 from tests.tools import locked
 from tests.vm import lab
 from tests.vm.conftest import Boot

@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kmodmon.system.clock import FakeClock
 from kmodmon.web.auth import Authenticator, AuthVerdict
 from kmodmon.web.limits import HttpLimits
 from kmodmon.web.listen import ListenError
 from kmodmon.web.responder import DEFAULT_HEADERS
 from kmodmon.web.server import WebServer
 from kmodmon.web.wire import pieces
+from tests.fake_clock import FakeClock
 from tests.web.certificates import Authority
 from tests.web.serving import BIG, Served, read_all, receives, wait_until
 

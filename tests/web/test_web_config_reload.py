@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from kmodmon.system.clock import FakeClock
 from kmodmon.types.error import ConfigError
 from kmodmon.web.web_config_reload import TokenBucket, WebConfigWatch
 from kmodmon.web.webconfig import RateLimit
+from tests.fake_clock import FakeClock
 from tests.web.certificates import Authority
 
 XSS = "http_server_config: {headers: {X-XSS-Protection: '%s'}}\n"

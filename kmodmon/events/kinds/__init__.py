@@ -1,7 +1,7 @@
-"""Event kinds, one class each: its public type, MESSAGE_ID, sentence, explanation and the fields of its JSON.
+"""Event kinds. Each is one class with its public type, MESSAGE_ID, sentence, explanation and the fields of its JSON.
 
-A kind is declared in the file of its theme; here the themes are listed, and nothing else lists kinds. A subclass of a
-kind's class is another shape of details of the same kind.
+A kind is declared in the file of its theme. The themes are listed here, and no other list of kinds exists. A subclass
+of a kind's class is another shape of `fields` of the same kind.
 """
 
 from collections.abc import Mapping

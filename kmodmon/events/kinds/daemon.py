@@ -9,7 +9,7 @@ from kmodmon.types.units import JsonObject
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigRefused(EventDetails):
-    """A settings file was not taken over."""
+    """New settings were invalid and are not in force."""
 
     kind: ClassVar[EventKind] = EventKind(
         type=EventType("ConfigRefused"),
@@ -24,15 +24,15 @@ class ConfigRefused(EventDetails):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RulesRefused(ConfigRefused):
-    """A policy or a baseline was not taken over."""
+    """A new policy or baseline was invalid and is not in force."""
 
     what: str  # policy or baseline
-    key: str
-    line: int | None
+    key: str  # the wrong key; empty: none in particular
+    line: int | None  # None: not known
     hint: str
 
     def fields(self) -> JsonObject:
-        """What was refused comes first."""
+        """The JSON object `fields`, with `what` as its first member."""
         return {"what": self.what, "file": self.file, "key": self.key, "line": self.line, "hint": self.hint}
 
 

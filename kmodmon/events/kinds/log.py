@@ -60,7 +60,7 @@ class PreviousBootReported(KernelReported):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogForged(EventDetails):
-    """User space wrote into the kernel log in the words of a kernel report."""
+    """User space wrote records into the kernel log that imitate a kernel report."""
 
     kind: ClassVar[EventKind] = EventKind(
         type=EventType("LogForged"),
@@ -70,10 +70,10 @@ class LogForged(EventDetails):
         advice="It was no report of the kernel, and nothing was counted as one. Whoever may write /dev/kmsg tries "
         "to mislead monitoring, or a program repeats what it read.",
     )
-    count: int  # lines since the previous event of this kind
-    signature: str | None  # of one of them
-    facility: int | None
-    seq: int | None
+    count: int  # records since the previous event of this kind
+    signature: str | None  # that one of them imitates; this and the fields below are None if no record was kept
+    facility: int | None  # syslog facility of that record
+    seq: int | None  # sequence number of that record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,5 +89,5 @@ class LogLost(EventDetails):
         "A larger ring (`log_buf_len=`) holds more; `kmodmon doctor` shows how the source does.",
     )
     lost: int  # records since the previous event of this kind
-    next_seq: int | None
-    lost_in_all: int
+    next_seq: int | None  # sequence number of the record that is read next
+    lost_in_all: int  # records lost since the boot

@@ -36,7 +36,7 @@ class ModuleLoaded(EventDetails):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleUnloaded(EventDetails):
-    """A module that was loaded is gone."""
+    """A loaded module was unloaded."""
 
     kind: ClassVar[EventKind] = EventKind(
         type=EventType("ModuleUnloaded"),
@@ -74,7 +74,7 @@ class ModuleTransient(EventDetails):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleLoadFailed(EventDetails):
-    """A load was refused by the kernel, or failed after the kernel had taken the module in."""
+    """The kernel refused to load a module, or its init function failed."""
 
     kind: ClassVar[EventKind] = EventKind(
         type=EventType("ModuleLoadFailed"),
@@ -90,7 +90,7 @@ class ModuleLoadFailed(EventDetails):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleInitFailed(ModuleLoadFailed):
-    """A load that the trace saw begin, and that came to nothing."""
+    """A load that was traced, and whose init function failed."""
 
     taints: str
     error: int | None  # what init returned, a negative errno; None: the trace does not say
@@ -100,7 +100,7 @@ class ModuleInitFailed(ModuleLoadFailed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleRefused(ModuleLoadFailed):
-    """A load of which the kernel log says that the kernel refused it."""
+    """A load that the kernel refused, by a line of the kernel log."""
 
     signature: str  # the log signature of the refusal
     symbol: str | None  # the symbol, parameter or file that it failed for
@@ -110,7 +110,7 @@ class ModuleRefused(ModuleLoadFailed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleChanged(EventDetails):
-    """The module of a name is another build than before, or changed while it was loaded."""
+    """A module was loaded as another build than the time before, or changed while it was loaded."""
 
     kind: ClassVar[EventKind] = EventKind(
         type=EventType("ModuleChanged"),
@@ -135,7 +135,7 @@ class ModuleChanged(EventDetails):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleHidden(EventDetails):
-    """A loaded module is missing from views of the kernel that must show it."""
+    """A loaded module is missing from a view of the kernel that must show every loaded module."""
 
     kind: ClassVar[EventKind] = EventKind(
         type=EventType("ModuleHidden"),
@@ -170,7 +170,7 @@ class ModuleUnhidden(EventDetails):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleRequested(EventDetails):
-    """A process made the kernel ask for a module (request_module())."""
+    """A process made the kernel request a module (request_module() in the kernel)."""
 
     kind: ClassVar[EventKind] = EventKind(
         type=EventType("ModuleRequested"),

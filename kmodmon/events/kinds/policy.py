@@ -8,7 +8,7 @@ from kmodmon.events.event import EventDetails, EventKind, EventType
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyViolated(EventDetails):
-    """A rule of the policy denies something."""
+    """A new finding: a rule of the policy denies a subject."""
 
     kind: ClassVar[EventKind] = EventKind(
         type=EventType("PolicyViolated"),
@@ -27,7 +27,7 @@ class PolicyViolated(EventDetails):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineDrifted(EventDetails):
-    """Something is not as in the baseline."""
+    """A new difference between the host and its baseline."""
 
     kind: ClassVar[EventKind] = EventKind(
         type=EventType("BaselineDrifted"),
@@ -44,7 +44,7 @@ class BaselineDrifted(EventDetails):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileChanged(EventDetails):
-    """A file that bears on modules changed."""
+    """A file that affects modules changed."""
 
     kind: ClassVar[EventKind] = EventKind(
         type=EventType("FileChanged"),
@@ -72,20 +72,20 @@ class TreeChanged(FileChanged):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedFileChanged(FileChanged):
-    """The file of a loaded module is another one than before."""
+    """The file of a loaded module was replaced, changed, deleted or restored."""
 
-    on_disk: str
-    old_sha256: str | None
+    on_disk: str  # value of `kmodmon.subjects.module_file.OnDisk`
+    old_sha256: str | None  # of the uncompressed file, hex; None: it could not be read
     sha256: str | None
-    signature: str
+    signature: str  # verdict on the signature of the file that is there now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedFilesChanged(FileChanged):
-    """The files of many loaded modules are others than before: one event for all."""
+    """The files of many loaded modules changed; one event for all of them."""
 
     count: int
-    modules: tuple[str, ...]
+    modules: tuple[str, ...]  # the first names, in alphabetical order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,4 +93,4 @@ class KernelInstalled(FileChanged):
     """A kernel was installed beside the running one."""
 
     release: str
-    newer: bool
+    newer: bool  # than the running kernel

@@ -33,7 +33,7 @@ class LockdownChanged(SettingChanged):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockdownDenied(EventDetails):
-    """Lockdown refused something to a process, as the kernel log says."""
+    """Lockdown denied an operation to a process, by a line of the kernel log."""
 
     kind: ClassVar[EventKind] = EventKind(
         type=EventType("LockdownDenied"),
@@ -44,8 +44,8 @@ class LockdownDenied(EventDetails):
         "and who.",
     )
     signature: str  # the log signature of the refusal
-    what: str | None
-    comm: str | None
+    what: str | None  # the operation, in the words of the kernel; None: the line does not say
+    comm: str | None  # name of the task
     printk_usec: int | None  # printk's clock
 
 
@@ -65,7 +65,7 @@ class ModulesDisabled(SettingChanged):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignatureEnforcementChanged(SettingChanged):
-    """Whether unsigned modules are refused changed."""
+    """Whether the kernel refuses unsigned modules changed."""
 
     kind: ClassVar[EventKind] = EventKind(
         type=EventType("SignatureEnforcementChanged"),
@@ -94,7 +94,7 @@ class PostureChanged(SettingChanged):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterChanged(EventDetails):
-    """A parameter of a loaded module has another value than at the reading before."""
+    """The value of a parameter of a loaded module changed between two readings."""
 
     kind: ClassVar[EventKind] = EventKind(
         type=EventType("ParameterChanged"),

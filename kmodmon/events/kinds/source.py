@@ -8,7 +8,7 @@ from kmodmon.events.event import EventDetails, EventKind, EventType
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceLost(EventDetails):
-    """A source cannot be read any more, never could be, or lost data."""
+    """A source failed, or it lost data."""
 
     kind: ClassVar[EventKind] = EventKind(
         type=EventType("SourceLost"),
@@ -32,10 +32,10 @@ class TraceEventsLost(SourceLost):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryReplaced(SourceLost):
-    """A history that could not be used was moved away, or its file vanished; a new one was begun."""
+    """The history was not usable and was moved away, or its file was deleted; a new one was created."""
 
-    moved_to: str | None  # path; None: the file had vanished
-    events: int | None  # how many it held; None: it could not tell
+    moved_to: str | None  # path; None: the file was deleted
+    events: int | None  # number of its events; None: not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +50,12 @@ class SourceRecovered(EventDetails):
         advice="KMODMON_FIELDS says why it was lost, and what was lost meanwhile as far as that is known.",
     )
     source: str
-    why: str  # why it could not
+    why: str  # why it could not be read before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryRecovered(SourceRecovered):
     """The history can be written again."""
 
-    lost: int  # events that were given up meanwhile
-    seconds: int
+    lost: int  # events that were not stored in the meantime
+    seconds: int  # how long it could not be written

@@ -24,12 +24,12 @@ class TaintAdded(EventDetails):
     bit: int
     cause: Cause
     tier: str
-    value: int  # the whole number at that reading
+    value: int  # of /proc/sys/kernel/tainted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaintCleared(EventDetails):
-    """A taint bit fell; the kernel itself never clears one."""
+    """A taint bit was cleared, which the kernel itself never does."""
 
     kind: ClassVar[EventKind] = EventKind(
         type=EventType("TaintCleared"),
@@ -44,5 +44,5 @@ class TaintCleared(EventDetails):
     flag: str
     letter: str
     bit: int
-    old: int  # the whole number before and after
-    new: int
+    old: int  # /proc/sys/kernel/tainted before
+    new: int  # and after
