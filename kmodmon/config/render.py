@@ -1,4 +1,4 @@
-"""The settings table as text: the default file with every line commented out, and the table in README."""
+"""The settings table as text: the default file with every line commented out, and the table in docs/settings.md."""
 
 import textwrap
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ def markdown_table() -> str:
     lines = ["| setting | default | what it does |", "|---|---|---|"]
     for name, rows in _sections():
         lines.append(f"| **`[{name}]`** | | {_cell(_purpose(name))} |")
-        lines += (f"| `{row.key}` | {_default(row)} | {_cell(_description(row))} |" for row in rows)
+        lines += (f"| `{row.key}` | {_default(row)} | {_description(row)} |" for row in rows)
     return "\n".join(lines) + "\n"
 
 

@@ -43,7 +43,7 @@ class PendingLoad:
 class Discrepancy:
     """A signal that disagrees with a module reported as loaded.
 
-    `said`: it was reported as a contradiction, and stays until it is resolved.
+    `reported`: it was reported as a contradiction, and stays until it is resolved.
     """
 
     kind: str
