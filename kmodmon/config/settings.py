@@ -2,9 +2,8 @@
 
 A field of a section below gives the TOML key (`[poll] modules`), the flag (`--poll.modules`), the type that code reads
 (``settings.poll.modules`` is a :class:`Seconds`), the check, the default, the help text, the row in docs/settings.md
-and the line in the file that `kmodmon export config` writes. :mod:`kmodmon.config.load` and
-:mod:`kmodmon.config.render` derive all of these from :data:`SETTINGS`. The docstring of a section is its text in
-docs/settings.md, in that file and in `--help`.
+and the line in the file that `kmodmon export config` writes. :data:`SETTINGS` is read from them, all else from it.
+The docstring of a section is its text in docs/settings.md, in that file and in `--help`.
 
 `restart=True`: a change is in force after a restart of the daemon, not after a reload; the daemon logs that.
 

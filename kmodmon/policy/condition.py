@@ -1,4 +1,4 @@
-"""The conditions of a rule, one row each, for the matcher, the reader of policy files and the table in docs/policy.md."""
+"""The conditions of a rule, one row each, for the matcher, the reader of policy files and docs/policy.md."""
 
 from dataclasses import dataclass
 
