@@ -7,11 +7,11 @@ from pathlib import Path
 
 from kmodmon.examiner.certificates import KernelFacts, Trust, TrustRequest, gather_trust
 from kmodmon.examiner.examine import examine_file
-from kmodmon.examiner.image import ImageLimits, stamp_of
+from kmodmon.examiner.image import ImageLimits
 from kmodmon.examiner.locate import ModuleTree, module_tree
 from kmodmon.examiner.package import Owners, find_owners
 from kmodmon.examiner.protocol import Answer, Closing, ExamineRequest, Same, WantedModule
-from kmodmon.examiner.tree import FileError, HostTree
+from kmodmon.examiner.tree import FileError, HostTree, stamp_of
 from kmodmon.lifecycle.inventory import ModuleAttributes, SignatureStatus
 from kmodmon.subjects.module_file import ModuleFile, SignatureFacts, Stamp, TreeOrigin, same_build
 from kmodmon.types.codec import ShapeError, from_json, to_json

@@ -11,9 +11,8 @@ from types import TracebackType
 from typing import Self
 
 from kmodmon.examiner.decompress import CHUNK, MODULE_FORMS, MODULE_WINDOW_LOG, decompress
-from kmodmon.examiner.tree import FileError, HostTree
+from kmodmon.examiner.tree import FileError, HostTree, stamp_of
 from kmodmon.modfile.boot_image import compression_of
-from kmodmon.subjects.module_file import Stamp
 
 WHOLE_BYTES = 8 << 20  # up to here a file is held whole
 _HEAD_BYTES = 1 << 20  # kept from the start of a larger file
@@ -180,17 +179,6 @@ class Image:
 def open_image(tree: HostTree, path: str, limits: ImageLimits) -> Image:
     """Open a module file of the host; raises FileError when it is no regular file, broken, or larger than allowed."""
     return Image(tree.open(path), path, limits)
-
-
-def stamp_of(status: os.stat_result) -> Stamp:
-    """Give the stamp that tells this file from its replacement without reading it."""
-    return Stamp(
-        device=status.st_dev,
-        inode=status.st_ino,
-        size=status.st_size,
-        mtime_nsec=status.st_mtime_ns,
-        ctime_nsec=status.st_ctime_ns,
-    )
 
 
 def _cut(chunks: Iterator[bytes], ranges: list[tuple[int, int]]) -> list[tuple[int, bytes]]:

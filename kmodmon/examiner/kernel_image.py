@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass
 
 from kmodmon.examiner.decompress import CHUNK, KERNEL_FORMS, KERNEL_WINDOW_LOG
-from kmodmon.examiner.image import Image, ImageLimits, stamp_of
-from kmodmon.examiner.tree import FileError, HostTree
+from kmodmon.examiner.image import Image, ImageLimits
+from kmodmon.examiner.tree import FileError, HostTree, stamp_of
 from kmodmon.kernel.note import build_id
 from kmodmon.modfile.boot_image import HEAD_BYTES, candidates, find_payload
 from kmodmon.modfile.builtin_certificates import OVERLAP, CertificateList, Role, find_lists

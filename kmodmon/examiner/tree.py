@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from kmodmon.subjects.module_file import Stamp
 from kmodmon.types.error import KmodmonError
 
 _MAX_LINKS = 40  # as the kernel's MAXSYMLINKS
@@ -157,3 +158,14 @@ class HostTree:
 
 def _words(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """Give the stamp that distinguishes this file from its replacement without reading it."""
+    return Stamp(
+        device=status.st_dev,
+        inode=status.st_ino,
+        size=status.st_size,
+        mtime_nsec=status.st_mtime_ns,
+        ctime_nsec=status.st_ctime_ns,
+    )

@@ -18,7 +18,7 @@ from collections.abc import Collection
 from pathlib import Path
 from types import MappingProxyType
 
-from kmodmon.examiner.tree import FileError, HostTree
+from kmodmon.examiner.tree import FileError, HostTree, stamp_of
 from kmodmon.lifecycle.inventory import Inventory
 from kmodmon.sources.source import PollSource, SourceContext, SourceReader
 from kmodmon.subjects.files import FilesState, ModuleFilesRead, load_paths
@@ -65,13 +65,7 @@ class _Stamps:
             status = self._status(raw_bytes(file.path).decode("utf-8", "surrogateescape"))
         except (OSError, ValueError, FileError):
             return None
-        return Stamp(
-            device=status.st_dev,
-            inode=status.st_ino,
-            size=status.st_size,
-            mtime_nsec=status.st_mtime_ns,
-            ctime_nsec=status.st_ctime_ns,
-        )
+        return stamp_of(status)
 
     def _status(self, path: str) -> os.stat_result:
         directory, _, name = path.rpartition("/")
