@@ -101,12 +101,15 @@ def test_parameters_when_of_every_kind_then_each_comes_out_right(
 ) -> None:
     client = start(boot(bookworm), kmodmon, "[poll]\nparameters = '5s'\n[parameters]\nread_timeout = '500ms'\n")
     client.guest.insmod("params_mod", "slow_ms=0")
+    expected = {"int_rw": 1, "int_ro": -2, "int_root": 3, "int_root_ro": 4, "big": 2.0**64, "small": 255,
+                "negative": -32768, "hex": 0xDEADBEEF, "bool_yes": 1, "bool_no": 0, "as_int": 1}  # fmt: skip
+    # The kernel makes the files one after another, so the first reading may come before the last of them.
     series = client.until(
-        lambda seen: seen.get("kmodmon_module_parameter", module="params_mod", parameter="int_rw") == 1,
+        lambda seen: all(
+            seen.get("kmodmon_module_parameter", module="params_mod", parameter=name) is not None for name in expected
+        ),
         "parameters of params_mod",
     )
-    expected = {"int_ro": -2, "int_root": 3, "int_root_ro": 4, "big": 2.0**64, "small": 255, "negative": -32768,
-                "hex": 0xDEADBEEF, "bool_yes": 1, "bool_no": 0, "as_int": 1}  # fmt: skip
     for name, value in expected.items():
         assert series.get("kmodmon_module_parameter", module="params_mod", parameter=name) == value, name
     rows = {row["parameter"]: row for row in client.rows("/api/v1/parameters?module=params_mod")}
