@@ -1,12 +1,13 @@
 """`kmodmon run`: the daemon."""
 
 import argparse
+import importlib
 
 from kmodmon.cli.options import root_of, settings_of
 from kmodmon.config.load import default_file
 from kmodmon.system.clock import SystemClock
 from kmodmon.system.memory_footprint import limit_memory
-from kmodmon.system.partial_import import import_submodule
+from kmodmon.system.partial_import import absent, import_submodule
 
 # What prometheus_client.exposition imports for its web server and its push gateway client, which are not used here.
 _UNUSED = ("http.server", "socketserver", "urllib.error", "urllib.request", "wsgiref.simple_server")
@@ -20,7 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run until SIGTERM; 0 then. Raises ConfigError (2) for bad settings, KmodmonError (3) when it cannot start."""
     limit_memory()
-    import_partially()
+    settings = settings_of(args)
+    import_partially(tls=settings.web.config_file is not None)
     from kmodmon.runtime.daemon import Options, run_daemon  # after import_partially: it would import them whole
     from kmodmon.system.journal import set_up_logging
     from kmodmon.system.sd_notify import Notifier
@@ -31,10 +33,18 @@ def run(args: argparse.Namespace) -> int:
         root_of=lambda settings: root_of(args, settings),
         config_file=args.config or default_file(),
     )
-    run_daemon(options, SystemClock(), Notifier())
+    run_daemon(options, settings, SystemClock(), Notifier())
     return 0
 
 
-def import_partially() -> None:
-    """Import prometheus-client without what it brings beside the parts that the daemon uses."""
-    import_submodule("prometheus_client", "exposition", unused=_UNUSED)
+def import_partially(*, tls: bool) -> None:
+    """Import what large packages bring only as far as the daemon uses it; `tls`: with OpenSSL.
+
+    OpenSSL takes 5 MiB. Without TLS nothing else needs it: hashlib has a SHA-256 of its own, with which the hash of an
+    event takes 2 microseconds more.
+    """
+    if not tls:
+        with absent("ssl"), absent("_hashlib"):
+            for name in ("asyncio", "hashlib", "hmac"):
+                importlib.import_module(name)
+    import_submodule("prometheus_client", "exposition", unused=_UNUSED if tls else (*_UNUSED, "ssl"))

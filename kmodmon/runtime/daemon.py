@@ -59,7 +59,7 @@ CLOSE_HISTORY = 5.0  # seconds for writing what is queued
 class Options:
     """What the command line determines."""
 
-    load: Callable[[], Settings]  # reads the settings; called at the start and at each reload
+    load: Callable[[], Settings]  # reads the settings; called at each reload
     root_of: Callable[[Settings], Root]  # the host that the settings name
     config_file: Path
 
@@ -306,9 +306,8 @@ def _level(settings: Settings) -> int:
     return {"debug": 10, "info": 20, "notice": 25, "warning": 30, "error": 40}[settings.log.level.value]
 
 
-def run_daemon(options: Options, clock: Clock, notifier: Notifier) -> None:
-    """Run a daemon on a loop of its own; raises KmodmonError (ConfigError among them) when it cannot start."""
-    settings = options.load()
+def run_daemon(options: Options, settings: Settings, clock: Clock, notifier: Notifier) -> None:
+    """Run a daemon on a loop of its own, with `settings` until it reloads; raises KmodmonError when it cannot start."""
     logging.getLogger("kmodmon").setLevel(_level(settings))
 
     async def main() -> None:

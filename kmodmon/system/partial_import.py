@@ -41,6 +41,19 @@ def import_submodule(package: str, name: str, *, unused: Iterable[str] = ()) -> 
     return importlib.import_module(f"{package}.{name}")
 
 
+@contextmanager
+def absent(name: str) -> Iterator[None]:
+    """Make `import name` raise ImportError meanwhile, for packages that do without it. An imported module stays."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]  # the import system's way to say that there is none
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
 class _Placeholder(ModuleType):
     """A module of which every name is an empty class."""
 
@@ -52,10 +65,10 @@ class _Placeholder(ModuleType):
 
 @contextmanager
 def _placeholders(names: Iterable[str]) -> Iterator[None]:
-    absent = [name for name in names if name not in sys.modules]
-    sys.modules.update({name: _Placeholder(name) for name in absent})
+    missing = [name for name in names if name not in sys.modules]
+    sys.modules.update({name: _Placeholder(name) for name in missing})
     try:
         yield
     finally:
-        for name in absent:
+        for name in missing:
             del sys.modules[name]

@@ -13,7 +13,6 @@ byte of the answer.
 
 import asyncio
 import socket
-import ssl
 import struct
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -161,7 +160,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Keep the connection for a client that half closed it after its request; TLS cannot be half open."""
-        if self.phase is not Phase.ANSWER or isinstance(self._transport.get_extra_info("sslcontext"), ssl.SSLContext):
+        if self.phase is not Phase.ANSWER or self._transport.get_extra_info("sslcontext") is not None:
             return False
         self._keep_alive = False
         return True

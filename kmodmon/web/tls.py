@@ -1,43 +1,27 @@
-"""TLS settings of the web configuration file as an ``ssl.SSLContext``; the tables map Go's names to OpenSSL's.
+"""TLS settings of the web configuration file; the tables map Go's names to those of OpenSSL and `ssl.TLSVersion`.
 
-Certificates and keys whose PEM text is in the file itself go through a memfd, because Python's ssl loads only from
-paths. TLS 1.3 suites cannot be chosen, neither in Go nor here. When a file changes, a new context is made; it serves
-the connections that are accepted afterwards.
+TLS 1.3 suites cannot be chosen, neither in Go nor here. Nothing here imports ssl: a daemon without TLS does without it
+(:mod:`kmodmon.web.tls_context`).
 """
 
 import ipaddress
-import os
-import ssl
-import warnings
-from asyncio import sslproto
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from kmodmon.types.error import ConfigError
-
-VERSIONS: Mapping[str, ssl.TLSVersion] = MappingProxyType(
-    {
-        "TLS10": ssl.TLSVersion.TLSv1,
-        "TLS11": ssl.TLSVersion.TLSv1_1,
-        "TLS12": ssl.TLSVersion.TLSv1_2,
-        "TLS13": ssl.TLSVersion.TLSv1_3,
-    }
+VERSIONS: Mapping[str, str] = MappingProxyType(
+    {"TLS10": "TLSv1", "TLS11": "TLSv1_1", "TLS12": "TLSv1_2", "TLS13": "TLSv1_3"}
 )
 CURVES: Mapping[str, str] = MappingProxyType(
     {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
 )
-READ_BYTES = 16384
-"""For SSLProtocol.max_size: asyncio has no setting for the read buffer of a TLS connection, which is 256 KiB."""
-
-_TLS13 = "TLS 1.3: always on"
+TLS13_SUITE = "TLS 1.3: always on"
 CIPHERS: Mapping[str, str] = MappingProxyType(
     {
-        "TLS_AES_128_GCM_SHA256": _TLS13,
-        "TLS_AES_256_GCM_SHA384": _TLS13,
-        "TLS_CHACHA20_POLY1305_SHA256": _TLS13,
+        "TLS_AES_128_GCM_SHA256": TLS13_SUITE,
+        "TLS_AES_256_GCM_SHA384": TLS13_SUITE,
+        "TLS_CHACHA20_POLY1305_SHA256": TLS13_SUITE,
         "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
         "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
         "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
@@ -80,86 +64,6 @@ class TlsSettings:
     def files(self) -> tuple[Path, ...]:
         """Every file that the context is made from."""
         return tuple(path for path in (self.cert_file, self.key_file, self.client_ca_file) if path is not None)
-
-
-def make_context(tls: TlsSettings, file: Path) -> ssl.SSLContext:
-    """A server context for these settings, which were read from `file`; raises ConfigError and nothing else."""
-    sslproto.SSLProtocol.max_size = READ_BYTES
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-    context.set_alpn_protocols(["http/1.1"])
-    with _config_errors(file, "min_version"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # TLS10 and TLS11, when configured
-        context.minimum_version = VERSIONS[tls.min_version]
-        context.maximum_version = VERSIONS[tls.max_version]
-    with _config_errors(file, "cipher_suites"):
-        _set_ciphers(context, tls)
-    with _config_errors(file, "curve_preferences"):
-        if len(tls.curve_preferences) == 1:
-            context.set_ecdh_curve(CURVES[tls.curve_preferences[0]])
-    with _config_errors(file, "cert_file"):
-        _load_certificate(context, tls)
-    with _config_errors(file, "client_ca_file"):
-        _set_client_auth(context, tls)
-    return context
-
-
-def _load_certificate(context: ssl.SSLContext, tls: TlsSettings) -> None:
-    with _as_path(tls.cert_file, tls.cert) as cert, _as_path(tls.key_file, tls.key) as key:
-        # without the callback OpenSSL asks the terminal for the passphrase of an encrypted key
-        context.load_cert_chain(cert, key, password=lambda: "")
-
-
-def _set_ciphers(context: ssl.SSLContext, tls: TlsSettings) -> None:
-    names = [CIPHERS[name] for name in tls.cipher_suites if CIPHERS[name] != _TLS13]
-    if names:
-        context.set_ciphers(":".join(names))
-    if tls.prefer_server_cipher_suites:
-        context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
-    else:
-        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
-
-
-def _set_client_auth(context: ssl.SSLContext, tls: TlsSettings) -> None:
-    match tls.client_auth_type:
-        case "RequireAndVerifyClientCert":
-            context.verify_mode = ssl.CERT_REQUIRED
-        case "VerifyClientCertIfGiven":
-            context.verify_mode = ssl.CERT_OPTIONAL
-        case _:
-            return
-    with _as_path(tls.client_ca_file, tls.client_ca) as path:
-        context.load_verify_locations(cafile=path)
-
-
-@contextmanager
-def _config_errors(file: Path, key: str) -> Iterator[None]:
-    """Raise a ConfigError that names `key` instead of what ssl raises."""
-    try:
-        yield
-    except (ssl.SSLError, ValueError, TypeError) as error:
-        why = f"not accepted: {error}"
-        raise ConfigError(
-            str(file), f"tls_server_config.{key}", why, "certificate and key must be PEM and fit"
-        ) from error
-    except OSError as error:
-        name = f" {error.filename}" if error.filename else ""
-        raise ConfigError(str(file), f"tls_server_config.{key}", f"cannot read{name}: {error.strerror}") from error
-
-
-@contextmanager
-def _as_path(path: Path | None, text: str) -> Iterator[str]:
-    if path is not None:
-        path.open("rb").close()  # ssl's own error does not name the file
-        yield str(path)
-        return
-    fd = os.memfd_create("kmodmon-tls")
-    try:
-        with os.fdopen(os.dup(fd), "wb") as out:
-            out.write(text.encode())
-        yield f"/proc/self/fd/{fd}"
-    finally:
-        os.close(fd)
 
 
 def san_allowed(peer_certificate: Mapping[str, object], allowed: tuple[str, ...]) -> bool:

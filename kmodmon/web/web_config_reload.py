@@ -6,16 +6,19 @@ old one stays in force, the reason is logged once, and ``config_ok`` and ``confi
 """
 
 import logging
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kmodmon.system.clock import Clock
 from kmodmon.system.file_stamp import FileStamps
 from kmodmon.types.error import ConfigError
-from kmodmon.web.tls import TlsSettings, make_context
+from kmodmon.web.tls import TlsSettings
 from kmodmon.web.webconfig import RateLimit, WebConfig, read_web_config
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +30,7 @@ class ActiveWebConfig:
     """A web configuration and the TLS context that was made from it (None: plain HTTP)."""
 
     config: WebConfig
-    context: ssl.SSLContext | None
+    context: "SSLContext | None"
 
     @property
     def tls(self) -> TlsSettings | None:
@@ -128,5 +131,7 @@ def _load(file: Path) -> tuple[ActiveWebConfig, FileStamps]:
     config = read_web_config(file)
     if config.tls is None:
         return ActiveWebConfig(config, None), stamps
+    from kmodmon.web.tls_context import make_context  # imports ssl, a megabyte that a daemon without TLS does without
+
     stamps.add(*config.tls.files)
     return ActiveWebConfig(config, make_context(config.tls, file)), stamps

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CODE = """
 import sys
 from kmodmon.system.partial_import import import_submodule
@@ -60,8 +62,29 @@ def test_module_when_it_subclasses_what_nobody_uses_then_a_stand_in_serves_and_g
 
 def test_daemon_when_started_by_its_command_then_servers_and_command_lines_of_libraries_are_not_imported() -> None:
     code = (
-        "import sys\nfrom kmodmon.cli.run import import_partially\nimport_partially()\nimport kmodmon.runtime.daemon\n"
+        "import sys\nfrom kmodmon.cli.run import import_partially\n"
+        "import_partially(tls=False)\nimport kmodmon.runtime.daemon\n"
         "print([m for m in ('click', 'multiprocessing', 'http.server', 'http.client', 'wsgiref') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+DAEMON = """
+import sys
+from kmodmon.cli.run import import_partially
+import_partially(tls={tls})
+import kmodmon.runtime.daemon, kmodmon.sources.files_reader, kmodmon.sources.parameters, kmodmon.web.webconfig
+import asyncio, hashlib, hmac
+print(hashlib.sha256(b"abc").hexdigest(), hmac.compare_digest("a", "a"), hasattr(asyncio.sslproto.ssl, "SSLContext"))
+print(*(name for name in ("ssl", "_ssl", "_hashlib") if name in sys.modules))
+import ssl, prometheus_client.exposition
+print(ssl.SSLContext.__module__, prometheus_client.exposition.generate_latest.__name__)
+"""
+SHA256_OF_ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, B.1
+
+
+@pytest.mark.parametrize(("tls", "modules"), [(False, ""), (True, "ssl _ssl _hashlib")])
+def test_daemon_when_nothing_is_served_over_tls_then_it_is_without_openssl(tls: bool, modules: str) -> None:
+    done = subprocess.run([sys.executable, "-c", DAEMON.format(tls=tls)], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [f"{SHA256_OF_ABC} True {tls}", modules, "ssl generate_latest"]

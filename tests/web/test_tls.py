@@ -11,7 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from kmodmon.types.error import ConfigError
-from kmodmon.web.tls import CIPHERS, CURVES, READ_BYTES, TlsSettings, make_context, san_allowed
+from kmodmon.web.tls import CIPHERS, CURVES, TlsSettings, san_allowed
+from kmodmon.web.tls_context import READ_BYTES, make_context
 from kmodmon.web.webconfig import read_web_config
 from tests.web.certificates import Authority
 from tests.web.serving import Served, wait_until
