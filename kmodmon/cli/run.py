@@ -7,7 +7,7 @@ from kmodmon.cli.options import root_of, settings_of
 from kmodmon.config.load import default_file
 from kmodmon.system.clock import SystemClock
 from kmodmon.system.memory_footprint import limit_memory
-from kmodmon.system.partial_import import absent, import_submodule
+from kmodmon.system.partial_import import absent, import_submodule, placeholders
 
 # What prometheus_client.exposition imports for its web server and its push gateway client, which are not used here.
 _UNUSED = ("http.server", "socketserver", "urllib.error", "urllib.request", "wsgiref.simple_server")
@@ -47,4 +47,6 @@ def import_partially(*, tls: bool) -> None:
         with absent("ssl"), absent("_hashlib"):
             for name in ("asyncio", "hashlib", "hmac"):
                 importlib.import_module(name)
+    with placeholders(("html.entities",)):  # the names of 2,231 characters, which html.unescape alone needs
+        importlib.import_module("html")
     import_submodule("prometheus_client", "exposition", unused=_UNUSED if tls else (*_UNUSED, "ssl"))

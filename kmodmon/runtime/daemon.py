@@ -38,6 +38,7 @@ from kmodmon.subjects.self_stats import SelfCounters, SelfMetric
 from kmodmon.system.clock import Clock
 from kmodmon.system.file_watch import watch_file
 from kmodmon.system.journal import Journal, log_sink
+from kmodmon.system.memory_footprint import release_unslotted_classes
 from kmodmon.system.root import Root
 from kmodmon.system.sd_notify import Notifier
 from kmodmon.types.error import ConfigError, KmodmonError
@@ -309,6 +310,7 @@ def _level(settings: Settings) -> int:
 def run_daemon(options: Options, settings: Settings, clock: Clock, notifier: Notifier) -> None:
     """Run a daemon on a loop of its own, with `settings` until it reloads; raises KmodmonError when it cannot start."""
     logging.getLogger("kmodmon").setLevel(_level(settings))
+    release_unslotted_classes()
 
     async def main() -> None:
         await Daemon(options, settings, clock, notifier).run()

@@ -31,7 +31,7 @@ def import_submodule(package: str, name: str, *, unused: Iterable[str] = ()) -> 
     before = set(sys.modules)
     sys.modules[package] = importlib.util.module_from_spec(spec)
     try:
-        with _placeholders(unused):
+        with placeholders(unused):
             return importlib.import_module(f"{package}.{name}")
     except (ImportError, AttributeError, TypeError) as error:
         log.debug("%s.%s wants all of %s: %s", package, name, package, error)
@@ -64,7 +64,8 @@ class _Placeholder(ModuleType):
 
 
 @contextmanager
-def _placeholders(names: Iterable[str]) -> Iterator[None]:
+def placeholders(names: Iterable[str]) -> Iterator[None]:
+    """Let modules that are not imported yet be placeholders meanwhile."""
     missing = [name for name in names if name not in sys.modules]
     sys.modules.update({name: _Placeholder(name) for name in missing})
     try:

@@ -88,3 +88,26 @@ SHA256_OF_ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015a
 def test_daemon_when_nothing_is_served_over_tls_then_it_is_without_openssl(tls: bool, modules: str) -> None:
     done = subprocess.run([sys.executable, "-c", DAEMON.format(tls=tls)], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [f"{SHA256_OF_ABC} True {tls}", modules, "ssl generate_latest"]
+
+
+UNSLOTTED = """
+import dataclasses, gc
+import kmodmon.runtime.daemon
+from kmodmon.system.memory_footprint import release_unslotted_classes
+from kmodmon.types.units import Instant
+def replaced():
+    names = [(each.__module__, each.__qualname__) for each in gc.get_objects() if isinstance(each, type)]
+    return sum(names.count(name) > 1 for name in set(names) if name[0].startswith("kmodmon."))
+before = replaced()
+release_unslotted_classes()
+print(before > 100, replaced())
+try:
+    Instant(1, 1).realtime_usec = 2
+except dataclasses.FrozenInstanceError as error:
+    print(error)
+"""
+
+
+def test_dataclasses_when_released_then_each_class_is_there_once_and_frozen() -> None:
+    done = subprocess.run([sys.executable, "-c", UNSLOTTED], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["True 0", "cannot assign to field 'realtime_usec'"]
