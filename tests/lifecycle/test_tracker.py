@@ -295,7 +295,100 @@ def test_result_when_only_the_time_of_the_trace_changes_then_it_is_kept() -> Non
     assert host.lifecycle.trace_usec == late.monotonic_usec
 
 
+def test_module_load_when_the_module_was_listed_before_then_it_is_the_same_load() -> None:
+    host = traced()
+    load, init = host.entry(TraceKind.LOAD, "a"), host.entry(TraceKind.INIT, ret=0)
+    assert host.read(module("a")) == []
+    since = host.context.at
+    assert host.trace(load) == [] and host.lifecycle.pending_loads["a"].since == since
+    assert host.trace(init) == [LOADED]
+    assert host.events[0].fields["state"] == "live" and host.events[0].fields["witnesses"] == ["list", "trace"]
+
+
+def test_listed_when_only_the_trace_had_the_load_then_its_unload_is_not_transient() -> None:
+    host = traced()
+    host.trace(host.entry(TraceKind.LOAD, "a"), host.entry(TraceKind.INIT, ret=0))
+    host.read(after=3)
+    host.trace(intact=True)
+    assert host.wait(1) == [LOADED]
+    signals = [host.inventory.loaded["a"].signals]
+    for _ in range(2):
+        host.read(module("a"))
+        signals.append(host.inventory.loaded["a"].signals)
+    assert signals == [("trace",), ("list", "trace"), ("list", "trace")]
+    assert host.trace(host.entry(TraceKind.FREE, "a", tid=8)) == [UNLOADED]
+
+
+@pytest.mark.parametrize(
+    ("lost", "events", "kind"), [(3, [LOADED, UNLOADED, TRANSIENT], None), (0, [LOADED], NEVER_LISTED)]
+)
+def test_load_when_never_listed_then_gone_if_the_trace_may_have_lost_its_unload(
+    lost: int, events: list[EventType], kind: str | None
+) -> None:
+    host = traced()
+    host.trace(host.entry(TraceKind.LOAD, "a"))
+    host.trace(lost=lost)
+    host.read(after=3)
+    host.trace(intact=True)
+    assert host.wait(0.1) == events
+    assert [each.kind for each in host.lifecycle.discrepancies.values()] == ([] if kind is None else [kind])
+
+
+@pytest.mark.parametrize(("microseconds", "events"), [(-1, []), (0, [CONTRADICTED])])
+def test_discrepancy_when_it_has_lasted_two_seconds_then_it_is_decided(
+    microseconds: int, events: list[EventType]
+) -> None:
+    host = traced(module("a"))
+    host.read()
+    host.trace(intact=True, after=1)
+    assert host.wait(1 + microseconds / 1e6) == events
+
+
+@pytest.mark.parametrize(("microseconds", "events"), [(-1, []), (0, [LOADED])])
+def test_load_when_it_has_been_pending_for_two_seconds_then_it_is_decided(
+    microseconds: int, events: list[EventType]
+) -> None:
+    host = traced()
+    host.read(module("a"))
+    host.trace(began=True)  # the trace before may have lost its load
+    assert host.wait(1.9 + microseconds / 1e6) == events
+
+
+@pytest.mark.parametrize(("microseconds", "kept"), [(-1, True), (0, False)])
+def test_unload_when_it_was_four_seconds_ago_then_it_is_forgotten(microseconds: int, kept: bool) -> None:
+    host = traced(module("a"))
+    host.trace(host.entry(TraceKind.FREE, "a"))
+    host.read(after=0)
+    host.wait(4 + microseconds / 1e6)
+    assert ("a" in host.lifecycle.recent_unloads) is kept
+
+
+def test_module_free_when_the_one_before_was_an_unload_then_it_is_another_unload() -> None:
+    host = traced(module("a"))
+    assert host.trace(host.entry(TraceKind.FREE, "a")) == [UNLOADED]
+    assert host.trace(host.entry(TraceKind.FREE, "a")) == [UNLOADED]
+    assert host.events[0].evidence[1:] == ("its load was not seen",)
+
+
 # Uevents
+
+
+def test_add_when_nothing_else_reports_the_load_then_loaded_at_its_time_and_not_while_down() -> None:
+    host = listed(uevents=True)
+    host.uevents(uevent("add", "a"))
+    added_at = host.context.at
+    assert host.read(module("a")) == [LOADED]
+    loaded = host.inventory.loaded["a"]
+    assert (loaded.at, loaded.while_down, loaded.before_start) == (added_at, False, False)
+    assert host.events[0].at == added_at and "while_down" not in host.events[0].fields
+
+
+def test_move_when_a_directory_leaves_sysfs_then_the_module_hides_and_nothing_more_is_awaited() -> None:
+    host = traced(module("a"))
+    assert host.uevents(uevent("move", "", "a")) == [CONTRADICTED]
+    assert set(host.lifecycle.hiding) == {"a"} and not host.lifecycle.waits
+    host.trace(intact=True)
+    assert host.wait(5) == []
 
 
 def test_move_when_a_directory_leaves_sysfs_and_comes_back_then_contradicted_and_resolved() -> None:
