@@ -7,6 +7,7 @@ import pytest
 
 from kmodmon.events.event import Actor, Event, EventType, Process
 from kmodmon.events.kinds.module import (
+    ModuleChanged,
     ModuleLoaded,
     ModuleLoadFailed,
     ModuleTransient,
@@ -14,8 +15,8 @@ from kmodmon.events.kinds.module import (
     SignalsContradicted,
 )
 from kmodmon.kernel.modules import ModuleState
-from kmodmon.lifecycle.inventory import EMPTY_INVENTORY, Module, ModuleAttributes
-from kmodmon.lifecycle.pending import MOVED, NEVER_LISTED, NO_LIFECYCLE, REMADE, LifecycleContext
+from kmodmon.lifecycle.inventory import EMPTY_INVENTORY, UNKNOWN_BUILD, Module, ModuleAttributes
+from kmodmon.lifecycle.pending import MAX_OPEN, MOVED, NEVER_LISTED, NO_LIFECYCLE, REMADE, LifecycleContext
 from kmodmon.lifecycle.reconcile import modules_read, settled, signal_lost, trace_read, uevents_read
 from kmodmon.lifecycle.signals import ModulesRead, ModuleUevent, TraceEntry, TraceKind, TraceRead, UeventsRead
 from kmodmon.types.units import Instant, Usec
@@ -194,6 +195,28 @@ def test_remade_when_contradicted_and_not_listed_then_it_stays_a_contradiction()
     assert host.wait(3) == []
 
 
+def test_listed_when_its_taint_is_another_then_changed_while_loaded() -> None:
+    host = listed(module("a"))
+    assert host.read(replace(module("a"), taint="O")) == [ModuleChanged.kind.type]
+    assert host.events[0].fields["while_loaded"] is True and host.events[0].fields["taint_bits"] == 1 << 12
+    assert host.events[0].evidence == ("/proc/modules", "/sys/module")
+    assert host.inventory.loaded["a"].build.taint == "O" and host.read(replace(module("a"), taint="O")) == []
+
+
+@pytest.mark.parametrize(
+    ("support", "skipped", "is_same"), [(True, 2, True), (True, 3, False), (None, 2, False), (False, 2, False)]
+)
+def test_list_when_it_is_the_same_object_then_the_inventory_is_too_unless_more_of_it_changed(
+    support: bool | None, skipped: int, is_same: bool
+) -> None:
+    host = listed(module("a"))
+    before = replace(host.inventory, support=support, skipped=2)
+    read = ModulesRead(modules=before.modules, skipped=skipped)
+    after, lifecycle, events = modules_read(before, host.lifecycle, read, host.context)
+    assert (after is before) is is_same and after == replace(before, support=True, skipped=skipped)
+    assert lifecycle.listed_at == host.context.at and events == ()
+
+
 # The trace
 
 
@@ -363,6 +386,12 @@ def test_unload_when_it_was_four_seconds_ago_then_it_is_forgotten(microseconds: 
     assert ("a" in host.lifecycle.recent_unloads) is kept
 
 
+def test_module_free_when_it_ended_a_failed_load_then_the_next_is_not_of_that_load() -> None:
+    host = traced()
+    assert host.trace(host.entry(TraceKind.LOAD, "a"), host.entry(TraceKind.FREE, "a")) == [FAILED]
+    assert host.trace(host.entry(TraceKind.FREE, "a")) == [UNLOADED]
+
+
 def test_module_free_when_the_one_before_was_an_unload_then_it_is_another_unload() -> None:
     host = traced(module("a"))
     assert host.trace(host.entry(TraceKind.FREE, "a")) == [UNLOADED]
@@ -370,7 +399,47 @@ def test_module_free_when_the_one_before_was_an_unload_then_it_is_another_unload
     assert host.events[0].evidence[1:] == ("its load was not seen",)
 
 
+def test_unloads_when_there_are_several_then_the_build_of_each_is_kept_with_the_newest_last() -> None:
+    host = listed(module("a"), module("b"), module("c"))
+    for names in ("bc", "c", ""):
+        host.read(*map(module, names))
+    assert list(host.lifecycle.builds.items()) == [(name, UNKNOWN_BUILD) for name in "abc"]
+    host.read(replace(module("a"), taint="O"))
+    host.read()
+    assert list(host.lifecycle.builds) == ["b", "c", "a"] and host.lifecycle.builds["a"].taint == "O"
+
+
+@pytest.mark.parametrize(("adopted", "unloaded"), [(True, ["b"]), (False, ["a", "b"])])
+def test_trace_when_it_is_adopted_then_only_events_that_the_earlier_run_did_not_process_count(
+    adopted: bool, unloaded: list[str]
+) -> None:
+    host = listed(module("a"), module("b"))
+    entries = [host.entry(TraceKind.FREE, "a")]
+    lifecycle = replace(host.lifecycle, trace_usec=entries[0].monotonic_usec)
+    host.now += 0.000001
+    entries.append(host.entry(TraceKind.FREE, "b"))
+    read = TraceRead(entries=tuple(entries), adopted=adopted)
+    _, after, events = trace_read(host.inventory, lifecycle, read, 0, host.context)
+    assert [event.module for event in events] == unloaded and after.trace_usec == entries[-1].monotonic_usec
+
+
 # Uevents
+
+
+def test_uevents_when_they_are_received_or_not_then_an_unload_waits_for_one_or_not() -> None:
+    host = listed(module("a"), module("b"), uevents=True)
+    assert host.read(module("b")) == [] and host.lifecycle.uevents
+    host.inventory, host.lifecycle, events = signal_lost(host.inventory, host.lifecycle, "uevent", host.context)
+    assert events == () and not host.lifecycle.uevents and set(host.inventory.loaded) == {"a", "b"}
+    assert host.read() == [UNLOADED] and host.events[0].module == "b"
+
+
+def test_add_when_there_are_thousands_then_no_more_are_tracked_and_those_that_are_go_on() -> None:
+    host = Tracked(trace_expected=True)
+    host.uevents(*(uevent("add", f"m{number}") for number in range(MAX_OPEN + 1)), began=True)
+    assert len(host.lifecycle.pending_loads) == MAX_OPEN and f"m{MAX_OPEN}" not in host.lifecycle.pending_loads
+    host.uevents(uevent("remove", "m0"))
+    assert host.lifecycle.pending_loads["m0"].remove_uevent_at == host.context.at
 
 
 def test_add_when_nothing_else_reports_the_load_then_loaded_at_its_time_and_not_while_down() -> None:
@@ -409,6 +478,7 @@ def test_remove_when_the_trace_never_opens_then_unloaded_at_the_remove_uevent() 
     host.trace_expected = False
     assert host.wait(1) == []
     assert host.wait(2) == [LOADED, UNLOADED, TRANSIENT] and host.events[1].at == removed_at
+    assert all("while_down" not in event.fields for event in host.events)
 
 
 def test_add_when_neither_listed_nor_removed_then_contradicted() -> None:
