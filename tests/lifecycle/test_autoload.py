@@ -53,6 +53,13 @@ def test_request_when_names_are_made_up_by_the_thousand_then_few_are_told_and_th
     assert "untold" not in following.fields
 
 
+def test_request_when_repeated_for_ten_minutes_then_it_is_only_counted() -> None:
+    requester = Requester()
+    assert requester.request("fs-xfs") and requester.request("fs-xfs", after=599.999999) == ()
+    (again,) = requester.request("fs-xfs", after=0.000001)
+    assert again.fields["repeats"] == 1 and "untold" not in again.fields
+
+
 @pytest.mark.parametrize(("after", "is_reported"), [(599.999999, False), (600, True)])
 def test_request_when_ten_minutes_are_over_then_its_name_and_other_names_are_reported_again(
     after: float, is_reported: bool
@@ -190,6 +197,27 @@ def test_failure_when_only_the_log_has_it_then_the_tool_that_was_started_for_it_
     else:
         assert after.actor is not None and after.actor.name == "modprobe"
         assert after.evidence == ("log", f"exec traced, {how}")
+
+
+@pytest.mark.parametrize(
+    ("cmdline", "is_named"),
+    [
+        (("insmod", "/tmp/a-b.ko"), True),
+        (("insmod", "./a_b.ko.zst", "x=1"), True),
+        (("modprobe", "-q", "a_b"), True),
+        (("a_b", "other"), False),
+        (("insmod", "/a_b/c.ko"), False),
+        ((), False),
+        (None, False),
+    ],
+)
+def test_failure_when_a_tool_names_the_module_in_an_argument_then_it_was_told_to_load_it(
+    cmdline: tuple[str, ...] | None, is_named: bool
+) -> None:
+    actor = Actor(process=Process(pid=9, comm="insmod", cmdline=cmdline))
+    attempt = TraceEntry(kind=TraceKind.EXEC, monotonic_usec=Usec(100_000_000), tid=9, actor=actor)
+    (after,) = attribute(attempted(Lifecycle(), attempt), (failure("a_b", 110),))
+    assert (after.actor == actor) is is_named
 
 
 def test_attempts_when_there_are_many_then_the_newest_are_kept() -> None:

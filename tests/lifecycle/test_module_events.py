@@ -7,6 +7,7 @@ import pytest
 from kmodmon.events.event import Actor, Event, Process, Severity
 from kmodmon.kernel.modules import ModuleState
 from kmodmon.lifecycle.inventory import (
+    EMPTY_INVENTORY,
     Build,
     Loaded,
     Module,
@@ -146,6 +147,7 @@ def test_readings_when_compared_then_modules_that_came_went_or_differ_are_named(
     assert differing_modules(now, was) == {"new", "d", "e", "f", "left"}
     assert list(other_modules(now, was)) == ["new", "b", "c", "d", "e", "f"]
     assert differing_modules(now, now) == differing_modules(dict(now), now) == frozenset()
+    assert (EMPTY_INVENTORY.support, EMPTY_INVENTORY.skipped, same.permanent) == (None, 0, False)
 
 
 def test_states_when_counted_then_each_state_has_its_number() -> None:

@@ -421,9 +421,18 @@ def test_trace_when_it_is_adopted_then_only_events_that_the_earlier_run_did_not_
     read = TraceRead(entries=tuple(entries), adopted=adopted)
     _, after, events = trace_read(host.inventory, lifecycle, read, 0, host.context)
     assert [event.module for event in events] == unloaded and after.trace_usec == entries[-1].monotonic_usec
+    assert after.trace_intact is None and after.trace_since is None
 
 
 # Uevents
+
+
+def test_reading_when_it_says_nothing_more_then_no_signal_began_and_nothing_was_missed() -> None:
+    host = listed()
+    assert host.inventory.skipped == 0
+    read = UeventsRead()
+    inventory, lifecycle, events = uevents_read(host.inventory, host.lifecycle, read, host.context)
+    assert (inventory is host.inventory, lifecycle is host.lifecycle, events, read.missed) == (True, True, (), 0)
 
 
 def test_uevents_when_they_are_received_or_not_then_an_unload_waits_for_one_or_not() -> None:
