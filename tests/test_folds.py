@@ -23,7 +23,7 @@ from kmodmon.subjects.crossview import CrossViewRead, Pass, View, ViewRead
 from kmodmon.subjects.file_changes import FileChangesRead, TreeChanges
 from kmodmon.subjects.files import UNREAD_FILES, ModuleFilesRead
 from kmodmon.subjects.kernel import Kernel, KernelRead
-from kmodmon.subjects.log import LogMemory, PstoreRead
+from kmodmon.subjects.log import LogMemory, LogRead, PstoreRead
 from kmodmon.subjects.modprobe import ModprobeConfig, ModprobeRead
 from kmodmon.subjects.parameters import UNREAD_PARAMETERS, ParametersRead, ParameterTable
 from kmodmon.subjects.posture import CountersRead, LivepatchesRead, LockdownRead, SecureBootRead, Switches, SwitchesRead
@@ -138,6 +138,16 @@ def test_observation_when_it_has_nothing_then_the_state_is_the_same_object(
 ) -> None:
     after = folded(BASE, source, Read(observation))
     assert after.state is BASE and (after.events, after.changes) == ((), ())
+
+
+def test_log_when_read_then_its_source_is_there_only_if_it_was() -> None:
+    after = folded(BASE, "kmsg", Read(LogRead(records=(), end=True))).state
+    assert after.log.opened and dict(after.sources) == {}
+
+
+def test_files_when_read_before_the_kernel_then_its_boot_time_is_not_known() -> None:
+    after = folded(BASE, "files", Read(ModuleFilesRead(files={}, instances={})))
+    assert parts(after) == {"files"} and after.state.files.expected
 
 
 def test_modules_when_read_again_then_only_modules_that_differ_are_named() -> None:

@@ -4,13 +4,18 @@ import pytest
 
 from kmodmon.config.settings import Settings
 from kmodmon.events.kinds.log import KernelReported, LogForged
+from kmodmon.events.kinds.policy import PolicyViolated
 from kmodmon.events.kinds.source import TraceEventsLost
+from kmodmon.events.kinds.taint import TaintAdded, TaintCleared
 from kmodmon.lifecycle.signals import TraceRead
 from kmodmon.pipeline import Rules
 from kmodmon.state.observation import Tick
+from kmodmon.subjects.rules import RulesFileRead
 from kmodmon.types.source_name import SourceName
 from tests.kmsg_maker import WARNING, read, records
 from tests.states import Story, module
+
+W = 1 << 9
 
 
 def test_log_when_records_are_missing_then_its_source_shows_how_many_and_no_other_does() -> None:
@@ -77,3 +82,18 @@ def test_tick_when_nothing_waits_then_the_state_is_the_same_object() -> None:
     story.taint(0)
     before = story.state
     assert story.see("clock", Tick(), after=1.0) == () and story.state is before
+
+
+def test_taint_when_value_ledger_or_pending_bits_change_then_it_is_judged_in_that_step() -> None:
+    story = Story()
+    story.see("policy", RulesFileRead(what="policy", path="/p", raw=None))
+    story.modules()
+    first = [event.type for event in story.taint(W)]
+    assert first == [PolicyViolated.kind.type] and [one.subject for one in story.state.findings.current.values()]
+    assert [event.type for event in story.taint(0)][:1] == [TaintCleared.kind.type]
+    assert not story.state.findings.current
+    assert story.taint(W) == ()
+    assert [event.type for event in story.see("clock", Tick(), after=10.0)] == [
+        TaintAdded.kind.type,
+        PolicyViolated.kind.type,
+    ]
