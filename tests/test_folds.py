@@ -33,6 +33,7 @@ from kmodmon.subjects.taint import PendingBit, TaintRead
 from kmodmon.types.outcome import Absent, AbsentReason, Failed, Observation, Outcome, Read
 from kmodmon.types.source_name import SourceName
 from kmodmon.types.units import Instant, Usec
+from tests.reports.test_previous_boot import dump
 from tests.states import BOOT, module, modules_read
 
 PACKAGE = Path(__file__).parent.parent / "kmodmon"
@@ -138,6 +139,14 @@ def test_observation_when_it_has_nothing_then_the_state_is_the_same_object(
 ) -> None:
     after = folded(BASE, source, Read(observation))
     assert after.state is BASE and (after.events, after.changes) == ((), ())
+
+
+def test_dumps_of_an_earlier_boot_when_read_twice_then_each_report_is_an_event_once() -> None:
+    read = Read(PstoreRead(dumps=(dump(1, 2),)))
+    first = folded(BASE, "pstore", read)
+    assert [event.module for event in first.events] == ["m1", "m2"] and len(first.state.reported) == 2
+    second = folded(first.state, "pstore", read)
+    assert second.events == () and second.state.reported == first.state.reported
 
 
 def test_log_when_read_then_its_source_is_there_only_if_it_was() -> None:
