@@ -50,7 +50,8 @@ def step(
 
 
 def _taint_differs(was: TaintState, now: TaintState) -> bool:
-    return now.value != was.value or now.ledger is not was.ledger or now.pending is not was.pending
+    # Another value comes with another ledger (the first reading) or with other pending bits (any later one).
+    return now.ledger is not was.ledger or now.pending is not was.pending
 
 
 def _account(state: State, source: SourceName, reading: Reading, at: Instant) -> tuple[State, tuple[Event, ...]]:

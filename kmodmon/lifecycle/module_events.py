@@ -118,7 +118,7 @@ def count_states(modules: Iterable[Module]) -> Mapping[ModuleState, int]:
 
 
 def _milliseconds(usec: int | None) -> float | None:
-    return None if usec is None else round(usec / 1000, 3)
+    return None if usec is None else usec / 1000
 
 
 def _lifetime(how: Loaded, until: Instant) -> float | None:

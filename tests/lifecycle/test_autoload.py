@@ -5,8 +5,8 @@ import pytest
 from kmodmon.events.event import Actor, Event, Process
 from kmodmon.events.kinds.module import ModuleRefused
 from kmodmon.events.sentence import sentence_of
-from kmodmon.lifecycle.autoload import MAX_REPORTED, attempted, attribute, requested, with_requester
-from kmodmon.lifecycle.pending import Lifecycle
+from kmodmon.lifecycle.autoload import MAX_COUNTS, MAX_REPORTED, attempted, attribute, requested, with_requester
+from kmodmon.lifecycle.pending import MAX_ATTEMPTS, MAX_REQUESTS, Lifecycle
 from kmodmon.lifecycle.signals import TraceEntry, TraceKind
 from kmodmon.types.units import Instant, Usec
 from tests.fake_clock import FakeClock
@@ -53,6 +53,46 @@ def test_request_when_names_are_made_up_by_the_thousand_then_few_are_told_and_th
     assert "untold" not in following.fields
 
 
+def test_request_when_repeated_for_ten_minutes_then_it_is_only_counted() -> None:
+    requester = Requester()
+    assert requester.request("fs-xfs") and requester.request("fs-xfs", after=599.999999) == ()
+    (again,) = requester.request("fs-xfs", after=0.000001)
+    assert again.fields["repeats"] == 1 and "untold" not in again.fields
+
+
+@pytest.mark.parametrize(("after", "is_reported"), [(599.999999, False), (600, True)])
+def test_request_when_ten_minutes_are_over_then_its_name_and_other_names_are_reported_again(
+    after: float, is_reported: bool
+) -> None:
+    requester = Requester()
+    for number in range(MAX_REPORTED):
+        assert requester.request(f"fs-{number}", after=0)
+    assert not requester.request("net-pf-9", after=0)
+    requester.clock.advance(after)
+    assert bool(requester.request("fs-0", after=0)) is bool(requester.request("net-pf-9", after=0)) is is_reported
+
+
+def test_request_when_many_names_are_reported_over_hours_then_the_oldest_count_is_dropped() -> None:
+    requester = Requester()
+    for number in range(300):
+        assert requester.request(f"fs-{number}", after=7)
+    assert list(requester.lifecycle.request_counts) == [f"fs-{number}" for number in range(300 - MAX_COUNTS, 300)]
+    assert [entry.module for entry in requester.lifecycle.requests] == [
+        f"fs-{number}" for number in range(300 - MAX_REQUESTS, 300)
+    ]
+
+
+def test_request_when_reported_then_dated_by_the_trace_and_counted_from_there() -> None:
+    requester = Requester()
+    late = TraceEntry(kind=TraceKind.REQUEST, monotonic_usec=Usec(requester.clock.monotonic_usec), tid=7, module="fs")
+    now = requester.clock.now()
+    requester.clock.advance(3)
+    lifecycle, (event,) = requested(requester.lifecycle, late, requester.clock.now())
+    assert event.at == now and event.fields["name"] == "fs" and event.fields["repeats"] == 0
+    assert lifecycle.request_counts["fs"].reported_at == now
+    assert event.evidence == (f"module_request traced at {late.monotonic_usec / 1e6:.6f}",)
+
+
 def test_request_when_its_name_is_unreadable_then_it_is_a_name_like_others() -> None:
     requester = Requester()
     assert len(requester.request("")) == 1 and requester.request("") == ()
@@ -97,8 +137,9 @@ FS, NET = (100.0, "fs-xfs"), (101.0, "net-pf-9")
         (requests(FS, NET), entry(TraceKind.LOAD, 105, requested_name="fs-xfs"), "mount"),
         (requests(NET), entry(TraceKind.LOAD, 105, requested_name="fs-xfs"), None),
         (requests(FS), entry(TraceKind.LOAD, 110, requested_name="fs-xfs"), "mount"),
-        (requests(FS), entry(TraceKind.LOAD, 110.1, requested_name="fs-xfs"), None),
-        (requests(FS), entry(TraceKind.LOAD, 99, requested_name="fs-xfs"), None),
+        (requests(FS), entry(TraceKind.LOAD, 110.000001, requested_name="fs-xfs"), None),
+        (requests(FS), entry(TraceKind.LOAD, 100, requested_name="fs-xfs"), "mount"),
+        (requests(FS), entry(TraceKind.LOAD, 99.999999, requested_name="fs-xfs"), None),
         (requests(FS), entry(TraceKind.LOAD, 105, exited=True), "mount"),
         (requests(FS, NET), entry(TraceKind.LOAD, 105, exited=True), None),
         (requests(FS), entry(TraceKind.LOAD, 105), None),
@@ -136,11 +177,11 @@ def attempts(*moments: tuple[float, str]) -> Lifecycle:
     [
         (attempts((100, "a-b"), (101, "c")), failure("a_b", 102), "it was told to load it"),
         (attempts((100, "a-b")), failure("a_b", 130), "it was told to load it"),
-        (attempts((100, "a-b")), failure("a_b", 131), None),
+        (attempts((100, "a-b")), failure("a_b", 130.000001), None),
         (attempts((100, "a-b")), failure("a_b", 99), "it was told to load it"),
-        (attempts((100, "a-b")), failure("a_b", 98.9), None),
+        (attempts((100, "a-b")), failure("a_b", 98.999999), None),
         (attempts((100, "c")), failure("a_b", 102), "the only tool started in the two seconds before"),
-        (attempts((100, "c")), failure("a_b", 102.1), None),
+        (attempts((100, "c")), failure("a_b", 102.000001), None),
         (attempts((100, "c"), (101, "d")), failure("a_b", 101), None),
         (attempts((100, "c")), failure(None, 101), "the only tool started in the two seconds before"),
         (attempts((100, "a-b")), failure("a_b", 101, ACTOR), None),
@@ -156,3 +197,29 @@ def test_failure_when_only_the_log_has_it_then_the_tool_that_was_started_for_it_
     else:
         assert after.actor is not None and after.actor.name == "modprobe"
         assert after.evidence == ("log", f"exec traced, {how}")
+
+
+@pytest.mark.parametrize(
+    ("cmdline", "is_named"),
+    [
+        (("insmod", "/tmp/a-b.ko"), True),
+        (("insmod", "./a_b.ko.zst", "x=1"), True),
+        (("modprobe", "-q", "a_b"), True),
+        (("a_b", "other"), False),
+        (("insmod", "/a_b/c.ko"), False),
+        ((), False),
+        (None, False),
+    ],
+)
+def test_failure_when_a_tool_names_the_module_in_an_argument_then_it_was_told_to_load_it(
+    cmdline: tuple[str, ...] | None, is_named: bool
+) -> None:
+    actor = Actor(process=Process(pid=9, comm="insmod", cmdline=cmdline))
+    attempt = TraceEntry(kind=TraceKind.EXEC, monotonic_usec=Usec(100_000_000), tid=9, actor=actor)
+    (after,) = attribute(attempted(Lifecycle(), attempt), (failure("a_b", 110),))
+    assert (after.actor == actor) is is_named
+
+
+def test_attempts_when_there_are_many_then_the_newest_are_kept() -> None:
+    kept = attempts(*((float(number), f"m{number}") for number in range(100))).attempts
+    assert [attempt.module for attempt in kept] == [f"m{number}" for number in range(100 - MAX_ATTEMPTS, 100)]

@@ -140,7 +140,12 @@ PENDING: dict[str, tuple[tuple[PendingLoad, SignalCoverage], ...]] = {
     "P1": ((load(LIVE, before_start=True), TRACE), (load(LIVE, before_start=True), NO_TRACE)),
     "P2": ((load(LOADING, since=89), NO_TRACE), (load(LOADING, since=89, traced=89), CONFIRMED)),
     "P3": ((load(LIVE, traced=92, ret=0), TRACE), (load(LIVE, traced=90), TRACE)),
-    "P4": ((load(LIVE, traced=92), TRACE), (load(traced=92), TRACE), (load(LOADING, traced=89, since=89), TRACE)),
+    "P4": (
+        (load(LIVE, traced=92), TRACE),
+        (load(LIVE, traced=91), TRACE),  # listed in the microsecond of its module_load: it may be the load before
+        (load(traced=92), TRACE),
+        (load(LOADING, traced=89, since=89), TRACE),
+    ),
     "P5": ((load(LIVE), TRACE), (load(LIVE), EXPECTED), (load(last=LIVE), EXPECTED)),
     "P6": ((load(LIVE), NO_TRACE),),
     "P7": ((load(last=LIVE), NO_TRACE), (load(last=LOADING, added=91), NO_TRACE)),
@@ -158,7 +163,7 @@ AFTER_WAIT: dict[str, tuple[tuple[PendingLoad, SignalCoverage], ...]] = {
     "S8": ((load(last=LOADING), TRACE), (load(added=91), TRACE), (load(added=91, removed=92), TRACE)),
     "S9": ((load(last=LOADING), NO_TRACE), (load(last=UNLOADING), EXPECTED)),
     "S10": ((load(added=91, removed=92), NO_TRACE),),
-    "S11": ((load(added=91), LISTED),),
+    "S11": ((load(added=91), LISTED), (load(added=96, since=96), LISTED)),
     "S12": ((load(added=91), NO_TRACE), (load(added=97, since=97), LISTED)),
     "S13": ((load(LIVE, traced=92, ret=0), TRACE), (load(LIVE, traced=92), TRACE), (load(LOADING, traced=92), TRACE)),
     "S14": ((load(LOADING, since=91), NO_TRACE), (load(LOADING, since=89), NO_TRACE), (load(UNLOADING), TRACE)),
@@ -187,10 +192,13 @@ SITUATIONS: dict[str, tuple[Decision, ...]] = {
         decide_discrepancy(discrepancy(REMOVED), loaded(), LIVE, LISTED),
         decide_discrepancy(discrepancy(NEVER_LISTED), loaded(), LIVE, LISTED),
     ),
-    "L1": (decide_listed(record(load()), LIVE, TRACE),),
+    "L1": (
+        decide_listed(record(load()), LIVE, TRACE),
+        decide_listed(ModuleRecord(pending=load(), recent_unload=unloaded(99)), LIVE, TRACE),
+    ),
     "L2": (decide_listed(record(unloaded(90)), UNLOADING, TRACE),),
     "L3": (decide_listed(record(unloaded(98.5)), LIVE, TRACE),),
-    "L4": (decide_listed(record(), LIVE, TRACE), decide_listed(record(unloaded(90)), LIVE, TRACE)),
+    "L4": (decide_listed(record(), LIVE, TRACE), decide_listed(record(unloaded(98)), LIVE, TRACE)),
     "L5": tuple(decide_listed(record(loaded(), kind), LIVE, TRACE) for kind in (LEFT, NEVER_LISTED)),
     "L6": (decide_listed(record(loaded(instance=2)), LIVE, LISTED),),
     "L7": (decide_listed(record(loaded(instance=2), REMADE), LIVE, TRACE),),
@@ -243,7 +251,8 @@ SITUATIONS: dict[str, tuple[Decision, ...]] = {
         for pending in (
             load(traced=92),
             load(LOADING, traced=92),
-            load(added=99.5),  # read after the free: of a later load
+            load(added=99),  # read with the free or after it: it may be of a later load
+            load(added=99.5),
             load(LIVE, listed_at=99.5),
         )
     ),
@@ -252,7 +261,10 @@ SITUATIONS: dict[str, tuple[Decision, ...]] = {
     "F8": (decide_module_free(record(unloaded(98, free_expected=True)), FREE, is_init_failed=True),),
     "F9": (decide_module_free(record(), FREE, is_init_failed=True),),
     "F10": tuple(decide_module_free(record(each), FREE, is_init_failed=False) for each in (None, unloaded(98))),
-    "U1": (decide_uevent(record(load()), uevent("add"), TRACE),),
+    "U1": (
+        decide_uevent(record(load()), uevent("add"), TRACE),
+        decide_uevent(ModuleRecord(pending=load(), recent_unload=unloaded(99)), uevent("add"), TRACE),
+    ),
     "U2": (decide_uevent(record(unloaded(98)), uevent("add"), TRACE),),
     "U3": (
         decide_uevent(record(), uevent("add"), TRACE),

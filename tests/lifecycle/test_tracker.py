@@ -7,6 +7,7 @@ import pytest
 
 from kmodmon.events.event import Actor, Event, EventType, Process
 from kmodmon.events.kinds.module import (
+    ModuleChanged,
     ModuleLoaded,
     ModuleLoadFailed,
     ModuleTransient,
@@ -14,8 +15,8 @@ from kmodmon.events.kinds.module import (
     SignalsContradicted,
 )
 from kmodmon.kernel.modules import ModuleState
-from kmodmon.lifecycle.inventory import EMPTY_INVENTORY, Module, ModuleAttributes
-from kmodmon.lifecycle.pending import MOVED, NEVER_LISTED, NO_LIFECYCLE, REMADE, LifecycleContext
+from kmodmon.lifecycle.inventory import EMPTY_INVENTORY, UNKNOWN_BUILD, Module, ModuleAttributes
+from kmodmon.lifecycle.pending import MAX_OPEN, MOVED, NEVER_LISTED, NO_LIFECYCLE, REMADE, LifecycleContext
 from kmodmon.lifecycle.reconcile import modules_read, settled, signal_lost, trace_read, uevents_read
 from kmodmon.lifecycle.signals import ModulesRead, ModuleUevent, TraceEntry, TraceKind, TraceRead, UeventsRead
 from kmodmon.types.units import Instant, Usec
@@ -194,6 +195,28 @@ def test_remade_when_contradicted_and_not_listed_then_it_stays_a_contradiction()
     assert host.wait(3) == []
 
 
+def test_listed_when_its_taint_is_another_then_changed_while_loaded() -> None:
+    host = listed(module("a"))
+    assert host.read(replace(module("a"), taint="O")) == [ModuleChanged.kind.type]
+    assert host.events[0].fields["while_loaded"] is True and host.events[0].fields["taint_bits"] == 1 << 12
+    assert host.events[0].evidence == ("/proc/modules", "/sys/module")
+    assert host.inventory.loaded["a"].build.taint == "O" and host.read(replace(module("a"), taint="O")) == []
+
+
+@pytest.mark.parametrize(
+    ("support", "skipped", "is_same"), [(True, 2, True), (True, 3, False), (None, 2, False), (False, 2, False)]
+)
+def test_list_when_it_is_the_same_object_then_the_inventory_is_too_unless_more_of_it_changed(
+    support: bool | None, skipped: int, is_same: bool
+) -> None:
+    host = listed(module("a"))
+    before = replace(host.inventory, support=support, skipped=2)
+    read = ModulesRead(modules=before.modules, skipped=skipped)
+    after, lifecycle, events = modules_read(before, host.lifecycle, read, host.context)
+    assert (after is before) is is_same and after == replace(before, support=True, skipped=skipped)
+    assert lifecycle.listed_at == host.context.at and events == ()
+
+
 # The trace
 
 
@@ -295,7 +318,155 @@ def test_result_when_only_the_time_of_the_trace_changes_then_it_is_kept() -> Non
     assert host.lifecycle.trace_usec == late.monotonic_usec
 
 
+def test_module_load_when_the_module_was_listed_before_then_it_is_the_same_load() -> None:
+    host = traced()
+    load, init = host.entry(TraceKind.LOAD, "a"), host.entry(TraceKind.INIT, ret=0)
+    assert host.read(module("a")) == []
+    since = host.context.at
+    assert host.trace(load) == [] and host.lifecycle.pending_loads["a"].since == since
+    assert host.trace(init) == [LOADED]
+    assert host.events[0].fields["state"] == "live" and host.events[0].fields["witnesses"] == ["list", "trace"]
+
+
+def test_listed_when_only_the_trace_had_the_load_then_its_unload_is_not_transient() -> None:
+    host = traced()
+    host.trace(host.entry(TraceKind.LOAD, "a"), host.entry(TraceKind.INIT, ret=0))
+    host.read(after=3)
+    host.trace(intact=True)
+    assert host.wait(1) == [LOADED]
+    signals = [host.inventory.loaded["a"].signals]
+    for _ in range(2):
+        host.read(module("a"))
+        signals.append(host.inventory.loaded["a"].signals)
+    assert signals == [("trace",), ("list", "trace"), ("list", "trace")]
+    assert host.trace(host.entry(TraceKind.FREE, "a", tid=8)) == [UNLOADED]
+
+
+@pytest.mark.parametrize(
+    ("lost", "events", "kind"), [(3, [LOADED, UNLOADED, TRANSIENT], None), (0, [LOADED], NEVER_LISTED)]
+)
+def test_load_when_never_listed_then_gone_if_the_trace_may_have_lost_its_unload(
+    lost: int, events: list[EventType], kind: str | None
+) -> None:
+    host = traced()
+    host.trace(host.entry(TraceKind.LOAD, "a"))
+    host.trace(lost=lost)
+    host.read(after=3)
+    host.trace(intact=True)
+    assert host.wait(0.1) == events
+    assert [each.kind for each in host.lifecycle.discrepancies.values()] == ([] if kind is None else [kind])
+
+
+@pytest.mark.parametrize(("microseconds", "events"), [(-1, []), (0, [CONTRADICTED])])
+def test_discrepancy_when_it_has_lasted_two_seconds_then_it_is_decided(
+    microseconds: int, events: list[EventType]
+) -> None:
+    host = traced(module("a"))
+    host.read()
+    host.trace(intact=True, after=1)
+    assert host.wait(1 + microseconds / 1e6) == events
+
+
+@pytest.mark.parametrize(("microseconds", "events"), [(-1, []), (0, [LOADED])])
+def test_load_when_it_has_been_pending_for_two_seconds_then_it_is_decided(
+    microseconds: int, events: list[EventType]
+) -> None:
+    host = traced()
+    host.read(module("a"))
+    host.trace(began=True)  # the trace before may have lost its load
+    assert host.wait(1.9 + microseconds / 1e6) == events
+
+
+@pytest.mark.parametrize(("microseconds", "kept"), [(-1, True), (0, False)])
+def test_unload_when_it_was_four_seconds_ago_then_it_is_forgotten(microseconds: int, kept: bool) -> None:
+    host = traced(module("a"))
+    host.trace(host.entry(TraceKind.FREE, "a"))
+    host.read(after=0)
+    host.wait(4 + microseconds / 1e6)
+    assert ("a" in host.lifecycle.recent_unloads) is kept
+
+
+def test_module_free_when_it_ended_a_failed_load_then_the_next_is_not_of_that_load() -> None:
+    host = traced()
+    assert host.trace(host.entry(TraceKind.LOAD, "a"), host.entry(TraceKind.FREE, "a")) == [FAILED]
+    assert host.trace(host.entry(TraceKind.FREE, "a")) == [UNLOADED]
+
+
+def test_module_free_when_the_one_before_was_an_unload_then_it_is_another_unload() -> None:
+    host = traced(module("a"))
+    assert host.trace(host.entry(TraceKind.FREE, "a")) == [UNLOADED]
+    assert host.trace(host.entry(TraceKind.FREE, "a")) == [UNLOADED]
+    assert host.events[0].evidence[1:] == ("its load was not seen",)
+
+
+def test_unloads_when_there_are_several_then_the_build_of_each_is_kept_with_the_newest_last() -> None:
+    host = listed(module("a"), module("b"), module("c"))
+    for names in ("bc", "c", ""):
+        host.read(*map(module, names))
+    assert list(host.lifecycle.builds.items()) == [(name, UNKNOWN_BUILD) for name in "abc"]
+    host.read(replace(module("a"), taint="O"))
+    host.read()
+    assert list(host.lifecycle.builds) == ["b", "c", "a"] and host.lifecycle.builds["a"].taint == "O"
+
+
+@pytest.mark.parametrize(("adopted", "unloaded"), [(True, ["b"]), (False, ["a", "b"])])
+def test_trace_when_it_is_adopted_then_only_events_that_the_earlier_run_did_not_process_count(
+    adopted: bool, unloaded: list[str]
+) -> None:
+    host = listed(module("a"), module("b"))
+    entries = [host.entry(TraceKind.FREE, "a")]
+    lifecycle = replace(host.lifecycle, trace_usec=entries[0].monotonic_usec)
+    host.now += 0.000001
+    entries.append(host.entry(TraceKind.FREE, "b"))
+    read = TraceRead(entries=tuple(entries), adopted=adopted)
+    _, after, events = trace_read(host.inventory, lifecycle, read, 0, host.context)
+    assert [event.module for event in events] == unloaded and after.trace_usec == entries[-1].monotonic_usec
+    assert after.trace_intact is None and after.trace_since is None
+
+
 # Uevents
+
+
+def test_reading_when_it_says_nothing_more_then_no_signal_began_and_nothing_was_missed() -> None:
+    host = listed()
+    assert host.inventory.skipped == 0
+    read = UeventsRead()
+    inventory, lifecycle, events = uevents_read(host.inventory, host.lifecycle, read, host.context)
+    assert (inventory is host.inventory, lifecycle is host.lifecycle, events, read.missed) == (True, True, (), 0)
+
+
+def test_uevents_when_they_are_received_or_not_then_an_unload_waits_for_one_or_not() -> None:
+    host = listed(module("a"), module("b"), uevents=True)
+    assert host.read(module("b")) == [] and host.lifecycle.uevents
+    host.inventory, host.lifecycle, events = signal_lost(host.inventory, host.lifecycle, "uevent", host.context)
+    assert events == () and not host.lifecycle.uevents and set(host.inventory.loaded) == {"a", "b"}
+    assert host.read() == [UNLOADED] and host.events[0].module == "b"
+
+
+def test_add_when_there_are_thousands_then_no_more_are_tracked_and_those_that_are_go_on() -> None:
+    host = Tracked(trace_expected=True)
+    host.uevents(*(uevent("add", f"m{number}") for number in range(MAX_OPEN + 1)), began=True)
+    assert len(host.lifecycle.pending_loads) == MAX_OPEN and f"m{MAX_OPEN}" not in host.lifecycle.pending_loads
+    host.uevents(uevent("remove", "m0"))
+    assert host.lifecycle.pending_loads["m0"].remove_uevent_at == host.context.at
+
+
+def test_add_when_nothing_else_reports_the_load_then_loaded_at_its_time_and_not_while_down() -> None:
+    host = listed(uevents=True)
+    host.uevents(uevent("add", "a"))
+    added_at = host.context.at
+    assert host.read(module("a")) == [LOADED]
+    loaded = host.inventory.loaded["a"]
+    assert (loaded.at, loaded.while_down, loaded.before_start) == (added_at, False, False)
+    assert host.events[0].at == added_at and "while_down" not in host.events[0].fields
+
+
+def test_move_when_a_directory_leaves_sysfs_then_the_module_hides_and_nothing_more_is_awaited() -> None:
+    host = traced(module("a"))
+    assert host.uevents(uevent("move", "", "a")) == [CONTRADICTED]
+    assert set(host.lifecycle.hiding) == {"a"} and not host.lifecycle.waits
+    host.trace(intact=True)
+    assert host.wait(5) == []
 
 
 def test_move_when_a_directory_leaves_sysfs_and_comes_back_then_contradicted_and_resolved() -> None:
@@ -316,6 +487,7 @@ def test_remove_when_the_trace_never_opens_then_unloaded_at_the_remove_uevent() 
     host.trace_expected = False
     assert host.wait(1) == []
     assert host.wait(2) == [LOADED, UNLOADED, TRANSIENT] and host.events[1].at == removed_at
+    assert all("while_down" not in event.fields for event in host.events)
 
 
 def test_add_when_neither_listed_nor_removed_then_contradicted() -> None:

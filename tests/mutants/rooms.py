@@ -13,7 +13,16 @@ _STEP: Tests = (
     "tests/runtime/test_engine.py",
     "tests/runtime/test_engine_log.py",
 )
-_LIFECYCLE: Tests = ("tests/lifecycle", "tests/state")
+_LIFECYCLE: Tests = (
+    "tests/lifecycle/test_decision.py",
+    "tests/lifecycle/test_tracker.py",
+    "tests/lifecycle/test_coverage.py",
+    "tests/lifecycle/test_module_events.py",
+    "tests/lifecycle/test_autoload.py",
+    "tests/state",
+    "tests/lifecycle/test_checkpoint.py",
+    "tests/lifecycle/test_lifecycle.py",
+)
 _TAINT: Tests = (
     "tests/subjects/test_taint_ledger.py",
     "tests/subjects/test_taint_causes.py",

@@ -102,7 +102,7 @@ before = replaced()
 release_unslotted_classes()
 print(before > 100, replaced())
 try:
-    Instant(1, 1).realtime_usec = 2
+    Instant(realtime_usec=1, monotonic_usec=1).realtime_usec = 2
 except dataclasses.FrozenInstanceError as error:
     print(error)
 """
