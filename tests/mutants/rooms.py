@@ -15,6 +15,7 @@ _STEP: Tests = (
 )
 _LIFECYCLE: Tests = ("tests/lifecycle", "tests/state")
 _TAINT: Tests = (
+    "tests/subjects/test_taint_clues.py",
     "tests/subjects/test_taint_ledger.py",
     "tests/subjects/test_taint_causes.py",
     "tests/subjects/test_taint_vendor.py",
