@@ -25,7 +25,7 @@ def test_table_when_read_is_every_upstream_bit_once() -> None:
     assert len({flag.label for flag in FLAGS}) == len({flag.name for flag in FLAGS}) == 20
     assert {flag.label for flag in FLAGS} >= {"out_of_tree_module", "unsigned_module", "proprietary_module", "warning"}
     for flag in FLAGS:
-        assert isinstance(flag.tier, Tier)
+        assert isinstance(flag.tier, Tier) and flag.defined
         assert all(sentence.endswith(".") for sentence in (flag.cause, flag.why, flag.advice)), flag.name
         assert flag.label == flag.label.lower() and flag.label.isidentifier()
 
