@@ -99,6 +99,29 @@ def test_drift_when_the_earlier_run_told_it_then_it_is_told_again_only_by_a_run_
     assert {drift.name for drift in host.state.baseline.drift} == {"first", "evil"}
 
 
+@pytest.mark.parametrize(("age", "kept"), [(300_000_000, {"unsigned-module/bad"}), (300_000_001, set[str]())])
+def test_finding_when_the_earlier_run_told_it_then_a_run_older_than_five_minutes_forgets_it(
+    age: int, kept: set[str]
+) -> None:
+    before = Host()
+    before.files_absent()
+    before.load("bad", taint="OE")
+    assert before.found == {"unsigned-module/bad"}
+    host = Host(state=replace(fresh_run(before), started=FakeClock().now()))
+    assert host.found == set() and set(host.state.findings.reported) == {"unsigned-module/bad"}
+    tick_at(host, host.state.started.monotonic_usec + age)
+    assert set(host.state.findings.reported) == kept
+
+
+def test_baseline_when_a_judgement_finds_no_other_difference_then_its_state_is_the_same_object() -> None:
+    host = Host()
+    host.load("evil")
+    host.read_baseline(BASELINE)
+    before, findings = host.state.baseline, host.state.findings
+    host.examine({"evil": file("evil")})
+    assert host.state.findings is not findings and host.state.baseline is before
+
+
 def test_baseline_when_it_is_taken_away_then_nothing_differs_until_it_is_back() -> None:
     host = Host()
     host.load("evil")
@@ -137,6 +160,16 @@ def test_judgement_when_a_subject_is_no_module_then_it_is_not_among_the_decided(
 @pytest.mark.parametrize("match", [RuleMatch(signer=("*",)), RuleMatch(tier=("security",)), RuleMatch(package=("",))])
 def test_condition_when_the_subject_has_no_such_fact_then_it_does_not_hold(match: RuleMatch) -> None:
     assert matches(prepared(rule(match)), Subject(check=Check.MODULE, name="drv")) is Answer.NO
+
+
+@pytest.mark.parametrize(
+    ("taint", "expected"), [("", Answer.NO), ("O", Answer.YES), ("E", Answer.YES), ("EP", Answer.NO), ("P", Answer.NO)]
+)
+def test_letters_when_a_rule_names_them_then_one_of_the_first_and_none_of_the_second(
+    taint: str, expected: Answer
+) -> None:
+    ready = prepared(rule(RuleMatch(taint=("O", "E"), without_taint=("P", "F"))))
+    assert matches(ready, Subject(check=Check.MODULE, name="drv", taint=taint)) is expected
 
 
 def test_decisions_when_subjects_are_more_than_are_kept_then_all_are_forgotten() -> None:
