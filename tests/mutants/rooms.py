@@ -24,10 +24,11 @@ _TAINT: Tests = (
     "tests/reports/test_previous_boot.py",
 )
 _REPORTS: Tests = (
-    "tests/reports/test_recognizer.py",
+    "tests/reports/test_limits.py",
+    "tests/reports/test_frame.py",
     "tests/reports/test_cases.py",
     "tests/reports/test_explain.py",
-    "tests/reports/test_frame.py",
+    "tests/reports/test_recognizer.py",
     "tests/reports/test_live_log.py",
 )
 
