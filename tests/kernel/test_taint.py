@@ -120,6 +120,11 @@ def test_parse_tainted_text_when_names_are_unknown_then_letter_is_kept() -> None
     assert found.unknown == "h"
 
 
+def test_parse_tainted_text_when_name_and_letter_disagree_then_the_name_counts_if_it_is_known() -> None:
+    found = parse_tainted_text("Tainted: [O]=A_NEW_NAME, [N]=UNSIGNED_MODULE")
+    assert [flag.name for flag in found.flags] == ["OOT_MODULE", "UNSIGNED_MODULE"]
+
+
 @given(KNOWN)
 def test_tainted_text_when_rendered_then_parses_back(value: int) -> None:
     assert parse_tainted_text(render_tainted_text(value)).value == value

@@ -2,21 +2,22 @@
 
 import sys
 from dataclasses import replace
+from types import MappingProxyType
 
 import pytest
 
 from kmodmon.events.event import Severity
 from kmodmon.pipeline import Rules
 from kmodmon.policy.cache import PolicyCache, PreparedPolicy
-from kmodmon.policy.evaluate import PolicySettings
+from kmodmon.policy.evaluate import PolicySettings, evaluate
 from kmodmon.policy.judge import judge
 from kmodmon.policy.match import Answer, matches, prepared
 from kmodmon.policy.subject import Subject
 from kmodmon.state.observation import Tick
 from kmodmon.subjects.rules import Action, Check, Policy, Rule, RuleMatch
 from tests.fake_clock import FakeClock
-from tests.policy.scene import Host, file, fresh_run
-from tests.states import field
+from tests.policy.scene import Host, file, fresh_run, violated
+from tests.states import Story, field, module, types
 
 MISSING = {"missing-module/missing-module/late"}
 EVERY = RuleMatch()
@@ -67,6 +68,43 @@ def test_expected_modules_when_the_setting_changes_then_the_next_reading_is_judg
     assert dict(host.state.findings.expected) == {"other": True, "late": False}
     tick_at(host, host.clock.monotonic_usec + 10_000_000)
     assert host.found == MISSING
+
+
+def test_settings_when_they_expect_the_same_then_they_are_equal_whatever_is_cached() -> None:
+    assert PolicySettings(expected=("a",)) == PolicySettings(expected=("a",))
+    assert PolicySettings(expected=("a",)) != PolicySettings(expected=("b",))
+
+
+@pytest.mark.parametrize(
+    ("judged", "waits", "ticked", "due"),
+    [
+        (True, False, False, False),
+        (True, False, True, False),
+        (True, True, False, False),
+        (True, True, True, True),
+        (False, False, False, True),
+    ],
+)
+def test_judgement_when_no_part_changed_then_due_if_there_was_none_or_a_tick_comes_and_something_waits(
+    judged: bool, waits: bool, ticked: bool, due: bool
+) -> None:
+    host = Host()
+    host.files_absent()
+    host.load("bad", taint="OE")
+    assert host.found == {"unsigned-module/bad"}
+    none_yet = replace(host.state.findings, current=MappingProxyType({}), judged=judged, waits=waits)
+    state = replace(host.state, findings=none_yet)
+    after, _ = evaluate(state, (), (), host.clock.now(), host.rules.policy, ticked=ticked)
+    assert bool(after.findings.current) is due
+
+
+def test_module_when_it_goes_before_the_policy_was_read_then_it_is_not_judged() -> None:
+    story = Story()
+    story.modules()
+    story.modules(module("flash", taint="OE"))
+    story.modules()
+    story.see("clock", Tick(), after=5)
+    assert "ModuleUnloaded" in types(story.events) and violated(story.events) == []
 
 
 def restarted_after_drift() -> Host:

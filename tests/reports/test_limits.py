@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from kmodmon.events.report import FaultReason
 from kmodmon.reports.recognizer import Recognized, RecognizerState, flush, recognize, tick
 from kmodmon.savedlog.savedlog import SavedLine
 
@@ -128,3 +129,22 @@ def test_tick_when_less_than_a_second_of_silence_then_nothing_is_closed() -> Non
 def test_echo_when_two_consoles_print_a_line_then_it_is_one_banner() -> None:
     state, _ = recognize(RecognizerState(dedupe=False), lines(BANNER, BANNER))
     assert [report.lines for report in flush(state)[1].reports] == [2]
+
+
+def test_cut_here_when_the_banner_is_in_the_next_batch_then_the_report_begins_there() -> None:
+    first, *rest = lines(CUT, OTHER, BANNER)
+    state, _ = recognize(RecognizerState(dedupe=False), [first])
+    state, _ = recognize(state, rest)
+    assert [report.first_line for report in flush(state)[1].reports] == [1]
+
+
+def test_pointer_when_it_is_on_the_line_after_rip_then_it_is_no_frame() -> None:
+    oops = lines(
+        "Unable to handle kernel NULL pointer dereference at 0000000000000010 RIP: ",
+        " [<ffffffff8836e2c1>] :nfs:nfs_readdir+0x1c1/0x4f0",
+        "Call Trace:",
+        " [<ffffffff810a376f>] vfs_readdir+0x1f/0x280",
+    )
+    (report,) = flush(recognize(RecognizerState(dedupe=False), oops)[0])[1].reports
+    assert (report.function, report.module, report.module_reason) == ("nfs_readdir", "nfs", FaultReason.INSTRUCTION)
+    assert [frame.function for frame in report.frames] == ["vfs_readdir"]
