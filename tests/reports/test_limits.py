@@ -148,3 +148,19 @@ def test_pointer_when_it_is_on_the_line_after_rip_then_it_is_no_frame() -> None:
     (report,) = flush(recognize(RecognizerState(dedupe=False), oops)[0])[1].reports
     assert (report.function, report.module, report.module_reason) == ("nfs_readdir", "nfs", FaultReason.INSTRUCTION)
     assert [frame.function for frame in report.frames] == ["vfs_readdir"]
+
+
+def test_taint_when_a_second_dump_names_it_again_then_that_of_the_first_stays() -> None:
+    task = "CPU: 1 UID: 0 PID: 149 Comm: insmod Tainted: G           O        6.12.0 #1"
+    first, second = "Tainted: [O]=OOT_MODULE", "Tainted: [W]=WARN, [O]=OOT_MODULE"
+    state, _ = recognize(RecognizerState(dedupe=False), lines(BANNER, task, first, "Call Trace:", FRAME, task, second))
+    (report,) = flush(state)[1].reports
+    assert (report.taint_letters, report.lines) == ("O", 7)
+
+
+def test_notice_when_its_title_has_a_place_for_the_symbol_then_it_is_filled() -> None:
+    denied = "Lockdown: dd: /dev/mem,kmem,port is restricted; see man kernel_lockdown.7"
+    found = recognized(lines(denied, "foo: Unknown symbol bar (err -2)"))
+    assert [(one.title, one.symbol, one.module) for one in found.notices] == [
+        ("lockdown: /dev/mem,kmem,port", "/dev/mem,kmem,port", None), ("unknown symbol: foo", "bar", "foo"),
+    ]  # fmt: skip
