@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.kernel.kmsg import KmsgRecord, parse_prefix, parse_record
+from kmodmon.kernel.kmsg import KmsgRecord, parse_prefix, parse_record, split_records
 from kmodmon.types.error import ParseError
 from kmodmon.types.text import safe_text
 from tests.kernel.render import render_record
@@ -27,7 +27,7 @@ def test_parse_record_when_recorded_then_every_field() -> None:
         facility=0, level=4, seq=444, printk_usec=33973663,
         text=b"hello_unsigned: loading out-of-tree module taints kernel.",
     )  # fmt: skip
-    assert record.from_kernel
+    assert record.from_kernel and record.number == 444
 
 
 def test_parse_record_when_dictionary_and_caller_then_read() -> None:
@@ -58,6 +58,7 @@ def test_parse_record_when_userspace_wrote_it_then_not_from_the_kernel() -> None
         (b"end\\x", b"end", True),
         (b"end\\", b"end", True),
         (b"end\\xff", b"end\xff", False),
+        (b"end\\ab", b"end\\ab", False),  # no kernel writes this
     ],
 )
 def test_parse_record_when_escaped_then_bytes_as_printed(text: bytes, expected: bytes, cut: bool) -> None:
@@ -83,6 +84,22 @@ def test_parse_record_when_no_record_then_refused(raw: bytes) -> None:
 def test_parse_prefix_when_no_record_then_refused(raw: bytes) -> None:
     with pytest.raises(ParseError):
         parse_prefix(raw)
+
+
+def test_parse_prefix_when_numbers_are_as_long_as_they_can_be_then_read_and_not_when_longer() -> None:
+    longest = (b"9" * 10, b"9" * 20)
+    assert parse_prefix(b"%b,%b,2,-;t\n" % longest) == (int(longest[0]), int(longest[1]))
+    assert parse_record(b"%b,%b,2,-;t\n" % longest).seq == int(longest[1])
+    for raw in (b"%b0,%b,2,-;t\n" % longest, b"%b,%b0,2,-;t\n" % longest):
+        for parse in (parse_prefix, parse_record):
+            with pytest.raises(ParseError):
+                parse(raw)
+
+
+def test_split_records_when_written_one_after_the_other_then_each_with_its_fields() -> None:
+    assert split_records(b"".join(RECORDED)) == tuple(RECORDED)
+    assert split_records(b" KEY=VALUE\n" + RECORDED[0]) == (b" KEY=VALUE\n", RECORDED[0])
+    assert split_records(b"") == ()
 
 
 @pytest.mark.parametrize("raw", RECORDED)

@@ -121,6 +121,38 @@ def test_parse_modules_when_long_garbage_precedes_a_line_then_the_line_is_found(
     assert file.skipped == (b"x" * 80,)
 
 
+@pytest.mark.parametrize("length", [56, 57, 58, 59])
+def test_parse_modules_when_an_odd_name_is_as_long_as_a_name_can_be_then_it_is_read(length: int) -> None:
+    name = b"a b" + b"x" * (length - 3)
+    raw = name + b" 16384 1 a_user,another_user,a_third_user, Live 0xffffffffc0100000\n"
+    assert one(raw) == ModuleLine(
+        name=safe_text(name), size=16384, refcnt=1, holders=("a_user", "another_user", "a_third_user"), permanent=False,
+        state=ModuleState.LIVE, address=0xFFFFFFFFC0100000, taint="",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [b"x" * 80, b"a\0b"])
+def test_parse_modules_when_a_name_without_blanks_is_one_that_no_kernel_gives_then_it_is_read(name: bytes) -> None:
+    assert raw_bytes(one(name + b" 16384 0 - Live 0xffffffffc0100000\n").name) == name
+
+
+def test_parse_modules_when_an_odd_name_is_longer_than_a_name_can_be_then_it_is_no_line() -> None:
+    text = b"a b" + b"x" * 57 + b" 16384 0 - Live 0xffffffffc0100000"
+    assert parse_modules(text + b"\n") == ModulesFile(lines=(), skipped=(text,))
+
+
+@pytest.mark.parametrize(("newlines", "read"), [(256, True), (257, False)])
+def test_parse_modules_when_newlines_cut_a_line_then_into_at_most_257_pieces(newlines: int, read: bool) -> None:
+    file = parse_modules(b"m 1 1 " + b"x\n" * newlines + b"y, Live 0x1\n")
+    assert [line.name for line in file.lines] == (["m"] if read else [])
+    assert (file.skipped == ()) is read
+
+
+def test_parse_modules_when_one_odd_name_begins_another_then_the_longer_one_is_the_holder() -> None:
+    line = one(b"base 1 1 x y,z, Live 0x1\n", b"x y", b"x y,z")
+    assert [raw_bytes(holder) for holder in line.holders] == [b"x y,z"]
+
+
 names = (
     st.binary(min_size=1, max_size=55)
     .map(lambda raw: raw.replace(b"\0", b"_"))
@@ -182,4 +214,4 @@ def test_merge_passes_when_a_line_appears_twice_then_once() -> None:
 
 def test_is_complete_when_shorter_than_a_page_then_true() -> None:
     assert is_complete(RECORDED)
-    assert not is_complete(b"x" * PAGE)
+    assert is_complete(b"x" * 4095) and not is_complete(b"x" * 4096) and PAGE == 4096

@@ -25,7 +25,7 @@ def test_table_when_read_is_every_upstream_bit_once() -> None:
     assert len({flag.label for flag in FLAGS}) == len({flag.name for flag in FLAGS}) == 20
     assert {flag.label for flag in FLAGS} >= {"out_of_tree_module", "unsigned_module", "proprietary_module", "warning"}
     for flag in FLAGS:
-        assert isinstance(flag.tier, Tier)
+        assert isinstance(flag.tier, Tier) and flag.defined
         assert all(sentence.endswith(".") for sentence in (flag.cause, flag.why, flag.advice)), flag.name
         assert flag.label == flag.label.lower() and flag.label.isidentifier()
 
@@ -118,6 +118,11 @@ def test_parse_tainted_text_when_names_are_unknown_then_letter_is_kept() -> None
     found = parse_tainted_text("Tainted: [h]=SUPPORT_REMOVED, [O]=OOT_MODULE, [h]=OTHER")
     assert [flag.letter for flag in found.flags] == ["O"]
     assert found.unknown == "h"
+
+
+def test_parse_tainted_text_when_name_and_letter_disagree_then_the_name_counts_if_it_is_known() -> None:
+    found = parse_tainted_text("Tainted: [O]=A_NEW_NAME, [N]=UNSIGNED_MODULE")
+    assert [flag.name for flag in found.flags] == ["OOT_MODULE", "UNSIGNED_MODULE"]
 
 
 @given(KNOWN)

@@ -126,6 +126,11 @@ def test_parse_trace_when_init_returned_then_what(ret: int) -> None:
     assert only(line(text, event=b"initcall_finish")).ret == ret
 
 
+def test_parse_trace_when_a_name_is_longer_than_any_then_256_characters_are_kept() -> None:
+    event = only(line(b"x" * 300, event=b"module_free"))
+    assert event.module is not None and len(event.module) == 256
+
+
 def test_parse_trace_when_empty_then_nothing() -> None:
     assert parse_trace(b"") == TraceChunk()
 

@@ -24,6 +24,7 @@ _LIFECYCLE: Tests = (
     "tests/lifecycle/test_lifecycle.py",
 )
 _TAINT: Tests = (
+    "tests/subjects/test_taint_clues.py",
     "tests/subjects/test_taint_ledger.py",
     "tests/subjects/test_taint_causes.py",
     "tests/subjects/test_taint_vendor.py",
@@ -32,10 +33,11 @@ _TAINT: Tests = (
     "tests/reports/test_previous_boot.py",
 )
 _REPORTS: Tests = (
-    "tests/reports/test_recognizer.py",
+    "tests/reports/test_limits.py",
+    "tests/reports/test_frame.py",
     "tests/reports/test_cases.py",
     "tests/reports/test_explain.py",
-    "tests/reports/test_frame.py",
+    "tests/reports/test_recognizer.py",
     "tests/reports/test_live_log.py",
 )
 

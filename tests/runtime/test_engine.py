@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -25,6 +26,7 @@ from kmodmon.runtime.engine import DEBOUNCE, FRESH, IDLE_TICK, RETRY_FIRST, RETR
 from kmodmon.sources.source import Emit, EventSource, PollSource, Reading, SourceContext, SourceReader
 from kmodmon.state.state import State
 from kmodmon.subjects.log import LogRead
+from kmodmon.subjects.self_stats import SelfMetric, SelfStats
 from kmodmon.subjects.source import SourceState
 from kmodmon.subjects.taint import TaintRead
 from kmodmon.system.root import Root
@@ -698,5 +700,31 @@ def test_cycles_when_counted_then_only_completed_steps(world: World) -> None:
         engine.add_events((recorded_event(type=Started.kind.type, at=engine.clock.now(), severity=Severity.NOTICE),))
         assert engine.cycles == 1
         assert world.sink.types() == [Started.kind.type]
+
+    world.run(work)
+
+
+# What is put into the state from outside
+
+
+def test_history_when_it_is_readable_late_then_what_it_has_of_the_earlier_run_is_merged_and_kept(world: World) -> None:
+    async def work(engine: Engine) -> None:
+        feed(engine, "taint", Read(TaintRead(value=1 << 12)))
+        world.sink.checkpoints.clear()
+        engine.merge_earlier({"taint": {"ledger": {"12": {"cause": "module:mine"}}}})
+        assert str(engine.state.taint.ledger[12].cause) == "module:mine"
+        assert set(world.sink.checkpoints) == {"taint"}
+
+    world.run(work)
+
+
+def test_numbers_of_kmodmon_itself_when_they_change_then_they_are_in_the_state(world: World) -> None:
+    async def work(engine: Engine) -> None:
+        before = engine.state
+        engine.set_self_stats(before.own)
+        assert engine.state is before
+        own = SelfStats(MappingProxyType({metric: 7.0 for metric in SelfMetric}))
+        engine.set_self_stats(own)
+        assert engine.state.own is own
 
     world.run(work)

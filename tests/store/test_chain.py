@@ -144,3 +144,78 @@ def test_retention_in_the_middle_of_a_verification_is_no_problem(moved_to: int) 
     verifier.skip_to(link(ROWS[moved_to - 1]))
     reported += [problem for row in ROWS[max(2, moved_to) :] for problem in verifier.row(row)]
     assert [*reported, *verifier.end(HEAD)] == []
+
+
+def sentences(reported: Sequence[Problem]) -> list[str]:
+    return [problem.text for problem in reported]
+
+
+@pytest.mark.parametrize(
+    ("recorded", "found_as", "moved"),
+    [(70, 6, True), (70, 5, False), (1, 65, True), (1, 66, False), (1, 2, True), (2, 1, True), (0, 2, False)],
+)
+def test_row_when_its_id_was_changed_then_the_id_is_known_up_to_64_away(
+    recorded: int, found_as: int, moved: bool
+) -> None:
+    before = Link(found_as - 1, ROWS[0].hash)
+    row = chained(event(3), recorded, BOOT, before.hash)._replace(id=found_as)
+    (problem,) = Verifier(Link(found_as - 1, before.hash)).row(row)
+    why = f"was recorded as event {recorded}" if moved else "its content or hash was changed"
+    assert (problem.kind, problem.text) == (
+        ProblemKind.MOVED if moved else ProblemKind.EDITED, f"event {found_as}: {why}",
+    )  # fmt: skip
+
+
+def test_problems_when_shown_then_each_is_a_sentence_with_its_events() -> None:
+    anchor = link(ROWS[3])
+    assert sentences(problems([*ROWS[:4], *ROWS[6:]])) == ["events 5 to 6: not there any more"]
+    assert sentences(problems([*ROWS[:4], *ROWS[5:]])) == ["event 5: not there any more"]
+    assert sentences(problems(ROWS[:10])) == ["events 11 to 12: the newest events are not there any more"]
+    assert sentences(problems(ROWS, head=link(ROWS[9]))) == [
+        "events 11 to 12: not written by kmodmon: the head does not know them"
+    ]
+    assert sentences(problems(ROWS, head=Link(COUNT, bytes(32)))) == [
+        "event 12: its hash is not the one that the head holds"
+    ]
+    assert sentences(problems(ROWS[3:], anchor)) == ["event 4: older than the oldest event that retention left"]
+    assert sentences(problems(ROWS[4:], Link(4, bytes(32)))) == [
+        "event 5: does not follow the anchor (4), which was changed"
+    ]
+    assert sentences(problems(ROWS, Link(0, b"\1" * 32))) == ["event 1: is not the first event"]
+    replaced = chained(event(99), 6, BOOT, ROWS[4].hash)
+    assert sentences(problems([*ROWS[:5], replaced, *ROWS[6:]])) == [
+        "event 6: was replaced: event 7 recorded another hash of it"
+    ]
+    assert sentences(problems([*ROWS[:5], ROWS[5]._replace(body=b"nonsense"), *ROWS[6:]])) == [
+        "event 6: cannot even be read"
+    ]
+
+
+def test_end_when_the_head_is_missing_then_the_problem_is_at_the_last_row() -> None:
+    assert problems(ROWS, head=None) == [
+        Problem(kind=ProblemKind.HEAD, first=COUNT, last=COUNT, text="the head of the chain is missing")
+    ]
+
+
+def test_row_when_the_one_before_has_a_problem_then_the_link_to_it_is_not_a_second_one() -> None:
+    wrong = ROWS[5]._replace(hash=bytes(32))
+    assert named(problems([*ROWS[:5], wrong, *ROWS[6:]])) == [(ProblemKind.EDITED, 6, 6)]
+    # the problem of one row does not hide that of a later one
+    later = chained(event(99), 9, BOOT, ROWS[7].hash)
+    assert named(problems([*ROWS[:5], wrong, *ROWS[6:8], later, *ROWS[9:]])) == [
+        (ProblemKind.EDITED, 6, 6), (ProblemKind.EDITED, 9, 9),
+    ]  # fmt: skip
+    last = ROWS[-1]._replace(hash=bytes(32))
+    assert named(problems([*ROWS[:-1], last])) == [(ProblemKind.EDITED, COUNT, COUNT)]
+
+
+def test_retention_when_it_removed_only_rows_that_were_verified_then_nothing_is_skipped() -> None:
+    for anchor in (link(ROWS[3]), Link(5, bytes(32))):
+        verifier = Verifier(GENESIS)
+        assert [problem for row in ROWS[:5] for problem in verifier.row(row)] == []
+        verifier.skip_to(anchor)
+        assert (verifier.anchor, verifier.last) == (GENESIS, link(ROWS[4]))
+    wrong = Verifier(GENESIS)
+    assert named(list(wrong.row(ROWS[0]._replace(hash=bytes(32))))) == [(ProblemKind.EDITED, 1, 1)]
+    wrong.skip_to(link(ROWS[4]))
+    assert named(list(wrong.row(chained(event(99), 6, BOOT, bytes(32))))) == [(ProblemKind.ANCHOR, 5, 6)]

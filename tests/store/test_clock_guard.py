@@ -41,3 +41,16 @@ def test_wall_clock_when_it_is_slewed_then_it_stays_trusted() -> None:
         clock.realtime_usec += STEP_USEC
         clock.advance(60)
         assert guard.trusted_realtime(clock.now()) == clock.realtime_usec
+
+
+def test_wall_clock_when_at_the_limits_then_a_step_is_over_five_minutes_and_the_wait_one_hour() -> None:
+    clock = FakeClock()
+    guard = WallClockGuard(last=clock.now())
+    clock.advance(3_599.999_999)
+    assert guard.trusted_realtime(clock.now()) is None
+    clock.advance(0.000_001)
+    assert guard.trusted_realtime(clock.now()) == clock.realtime_usec
+    clock.realtime_usec += 300_000_000
+    assert guard.trusted_realtime(clock.now()) == clock.realtime_usec
+    clock.realtime_usec -= 300_000_001
+    assert guard.trusted_realtime(clock.now()) is None
