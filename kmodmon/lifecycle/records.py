@@ -34,6 +34,7 @@ from kmodmon.lifecycle.pending import (
     RecentUnload,
 )
 from kmodmon.lifecycle.signals import TraceEntry
+from kmodmon.types.mapping import mutable_copy
 from kmodmon.types.units import Instant
 
 LIST = "/proc/modules"
@@ -48,10 +49,10 @@ class ModuleRecords:
         self.context = context
         self.at = context.at
         self.events: list[Event] = []
-        self.loaded = dict(inventory.loaded)
-        self.pending_loads = dict(lifecycle.pending_loads)
-        self.discrepancies = dict(lifecycle.discrepancies)
-        self.recent_unloads = dict(lifecycle.recent_unloads)
+        self.loaded = mutable_copy(inventory.loaded)
+        self.pending_loads = mutable_copy(lifecycle.pending_loads)
+        self.discrepancies = mutable_copy(lifecycle.discrepancies)
+        self.recent_unloads = mutable_copy(lifecycle.recent_unloads)
         self.refusals = lifecycle.refusals
         self.trace_usec = lifecycle.trace_usec
         self._builds: dict[str, Build] = {}  # of the modules unloaded in this call
