@@ -2,6 +2,8 @@
 
 import argparse
 import importlib
+import importlib.util
+import sys
 
 from kmodmon.cli.options import root_of, settings_of
 from kmodmon.config.load import default_file
@@ -11,6 +13,14 @@ from kmodmon.system.partial_import import absent, import_submodule, placeholders
 
 # What prometheus_client.exposition imports for its web server and its push gateway client, which are not used here.
 _UNUSED = ("http.server", "socketserver", "urllib.error", "urllib.request", "wsgiref.simple_server")
+# The hashes of which hashlib has code of its own. Fedora and Enterprise Linux build Python with OpenSSL's only.
+_OWN_HASHES = (
+    "_md5",
+    "_sha1",
+    "_sha3",
+    "_blake2",
+    *(("_sha2",) if sys.version_info >= (3, 12) else ("_sha256", "_sha512")),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,13 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run until SIGTERM; 0 then. Raises ConfigError (2) for bad settings, KmodmonError (3) when it cannot start."""
     limit_memory()
+    from kmodmon.system.journal import set_up_logging
+
+    set_up_logging()
     settings = settings_of(args)
     import_partially(tls=settings.web.config_file is not None)
     from kmodmon.runtime.daemon import Options, run_daemon  # after import_partially: it would import them whole
-    from kmodmon.system.journal import set_up_logging
     from kmodmon.system.sd_notify import Notifier
 
-    set_up_logging()
     options = Options(
         load=lambda: settings_of(args),
         root_of=lambda settings: root_of(args, settings),
@@ -40,11 +51,12 @@ def run(args: argparse.Namespace) -> int:
 def import_partially(*, tls: bool) -> None:
     """Import what large packages bring only as far as the daemon uses it; `tls`: with OpenSSL.
 
-    OpenSSL takes 5 MiB. Without TLS nothing else needs it: hashlib has a SHA-256 of its own, with which the hash of an
-    event takes 2 microseconds more.
+    OpenSSL takes 5 MiB. Without TLS nothing else needs it: hashlib mostly has a SHA-256 of its own, with which the hash
+    of an event takes 2 microseconds more.
     """
     if not tls:
-        with absent("ssl"), absent("_hashlib"):
+        own_hashes = all(importlib.util.find_spec(name) for name in _OWN_HASHES)
+        with absent(("ssl", "_hashlib") if own_hashes else ("ssl",)):
             for name in ("asyncio", "hashlib", "hmac"):
                 importlib.import_module(name)
     with placeholders(("html.entities",)):  # the names of 2,231 characters, which html.unescape alone needs

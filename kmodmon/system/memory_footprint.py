@@ -1,4 +1,4 @@
-"""Settings of the C library and the kernel that keep the memory of the daemon small.
+"""What keeps the memory of the daemon small: settings of the C library and the kernel, and classes that are freed.
 
 - glibc's malloc gives each thread an arena of its own, which seldom returns freed memory (M_ARENA_MAX in mallopt(3)).
   With one arena for all threads, most of which wait, the daemon takes 1 MiB less.

@@ -42,16 +42,16 @@ def import_submodule(package: str, name: str, *, unused: Iterable[str] = ()) -> 
 
 
 @contextmanager
-def absent(name: str) -> Iterator[None]:
-    """Make `import name` raise ImportError meanwhile, for packages that do without it. An imported module stays."""
-    if name in sys.modules:
-        yield
-        return
-    sys.modules[name] = None  # type: ignore[assignment]  # the import system's way to say that there is none
+def absent(names: Iterable[str]) -> Iterator[None]:
+    """Let importing modules that are not imported yet raise ImportError meanwhile; many packages do without them."""
+    missing = [name for name in names if name not in sys.modules]
+    for name in missing:  # None is the import system's way to say that there is no such module
+        sys.modules[name] = None  # type: ignore[assignment]
     try:
         yield
     finally:
-        del sys.modules[name]
+        for name in missing:
+            del sys.modules[name]
 
 
 class _Placeholder(ModuleType):

@@ -90,6 +90,19 @@ def test_daemon_when_nothing_is_served_over_tls_then_it_is_without_openssl(tls: 
     assert done.stdout.splitlines() == [f"{SHA256_OF_ABC} True {tls}", modules, "ssl generate_latest"]
 
 
+NO_OWN_HASHES = """
+import importlib.util
+find_spec = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name in ("_sha256", "_sha2") else find_spec(name, *rest)
+"""
+
+
+def test_daemon_when_python_has_no_hashes_of_its_own_then_those_of_openssl_serve() -> None:
+    code = NO_OWN_HASHES + DAEMON.format(tls=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [f"{SHA256_OF_ABC} True False", "_hashlib", "ssl generate_latest"]
+
+
 UNSLOTTED = """
 import dataclasses, gc
 import kmodmon.runtime.daemon
