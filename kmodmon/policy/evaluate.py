@@ -89,8 +89,7 @@ def _judged(state: State, at: Instant, settings: PolicySettings) -> Evaluation:
         decided=frozenset(state.findings.decided & state.inventory.loaded.keys()) | decided,
         waits=unsettled or missing != absent_since.keys() or bool(state.findings.reported),
     )
-    settled = at.monotonic_usec - state.started.monotonic_usec > SETTLED_USEC
-    findings, violated = findings_changed(findings, judged, at, settled=settled)
+    findings, violated = findings_changed(findings, judged, at, settled=_is_settled(state, at))
     same = findings == state.findings
     return (state if same else replace(state, findings=findings)), drifted + violated
 
@@ -118,14 +117,18 @@ def _drifted(state: State, absent: frozenset[str], at: Instant) -> Evaluation:
         return state, ()
     events = baseline_events(before, differences, at)
     present = {difference.id for difference in differences}
-    settled = at.monotonic_usec - state.started.monotonic_usec > SETTLED_USEC
     after = replace(
         before,
         drift=differences,
         judged=before.baseline is not None,
-        reported=frozenset() if settled else before.reported - present,
+        reported=frozenset() if _is_settled(state, at) else before.reported - present,
     )
     return replace(state, baseline=after), events
+
+
+def _is_settled(state: State, at: Instant) -> bool:
+    """Whether what the earlier run reported and is not present now is over."""
+    return at.monotonic_usec - state.started.monotonic_usec > SETTLED_USEC
 
 
 def _of_drift(baseline: BaselineState) -> Iterator[Subject]:
