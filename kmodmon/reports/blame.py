@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 from kmodmon.events.report import FaultReason, Frame, LinkedModule
 
-# Functions that detect damage, wait, allocate or print: they stand in the trace between the bug and the report.
-# Matched as prefixes, after leading underscores.
+# Functions that detect damage, wait, read a clock, allocate or print: they stand in the trace between the bug and the
+# report. Matched as prefixes, after leading underscores.
 _HELPERS = re.compile(
     r"_*(?:"
     r"list_(?:add|del)|hlist_|refcount|kref_|rcuref|usercopy|check_(?:object_size|heap_object|copy_size|bytes|object|noncircular|prev|usage|flags|wait_context|slab|memory_region|poison|unmap|deadlock)|"
@@ -22,6 +22,7 @@ _HELPERS = re.compile(
     r"schedule|sched|preempt|might_(?:sleep|resched|fault)|cond_resched|context_switch|io_schedule|wait_(?:for|on|woken|event)|bit_wait|out_of_line_wait|swait|down|up_|rwsem_|rt_mutex|mutex_|ww_mutex|raw_spin|spin_|_raw_|raw_read|raw_write|read_lock|write_lock|queued_|native_queued|pv_|kvm_wait|lock_|"
     r"lockdep|validate_chain|mark_(?:lock|usage|held|irqflags)|check_preemption|acquire|release_lock|lock_acquire|lock_release|debug_(?:object|check|locks|mutex|spin|rt|smp)|"
     r"rcu_|synchronize|srcu|call_rcu|trace_|tracing_|stack_trace|save_stack|unwind|arch_stack|perf_|kprobe|ftrace|nmi_|trigger_|default_|arch_(?:dump|trigger|cpu)|watchdog|update_process_times|tick_|hrtimer|local_apic|smp_(?:apic|call|processor)|apic_timer|generic_(?:exec|handle|smp)|irq_(?:exit|enter|work)|handle_irq|run_ksoftirqd|ksoftirqd|"
+    r"ktime_|timekeeping_|getboottime|getnstimeofday|do_gettimeofday|current_kernel_time|get_cycles|read_(?:hpet|tsc|current_timer|hv_)|acpi_pm_read|pvclock_|kvm_clock_|xen_clocksource_|native_(?:read_tsc|sched_clock)|local_clock|arch_(?:counter|timer_read)|const_udelay|ndelay|"
     r"mem(?:cpy|set|move|cmp|chr)|str(?:len|cpy|cmp|ncpy|lcpy|scpy|nlen|chr|str|dup|cat)|fortify|copy_(?:to|from)_user|copy_user|raw_copy|get_user|put_user|"
     r"alloc_(?:page|frozen|pages|skb_with)|get_page|oom|out_of_memory|mempool|vmalloc|get_free_page|"
     r"try_to_wake|wake_up|complete|prepare_to|finish_wait|timer_|del_timer|mod_timer|kthread|worker_thread|process_one_work|process_scheduled|flush_work|cancel_work|cancel_delayed|drain_work|destroy_work|queue_work|insert_work|"
@@ -38,7 +39,7 @@ def plain(function: str) -> str:
 
 
 def is_helper(function: str) -> bool:
-    """Whether the function only detects, waits, allocates or prints."""
+    """Whether the function only detects, waits, reads a clock, allocates or prints."""
     return _HELPERS.match(function) is not None
 
 

@@ -137,16 +137,32 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("vm")
 
 
+# What a guest can tell of a failure. The console has the kernel's lines of a high level only, without their traces.
+_LOGS = {"kernel log": "dmesg | tail -n 150", "reports and events": "kmodmon events --since 1h | tail -n 60"}
+
+
+def _last(guest: Guest, command: str) -> str:
+    if not guest.alive:
+        return "(the guest has ended)"
+    try:
+        done = guest.shell(command, timeout=20, check=False)
+    except (GuestError, OSError) as error:
+        return f"(it does not answer: {error})"
+    return (done.stdout + done.stderr).decode(errors="replace") or "(nothing)"
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show the consoles of the guests that a failed test used."""
+    """Show what the guests that a failed test used have said: their consoles, and their logs if they still answer."""
     report = yield
     if report.failed:
         for guest in item.stash.get(_BOOTED, []):
-            name = f"console of {guest.kernel_release} {' '.join(guest.options)}"
-            report.sections.append((name, guest.console()[-4000:] or "(nothing)"))
+            of = f"of {guest.kernel_release} {' '.join(guest.options)}"
+            report.sections.append((f"console {of}", guest.console()[-4000:] or "(nothing)"))
+            for name, command in _LOGS.items():
+                report.sections.append((f"{name} {of}", _last(guest, command)))
         # At once: a run of an hour that is ended from outside would not come to its summary.
         item.config.get_terminal_writer().line(f"\n{item.nodeid}\n{report.longreprtext[-3000:]}")
     return report
