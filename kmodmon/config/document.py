@@ -4,14 +4,12 @@ A :class:`Section` is a table of a TOML file or a mapping of a YAML file. Every 
 the path of the key (`rule[2].match.signer[0]`), its line, the reason, and what to write instead: the nearest known
 name, or all of them. A key that nobody asks for is refused by :meth:`Section.only`.
 
-YAML keeps the line of every node (:mod:`kmodmon.config.yaml_document`). tomllib keeps none, so :func:`parse_toml` finds
-the lines in the text, and only when one is asked for. A key inside an inline table has the line of that table.
+TOML is parsed in :mod:`kmodmon.config.toml_document`, YAML in :mod:`kmodmon.config.yaml_document`.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,12 +24,6 @@ MAX_SHOWN = 100  # characters of a refused text in the message
 
 _TEXT = r"(?s).{0,1000}"
 _ITEM = r"(?s).{1,300}"
-_TABLE = re.compile(r"\s*(\[\[?)\s*([^\[\]#]+?)\s*\]")
-_ENTRY = re.compile(r"""\s*((?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"))*)\s*=""")
-_STRING_OR_COMMENT = re.compile(
-    r'"""(?:\\.|[^\\])*?"""' + r"|'''.*?'''" + r'|"(?:\\.|[^"\\\n])*"' + r"|'[^'\n]*'" + r"|#[^\n]*", re.DOTALL
-)
-_TOML_POSITION = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,15 +34,6 @@ class Notation:
     write_text: str
     write_table: str
     write_tables: str
-
-
-TOML = Notation(table="a table", write_text='{key} = "…"', write_table="[{path}]", write_tables="[[{path}]]")
-YAML = Notation(
-    table="a section of keys",
-    write_text='{key}: "…"',
-    write_table="its keys on lines of their own",
-    write_tables="a list of sections",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,60 +186,3 @@ def _instead(text: str, names: Iterable[str], otherwise: str) -> str:
 
 def _shown(text: str) -> str:
     return printable(text[:MAX_SHOWN])
-
-
-def parse_toml(raw: bytes, file: str) -> Section:
-    """Read a TOML document; raises ConfigError."""
-    import tomllib  # 13 ms and 1.6 MiB: only where there is a file
-
-    try:
-        text = raw.decode("utf-8")
-        values = tomllib.loads(text)
-    except UnicodeDecodeError as error:
-        raise ConfigError(file, "", "is not UTF-8 text", line=raw[: error.start].count(b"\n") + 1) from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise _not_toml(file, text, str(error)) from None
-    return Section(Document(file, TOML, cache(partial(toml_lines, text))), values)
-
-
-def _not_toml(file: str, text: str, message: str) -> ConfigError:
-    # Before Python 3.14 a TOMLDecodeError has its line nowhere but in its text.
-    position = _TOML_POSITION.search(message)
-    if position is None:
-        return ConfigError(file, "", f"is not TOML: {message}")
-    line = int(position[1] or text.rstrip("\n").count("\n") + 1)
-    return ConfigError(file, "", f"is not TOML: {message[: position.start()]}", line=line)
-
-
-def toml_lines(text: str) -> Mapping[str, int]:
-    """Give the line, from 1, of each table and each key that has a line of its own."""
-    return dict(_toml_lines(_STRING_OR_COMMENT.sub(_on_one_line, text)))
-
-
-def _on_one_line(match: re.Match[str]) -> str:
-    # what looks like a table or a key inside a text of several lines is none
-    breaks = match[0].count("\n")
-    return '""' + "\n" * breaks if breaks else match[0]
-
-
-def _toml_lines(text: str) -> Iterator[tuple[str, int]]:
-    table = ""
-    counts: dict[str, int] = {}
-    for number, line in enumerate(text.split("\n"), 1):
-        if match := _TABLE.match(line):
-            table = _indexed(_without_quotes(match[2]), counts, new=match[1] == "[[")
-            yield table, number
-        elif match := _ENTRY.match(line):
-            yield f"{table}.{_without_quotes(match[1])}".removeprefix("."), number
-
-
-def _indexed(name: str, counts: dict[str, int], *, new: bool) -> str:
-    """Give a table's path, with the number of the array entry that it lies in."""
-    if new:
-        counts[name] = counts.get(name, -1) + 1
-    head, dot, rest = name.partition(".")
-    return f"{head}[{counts[head]}]{dot}{rest}" if head in counts else name
-
-
-def _without_quotes(dotted: str) -> str:
-    return ".".join(part.strip().strip("\"'") for part in dotted.split("."))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from kmodmon.config.document import Section, nearest, parse_toml, read_limited
+from kmodmon.config.document import Section, nearest, read_limited
 from kmodmon.config.settings import CONFIGURATION, SETTINGS, Setting, Settings, build_settings, names_root
 from kmodmon.types.error import ConfigError
 
@@ -62,6 +62,8 @@ def _file_values(file: Path | None, environ: Mapping[str, str]) -> Mapping[str, 
 
 def parse_file(raw: bytes, name: str) -> Mapping[str, object]:
     """Give the checked values, by key, of a settings file's bytes; `name` is its name in errors. Raises ConfigError."""
+    from kmodmon.config.toml_document import parse_toml  # only where there is a file
+
     document = parse_toml(raw, name)
     values: dict[str, object] = {}
     for key, value in _leaves(document.values):

@@ -397,10 +397,10 @@ class Difference:
 
 
 def _rows() -> Iterator[Setting]:
+    defaults = Settings()
     for section in dataclasses.fields(Settings):
-        for field in dataclasses.fields(getattr(Settings(), section.name)):
-            declared = field.metadata["declared"]
-            assert isinstance(declared, Declared)
+        for field in dataclasses.fields(getattr(defaults, section.name)):
+            declared: Declared = field.metadata["declared"]
             key = f"{section.name}.{declared.key or field.name}"
             yield Setting(
                 section=section.name,

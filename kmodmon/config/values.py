@@ -190,7 +190,6 @@ class Integer(ValueType[int]):
         return self.read(int(raw))
 
 
-@dataclass(frozen=True, slots=True)
 class Switch(ValueType[bool]):
     """On or off."""
 
@@ -218,7 +217,6 @@ class Text(ValueType[str]):
         return text
 
 
-@dataclass(frozen=True, slots=True)
 class Location(ValueType[Path]):
     """A path of a file or directory; it need not exist."""
 
@@ -229,7 +227,6 @@ class Location(ValueType[Path]):
         return Path(printable_text(raw, "a path"))
 
 
-@dataclass(frozen=True, slots=True)
 class OptionalLocation(ValueType[Path | None]):
     """A path, or "" for none."""
 
@@ -240,7 +237,6 @@ class OptionalLocation(ValueType[Path | None]):
         return None if raw == "" else Path(printable_text(raw, "a path"))
 
 
-@dataclass(frozen=True, slots=True)
 class ListenAddress(ValueType[Address]):
     """An address and port to listen on."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kmodmon.config.document import YAML, Document, Section, read_limited
+from kmodmon.config.document import Document, Notation, Section, read_limited
 from kmodmon.types.error import ConfigError
 from kmodmon.types.text import printable
 
@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     import yaml
 
 MAX_BYTES = 1 << 20
+
+YAML = Notation(
+    table="a section of keys",
+    write_text='{key}: "…"',
+    write_table="its keys on lines of their own",
+    write_tables="a list of sections",
+)
 
 
 def read_yaml(file: Path) -> Section:

@@ -27,7 +27,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 
-from kmodmon.config.document import Section, parse_toml
+from kmodmon.config.document import Section
+from kmodmon.config.toml_document import parse_toml
 from kmodmon.config.values import is_integer
 from kmodmon.kernel.module_name import kernel_name
 from kmodmon.subjects.baseline import Baseline, Meta, SignedModule

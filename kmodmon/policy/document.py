@@ -18,7 +18,8 @@ of its values does.
 
 from collections.abc import Mapping
 
-from kmodmon.config.document import Section, parse_toml
+from kmodmon.config.document import Section
+from kmodmon.config.toml_document import parse_toml
 from kmodmon.events.event import Severity
 from kmodmon.policy.condition import CONDITIONS
 from kmodmon.policy.shipped import RULES

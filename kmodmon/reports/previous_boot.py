@@ -6,7 +6,6 @@ the field `kernel_only` of the event is false then.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from kmodmon.events.event import Event
 from kmodmon.events.kinds.log import PreviousBootReported
@@ -29,33 +28,29 @@ def previous_boot_reports(
     reports = [(report, dump) for dump in dumps for report in explain_log(dump.text)]
     # One oops may be in a dump of its own, in the dump of the panic that followed, and in the console log.
     reports.sort(key=lambda item: (not item[0].panic, item[1].kind == "console"))
-    chosen: list[PreviousBootReported] = []
+    chosen: list[tuple[KernelReport, Dump]] = []
     omitted = 0
     for report, dump in reports:
         key = ReportedFingerprint(fingerprint=report.fingerprint, printk_usec=report.printk_usec, panic=report.panic)
         if is_reported(reported, key):
             continue
         if len(chosen) < MAX_REPORTS:
-            chosen.append(_details(report, dump))
+            chosen.append((report, dump))
         else:
             omitted += 1
         reported = (*reported, key)
-    if omitted:
-        chosen[-1] = replace(chosen[-1], unreported=omitted)
-    return tuple(_event(details, at) for details in chosen)
+    unreported = (*(0 for _ in chosen[1:]), omitted)
+    return tuple(_event(report, dump, more, at) for (report, dump), more in zip(chosen, unreported, strict=False))
 
 
-def _details(report: KernelReport, dump: Dump) -> PreviousBootReported:
-    return PreviousBootReported(
+def _event(report: KernelReport, dump: Dump, unreported: int, at: Instant) -> Event:
+    details = PreviousBootReported(
         report=report,
         dump=f"{dump.kind}-{dump.backend}",
         dump_reason=dump.reason,
         dump_realtime=dump.time_usec,
         dump_parts_missing=dump.missing,
         kernel_only=dump.kind != "console",
+        unreported=unreported,
     )
-
-
-def _event(details: PreviousBootReported, at: Instant) -> Event:
-    report = details.report
     return Event(details=details, at=at, severity=report.severity, module=report.module, evidence=report.evidence)

@@ -23,6 +23,7 @@ from kmodmon.lifecycle.inventory import Inventory
 from kmodmon.sources.source import PollSource, SourceContext, SourceReader
 from kmodmon.subjects.files import FilesState, ModuleFilesRead, load_paths
 from kmodmon.subjects.module_file import ModuleFile, Stamp
+from kmodmon.system.partial_import import absent
 from kmodmon.system.root import Root
 from kmodmon.types.outcome import Outcome
 from kmodmon.types.source_name import SourceName
@@ -77,7 +78,8 @@ class _Stamps:
 
 def examine(context: SourceContext, names: Collection[str]) -> Outcome[ModuleFilesRead]:
     """Examine the files of these modules now, for a command."""
-    from kmodmon.sources.files_reader import FilesReader
+    with absent(("ssl",)):  # asyncio does without, and a command speaks no TLS
+        from kmodmon.sources.files_reader import FilesReader
 
     return FilesReader(context, names).examine_now()
 

@@ -29,6 +29,12 @@ def limit_memory() -> None:
 
 def release_unslotted_classes() -> None:
     """Free the classes that `dataclass` replaced with a slotted one, of all that was imported up to now."""
+    _forget_unslotted_classes()
+    gc.collect()
+
+
+def _forget_unslotted_classes() -> None:
+    # A function of its own: what its variables refer to would not be freed.
     for cls in gc.get_objects():
         if not (isinstance(cls, type) and dataclasses.is_dataclass(cls) and "__slots__" in vars(cls)):
             continue
@@ -36,7 +42,6 @@ def release_unslotted_classes() -> None:
             for cell in (method.__closure__ or ()) if isinstance(method, FunctionType) else ():
                 if _is_replaced(cell.cell_contents, cls):
                     cell.cell_contents = cls
-    gc.collect()
 
 
 def _is_replaced(old: object, new: type) -> bool:

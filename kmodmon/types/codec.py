@@ -13,7 +13,7 @@ cattrs 3.4 MiB, this file 0.1 MiB. msgspec refuses mappingproxy and lone surroga
 leaves mappings mutable; cattrs reads true as 1 and null as 'None' unless each type gets a hook.
 """
 
-import base64
+import binascii
 import enum
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -284,7 +284,7 @@ def _read_float(value: object) -> float:
 
 def _read_bytes(value: object) -> bytes:
     try:
-        return base64.b64decode(_expect(value, str, "base64"), validate=True)
+        return binascii.a2b_base64(_expect(value, str, "base64"), strict_mode=True)
     except ValueError:  # binascii.Error, and text that is not ASCII
         raise ShapeError("", "base64") from None
 
@@ -368,7 +368,7 @@ _WRITERS: Mapping[type, _Writer] = MappingProxyType(
         tuple: _write_array,
         list: _write_array,
         Instant: lambda at: [at.realtime_usec, at.monotonic_usec],
-        bytes: lambda value: base64.b64encode(value).decode(),
+        bytes: lambda value: binascii.b2a_base64(value, newline=False).decode(),
         frozenset: _write_set,
         Mapping: _write_mapping,
     }

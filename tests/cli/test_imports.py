@@ -31,7 +31,8 @@ HOST = ("--root", str(TREE), "--history.directory", "/nonexistent")
         (("--version",), ("kmodmon.config.settings", "kmodmon.state.state", "json")),
         (("taint", "12288"), ("kmodmon.state.state", "kmodmon.system.root", "sqlite3", "json")),
         (("taint", *HOST), FOLLOWING),
-        (("modules", *HOST), FOLLOWING[1:]),
+        (("modules", *HOST), (*FOLLOWING[1:], "ssl", "tomllib")),
+        (("events", "--state-dir", "/nonexistent"), (*FOLLOWING, "kmodmon.events.report", "kmodmon.state.state")),
         (("explain", "virtio", *HOST), ("asyncio", "watchdog", "psutil", "kmodmon.runtime.engine")),
     ],
 )

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kmodmon.config.document import Section, nearest, parse_toml, toml_lines
+from kmodmon.config.document import Section, nearest
+from kmodmon.config.toml_document import parse_toml, toml_lines
 from kmodmon.config.yaml_document import parse_yaml
 from kmodmon.types.error import ConfigError
 

@@ -129,19 +129,22 @@ def test_report_when_its_taint_string_has_the_bit_then_only_a_bit_that_is_set_af
     assert (None if found is None else letters(found.bits)) == expected
 
 
-def test_module_events_when_they_have_taint_then_they_are_clues() -> None:
-    changed = ModuleChanged(
+def changed(*, taint_bits: int) -> ModuleChanged:
+    return ModuleChanged(
         old_srcversion="A", srcversion="A", old_build_id=None, build_id=None, old_taints="O", taints="OE",
-        taint_bits=E, while_loaded=True,
+        taint_bits=taint_bits, while_loaded=True,
     )  # fmt: skip
-    found = clue_of(event(changed))
+
+
+def test_module_events_when_they_have_taint_then_they_are_clues() -> None:
+    found = clue_of(event(changed(taint_bits=E)))
     assert found is not None and (found.bits, found.module, str(found.cause)) == (E, "mine", "module:mine")
     assert found.at == moment(READ) and found.evidence == ("mine changed",)
     found = clue_of(replace(event(loaded("OE")), evidence=("seen in the list",)))
     assert found is not None and found.bits == O | E
     assert found.evidence == ("mine carries OE", "seen in the list")
     for harmless in (
-        event(replace(changed, taint_bits=0)),
+        event(changed(taint_bits=0)),
         event(loaded("")),
         event(loaded("OE"), module=None),
         event(ModuleUnloaded(taints="OE", srcversion=None, lifetime_ms=None)),

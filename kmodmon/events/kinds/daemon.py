@@ -1,13 +1,11 @@
 """Event kinds of kmodmon itself."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from kmodmon.events.event import EventDetails, EventKind, EventType
 from kmodmon.types.units import JsonObject
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigRefused(EventDetails):
     """New settings were invalid and are not in force."""
 
@@ -22,7 +20,6 @@ class ConfigRefused(EventDetails):
     file: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RulesRefused(ConfigRefused):
     """A new policy or baseline was invalid and is not in force."""
 
@@ -36,7 +33,6 @@ class RulesRefused(ConfigRefused):
         return {"what": self.what, "file": self.file, "key": self.key, "line": self.line, "hint": self.hint}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Started(EventDetails):
     """kmodmon started."""
 
@@ -49,7 +45,6 @@ class Started(EventDetails):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped(EventDetails):
     """kmodmon stopped."""
 

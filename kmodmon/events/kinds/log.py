@@ -1,14 +1,14 @@
 """Event kinds of the kernel log: reports, forgeries, losses."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from kmodmon.events.event import EventDetails, EventKind, EventType
-from kmodmon.events.report import KernelReport
 from kmodmon.types.units import JsonObject
 
+if TYPE_CHECKING:  # a command that shows events makes none
+    from kmodmon.events.report import KernelReport
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
 class KernelReported(EventDetails):
     """The kernel reported a failure of its own."""
 
@@ -21,7 +21,7 @@ class KernelReported(EventDetails):
         "in KMODMON_EVIDENCE.\n"
         "`kmodmon events --type KernelReport --since 1h`, `dmesg`.",
     )
-    report: KernelReport
+    report: "KernelReport"
 
     @property
     def signature(self) -> str:
@@ -33,7 +33,6 @@ class KernelReported(EventDetails):
         return {**self.report.fields(), "printk_usec": self.report.printk_usec}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PreviousBootReported(KernelReported):
     """A report of an earlier boot, from a dump that pstore kept."""
 
@@ -58,7 +57,6 @@ class PreviousBootReported(KernelReported):
         return {**fields, "untold": self.unreported} if self.unreported else fields
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LogForged(EventDetails):
     """User space wrote records into the kernel log that imitate a kernel report."""
 
@@ -76,7 +74,6 @@ class LogForged(EventDetails):
     seq: int | None  # sequence number of that record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LogLost(EventDetails):
     """Records of the kernel log were overwritten before they were read."""
 

@@ -1,13 +1,10 @@
 """Event kinds of modules: loads, unloads, changes, hiding, requests, contradictions."""
 
-from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import ClassVar
 
-from kmodmon.events.event import OPTIONAL, EventDetails, EventKind, EventType
+from kmodmon.events.event import EventDetails, EventKind, EventType, member
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleLoaded(EventDetails):
     """A module that was not loaded is loaded."""
 
@@ -30,11 +27,10 @@ class ModuleLoaded(EventDetails):
     srcversion: str | None
     build_id: str | None  # hex
     init_ms: float | None  # how long init ran; None: the trace does not say
-    signals: tuple[str, ...] = field(metadata={"key": "witnesses"})  # list, uevent, trace: what showed it
-    while_down: bool = field(default=False, metadata=OPTIONAL)  # it was loaded while kmodmon was not running
+    signals: tuple[str, ...] = member(key="witnesses")  # list, uevent, trace: what showed it
+    while_down: bool = member(default=False, optional=True)  # it was loaded while kmodmon was not running
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleUnloaded(EventDetails):
     """A loaded module was unloaded."""
 
@@ -48,10 +44,9 @@ class ModuleUnloaded(EventDetails):
     taints: str
     srcversion: str | None
     lifetime_ms: float | None  # None: it was loaded before kmodmon started
-    while_down: bool = field(default=False, metadata=OPTIONAL)
+    while_down: bool = member(default=False, optional=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleTransient(EventDetails):
     """A module was loaded and unloaded between two readings of the module list."""
 
@@ -72,7 +67,6 @@ class ModuleTransient(EventDetails):
     unloaded_by: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleLoadFailed(EventDetails):
     """The kernel refused to load a module, or its init function failed."""
 
@@ -88,17 +82,15 @@ class ModuleLoadFailed(EventDetails):
     reason: str  # label `reason`
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleInitFailed(ModuleLoadFailed):
     """A load that was traced, and whose init function failed."""
 
     taints: str
     error: int | None  # what init returned, a negative errno; None: the trace does not say
-    signals: tuple[str, ...] = field(metadata={"key": "witnesses"})
-    while_down: bool = field(default=False, metadata=OPTIONAL)
+    signals: tuple[str, ...] = member(key="witnesses")
+    while_down: bool = member(default=False, optional=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleRefused(ModuleLoadFailed):
     """A load that the kernel refused, by a line of the kernel log."""
 
@@ -108,7 +100,6 @@ class ModuleRefused(ModuleLoadFailed):
     printk_usec: int | None  # printk's clock
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleChanged(EventDetails):
     """A module was loaded as another build than the time before, or changed while it was loaded."""
 
@@ -133,7 +124,6 @@ class ModuleChanged(EventDetails):
     while_loaded: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleHidden(EventDetails):
     """A loaded module is missing from a view of the kernel that must show every loaded module."""
 
@@ -152,7 +142,6 @@ class ModuleHidden(EventDetails):
     confidence: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleUnhidden(EventDetails):
     """A hidden module is shown by all views again, or by none any more."""
 
@@ -168,7 +157,6 @@ class ModuleUnhidden(EventDetails):
     since: int  # CLOCK_REALTIME, microseconds: when it was found hidden
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleRequested(EventDetails):
     """A process made the kernel request a module (request_module() in the kernel)."""
 
@@ -184,10 +172,9 @@ class ModuleRequested(EventDetails):
     )
     name: str  # the module or alias that was asked for
     repeats: int  # requests of this name since it was last reported
-    unreported: int = field(default=0, metadata=MappingProxyType({"key": "untold", "optional": True}))  # other names
+    unreported: int = member(default=0, key="untold", optional=True)  # other names
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SignalsContradicted(EventDetails):
     """The sources of evidence about one module contradict each other."""
 
@@ -200,4 +187,4 @@ class SignalsContradicted(EventDetails):
         "Something is hidden or forged, or a witness was switched off for a while.\n"
         "`kmodmon modules --hidden`, `kmodmon doctor`.",
     )
-    contradiction: str = field(metadata={"key": "kind"})  # left_list, never_traced, ... (`kmodmon.lifecycle.pending`)
+    contradiction: str = member(key="kind")  # left_list, never_traced, ... (`kmodmon.lifecycle.pending`)

@@ -1,12 +1,10 @@
 """Event kinds of policy, baseline and watched files."""
 
-from dataclasses import dataclass, field
 from typing import ClassVar
 
-from kmodmon.events.event import EventDetails, EventKind, EventType
+from kmodmon.events.event import EventDetails, EventKind, EventType, member
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyViolated(EventDetails):
     """A new finding: a rule of the policy denies a subject."""
 
@@ -25,7 +23,6 @@ class PolicyViolated(EventDetails):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineDrifted(EventDetails):
     """A new difference between the host and its baseline."""
 
@@ -36,13 +33,12 @@ class BaselineDrifted(EventDetails):
         title="Something is not as it was signed off",
         advice="`kmodmon baseline diff` shows all differences, `kmodmon baseline accept` signs them off.",
     )
-    drift: str = field(metadata={"key": "kind"})  # label `kind`
+    drift: str = member(key="kind")  # label `kind`
     name: str
     expected: str | None
     actual: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FileChanged(EventDetails):
     """A file that affects modules changed."""
 
@@ -59,7 +55,6 @@ class FileChanged(EventDetails):
     change: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TreeChanged(FileChanged):
     """Files below a watched directory were created, written, deleted or moved."""
 
@@ -70,7 +65,6 @@ class TreeChanged(FileChanged):
     moved: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedFileChanged(FileChanged):
     """The file of a loaded module was replaced, changed, deleted or restored."""
 
@@ -80,7 +74,6 @@ class LoadedFileChanged(FileChanged):
     signature: str  # verdict on the signature of the file that is there now
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedFilesChanged(FileChanged):
     """The files of many loaded modules changed; one event for all of them."""
 
@@ -88,7 +81,6 @@ class LoadedFilesChanged(FileChanged):
     modules: tuple[str, ...]  # the first names, in alphabetical order
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class KernelInstalled(FileChanged):
     """A kernel was installed beside the running one."""
 

@@ -1,12 +1,10 @@
 """Event kinds of the trust posture: settings, lockdown, module parameters."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from kmodmon.events.event import EventDetails, EventKind, EventType
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SettingChanged(EventDetails):
     """A setting of the trust posture changed; each subclass is an event kind of its own."""
 
@@ -16,7 +14,6 @@ class SettingChanged(EventDetails):
     direction: str  # weakened, hardened, or changed where the values have no order
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LockdownChanged(SettingChanged):
     """The lockdown mode changed."""
 
@@ -31,7 +28,6 @@ class LockdownChanged(SettingChanged):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LockdownDenied(EventDetails):
     """Lockdown denied an operation to a process, by a line of the kernel log."""
 
@@ -49,7 +45,6 @@ class LockdownDenied(EventDetails):
     printk_usec: int | None  # printk's clock
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ModulesDisabled(SettingChanged):
     """kernel.modules_disabled changed."""
 
@@ -63,7 +58,6 @@ class ModulesDisabled(SettingChanged):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SignatureEnforcementChanged(SettingChanged):
     """Whether the kernel refuses unsigned modules changed."""
 
@@ -79,7 +73,6 @@ class SignatureEnforcementChanged(SettingChanged):
     explanation: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PostureChanged(SettingChanged):
     """Any other setting of the trust posture changed."""
 
@@ -92,7 +85,6 @@ class PostureChanged(SettingChanged):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterChanged(EventDetails):
     """The value of a parameter of a loaded module changed between two readings."""
 

@@ -1,12 +1,10 @@
 """Event kinds of the sources and the history."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from kmodmon.events.event import EventDetails, EventKind, EventType
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceLost(EventDetails):
     """A source failed, or it lost data."""
 
@@ -23,14 +21,12 @@ class SourceLost(EventDetails):
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TraceEventsLost(SourceLost):
     """The kernel overwrote trace events before they were read."""
 
     lost: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryReplaced(SourceLost):
     """The history was not usable and was moved away, or its file was deleted; a new one was created."""
 
@@ -38,7 +34,6 @@ class HistoryReplaced(SourceLost):
     events: int | None  # number of its events; None: not known
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRecovered(EventDetails):
     """A source can be read again."""
 
@@ -53,7 +48,6 @@ class SourceRecovered(EventDetails):
     why: str  # why it could not be read before
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryRecovered(SourceRecovered):
     """The history can be written again."""
 

@@ -1,13 +1,13 @@
 """Event kinds of the kernel's taint."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from kmodmon.events.cause import Cause
 from kmodmon.events.event import EventDetails, EventKind, EventType
 
+if TYPE_CHECKING:  # a command that shows events makes none
+    from kmodmon.events.cause import Cause
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
 class TaintAdded(EventDetails):
     """A taint bit of the kernel was set."""
 
@@ -22,12 +22,11 @@ class TaintAdded(EventDetails):
     flag: str
     letter: str
     bit: int
-    cause: Cause
+    cause: "Cause"
     tier: str
     value: int  # of /proc/sys/kernel/tainted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TaintCleared(EventDetails):
     """A taint bit was cleared, which the kernel itself never does."""
 
