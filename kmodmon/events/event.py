@@ -86,6 +86,9 @@ class EventKind:
     advice: str  # what to do next
 
 
+_PLAIN = frozenset({str, int, bool, float, type(None)})  # JSON as they are
+
+
 class DetailsField(NamedTuple):
     """What the JSON object of an event shows of one value in its details."""
 
@@ -164,7 +167,7 @@ class EventDetails:
         for name, declared in self.members.items():
             value = getattr(self, name)
             if not (declared.optional and value == declared.default):
-                document[declared.key or name] = _json(value)
+                document[declared.key or name] = value if value.__class__ in _PLAIN else _json(value)
         return document
 
 
