@@ -60,7 +60,6 @@ class _Polled:
     last: Instant | None = None  # of the latest reading; None: not read yet
     rests_until: float = 0.0  # on the loop's clock, seconds: a prompt wake-up waits until then
     again: bool = False  # woken during the present reading, so it is read once more
-    outdated: bool = False  # its settings changed during the present reading, so a new reader is made for the next one
 
 
 @dataclass(slots=True)
@@ -110,7 +109,7 @@ class Engine:
                 if handle is not None:
                     handle.cancel()
             if polled.pool is not None:
-                polled.pool.shutdown(wait=False, cancel_futures=True)
+                polled.pool.shutdown(wait=False)
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
@@ -126,7 +125,8 @@ class Engine:
         for polled in self._polled.values():
             self._arm(polled)
             if polled.source.depends_on(context.settings) != polled.source.depends_on(before):
-                self._remake(polled)
+                polled.read = polled.source.make(self.context)  # a reading in progress ends with the reader it has
+                self.wake((polled.source.name,))
         for source in self.event_sources:
             if source.depends_on(context.settings) != source.depends_on(before):
                 self._restart(source)
@@ -248,9 +248,6 @@ class Engine:
         loop = asyncio.get_running_loop()
         while True:
             polled.again = False
-            if polled.outdated:
-                polled.outdated = False
-                polled.read = polled.source.make(self.context)
             if isinstance(polled.read, AwaitedReader):
                 reading = await _awaited_reading_of(polled.source.name, polled.read)
             else:
@@ -258,13 +255,6 @@ class Engine:
             self._take_reading(polled, reading, self.clock.now())
             if not polled.again:
                 return
-
-    def _remake(self, polled: _Polled) -> None:
-        if polled.running is not None and not polled.running.done():
-            polled.outdated = polled.again = True
-        else:
-            polled.read = polled.source.make(self.context)
-            self.wake((polled.source.name,))
 
     def _restart(self, source: EventSource) -> None:
         old = self._tasks[source.name]

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -208,6 +209,16 @@ def emitting(*readings: tuple[float, Reading]) -> Callable[[SourceContext, Emit]
 
 
 # Timers, wake-ups and scrapes
+
+
+def test_source_when_its_period_is_below_a_second_then_it_is_polled_that_often(world: World) -> None:
+    probe = world.probe("modules", every=0.5)
+
+    async def work(engine: Engine) -> None:
+        await asyncio.sleep(1.2)
+
+    world.run(work)
+    assert probe.times == [0, 0.5, 1]
 
 
 def test_sources_when_started_then_each_is_read_once_in_order_and_polled_at_its_period(world: World) -> None:
@@ -526,7 +537,47 @@ def test_engine_when_stopped_then_nothing_is_read_and_readings_end(world: World)
     assert (slow.at_once, slow.times, quick.times) == (0, [0], [0])
 
 
+def test_engine_when_stopped_while_a_thread_hangs_then_it_does_not_wait_and_the_thread_ends_later(world: World) -> None:
+    go_on = threading.Event()
+    threads: list[threading.Thread] = []
+    ended: list[bool] = []
+
+    async def work() -> None:
+        loop, begun = asyncio.get_running_loop(), asyncio.Event()
+
+        def read() -> Reading:
+            threads.append(threading.current_thread())
+            loop.call_soon_threadsafe(begun.set)
+            ended.append(go_on.wait(3))
+            return NOTHING
+
+        engine = world.engine()
+        engine.polled_sources = [replace(world.probe("files", takes=0.0).source(), make=lambda context: read)]
+        await engine.start()
+        await begun.wait()
+        await engine.stop()
+        assert ended == []
+
+    asyncio.run(work())
+    go_on.set()
+    (thread,) = threads
+    thread.join(10)
+    assert thread.name.startswith("files") and not thread.is_alive()
+
+
 # Settings
+
+
+def test_settings_when_none_changed_then_the_next_reading_is_not_postponed(world: World) -> None:
+    probe = world.probe("modules", every=10)
+
+    async def work(engine: Engine) -> None:
+        await asyncio.sleep(8)
+        engine.reconfigure(engine.context, Rules())
+        await asyncio.sleep(3)
+
+    world.run(work)
+    assert probe.times == [0, 10]
 
 
 def test_settings_when_they_change_then_only_readers_that_depend_on_them_are_made_anew(world: World) -> None:
@@ -573,6 +624,19 @@ def test_settings_when_they_change_while_a_source_is_read_then_it_is_read_again_
 
     world.run(work)
     assert (probe.made, probe.times, probe.overlaps) == ([Settings(), changed], [0, 5], 0)
+
+
+def test_settings_when_they_change_between_readings_then_it_is_read_soon_with_the_new_ones(world: World) -> None:
+    probe = world.probe("files", takes=1.0, depends_on=lambda settings: settings.files)
+    changed = build_settings({"files.settle": Seconds(9)})
+
+    async def work(engine: Engine) -> None:
+        await asyncio.sleep(3)
+        engine.reconfigure(replace(engine.context, settings=changed), Rules())
+        await asyncio.sleep(20)
+
+    world.run(work)
+    assert (probe.made, probe.times) == ([Settings(), changed], [0, 3 + DEBOUNCE])
 
 
 def test_settings_when_an_event_source_depends_on_them_then_it_is_run_anew_after_the_old_one_ended(
