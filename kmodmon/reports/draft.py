@@ -33,13 +33,12 @@ class Draft:
     last: LogLine
     at: int  # the assembler's count of lines at the last line of this report
     caller: str | None  # None: kernel without CONFIG_PRINTK_CALLER
-    header: bool = False  # the banner has come, not only a detector's line before it
-    died: bool = False  # the line `Oops: 0002 [#1]` has come
+    header: bool  # the banner has come, not only a detector's line before it
+    died: bool  # the line `Oops: 0002 [#1]` has come
     ended: bool = False  # the end marker has come
-    panic: bool = False  # a panic has come: its dump follows, also after the end marker
+    panic: bool  # a panic has come: its dump follows, also after the end marker
     lines: int = 0
     previous: LineKind = LineKind.FOREIGN  # of the last body line
-    trace: bool = False  # the next frames belong to the report's own trace
     other: bool = False  # the next frames belong to another trace: who allocated, who freed, another CPU
     traces: int = 0  # headings `Call Trace:` so far
     cpu: int | None = None
@@ -104,24 +103,24 @@ class Draft:
                 self.other = True
             case LineKind.BACKTRACE:
                 self.frames.clear()
-                self.other, self.trace, self.traces = False, True, 0
+                self.other = False
             case _:
                 pass
         self.previous = kind
 
     def _begin_trace(self) -> None:
         self.traces += 1
-        self.trace = not self.other and not (self.frames and self.traces > 1)
+        self.other = self.other or (self.traces > 1 and bool(self.frames))
 
     def _add_frame(self, text: str) -> None:
-        if self.other or len(self.frames) >= MAX_FRAMES or (self.traces > 1 and not self.trace):
+        if self.other or len(self.frames) >= MAX_FRAMES:
             return
         if not self.frames:
             callee = first_of_arm(text)
             if callee is not None:
                 self.frames.append(callee)
         frame = parse_frame(text)
-        if not self.trace and self.pointer is None and self.evidence and self.evidence[-1].rstrip().endswith("RIP:"):
+        if not self.traces and self.pointer is None and self.evidence and self.evidence[-1].rstrip().endswith("RIP:"):
             self.pointer = frame  # 2.6 x86-64 wrote the address on the line after `RIP:`
             return
         if frame is None:
@@ -143,7 +142,7 @@ class Draft:
     def _add_task(self, kind: LineKind, text: str) -> None:
         task = parse_task(text)
         has_both = self.taint is not None and task.taint is not None
-        if has_both and kind is LineKind.TASK and self.previous is not LineKind.FOREIGN:
+        if has_both and kind is LineKind.TASK:
             return  # the second dump, of the panic, has it again
         self.cpu = task.cpu if self.cpu is None else self.cpu
         self.pid = task.pid if self.pid is None else self.pid
@@ -157,7 +156,7 @@ class Draft:
 
     def _add_modules(self, kind: LineKind, text: str) -> None:
         modules, unloaded = parse_modules(text)
-        if kind is LineKind.MODULES and len(self.linked) < MAX_LINKED:
+        if kind is LineKind.MODULES:
             self.linked += modules[: MAX_LINKED - len(self.linked)]
         self.last_unloaded = self.last_unloaded or unloaded
 

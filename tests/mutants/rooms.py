@@ -33,6 +33,7 @@ _TAINT: Tests = (
     "tests/reports/test_previous_boot.py",
 )
 _REPORTS: Tests = (
+    "tests/reports/test_draft.py",
     "tests/reports/test_limits.py",
     "tests/reports/test_frame.py",
     "tests/reports/test_cases.py",
