@@ -301,7 +301,7 @@ def test_second_dump_when_reports_of_two_cpus_are_open_then_it_belongs_to_that_o
     assert [report.lines for report in reports] == [5 - 3 * cpu, 2 + 3 * cpu]
 
 
-def test_recognise_when_no_clock_is_given_then_the_time_is_0() -> None:
+def test_recognize_when_no_clock_is_given_then_the_time_is_0() -> None:
     state, _ = recognize(RecognizerState(), _lines(WARN))
     assert tick(state, SECOND - 1)[1].reports == ()
     state, recognized = tick(state, SECOND)
