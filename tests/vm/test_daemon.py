@@ -192,10 +192,10 @@ def test_daemon_when_idle_with_200_modules_then_it_is_small(bookworm: Kernel, bo
     count = int(client.guest.shell("wc -l < /proc/modules").stdout)
     assert count >= 200
     client.until(lambda seen: seen.get("kmodmon_modules_unexamined") == 0, "every module's file examined", timeout=120)
-    memory = client.guest.shell(
-        "grep -E '^(Pss|Rss):' /proc/$(systemctl show -p MainPID --value kmodmon)/smaps_rollup"
-    ).stdout.decode()
-    pss = int(memory.split()[memory.split().index("Pss:") + 1])
+    # The largest of five: while the daemon starts a process, its pages count half.
+    read = "grep ^Pss: /proc/$(systemctl show -p MainPID --value kmodmon)/smaps_rollup"
+    memory = client.guest.shell(f"for _ in 1 2 3 4 5; do {read}; sleep 2; done").stdout.decode()
+    pss = max(int(line.split()[1]) for line in memory.splitlines())
     print(f"{count} modules: PSS {pss / 1024:.1f} MiB")
     assert pss <= PSS_LIMIT_KIB, memory
 
