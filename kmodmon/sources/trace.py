@@ -53,10 +53,25 @@ _REST_MAX = 1 << 16  # bytes of an unfinished line
 _RETRY = 60.0  # seconds between attempts while tracefs is absent
 _PAUSE = 1.0  # seconds
 _CHECK = 10.0  # seconds between integrity checks
-_REQUESTS_A_SECOND = 20  # requests whose task is looked up
+_REQUESTS_A_SECOND = 20  # requests whose task is read at once and looked up
 _SWITCH = 0.0005  # seconds that another thread may hold the GIL; Python's default is ten times that
 _KINDS = {kind.value: kind for kind in TraceKind}
 _TASKS = frozenset({TraceKind.LOAD, TraceKind.FREE, TraceKind.EXEC})
+
+
+class _Allowance:
+    """How many requests of each second may still cause work; used by one thread."""
+
+    def __init__(self) -> None:
+        self._second, self._taken = 0, 0
+
+    def take(self, monotonic_usec: int) -> bool:
+        """Take one for a request of this time; False when there is none left."""
+        second = monotonic_usec // 1_000_000
+        if second != self._second:
+            self._second, self._taken = second, 0
+        self._taken += 1
+        return self._taken <= _REQUESTS_A_SECOND
 
 
 class Follower:
@@ -73,7 +88,7 @@ class Follower:
         self._clock = clock
         self._emit = emit
         self._rest = b""
-        self._second, self._lookups = 0, 0  # of requests: the current second, and their number in it
+        self._snapshots, self._lookups = _Allowance(), _Allowance()  # of requests; one is used by each thread
         self._pending: deque[TraceReading] = deque()
         self._scheduled = False  # `_emit_pending` has been called into the loop and has not run yet
         self._loop = asyncio.get_running_loop()
@@ -176,11 +191,14 @@ class Follower:
             whole, self._rest = whole + self._rest, b""
         if whole:
             chunk = parse_trace(whole)
-            tids = dict.fromkeys(event.tid for event in chunk.events if event.event in _TASKS)
+            tids = dict.fromkeys(event.tid for event in chunk.events if self._wants_snapshot(event))
             snapshots = self._actors.snapshots(tids)
             at = self._clock.now().monotonic_usec
             self._put(TraceBatch(chunk=chunk, snapshots=snapshots, adopted=adopted, dated=dated, at_usec=at))
         return alive
+
+    def _wants_snapshot(self, event: TraceEvent) -> bool:
+        return event.event in _TASKS or (event.event == TraceKind.REQUEST and self._snapshots.take(event.trace_usec))
 
     def _read(self, reads: int) -> tuple[bytes, bool]:
         parts: list[bytes] = []
@@ -273,23 +291,14 @@ class Follower:
         self, kind: TraceKind, event: TraceEvent, snapshot: "ProcSnapshot | None"
     ) -> tuple[Actor | None, str | None]:
         match kind:
-            case TraceKind.LOAD | TraceKind.FREE:
+            case TraceKind.REQUEST if not self._lookups.take(event.trace_usec):
+                return Actor(process=Process(pid=event.tid, comm=event.comm)), None
+            case TraceKind.LOAD | TraceKind.FREE | TraceKind.REQUEST:
                 return self._actors.capture(event.tid, event.comm, event.trace_usec, snapshot)
             case TraceKind.EXEC:
                 return self._actors.started(event.tid, event.trace_usec, snapshot), None
-            case TraceKind.REQUEST if self._lookup_allowed(event.trace_usec):
-                return self._actors.capture(event.tid, event.comm, event.trace_usec)
-            case TraceKind.REQUEST:
-                return Actor(process=Process(pid=event.tid, comm=event.comm)), None
             case TraceKind.INIT:
                 return None, None
-
-    def _lookup_allowed(self, monotonic_usec: int) -> bool:
-        second = monotonic_usec // 1_000_000
-        if second != self._second:
-            self._second, self._lookups = second, 0
-        self._lookups += 1
-        return self._lookups <= _REQUESTS_A_SECOND
 
 
 def _merge(readings: Iterable[TraceReading]) -> Iterator[TraceReading]:

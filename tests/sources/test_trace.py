@@ -3,6 +3,7 @@
 import asyncio
 import os
 import select
+import shutil
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ import pytest
 from kmodmon.config.settings import Settings, build_settings
 from kmodmon.events.event import Actor, Process
 from kmodmon.lifecycle.signals import TraceKind, TraceRead
+from kmodmon.sources.actor import Actors, ProcSnapshot
 from kmodmon.sources.source import Reading, SourceContext
 from kmodmon.sources.trace import run_trace
 from kmodmon.system.clock import SystemClock
@@ -236,6 +238,41 @@ def test_trace_when_the_pipe_ends_then_no_spinning_and_tracing_is_on_again(
             tracefs.writer = os.open(tracefs.instance / "trace_pipe", os.O_WRONLY | os.O_NONBLOCK)
             tracefs.write(LOAD % 5)
             await heard.until(lambda: bool(heard.kinds))
+
+    asyncio.run(scenario())
+
+
+def test_trace_when_the_requester_exits_before_its_look_up_then_it_is_known_from_when_the_event_was_read(
+    tracefs: Tracefs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proc = tracefs.place / "proc"
+    for pid, name, parent in ((2, "kthreadd", 0), (700, "ip", 2)):
+        (proc / str(pid)).mkdir(parents=True)
+        (proc / str(pid) / "status").write_text(
+            f"Name:\t{name}\nTgid:\t{pid}\nPid:\t{pid}\nPPid:\t{parent}\nUid:\t1000\t1000\t1000\t1000\n"
+        )
+    (proc / "700/cmdline").write_bytes(b"ip\0link\0add\0")
+    capture = Actors.capture
+
+    def exits_first(
+        actors: Actors, tid: int, comm: str | None, at: int, snapshot: ProcSnapshot | None = None
+    ) -> tuple[Actor, str | None]:
+        shutil.rmtree(proc / str(tid))
+        return capture(actors, tid, comm, at, snapshot)
+
+    monkeypatch.setattr(Actors, "capture", exits_first)
+
+    async def scenario() -> None:
+        where = context(tracefs)
+        where = replace(where, root=replace(where.root, procfs=str(proc).encode()))
+        async with following(tracefs, where) as heard:
+            await heard.until(lambda: began(heard))
+            tracefs.write(b"              ip-700     [000] .....     7.000001: module_request: rtnl-link-dummy wait=1 "
+                          b"call_site=rtnl_newlink\n")  # fmt: skip
+            await heard.until(lambda: bool(heard.kinds))
+        (entry,) = (entry for each in heard.heard for entry in each.entries)
+        assert entry.actor is not None and entry.actor.uid == 1000
+        assert entry.actor.process.cmdline == ("ip", "link", "add")
 
     asyncio.run(scenario())
 
