@@ -26,7 +26,7 @@ _HELPERS = re.compile(
     r"mem(?:cpy|set|move|cmp|chr)|str(?:len|cpy|cmp|ncpy|lcpy|scpy|nlen|chr|str|dup|cat)|fortify|copy_(?:to|from)_user|copy_user|raw_copy|get_user|put_user|"
     r"alloc_(?:page|frozen|pages|skb_with)|get_page|oom|out_of_memory|mempool|vmalloc|get_free_page|"
     r"try_to_wake|wake_up|complete|prepare_to|finish_wait|timer_|del_timer|mod_timer|kthread|worker_thread|process_one_work|process_scheduled|flush_work|cancel_work|cancel_delayed|drain_work|destroy_work|queue_work|insert_work|"
-    r"x64_sys|ia32_sys|arm64_sys|se_sys|do_sys|sys_|SyS_|SYSC_|do_syscall|syscall|system_call|tracesys|common_interrupt|"
+    r"x86_(?:indirect|return)_thunk|x64_sys|ia32_sys|arm64_sys|se_sys|do_sys|sys_|SyS_|SYSC_|do_syscall|syscall|system_call|tracesys|common_interrupt|"
     r"kobject_(?:add|put|get|del|init)|sysfs_|stack_chk|smp_call|delay|udelay|msleep|usleep|rest_init|start_kernel|secondary_start|cpu_startup|do_idle|cpu_idle|default_idle|arch_local"
     r")"
 )
@@ -51,20 +51,28 @@ def culprits(frames: Iterable[Frame]) -> tuple[Frame, ...]:
 
 
 def blame(
-    banner: Frame | None, pointer: Frame | None, frames: tuple[Frame, ...], linked: tuple[LinkedModule, ...]
+    banner: Frame | None,
+    pointer: Frame | None,
+    frames: tuple[Frame, ...],
+    linked: tuple[LinkedModule, ...],
+    *,
+    sampled: bool = False,
 ) -> tuple[str | None, FaultReason | None]:
     """Return the module to look at first and the sign that it is named by.
 
     `banner`: the function in the first line of the report; `pointer`: where the instruction pointer was; `linked`: the
-    modules of `Modules linked in:`. Both results are None when all signs point into the core kernel.
+    modules of `Modules linked in:`; `sampled`: the report is of a CPU that makes no progress, and the pointer is where
+    a timer found it, in any function that the one at fault calls again and again. Both results are None when all signs
+    point into the core kernel.
     """
     if banner is not None and banner.module is not None:
         return banner.module, FaultReason.BANNER
     if pointer is not None and pointer.module is not None:
         return pointer.module, FaultReason.INSTRUCTION
     place = next((frame for frame in (pointer, banner) if frame is not None), None)  # in the core kernel
-    if place is None or is_helper(place.function):
-        below = next(iter(culprits(frames)), None)
+    if place is None or sampled or is_helper(place.function):
+        is_again = sampled and place is not None and bool(frames) and frames[0].function == place.function  # arm64
+        below = next(iter(culprits(frames[1:] if is_again else frames)), None)
         if below is not None and below.module is not None:
             return below.module, FaultReason.BELOW_DETECTOR
     tainting = {module.name for module in linked if module.tainting}

@@ -4,7 +4,7 @@ import copy
 import re
 from dataclasses import dataclass, field
 
-from kmodmon.events.report import FaultReason, Frame, KernelReport, LinkedModule
+from kmodmon.events.report import FaultReason, Frame, KernelReport, LinkedModule, ReportClass
 from kmodmon.kernel.taint import Letters, parse_tainted_text
 from kmodmon.reports.blame import blame, culprits, is_helper, plain
 from kmodmon.reports.body import LineKind, arch_of, parse_modules, parse_task
@@ -20,6 +20,8 @@ MAX_EVIDENCE = 24
 MAX_TEXT = 240
 MAX_LINES = 2000  # of one report; an all-CPU backtrace of a big machine is longer, and is closed here
 
+# A timer finds these: where the CPU was at that moment is not where it loops.
+_SAMPLED = frozenset({ReportClass.SOFT_LOCKUP, ReportClass.HARD_LOCKUP, ReportClass.RCU_STALL})
 _NUMBERS = re.compile(r"\b(?:0x)?[0-9a-f]*\d[0-9a-f]*\b")
 
 
@@ -179,13 +181,14 @@ class Draft:
         """Return the finished report."""
         frames, linked = tuple(self.frames), tuple(self.linked)
         culprit = self.culprit()
-        module, reason = blame(self.banner, self.pointer, frames, linked)
+        report_class = self.signature.report_class
+        module, reason = blame(self.banner, self.pointer, frames, linked, sampled=report_class in _SAMPLED)
         if module is None and culprit is None:
             module = self.groups.get("module")
             reason = None if module is None else FaultReason.NAMED
         title = self._title(culprit)
         return KernelReport(
-            report_class=self.signature.report_class,
+            report_class=report_class,
             signature=self.signature.name,
             title=title,
             severity=self.signature.severity,

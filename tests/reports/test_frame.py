@@ -119,6 +119,19 @@ def test_blame_when_signs_differ_then_the_strongest_wins() -> None:
     assert blame(None, helper, (unsure,), linked) == (None, None)
 
 
+def test_blame_when_a_timer_found_the_cpu_in_the_core_then_the_caller_is_blamed() -> None:
+    called, core = Frame(function="read_mostly"), Frame(function="vfs_read")
+    theirs = Frame(function="theirs_spin", module="theirs")
+    below = ("theirs", FaultReason.BELOW_DETECTOR)
+    assert blame(None, called, (theirs,), ()) == (None, None)
+    assert blame(None, called, (theirs,), (), sampled=True) == below
+    assert blame(None, called, (called, theirs), (), sampled=True) == below, "arm64 has it in the trace"
+    assert blame(None, called, (core, theirs), (), sampled=True) == (None, None)
+    assert blame(None, None, (core, theirs), (), sampled=True) == (None, None)
+    thunk = Frame(function="__x86_indirect_thunk_array")
+    assert blame(None, thunk, (Frame(function="ktime_get"), theirs), ()) == below
+
+
 def test_culprits_when_only_helpers_are_there_then_none() -> None:
     assert culprits((Frame(function="dump_stack"), Frame(function="__warn"), Frame(function="schedule"))) == ()
     assert plain("foo.isra.0.cold.12") == "foo"

@@ -138,7 +138,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 # What a guest can tell of a failure. The console has the kernel's lines of a high level only, without their traces.
-_LOGS = {"kernel log": "dmesg | tail -n 150", "reports and events": "kmodmon events --since 1h | tail -n 60"}
+_LOGS = {"kernel log": "dmesg | tail -n 400", "reports and events": "kmodmon events --since 1h | tail -n 60"}
 
 
 def _last(guest: Guest, command: str) -> str:
