@@ -76,9 +76,11 @@ async def _watch_file(file: Path, changed: Callable[[], None]) -> None:
     directory = Watched(key="file", path=str(file.parent), only=frozenset({file.name}), settle=SETTLE)
     watch = DirectoryWatch(lambda: [directory])
     stamps = FileStamps(file)
+    wait = SETTLE  # the first time: what changed while the watch was set up is no burst
     async with watch.running():
         while True:
-            bursts = await watch.bursts(RETRY)
+            bursts = await watch.bursts(wait)
+            wait = RETRY
             await asyncio.to_thread(watch.renew)
             if bursts or (not watch.pending and stamps.changed()):
                 stamps = FileStamps(file)

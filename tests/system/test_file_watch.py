@@ -69,6 +69,20 @@ def test_file_when_it_appears_is_written_replaced_and_removed_then_each_is_repor
     )
 
 
+def test_file_when_it_is_written_while_the_watch_is_set_up_then_it_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a.toml"
+    start = SignallingWatch.start
+
+    def written_first(watch: SignallingWatch) -> None:
+        file.write_text("1")
+        start(watch)
+
+    monkeypatch.setattr(SignallingWatch, "start", written_first)
+    assert report_each(file, lambda: None) == 0
+
+
 def test_file_when_kubernetes_swaps_the_link_that_it_lies_behind_then_it_is_reported(tmp_path: Path) -> None:
     (tmp_path / "..data").symlink_to("1")
     (tmp_path / "a.toml").symlink_to("..data/a.toml")
