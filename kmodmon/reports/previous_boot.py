@@ -39,8 +39,10 @@ def previous_boot_reports(
         else:
             omitted += 1
         reported = (*reported, key)
-    unreported = (*(0 for _ in chosen[1:]), omitted)
-    return tuple(_event(report, dump, more, at) for (report, dump), more in zip(chosen, unreported, strict=False))
+    last = len(chosen) - 1
+    return tuple(
+        _event(report, dump, omitted if number == last else 0, at) for number, (report, dump) in enumerate(chosen)
+    )
 
 
 def _event(report: KernelReport, dump: Dump, unreported: int, at: Instant) -> Event:

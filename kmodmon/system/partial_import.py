@@ -11,9 +11,10 @@ import importlib
 import importlib.util
 import logging
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from types import ModuleType
+from typing import cast
 
 log = logging.getLogger(__name__)
 
@@ -41,19 +42,6 @@ def import_submodule(package: str, name: str, *, unused: Iterable[str] = ()) -> 
     return importlib.import_module(f"{package}.{name}")
 
 
-@contextmanager
-def absent(names: Iterable[str]) -> Iterator[None]:
-    """Let importing modules that are not imported yet raise ImportError meanwhile; many packages do without them."""
-    missing = [name for name in names if name not in sys.modules]
-    for name in missing:  # None is the import system's way to say that there is no such module
-        sys.modules[name] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        for name in missing:
-            del sys.modules[name]
-
-
 class _Placeholder(ModuleType):
     """A module of which every name is an empty class."""
 
@@ -63,13 +51,23 @@ class _Placeholder(ModuleType):
         return type(name, (), {})
 
 
-@contextmanager
-def placeholders(names: Iterable[str]) -> Iterator[None]:
+def absent(names: Iterable[str]) -> AbstractContextManager[None]:
+    """Let importing modules that are not imported yet raise ImportError meanwhile; many packages do without them."""
+    return _instead_of(names, lambda name: None)  # None is the import system's way to say that there is no such module
+
+
+def placeholders(names: Iterable[str]) -> AbstractContextManager[None]:
     """Let modules that are not imported yet be placeholders meanwhile."""
+    return _instead_of(names, _Placeholder)
+
+
+@contextmanager
+def _instead_of(names: Iterable[str], make: Callable[[str], ModuleType | None]) -> Iterator[None]:
     missing = [name for name in names if name not in sys.modules]
-    sys.modules.update({name: _Placeholder(name) for name in missing})
+    modules = cast(dict[str, ModuleType | None], sys.modules)
+    modules.update({name: make(name) for name in missing})
     try:
         yield
     finally:
         for name in missing:
-            del sys.modules[name]
+            del modules[name]

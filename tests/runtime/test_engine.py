@@ -613,30 +613,26 @@ def test_settings_when_a_period_changes_then_timers_are_armed_anew(world: World)
     assert probe.times == [0, 15, 25, 30]
 
 
-def test_settings_when_they_change_while_a_source_is_read_then_it_is_read_again_with_the_new_ones(world: World) -> None:
-    probe = world.probe("files", takes=5.0, depends_on=lambda settings: settings.files)
+@pytest.mark.parametrize(
+    ("takes", "changed_at", "times"),
+    [
+        pytest.param(5.0, 1, [0, 5], id="while it is read"),
+        pytest.param(1.0, 3, [0, 3 + DEBOUNCE], id="between readings"),
+    ],
+)
+def test_settings_when_they_change_then_a_threaded_source_is_read_again_with_the_new_ones(
+    world: World, takes: float, changed_at: float, times: list[float]
+) -> None:
+    probe = world.probe("files", takes=takes, depends_on=lambda settings: settings.files)
     changed = build_settings({"files.settle": Seconds(9)})
 
     async def work(engine: Engine) -> None:
-        await asyncio.sleep(1)
+        await asyncio.sleep(changed_at)
         engine.reconfigure(replace(engine.context, settings=changed), Rules())
         await asyncio.sleep(20)
 
     world.run(work)
-    assert (probe.made, probe.times, probe.overlaps) == ([Settings(), changed], [0, 5], 0)
-
-
-def test_settings_when_they_change_between_readings_then_it_is_read_soon_with_the_new_ones(world: World) -> None:
-    probe = world.probe("files", takes=1.0, depends_on=lambda settings: settings.files)
-    changed = build_settings({"files.settle": Seconds(9)})
-
-    async def work(engine: Engine) -> None:
-        await asyncio.sleep(3)
-        engine.reconfigure(replace(engine.context, settings=changed), Rules())
-        await asyncio.sleep(20)
-
-    world.run(work)
-    assert (probe.made, probe.times) == ([Settings(), changed], [0, 3 + DEBOUNCE])
+    assert (probe.made, probe.times, probe.overlaps) == ([Settings(), changed], times, 0)
 
 
 def test_settings_when_an_event_source_depends_on_them_then_it_is_run_anew_after_the_old_one_ended(
