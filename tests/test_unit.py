@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kmodmon.config.load import add_flags, flags_of, load
-from kmodmon.config.settings import CONFIGURATION, STATE
+from kmodmon.config.sections import CONFIGURATION, STATE
 from kmodmon.system.packaged import packaged
 from tests.tools import tool
 

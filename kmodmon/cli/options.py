@@ -9,7 +9,8 @@ from kmodmon.cli import Verb
 from kmodmon.types.error import KmodmonError
 
 if TYPE_CHECKING:
-    from kmodmon.config.settings import PathSettings, Settings
+    from kmodmon.config.sections import PathSettings
+    from kmodmon.config.settings import Settings
     from kmodmon.system.root import Root
 
 # Importing config and root takes a third of the time of a short command: only the verbs that need them do it.

@@ -11,7 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from kmodmon.config.document import Section, nearest, read_limited
-from kmodmon.config.settings import CONFIGURATION, SETTINGS, Setting, Settings, build_settings, names_root
+from kmodmon.config.sections import CONFIGURATION, names_root
+from kmodmon.config.settings import SETTINGS, Setting, Settings, build_settings
 from kmodmon.types.error import ConfigError
 
 FILE_NAME = "kmodmon.toml"

@@ -84,6 +84,7 @@ class EventKind:
     sentence: str  # a template of `kmodmon.events.sentence`
     title: str  # what the event means
     advice: str  # what to do next
+    provokable: bool = False  # a user without privilege can cause any number of them
 
 
 _PLAIN = frozenset({str, int, bool, float, type(None)})  # JSON as they are
@@ -160,6 +161,11 @@ class EventDetails:
     def type(self) -> EventType:
         """The public type."""
         return self.kind.type
+
+    @property
+    def provokable(self) -> bool:
+        """Whether a user without privilege can cause any number of such events."""
+        return self.kind.provokable
 
     def fields(self) -> JsonObject:
         """The JSON object `fields` of the event."""

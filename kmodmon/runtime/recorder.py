@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from kmodmon.config.settings import ParameterSettings
+from kmodmon.config.sections import ParameterSettings
 from kmodmon.kernel.kconfig import parse_kconfig
 from kmodmon.kernel.parameter import REDACTED
 from kmodmon.kernel.sysctl import COUNTERS, HARDENING

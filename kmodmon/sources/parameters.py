@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from kmodmon.config.settings import ParameterSettings
+from kmodmon.config.sections import ParameterSettings
 from kmodmon.kernel.parameter import is_secret, parse_parameter, redact
 from kmodmon.sources.deadline import DeadlineReader, Task
 from kmodmon.sources.source import PollSource, Reading, SourceContext

@@ -16,7 +16,7 @@ from kmodmon.sources.registry import POLLED
 from kmodmon.sources.source import PollSource
 
 PACKAGE = Path(__file__).parent.parent.parent / "kmodmon"
-TABLE = ("config/settings.py", "config/load.py", "config/render.py")  # they hold and fill every setting: no use of one
+TABLE = tuple(f"config/{name}.py" for name in ("sections", "settings", "load", "render"))  # they hold every setting
 SECTION_OF_CLASS = {type(getattr(Settings(), row.section)).__name__: row.section for row in SETTINGS}
 
 
@@ -45,7 +45,7 @@ def classes_in(tree: ast.Module) -> dict[str, str]:
     return {
         (name.asname or name.name): SECTION_OF_CLASS[name.name]
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module == "kmodmon.config.settings"
+        if isinstance(node, ast.ImportFrom) and node.module == "kmodmon.config.sections"
         for name in node.names
         if name.name in SECTION_OF_CLASS
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kmodmon.__main__ import main
-from kmodmon.config.settings import ParameterSettings
+from kmodmon.config.sections import ParameterSettings
 from kmodmon.runtime.recorder import Recorder
 from kmodmon.system.root import MANIFEST, Root, recorded_failures
 from kmodmon.types.error import KmodmonError

@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from kmodmon.config.settings import CertificateSettings, FilesSettings, PolicyFileSettings, Settings
+from kmodmon.config.sections import CertificateSettings, FilesSettings, PolicyFileSettings
+from kmodmon.config.settings import Settings
 from kmodmon.config.values import Seconds
 from kmodmon.lifecycle.inventory import SignatureStatus
 from kmodmon.runtime.one_shot import DaemonMemory, Scope, look_once

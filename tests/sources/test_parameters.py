@@ -5,7 +5,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from kmodmon.config.settings import ParameterSettings
+from kmodmon.config.sections import ParameterSettings
 from kmodmon.config.values import Seconds
 from kmodmon.sources.deadline import MAX_STUCK, DeadlineReader
 from kmodmon.sources.parameters import ParametersReader

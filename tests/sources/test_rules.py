@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from kmodmon.config.settings import PolicyFileSettings, Settings
+from kmodmon.config.sections import PolicyFileSettings
+from kmodmon.config.settings import Settings
 from kmodmon.kernel.cmdline import CommandLineFacts
 from kmodmon.kernel.modprobe_d import DIRECTORIES, effective_files
 from kmodmon.sources.modprobe import ModprobeReader

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from kmodmon.config.settings import BaselineSettings, CertificateSettings, FilesSettings, PolicyFileSettings, Settings
+from kmodmon.config.sections import BaselineSettings, CertificateSettings, FilesSettings, PolicyFileSettings
+from kmodmon.config.settings import Settings
 from kmodmon.config.values import Seconds
 from kmodmon.sources import watch
 from kmodmon.sources.source import Reading, SourceContext

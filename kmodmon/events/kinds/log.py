@@ -20,6 +20,7 @@ class KernelReported(EventDetails):
         advice="Class, signature, the module at fault and why it is that are in KMODMON_FIELDS, the first lines "
         "in KMODMON_EVIDENCE.\n"
         "`kmodmon events --type KernelReport --since 1h`, `dmesg`.",
+        provokable=True,
     )
     report: "KernelReport"
 
@@ -67,6 +68,7 @@ class LogForged(EventDetails):
         title="A process wrote words of a kernel report into the kernel log",
         advice="It was no report of the kernel, and nothing was counted as one. Whoever may write /dev/kmsg tries "
         "to mislead monitoring, or a program repeats what it read.",
+        provokable=True,
     )
     count: int  # records since the previous event of this kind
     signature: str | None  # that one of them imitates; this and the fields below are None if no record was kept
@@ -84,6 +86,7 @@ class LogLost(EventDetails):
         title="Records of the kernel log were overwritten before they were read",
         advice="A flood, or kmodmon was held up; reports may have been among them.\n"
         "A larger ring (`log_buf_len=`) holds more; `kmodmon doctor` shows how the source does.",
+        provokable=True,
     )
     lost: int  # records since the previous event of this kind
     next_seq: int | None  # sequence number of the record that is read next

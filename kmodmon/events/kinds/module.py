@@ -78,6 +78,7 @@ class ModuleLoadFailed(EventDetails):
         advice="The kernel refused it, or its init function failed; the reason is in KMODMON_FIELDS.\n"
         "`kmodmon explain 'MESSAGE'` says what the kernel's line means; `kmodmon preflight FILE.ko` lists "
         "every obstacle.",
+        provokable=True,
     )
     reason: str  # label `reason`
 
@@ -169,6 +170,7 @@ class ModuleRequested(EventDetails):
         "can do it, to reach code that is seldom used.\n"
         "The requester is in KMODMON_ACTOR_*. What nobody needs is refused with `install NAME /bin/false` "
         "in modprobe.d.",
+        provokable=True,
     )
     name: str  # the module or alias that was asked for
     repeats: int  # requests of this name since it was last reported

@@ -38,6 +38,7 @@ class LockdownDenied(EventDetails):
         title="Lockdown refused something",
         advice="A process wanted what a locked-down kernel does not allow even root. KMODMON_FIELDS says what, "
         "and who.",
+        provokable=True,
     )
     signature: str  # the log signature of the refusal
     what: str | None  # the operation, in the words of the kernel; None: the line does not say
