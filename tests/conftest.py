@@ -35,6 +35,7 @@ PROCESSES = (
     "examiner/test_client.py",
     "examiner/test_image.py",
     "examiner/test_loader_host.py",
+    "examiner/test_sandbox.py",
     "examiner/test_verify.py",
     "modfile/test_module_signature.py",
     "runtime/test_reload.py",

@@ -1,9 +1,8 @@
 """Answers a request: finds the file and the package of each module, and examines the file."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from kmodmon.examiner.certificates import KernelFacts, Trust, TrustRequest, gather_trust
 from kmodmon.examiner.examine import examine_file
@@ -30,13 +29,14 @@ class _Context:
     limits: ImageLimits
 
 
-def answer(request: ExamineRequest) -> Iterator[Answer]:
-    """Yield one answer for each module, then for each file, in their order, then the closing one; raises FileError."""
-    host = HostTree(
-        Path(request.rootfs), None if request.modules_directory is None else Path(request.modules_directory)
-    )
+def answer(request: ExamineRequest, problems: Sequence[str] = ()) -> Iterator[Answer]:
+    """Yield one answer for each module, then for each file, in their order, then the closing one; raises FileError.
+
+    `problems`: what the closing answer says beside the problems of reading.
+    """
+    host = request.host
     tree = module_tree(host, request.release)
-    kernel_facts, problems = _known_kernel(request)
+    kernel_facts, misread = _known_kernel(request)
     places = TrustRequest(
         release=request.release,
         sysfs=request.sysfs,
@@ -57,7 +57,7 @@ def answer(request: ExamineRequest) -> Iterator[Answer]:
     for path in request.files:
         yield _with_owner(context, _examine(context, path, None), path, owners)
     kernel = None if trust.kernel is None else to_json(trust.kernel)
-    texts = (*problems, *trust.problems, *tree.problems, *owners.problems)
+    texts = (*problems, *misread, *trust.problems, *tree.problems, *owners.problems)
     yield Closing(kernel=kernel, trust=trust.digest, problems=tuple(map(_shown, texts)))
 
 

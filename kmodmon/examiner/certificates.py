@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from kmodmon.examiner.kernel_image import find_image, image_stamp, read_kernel_image
+from kmodmon.examiner.boot import find_image, image_stamp
+from kmodmon.examiner.kernel_image import read_kernel_image
 from kmodmon.examiner.tree import FileError, HostTree
 from kmodmon.kernel.efivar import parse_efivar
 from kmodmon.modfile.efi_signature_list import SignatureLists, parse_signature_lists

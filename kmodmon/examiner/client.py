@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from kmodmon.events.codec import ShapeError
+from kmodmon.examiner.boot import open_image
 from kmodmon.examiner.protocol import (
     ANSWER_LIMIT,
     Closing,
@@ -92,6 +93,9 @@ class Examiner:
 
     async def _run(self, request: ExamineRequest, files: dict[str, ModuleFile]) -> tuple[Closing | None, str]:
         """Run one process and add its answers to `files`. Without a closing answer the text says how it ended."""
+        image = open_image(request.host, request.release)
+        if image is not None:
+            request = replace(request, image_path=image[0], image_fd=image[1])
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),
             "LC_ALL": "C.UTF-8",
@@ -101,9 +105,13 @@ class Examiner:
             process = await asyncio.create_subprocess_exec(
                 *self.command, env=environment, limit=ANSWER_LIMIT,
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+                pass_fds=() if image is None else image[1:],
             )  # fmt: skip
         except OSError as error:
             raise ExaminerError(f"cannot start the examiner: {error}") from error
+        finally:
+            if image is not None:
+                os.close(image[1])
         assert process.stderr is not None
         errors = asyncio.create_task(process.stderr.read(_STDERR_LIMIT))
         try:

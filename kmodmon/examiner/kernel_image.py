@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from kmodmon.examiner.decompress import CHUNK, KERNEL_FORMS, KERNEL_WINDOW_LOG
 from kmodmon.examiner.image import Image, ImageLimits
-from kmodmon.examiner.tree import FileError, HostTree, stamp_of
+from kmodmon.examiner.tree import FileError, HostTree
 from kmodmon.kernel.note import build_id
 from kmodmon.modfile.boot_image import HEAD_BYTES, candidates, find_payload
 from kmodmon.modfile.builtin_certificates import OVERLAP, CertificateList, Role, find_lists
@@ -41,26 +41,6 @@ class KernelImage:
     vermagic: str | None = None
     rules: frozenset[str] = frozenset()  # checks and messages of its module loader (modfile.loader_elf.PROBES)
     exports: tuple[Export, ...] | None = None  # None also when they were not asked for
-
-
-def image_paths(release: str) -> tuple[str, ...]:
-    """Where distributions put the image of a release, the likeliest first."""
-    boot = tuple(f"/boot/{name}-{release}" for name in ("vmlinuz", "vmlinux", "Image", "kernel"))
-    tree = f"/lib/modules/{release}"
-    return (*boot[:1], f"{tree}/vmlinuz", *boot[1:], f"{tree}/vmlinux", f"{tree}/Image")
-
-
-def find_image(host: HostTree, release: str) -> str | None:
-    """The host path of the kernel image of a release; None when there is none."""
-    return next((path for path in image_paths(release) if host.is_file(path)), None)
-
-
-def image_stamp(host: HostTree, path: str) -> Stamp | None:
-    """Give the stamp of the image file, which changes when it is replaced; None when it cannot be read."""
-    try:
-        return stamp_of(os.lstat(host.resolved(path)))
-    except (OSError, FileError):
-        return None
 
 
 def read_kernel_image(host: HostTree, path: str, release: str, *, exports: bool = False) -> KernelImage:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from kmodmon.examiner.boot import find_image
 from kmodmon.examiner.certificates import KernelFacts, Trust, TrustRequest, gather_trust
 from kmodmon.examiner.examine import examine_file
 from kmodmon.examiner.image import ImageLimits
-from kmodmon.examiner.kernel_image import KernelImage, find_image, read_kernel_image
+from kmodmon.examiner.kernel_image import KernelImage, read_kernel_image
 from kmodmon.examiner.linkable import SymbolRequest, gather_symbols
 from kmodmon.examiner.loading import read_loading_facts
 from kmodmon.examiner.locate import ModuleTree, module_tree

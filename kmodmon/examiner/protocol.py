@@ -5,8 +5,11 @@ Each is a JSON object on a line of its own. Neither side trusts the other: reque
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 
 from kmodmon.events.codec import object_from_json, parse_json
+from kmodmon.examiner.tree import HostTree
 from kmodmon.subjects.module_file import ModuleFile, Stamp
 from kmodmon.types.codec import from_json, to_json
 from kmodmon.types.error import KmodmonError
@@ -48,9 +51,18 @@ class ExamineRequest:
     max_bytes: int = 512 << 20  # of an uncompressed module file
     packages: bool = True  # find the packages that own the files
     kernel: JsonObject | None = None  # `Closing.kernel` of an earlier answer; None: read the kernel image
+    image_path: str | None = None  # the kernel image, of the host; None: it was not opened
+    image_fd: int | None = None  # its descriptor in the examiner process, which may not open it by itself
     trust: str = ""  # `Closing.trust` of the answers that the known stamps come from
     modules: tuple[WantedModule, ...] = ()
     files: tuple[str, ...] = ()
+
+    @property
+    def host(self) -> HostTree:
+        """The host's files, as this process sees them."""
+        opened = {} if self.image_path is None or self.image_fd is None else {self.image_path: self.image_fd}
+        modules = None if self.modules_directory is None else Path(self.modules_directory)
+        return HostTree(Path(self.rootfs), modules, MappingProxyType(opened))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,10 @@ container. Only regular files are opened: opening a FIFO blocks, and opening a d
 
 import os
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from kmodmon.subjects.module_file import Stamp
 from kmodmon.types.error import KmodmonError
@@ -16,6 +17,7 @@ from kmodmon.types.error import KmodmonError
 _MAX_LINKS = 40  # as the kernel's MAXSYMLINKS
 _MODULES = "/lib/modules"
 _CHUNK = 1 << 20
+_READING = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK | os.O_NOFOLLOW
 
 
 class FileError(KmodmonError):
@@ -28,6 +30,7 @@ class HostTree:
 
     rootfs: Path
     modules: Path | None = None  # where the host's /lib/modules is mounted; None: below `rootfs`
+    opened: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # descriptors handed over, by path
 
     def real(self, path: str) -> str:
         """Give the host's path without symbolic links; parts that do not exist stay unchanged. Raises FileError."""
@@ -83,7 +86,7 @@ class HostTree:
     def open(self, path: str) -> int:
         """Open a regular file for reading; raises FileError."""
         try:
-            fd = os.open(self.resolved(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK | os.O_NOFOLLOW)
+            fd = os.dup(self.opened[path]) if path in self.opened else os.open(self.resolved(path), _READING)
         except (OSError, ValueError) as error:
             raise FileError(f"{path}: {_words(error)}") from error
         if not stat.S_ISREG(os.fstat(fd).st_mode):

@@ -39,6 +39,7 @@ from kmodmon.system.clock import Clock
 from kmodmon.system.file_watch import watch_file
 from kmodmon.system.journal import Journal, log_sink
 from kmodmon.system.memory_footprint import release_unslotted_classes
+from kmodmon.system.privileges import keep_to_this_process
 from kmodmon.system.root import Root
 from kmodmon.system.sd_notify import Notifier
 from kmodmon.types.error import ConfigError, KmodmonError
@@ -311,6 +312,7 @@ def run_daemon(options: Options, settings: Settings, clock: Clock, notifier: Not
     """Run a daemon on a loop of its own, with `settings` until it reloads; raises KmodmonError when it cannot start."""
     logging.getLogger("kmodmon").setLevel(_level(settings))
     release_unslotted_classes()
+    keep_to_this_process()
 
     async def main() -> None:
         await Daemon(options, settings, clock, notifier).run()

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from backports import zstd
 
+from kmodmon.examiner.boot import find_image
 from kmodmon.examiner.certificates import KernelFacts, KnownCertificate, Trust, TrustRequest, gather_trust
-from kmodmon.examiner.kernel_image import find_image, read_kernel_image
+from kmodmon.examiner.kernel_image import read_kernel_image
 from kmodmon.examiner.tree import FileError, HostTree
 from kmodmon.modfile.efi_signature_list import SHA256, X509, X509_SHA256
 from kmodmon.modfile.x509 import parse_certificate

@@ -28,7 +28,7 @@ def start(guest: Guest, product: Product, config: str = QUICK) -> Client:
     client.until(
         lambda seen: seen.get("kmodmon_modules_unexamined") == 0 and seen.get("kmodmon_source_up", source="watch") == 1,
         "every module's file examined, and their directories watched",
-        timeout=60,
+        timeout=180,  # emulated, a kernel image takes half a minute to unpack
     )
     return client
 
@@ -212,3 +212,17 @@ def test_parameters_when_written_or_opened_to_all_then_told_within_one_sweep(
     guest.run("modprobe", "dummy")
     client.until(lambda seen: seen.get("kmodmon_module_blacklisted", module="dummy", by="blacklist") == 1, "blacklist")
     client.until(lambda _: "blacklisted-module/blacklisted-module/dummy" in found(client), "its finding")
+
+
+def test_kernel_image_when_only_root_may_read_it_then_its_certificates_verify_the_modules(
+    bookworm: Kernel, boot: Boot, kmodmon: Product
+) -> None:
+    guest = boot(bookworm, fresh=True)
+    guest.push([bookworm.image], "/boot")
+    guest.shell(f"mv /boot/vmlinuz /boot/vmlinuz-{bookworm.release} && chmod 600 /boot/vmlinuz-*")  # as Ubuntu has it
+    client = start(guest, kmodmon)  # which takes it to an examiner without capabilities
+    details = [client.json(f"/api/v1/modules/{row['name']}") for row in client.rows("/api/v1/modules")]
+    signatures = [cast(dict[str, dict[str, dict[str, object]]], detail)["file"]["signature"] for detail in details]
+    assert {(one["verdict"], one["keyring"]) for one in signatures} == {("valid", "builtin")}
+    (files,) = (source for source in client.rows("/api/v1/sources") if source["name"] == "files")
+    assert files["unreadable"] == 0  # it is confined, else the problem would be counted

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from kmodmon.examiner.boot import find_image
 from kmodmon.examiner.certificates import Trust, TrustRequest, gather_trust
 from kmodmon.examiner.examine import examine_file
 from kmodmon.examiner.image import ImageLimits, open_image
-from kmodmon.examiner.kernel_image import find_image, read_kernel_image
+from kmodmon.examiner.kernel_image import read_kernel_image
 from kmodmon.examiner.tree import HostTree
 from kmodmon.lifecycle.inventory import SignatureStatus
 from kmodmon.modfile.elf import parse_elf, section_bytes
