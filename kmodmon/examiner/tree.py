@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kmodmon.subjects.module_file import Stamp
+from kmodmon.system.descriptors import raise_if_none_left
+from kmodmon.system.progress import note_progress
 from kmodmon.types.error import KmodmonError
 
 _MAX_LINKS = 40  # as the kernel's MAXSYMLINKS
@@ -82,6 +84,7 @@ class HostTree:
 
     def open(self, path: str) -> int:
         """Open a regular file for reading; raises FileError."""
+        note_progress(path)
         try:
             fd = os.open(self.resolved(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK | os.O_NOFOLLOW)
         except (OSError, ValueError) as error:
@@ -109,21 +112,31 @@ class HostTree:
         return b"".join(parts)
 
     def read_if_there(self, path: str, limit: int) -> bytes | None:
-        """Read a whole file; None when it cannot be read or is larger than `limit` bytes."""
+        """Read a whole file; None when it cannot be read or is larger than `limit` bytes.
+
+        Raises OSError when no file descriptor is left, which says nothing of the file.
+        """
         try:
             return self.read(path, limit)
-        except FileError:
+        except FileError as error:
+            raise_if_none_left(error.__cause__)
             return None
 
     def names(self, path: str) -> tuple[str, ...]:
-        """Give the names in a directory, sorted; () when it does not exist or cannot be read."""
+        """Give the names in a directory, sorted; () when it does not exist or cannot be read.
+
+        Raises OSError when no file descriptor is left, which says nothing of the directory.
+        """
+        note_progress(path)
         try:
             return tuple(sorted(os.listdir(self.resolved(path))))
-        except (OSError, ValueError, FileError):
+        except (OSError, ValueError, FileError) as error:
+            raise_if_none_left(error)
             return ()
 
     def is_file(self, path: str) -> bool:
         """Whether `path` leads to a regular file."""
+        note_progress(path)
         try:
             return stat.S_ISREG(os.lstat(self.resolved(path)).st_mode)
         except (OSError, ValueError, FileError):

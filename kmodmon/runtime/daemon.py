@@ -2,14 +2,21 @@
 
 Settings are read again on SIGHUP and when their file changes. If the new file is invalid, the settings in force stay,
 and log, metric and event report it. systemd's watchdog is fed only while the engine completes steps.
+
+A thread that hangs in the kernel (`sources.attempt`) does not keep the daemon from stopping: the process exits at the
+latest STOP_MOST after it was asked to, when what is queued for the history has been written. While such a thread waits
+uninterruptibly, the kernel keeps the rest of the process: without listening sockets, open files or memory of its own.
 """
 
 import asyncio
 import gc
 import logging
+import os
 import signal
+import threading
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from prometheus_client.metrics_core import Metric as Family
@@ -54,6 +61,9 @@ _GARBAGE_AFTER = 1_000  # objects
 _SOURCES = (*(source.name for source in POLLED), *(source.name for source in FOLLOWED))
 STALL = 60.0  # seconds without a completed step after which the engine counts as stuck
 CLOSE_HISTORY = 5.0  # seconds for writing what is queued
+STOP_TASKS = 1.0  # seconds until tasks that were cancelled are left behind
+STOP_MOST = 9.5  # seconds from the request to stop; a service manager or a person that waits ten is not kept longer
+EXIT = 1.0  # seconds that threads have to end, after all is stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,17 +146,25 @@ class Daemon:
         gc.set_threshold(_GARBAGE_AFTER)
         log.info("kmodmon serves on %s", ", ".join(self._server.addresses))
         self._notifier.ready()
-        tasks = [self._task(self._feed_watchdog()), self._task(watch_file(self._options.config_file, self.reload))]
+        in_thread = partial(self._engine.context.calls.run, "settings")
+        tasks = [
+            self._task(self._feed_watchdog()),
+            self._task(watch_file(self._options.config_file, self.reload, in_thread)),
+        ]
         await self._stop.wait()
         self._notifier.stopping()
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.wait(tasks, timeout=STOP_TASKS)
         await self._shut_down()
 
     def stop(self) -> None:
         """Make `run` shut down and return."""
         self._stop.set()
+
+    async def stopping(self) -> None:
+        """Wait until it was asked to stop."""
+        await self._stop.wait()
 
     def reload(self) -> None:
         """Read the settings again; an invalid file changes nothing and is reported."""
@@ -176,8 +194,7 @@ class Daemon:
         self._engine.reconfigure(context, rules_of(self._settings, EVENT_METRICS))
 
     async def _shut_down(self) -> None:
-        await self._server.stop()
-        await self._engine.stop()
+        await asyncio.gather(self._server.stop(), self._engine.stop())
         self._emit_notice(Stopped())
         closed = await asyncio.get_running_loop().run_in_executor(None, self._history.close, CLOSE_HISTORY)
         if not closed:
@@ -313,9 +330,24 @@ def run_daemon(options: Options, settings: Settings, clock: Clock, notifier: Not
     release_unslotted_classes()
 
     async def main() -> None:
-        await Daemon(options, settings, clock, notifier).run()
+        daemon = Daemon(options, settings, clock, notifier)
+        task = asyncio.create_task(_exit_at_last(daemon))
+        await daemon.run()
+        task.cancel()
+        _exit_after(EXIT)  # the loop and the interpreter wait for threads
 
     asyncio.run(main())
+
+
+async def _exit_at_last(daemon: Daemon) -> None:
+    await daemon.stopping()
+    _exit_after(STOP_MOST)
+
+
+def _exit_after(seconds: float) -> None:
+    timer = threading.Timer(seconds, os._exit, args=(0,))
+    timer.daemon = True
+    timer.start()
 
 
 __all__ = ["ConfigError", "Daemon", "Options", "run_daemon"]

@@ -21,8 +21,8 @@ from kmodmon.kernel.kconfig import parse_kconfig
 from kmodmon.kernel.parameter import REDACTED
 from kmodmon.kernel.sysctl import COUNTERS, HARDENING
 from kmodmon.sources.deadline import DeadlineReader
-from kmodmon.sources.parameters import is_hidden
-from kmodmon.system.root import MANIFEST, Root
+from kmodmon.sources.parameters import PARAMETER, is_hidden
+from kmodmon.system.root import MANIFEST, TABLE, Root
 from kmodmon.types.error import KmodmonError, ParseError
 from kmodmon.types.outcome import Absent, Failed, Read
 from kmodmon.types.text import safe_text
@@ -122,7 +122,7 @@ class Recorder:
         self._copy_parameters(parameters)
 
     def _copy_parameters(self, parameters: list[bytes]) -> None:
-        reader = DeadlineReader(lambda path: self.root.read(path, limit=1 << 17), self.settings.read_timeout)
+        reader = DeadlineReader(lambda path: self.root.read(path, PARAMETER), self.settings.read_timeout)
         answers = reader.read_all([(path.split(b"/")[1], self.root.sys(path)) for path in parameters])
         for path in parameters:
             match answers.outcomes.get(self.root.sys(path), Failed("not read", errno.ETIMEDOUT)):
@@ -153,7 +153,7 @@ class Recorder:
         return ()
 
     def _copy(self, path: bytes, to: bytes, redact: Redaction = bytes) -> None:
-        match self.root.read(path):
+        match self.root.read(path, TABLE):
             case Read(raw):
                 self._write(to, redact(raw))
             case Failed(_, number):

@@ -281,11 +281,18 @@ def test_watch_when_the_kernel_allows_no_more_then_it_is_said_once_and_tried_aga
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     tries: list[str] = []
+    ended: list[str] = []
 
     class Refusing:
         def schedule(self, *args: object, **kwargs: object) -> None:
             tries.append("refused")
             raise OSError(errno.ENOSPC, "inotify watch limit reached")
+
+        def stop(self) -> None:
+            ended.append("its inotify instance is closed")
+
+        def is_alive(self) -> bool:
+            return False
 
     monkeypatch.setattr(watching, "Observer", Refusing)
     monkeypatch.setattr(watching, "RETRY", 0.01)
@@ -303,6 +310,7 @@ def test_watch_when_the_kernel_allows_no_more_then_it_is_said_once_and_tried_aga
     asyncio.run(work())
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "SIGHUP" in caplog.text
+    assert len(ended) == len(tries)
 
 
 def test_limits_when_they_change_then_new_connections_have_them() -> None:
