@@ -37,6 +37,7 @@ PROCESSES = (
     "examiner/test_loader_host.py",
     "examiner/test_verify.py",
     "modfile/test_module_signature.py",
+    "runtime/test_hung_daemon.py",
     "runtime/test_reload.py",
     "sources/test_files.py",
     "store/test_faults.py",

@@ -6,11 +6,11 @@ from functools import partial
 
 from kmodmon.cli.gather import CommandInput, gather
 from kmodmon.cli.output import Cell, Column, Screen, Tint, Tinted
-from kmodmon.sources.attempt import HungError, call_in_time
 from kmodmon.sources.followed import FOLLOWED
 from kmodmon.sources.probe import PROBES
 from kmodmon.sources.registry import POLLED
 from kmodmon.sources.source import EventSource, PollSource
+from kmodmon.sources.timed_call import HungError, call_in_time
 from kmodmon.subjects.source import SourceState, source_read
 from kmodmon.system.clock import SystemClock
 from kmodmon.types.outcome import Failed, Outcome

@@ -142,6 +142,15 @@ class HostTree:
         except (OSError, ValueError, FileError):
             return False
 
+    def holds_data(self, path: str) -> bool:
+        """Whether `path` leads to a regular file, or to a FIFO, which others would read; nothing masks with that."""
+        note_progress(path)
+        try:
+            mode = os.lstat(self.resolved(path)).st_mode
+        except (OSError, ValueError, FileError):
+            return False
+        return stat.S_ISREG(mode) or stat.S_ISFIFO(mode)
+
     def walk(self, path: str, limit: int = 200_000) -> Iterator[str]:
         """Yield the paths of files and links below a directory, sorted in each directory; links are not followed."""
         try:

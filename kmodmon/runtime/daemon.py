@@ -3,9 +3,9 @@
 Settings are read again on SIGHUP and when their file changes. If the new file is invalid, the settings in force stay,
 and log, metric and event report it. systemd's watchdog is fed only while the engine completes steps.
 
-A thread that hangs in the kernel (`sources.attempt`) does not keep the daemon from stopping: the process exits at the
-latest STOP_MOST after it was asked to, when what is queued for the history has been written. While such a thread waits
-uninterruptibly, the kernel keeps the rest of the process: without listening sockets, open files or memory of its own.
+A thread that hangs in the kernel (`sources.timed_call`) does not keep the daemon from stopping: the process exits at
+the latest STOP_MOST after it was asked to, when what is queued for the history has been written. While such a thread
+waits uninterruptibly, the kernel keeps the process until that ends; it serves nobody and holds no lock then.
 """
 
 import asyncio

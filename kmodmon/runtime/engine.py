@@ -4,14 +4,15 @@ Everything but the readings runs on one asyncio loop. Each poll source has a tim
 debounced, so that the loads at boot are one reading. The events of a step and the checkpoints of what it changed are
 submitted together, for one transaction.
 
-Any read of the kernel may hang (`sources.attempt`), so none is made on the loop. The readings of a threaded source have
-a thread of their own each. All others are made in one thread, and the loop waits for them, for PATIENCE at most: so
-they are taken in the order in which they are made, between the events of the sources that are followed. A reading that
-takes longer is left to the thread, which is replaced, and the loop goes on. After the deadline its source is hung. It
-is not read again before that reading has ended; then it is read anew.
+Any read of the kernel may hang (`sources.timed_call`), so none is made on the loop. The readings of a threaded source
+have a thread of their own each. All others are made in one thread, and the loop waits for them, for PATIENCE at most:
+so they are taken in the order in which they are made, between the events of the sources that are followed. A reading
+that takes longer is left to the thread, which is replaced, and the loop goes on. After the deadline its source is hung.
+It is not read again before that reading has ended; then it is read anew.
 """
 
 import asyncio
+import errno
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,8 +25,8 @@ from kmodmon.events.event import Event
 from kmodmon.events.kinds.log import KernelReported
 from kmodmon.events.kinds.module import ModuleChanged, ModuleLoaded, ModuleLoadFailed, SignalsContradicted
 from kmodmon.pipeline import Rules, step
-from kmodmon.sources.attempt import Attempt, HungError, ReadingThread
 from kmodmon.sources.source import AwaitedReader, EventSource, PollSource, SourceContext, SourceReader
+from kmodmon.sources.timed_call import HungError, ReadingThread, TimedCall
 from kmodmon.state.checkpoint import CHECKPOINTS
 from kmodmon.state.observation import Reading, Tick
 from kmodmon.state.state import State
@@ -44,7 +45,7 @@ FRESH = 1.0  # a scrape does not read a source whose last reading is younger
 TICK = 1.0  # while the state waits for time to pass
 IDLE_TICK = 15.0
 PATIENCE = 0.25  # the loop waits for a reading; what is quicker on a busy machine is taken in order
-HUNG_RETRY = 15.0  # pause after a reading that ended because something in it hangs
+SOON = 15.0  # pause after a reading that failed for a reason that has to do with no interface
 STOP = 2.0  # wait for what is cancelled
 RETRY_FIRST, RETRY_LAST = 0.5, 60.0  # pauses after a failure of an event source, doubled each time
 
@@ -224,6 +225,8 @@ class Engine:
         polled.last = at
         polled.rests_until = time.monotonic() + DEBOUNCE
         self.feed(polled.source.name, reading, at)
+        if _is_soon_over(reading) and polled.wake is None:
+            polled.wake = asyncio.get_running_loop().call_later(SOON, self._woken, polled)
 
     def _arm(self, polled: _Polled) -> None:
         if polled.timer is not None:
@@ -258,7 +261,7 @@ class Engine:
         self._thread.leave()
         polled.running = asyncio.create_task(self._read_late(polled, attempt, at), name=polled.source.name)
 
-    async def _read_late(self, polled: _Polled, attempt: Attempt[Reading], at: Instant) -> None:
+    async def _read_late(self, polled: _Polled, attempt: TimedCall[Reading], at: Instant) -> None:
         polled.again = False
         if await attempt.answers_in_time():
             self._take_reading(polled, attempt.result(), at)
@@ -274,9 +277,7 @@ class Engine:
             polled.again = False
             reading = await self._reading_in_thread(polled)
             self._take_reading(polled, reading, self.clock.now())
-            if isinstance(reading.outcome, Failed) and reading.outcome.hung:
-                await asyncio.sleep(HUNG_RETRY)
-            elif not polled.again:
+            if not polled.again:
                 return
 
     async def _reading_in_thread(self, polled: _Polled) -> Reading:
@@ -287,8 +288,8 @@ class Engine:
             self._take_reading(polled, Reading(outcome=attempt.hung()), self.clock.now())
         return await attempt.answer()
 
-    def _attempt(self, polled: _Polled) -> Attempt[Reading]:
-        return Attempt(partial(_reading_of, polled.source.name, polled.read), self.context.calls.deadline)
+    def _attempt(self, polled: _Polled) -> TimedCall[Reading]:
+        return TimedCall(partial(_reading_of, polled.source.name, polled.read), self.context.calls.deadline)
 
     def _restart(self, source: EventSource) -> None:
         old = self._tasks[source.name]
@@ -372,6 +373,12 @@ async def _awaited_reading_of(name: str, read: AwaitedReader) -> Reading:
         return Reading(outcome=Failed(printable(f"{name}: {error}"), error.errno))
     except Exception as error:  # noqa: BLE001  # as for _reading_of
         return _failed_reading(name, error)
+
+
+def _is_soon_over(reading: Reading) -> bool:
+    # Some sources are read every hour only.
+    failed = reading.outcome
+    return isinstance(failed, Failed) and (failed.hung or failed.errno in (errno.EMFILE, errno.ENFILE))
 
 
 def _failed_reading(name: str, error: Exception) -> Reading:

@@ -18,12 +18,12 @@ from kmodmon.events.timestamps import NO_EVENT_METRICS, EventMetrics
 from kmodmon.kernel.identity import parse_boot_id
 from kmodmon.pipeline import Rules, step
 from kmodmon.policy.evaluate import PolicySettings
-from kmodmon.sources.attempt import Attempt, HungError, ReadingThread, call_in_time
 from kmodmon.sources.files import SOURCE as FILES
 from kmodmon.sources.files import examine, recalled
 from kmodmon.sources.registry import POLLED
 from kmodmon.sources.rules import SOURCES as RULES
 from kmodmon.sources.source import PollSource, SourceContext
+from kmodmon.sources.timed_call import DEADLINE, HungError, ReadingThread, TimedCall, call_in_time
 from kmodmon.state.checkpoint import CHECKPOINTS, LASTING
 from kmodmon.state.observation import Reading, Tick
 from kmodmon.state.state import State
@@ -66,11 +66,11 @@ NO_DAEMON = DaemonMemory()
 EVERYTHING = Scope()
 
 
-def boot_id(root: Root) -> str:
+def boot_id(root: Root, deadline: float = DEADLINE) -> str:
     """/proc/sys/kernel/random/boot_id; NO_BOOT where it cannot be read, hangs, or is not a UUID."""
     path = root.proc(b"sys", b"kernel", b"random", b"boot_id")
     try:
-        outcome = call_in_time(lambda: root.read(path, NUMBER))
+        outcome = call_in_time(lambda: root.read(path, NUMBER), deadline)
         return parse_boot_id(outcome.value) if isinstance(outcome, Read) else NO_BOOT
     except (OSError, ParseError):
         return NO_BOOT
@@ -103,7 +103,9 @@ def look_once(
     event_metrics: EventMetrics = NO_EVENT_METRICS,
 ) -> State:
     """Read each poll source once, or take the daemon's result of a slow one, and give the state after the last."""
-    state = fresh_state(boot_id(context.root), context.clock, (source.name for source in POLLED), memory.saved)
+    state = fresh_state(
+        boot_id(context.root, context.calls.deadline), context.clock, (source.name for source in POLLED), memory.saved
+    )
     of_daemon = sources_from_json(memory.saved.get("sources", {})) if memory.daemon_running else {}
     rules = rules_of(context.settings, event_metrics)
     rules = replace(rules, policy=replace(rules.policy, at_once=True))
@@ -125,7 +127,7 @@ def look_once(
 
 
 def _reading(source: PollSource, context: SourceContext, thread: ReadingThread) -> Reading:
-    attempt = thread.make(Attempt(lambda: source.make(context)(), context.calls.deadline))
+    attempt = thread.make(TimedCall(lambda: source.make(context)(), context.calls.deadline))
     if not attempt.ends_in_time():
         thread.leave()
         return Reading(outcome=attempt.hung())

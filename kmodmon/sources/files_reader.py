@@ -18,9 +18,9 @@ from kmodmon.kernel.module_name import name_of_file
 from kmodmon.kernel.release import is_newer
 from kmodmon.kernel.sysmodule import sysfs_name
 from kmodmon.lifecycle.inventory import Module
-from kmodmon.sources.attempt import HungError
 from kmodmon.sources.modules import ModulesReader
 from kmodmon.sources.source import Reading, SourceContext
+from kmodmon.sources.timed_call import HungError
 from kmodmon.subjects.files import ModuleFilesRead
 from kmodmon.subjects.module_file import ModuleFile, same_build
 from kmodmon.system.descriptors import raise_if_none_left

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from kmodmon.config.settings import Settings
-from kmodmon.sources.attempt import Calls
+from kmodmon.sources.timed_call import Calls
 from kmodmon.state.observation import Reading as Reading  # what every source gives
 from kmodmon.system.clock import Clock
 from kmodmon.system.root import Root

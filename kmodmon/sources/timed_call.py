@@ -36,7 +36,7 @@ class HungError(OSError):
         self.why = why
 
 
-class Attempt(Generic[T]):
+class TimedCall(Generic[T]):
     """One call in another thread."""
 
     def __init__(self, call: Callable[[], T], deadline: float = DEADLINE) -> None:
@@ -46,7 +46,7 @@ class Attempt(Generic[T]):
         self._future: Future[T] = Future()
         self._future.set_running_or_notify_cancel()  # so that cancelling one who waits does not cancel the call
 
-    def start(self, name: str) -> "Attempt[T]":
+    def start(self, name: str) -> "TimedCall[T]":
         """Run it in a thread of its own; `name` is for debuggers."""
         try:
             threading.Thread(target=self.run, daemon=True, name=name).start()
@@ -131,7 +131,7 @@ class ReadingThread:
     def __init__(self) -> None:
         self._attempts: SimpleQueue[Callable[[], None] | None] | None = None  # None: no thread runs
 
-    def make(self, attempt: Attempt[T]) -> Attempt[T]:
+    def make(self, attempt: TimedCall[T]) -> TimedCall[T]:
         """Make this attempt; the one before has ended, or the thread was left to it."""
         if self._attempts is None:
             attempts: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
@@ -160,14 +160,14 @@ class Calls:
 
     def __init__(self, deadline: float = DEADLINE) -> None:
         self.deadline = deadline  # seconds
-        self._latest: dict[str, Attempt[object]] = {}
+        self._latest: dict[str, TimedCall[object]] = {}
 
     async def run(self, name: str, call: Callable[[], T]) -> T:
         """Make a call; raises what it raises, and HungError when it, or an earlier one, does not return."""
         earlier = self._latest.get(name)
         if earlier is not None and not earlier.ended:
             raise HungError(earlier.why())
-        attempt = Attempt(call, self.deadline).start(name)
+        attempt = TimedCall(call, self.deadline).start(name)
         self._latest[name] = attempt  # type: ignore[assignment]  # only asked whether it has ended
         if not await attempt.answers_in_time():
             raise HungError(attempt.why())
@@ -177,7 +177,7 @@ class Calls:
 
 def call_in_time(call: Callable[[], T], deadline: float = DEADLINE) -> T:
     """Make a call, for a command; raises what it raises, and HungError when it does not return."""
-    attempt = Attempt(call, deadline).start("reading")
+    attempt = TimedCall(call, deadline).start("reading")
     if not attempt.ends_in_time():
         raise HungError(attempt.why())
     return attempt.result()
