@@ -27,6 +27,7 @@ PROCESSES = (
     "alerts/test_recordings.py",
     "alerts/test_rules.py",
     "browser",
+    "cli/test_child.py",
     "cli/test_events.py",
     "cli/test_frame.py",
     "cli/test_imports.py",

@@ -9,7 +9,6 @@ interpreter waits for all others when it exits.
 The deadline counts from the last file that the call began (`system.progress`).
 """
 
-import asyncio
 import errno
 import threading
 import time
@@ -101,9 +100,13 @@ class TimedCall(Generic[T]):
 
     async def answer(self) -> T:
         """Wait for the result in a coroutine, without a deadline; raises what the call raised."""
+        import asyncio  # here and below: a command has no loop
+
         return await asyncio.wrap_future(self._future)
 
     async def _wait(self, seconds: float) -> None:
+        import asyncio
+
         waiter = asyncio.wrap_future(self._future)
         await asyncio.wait((waiter,), timeout=seconds)
         if waiter.done():
