@@ -34,6 +34,7 @@ from kmodmon.runtime.one_shot import boot_id, fresh_state, rules_of
 from kmodmon.sources.followed import FOLLOWED
 from kmodmon.sources.registry import POLLED
 from kmodmon.sources.source import SourceContext
+from kmodmon.sources.timed_call import HungError
 from kmodmon.state.checkpoint import LASTING
 from kmodmon.state.state import State
 from kmodmon.store.backend import Backend, DiskBackend, MemoryBackend
@@ -46,6 +47,7 @@ from kmodmon.system.clock import Clock
 from kmodmon.system.file_watch import watch_file
 from kmodmon.system.journal import Journal, log_sink
 from kmodmon.system.memory_footprint import release_unslotted_classes
+from kmodmon.system.progress import note_progress
 from kmodmon.system.root import Root
 from kmodmon.system.sd_notify import Notifier
 from kmodmon.types.error import ConfigError, KmodmonError
@@ -90,6 +92,8 @@ class Daemon:
         self._counters = SelfCounters()
         self._ready = False
         self._stop = asyncio.Event()
+        self._changed = False  # the settings are to be read
+        self._reloading: asyncio.Task[None] | None = None  # the latest time; None: never yet
         self._config_ok = True
         self._config_loaded = clock.now().seconds
         self._cycled = clock.now().monotonic_usec
@@ -146,7 +150,7 @@ class Daemon:
         gc.set_threshold(_GARBAGE_AFTER)
         log.info("kmodmon serves on %s", ", ".join(self._server.addresses))
         self._notifier.ready()
-        in_thread = partial(self._engine.context.calls.run, "settings")
+        in_thread = partial(self._engine.context.calls.run, "settings directory")
         tasks = [
             self._task(self._feed_watchdog()),
             self._task(watch_file(self._options.config_file, self.reload, in_thread)),
@@ -167,11 +171,21 @@ class Daemon:
         await self._stop.wait()
 
     def reload(self) -> None:
-        """Read the settings again; an invalid file changes nothing and is reported."""
+        """Read the settings again soon; an invalid file changes nothing and is reported."""
+        self._changed = True
+        if self._reloading is None or self._reloading.done():
+            self._reloading = self._task(self._reload_all())
+
+    async def _reload_all(self) -> None:
+        while self._changed:
+            self._changed = False
+            await self._reload_once()
+
+    async def _reload_once(self) -> None:
         self._notifier.reloading()
         try:
-            self._reload()
-        except KmodmonError as error:
+            self._apply(await self._engine.context.calls.run("settings", self._load))
+        except (KmodmonError, HungError) as error:
             self._config_ok = False
             log.error("settings were not taken over, the earlier ones stay in force: %s", error)
             details = ConfigRefused(file=str(self._options.config_file))
@@ -179,8 +193,11 @@ class Daemon:
         finally:
             self._notifier.ready()
 
-    def _reload(self) -> None:
-        new = self._options.load()
+    def _load(self) -> Settings:
+        note_progress(str(self._options.config_file))
+        return self._options.load()
+
+    def _apply(self, new: Settings) -> None:
         self._config_ok = True
         self._config_loaded = self._clock.now().seconds
         for change in self._settings.differences(new):

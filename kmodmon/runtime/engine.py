@@ -315,7 +315,7 @@ class Engine:
                 why = Failed(f"{source.name}: the reader ended")
             except OSError as error:
                 hung = isinstance(error, HungError)
-                text = error.why if isinstance(error, HungError) else f"{source.name}: {error}"
+                text = str(error) if hung else f"{source.name}: {error}"
                 why = Failed(printable(text), error.errno, hung)
             except Exception as error:  # a defect of one reader must not end the others
                 log.exception("source %s broke and is started again in %.1f s", source.name, delay)

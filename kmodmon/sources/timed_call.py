@@ -34,6 +34,9 @@ class HungError(OSError):
         super().__init__(errno.ETIMEDOUT, why)
         self.why = why
 
+    def __str__(self) -> str:
+        return self.why
+
 
 class TimedCall(Generic[T]):
     """One call in another thread."""
@@ -159,7 +162,7 @@ def _run_all(attempts: "SimpleQueue[Callable[[], None] | None]") -> None:
 
 
 class Calls:
-    """Calls of coroutines, by name: while one hangs, others of its name fail at once and start no thread."""
+    """Calls of coroutines, by name: one at a time, and while one hangs, others of its name fail without a thread."""
 
     def __init__(self, deadline: float = DEADLINE) -> None:
         self.deadline = deadline  # seconds
@@ -168,7 +171,7 @@ class Calls:
     async def run(self, name: str, call: Callable[[], T]) -> T:
         """Make a call; raises what it raises, and HungError when it, or an earlier one, does not return."""
         earlier = self._latest.get(name)
-        if earlier is not None and not earlier.ended:
+        if earlier is not None and not await earlier.answers_in_time():  # who waited for it may be gone
             raise HungError(earlier.why())
         attempt = TimedCall(call, self.deadline).start(name)
         self._latest[name] = attempt  # type: ignore[assignment]  # only asked whether it has ended

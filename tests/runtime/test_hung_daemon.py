@@ -53,9 +53,10 @@ class Process:
         self._log = state / "log"
         with self._log.open("w") as stream:
             self.process = subprocess.Popen(command, stderr=stream, env={**os.environ, "STATE_DIRECTORY": str(state)})
-        self.address = self._until_it_serves()
+        self.address = ""  # until it serves
 
-    def _until_it_serves(self) -> str:
+    def until_it_serves(self) -> str:
+        """Wait until it listens, and give the address."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             if "serves on " in (log := self._log.read_text()):
@@ -101,6 +102,7 @@ class Process:
 def running(host: BlockedHost, state: Path, *flags: str) -> Iterator[Process]:
     daemon = Process(host, state, *flags)
     try:
+        daemon.address = daemon.until_it_serves()
         yield daemon
     finally:
         daemon.process.kill()

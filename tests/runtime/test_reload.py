@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import json
+import os
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,7 @@ from kmodmon.types.outcome import Read
 from kmodmon.types.source_name import SourceName
 from kmodmon.web.limits import HttpLimits
 from kmodmon.web.server import WebServer
+from tests.blocked import release
 from tests.runtime.test_engine_log import Kept, until
 
 TREE = Path(__file__).parent.parent / "trees/debian13-6.12-x86_64"
@@ -233,6 +235,21 @@ def test_daemon_when_a_source_is_switched_off_then_what_it_read_is_not_shown_any
         running.write("")
         await running.shows("/metrics", 'kmodmon_module_parameter{module="loop"')
         assert json.loads(await running.get("/api/v1/events?type=ParameterChanged")) == []
+
+    run(tmp_path, work)
+
+
+def test_daemon_when_its_file_does_not_answer_then_that_is_reported_and_all_goes_on(tmp_path: Path) -> None:
+    async def work(running: Running) -> None:
+        running.daemon._engine.context.calls.deadline = 0.1
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        pipe.rename(running.file)
+        try:
+            await running.shows("/metrics", "kmodmon_config_last_reload_successful 0.0")
+            await running.shows("/api/v1/events?type=ConfigRefused", "kmodmon.toml: no answer within 0.1 s")
+        finally:
+            release(running.file)
 
     run(tmp_path, work)
 
