@@ -9,7 +9,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from kmodmon.cli import UsageError
+from kmodmon.cli import UsageError, reads_once
+from kmodmon.cli.child import run_in_child
 from kmodmon.cli.frame import dispatch
 from kmodmon.types.error import ConfigError, KmodmonError
 from kmodmon.types.text import printable
@@ -22,10 +23,16 @@ GARBAGE_AFTER = 10_000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line and give its exit code; `argv` is without the program's name, None: sys.argv."""
+    """Run one command line and give its exit code; `argv` is without the program's name.
+
+    None: it is sys.argv, and a command that reads the host once runs in a child process.
+    """
+    if argv is None:
+        arguments = sys.argv[1:]
+        return run_in_child(lambda: main(arguments)) if reads_once(arguments) else main(arguments)
     gc.set_threshold(GARBAGE_AFTER)
     try:
-        code = dispatch(sys.argv[1:] if argv is None else argv)
+        code = dispatch(argv)
         sys.stdout.flush()
         return code
     except BrokenPipeError:

@@ -42,6 +42,7 @@ STATES: Mapping[str, Rows] = {
     "kmodmon_build_info": {("0.1.0", "3.11.2"): same(1)},
     "kmodmon_source_present": {("kmsg",): same(1), ("lockdown",): same(1), ("livepatch",): same(0)},
     "kmodmon_source_up": {("kmsg",): same(1), ("lockdown",): (1, 0)},
+    "kmodmon_source_hung": {("kmsg",): same(0), ("lockdown",): (0, 1)},
     "kmodmon_source_lost_total": {("kmsg",): grows(), ("trace",): grows(1)},
     "kmodmon_source_unreadable": {("kmsg",): same(0), ("lockdown",): same(2)},
     "kmodmon_events_total": {("ModuleLoaded",): grows(), ("LockdownDenied",): grows(1), ("KernelReport",): grows(5)},

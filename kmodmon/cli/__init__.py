@@ -5,6 +5,7 @@ frame adds --json, --no-color, --config, --root and --path.* (see `options.py`).
 """
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,6 +42,7 @@ class Verb:
     listing: bool = True  # takes --json
     sections: tuple[str, ...] | None = ("path", "history")  # sections of the settings that have flags; None: all
     shown: bool = False  # --help lists those flags
+    once: bool = True  # reads the kernel's interfaces once, or may
 
     @property
     def module(self) -> str:
@@ -51,12 +53,14 @@ class Verb:
 JUDGED = ("path", "history", "policy", "baseline", "expected")
 
 VERBS: tuple[Verb, ...] = (
-    Verb(name="run", help="run the daemon", listing=False, sections=None, shown=True),
+    Verb(name="run", help="run the daemon", listing=False, sections=None, shown=True, once=False),
     Verb(name="status", help="show the kernel's trust on one screen", sections=JUDGED),
     Verb(name="modules", help="list the loaded modules"),
     Verb(name="taint", help="explain the kernel's taint, or any taint number"),
-    Verb(name="explain", help="say what a message, errno, taint or module means; find the reports in a saved log"),
-    Verb(name="events", help="show the history: what happened, when, and who did it", sections=("history",)),
+    Verb(name="explain", help="say what a message, errno, taint or module means; find the reports in a saved log",
+         once=False),
+    Verb(name="events", help="show the history: what happened, when, and who did it", sections=("history",),
+         once=False),
     Verb(name="preflight", help="say whether a module file would load on this kernel, and if not, why"),
     Verb(name="check", help="print all findings, with an exit code for monitoring systems", sections=JUDGED),
     Verb(name="baseline", help="write down what this host is like, see what differs, sign it off",
@@ -67,6 +71,11 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         name="export",
         help="write the packaged rules, dashboards, systemd unit, journal catalog or a commented configuration",
-        host=False, listing=False,
+        host=False, listing=False, once=False,
     ),
 )  # fmt: skip
+
+
+def reads_once(argv: Sequence[str]) -> bool:
+    """Whether a command line is one of a verb that reads the kernel's interfaces once."""
+    return any(verb.once for verb in VERBS if argv and verb.name == argv[0])

@@ -65,6 +65,9 @@ def _unknown(host: CommandInput) -> Iterator[str]:
         yield f"taint: {host.why_unreadable(SourceName.TAINT)}"
     if host.state.inventory.support is None:
         yield f"modules: {host.why_unreadable(SourceName.MODULES)}"
+    for source in host.state.sources.values():
+        if source.hung and source.name not in (SourceName.TAINT, SourceName.MODULES):
+            yield f"{source.name}: hung: {host.why_unreadable(source.name)}"
 
 
 def _show(screen: Screen, finding: Finding, *, verbose: bool) -> None:

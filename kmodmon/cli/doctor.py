@@ -1,7 +1,8 @@
 """`kmodmon doctor`: which sources can be read on this host, and what to change to read the others."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from kmodmon.cli.gather import CommandInput, gather
 from kmodmon.cli.output import Cell, Column, Screen, Tint, Tinted
@@ -9,8 +10,10 @@ from kmodmon.sources.followed import FOLLOWED
 from kmodmon.sources.probe import PROBES
 from kmodmon.sources.registry import POLLED
 from kmodmon.sources.source import EventSource, PollSource
+from kmodmon.sources.timed_call import HungError, call_in_time
 from kmodmon.subjects.source import SourceState, source_read
 from kmodmon.system.clock import SystemClock
+from kmodmon.types.outcome import Failed, Outcome
 from kmodmon.view.sources import source_view
 
 _COLUMNS = (
@@ -55,7 +58,15 @@ def _followed(host: CommandInput) -> Iterator[SourceState]:
     # Event sources are read by a daemon only; here each is probed for whether it could be.
     at = SystemClock().now()
     for name, probe in PROBES.items():
-        yield source_read(SourceState(name=name), probe(host.root), at)[0]
+        outcome = _probed(partial(probe, host.root))
+        yield source_read(SourceState(name=name), outcome, at)[0]
+
+
+def _probed(probe: Callable[[], Outcome[None]]) -> Outcome[None]:
+    try:
+        return call_in_time(probe)
+    except HungError as error:
+        return Failed(error.why, error.errno, hung=True)
 
 
 def _row(source: SourceState) -> tuple[Cell, ...]:
@@ -64,7 +75,7 @@ def _row(source: SourceState) -> tuple[Cell, ...]:
         state = Tinted("up", Tint.GOOD)
         missing = f"{source.unreadable} unreadable" if source.unreadable else ""
     elif source.present:
-        state = Tinted("failed", Tint.BAD)
+        state = Tinted("hung" if source.hung else "failed", Tint.BAD)
         missing = f"{source.why}; {declared.remedy}" if declared.remedy else source.why
     else:
         state = Tinted("absent", Tint.FAINT)

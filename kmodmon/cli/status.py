@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the screen; 0 no findings, 1 some, 3 neither modules nor taint can be read."""
+    """Print the screen; 0 no findings, 1 some, 3 neither modules nor taint can be read, or a source hangs."""
     host = gather(args)
     view = status_view(host.state)
     if host.state.taint.value is None and host.state.inventory.support is None:
@@ -40,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
             screen.line(Tinted("Last events", Tint.STRONG))
             for stored in events:
                 screen.line(f"  {local_time(stored.event.at.realtime_usec)}  {sentence_of(stored.event)}")
+    if any(source["hung"] for source in as_objects(view["degraded"])):
+        return 3
     return 1 if view["findings"] else 0
 
 
@@ -57,7 +59,11 @@ def _lines(view: JsonObject) -> Iterator[tuple[str, Cell]]:
         yield "Reboot", Tinted(f"a newer kernel is installed: {newer[-1]}", Tint.WARN)
     yield from _findings(view)
     yield from _baseline(as_object(view["baseline"]))
-    names = ", ".join(str(source["source"]) for source in as_objects(view["degraded"]))
+    degraded = as_objects(view["degraded"])
+    for source in degraded:
+        if source["hung"]:
+            yield "Hung", Tinted(f"{source['source']}: {source['why']}", Tint.BAD)
+    names = ", ".join(str(source["source"]) for source in degraded if not source["hung"])
     if names:
         yield "Not seen", Tinted(f"{names} (`kmodmon doctor` says why)", Tint.FAINT)
 
@@ -85,6 +91,9 @@ def _taint(taint: JsonObject) -> Iterator[tuple[str, Cell]]:
 
 def _modules(view: JsonObject) -> Iterator[tuple[str, Cell]]:
     modules = as_object(view["modules"])
+    if view["module_support"] is None:
+        yield "Modules", Tinted("cannot be read", Tint.BAD)
+        return
     if view["module_support"] is False:
         yield "Modules", "this kernel was built without loadable modules"
         return

@@ -6,6 +6,7 @@ unchanged file is not read again.
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -34,6 +35,7 @@ _MAX_DEATHS = 3
 _MAX_CACHE = 4096
 _STDERR_LIMIT = 4096
 _REFUSED = 2
+_DYING = 0.5  # seconds until a killed process is left behind
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 
 
@@ -119,10 +121,7 @@ class Examiner:
             code = await process.wait()
         finally:
             # also when cancelled: the process must not outlive its request
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-            message = (await errors).decode("utf-8", "replace").strip().rpartition("\n")[2]
+            message = await _ended(process, errors)
         if closing is None and code == _REFUSED:
             raise ExaminerError(f"the examiner refused the request: {message}")
         return closing, _ending(code, message)
@@ -167,6 +166,16 @@ async def _talk(
     except (ShapeError, ValueError, KeyError, StopIteration) as error:
         raise ExaminerError(f"the examiner said something else than an answer: {error}") from error
     return None
+
+
+async def _ended(process: asyncio.subprocess.Process, errors: asyncio.Task[bytes]) -> str:
+    """Kill the process if it still runs; the last line that it wrote to stderr."""
+    if process.returncode is None:
+        process.kill()
+        with contextlib.suppress(TimeoutError):  # it waits in the kernel uninterruptibly: it ends when that ends
+            await asyncio.wait_for(process.wait(), _DYING)
+    await asyncio.wait((errors,), timeout=_DYING)
+    return errors.result().decode("utf-8", "replace").strip().rpartition("\n")[2] if errors.done() else ""
 
 
 def _ending(code: int, message: str) -> str:

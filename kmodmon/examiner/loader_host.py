@@ -28,7 +28,7 @@ from kmodmon.lifecycle.inventory import Module
 from kmodmon.modfile.loader_elf import NEWEST, LoaderRules
 from kmodmon.preflight.facts import BuildChoices, Candidate, LoaderHost, LoaderPosture
 from kmodmon.state.state import State
-from kmodmon.system.root import Root
+from kmodmon.system.root import SMALL, Root
 from kmodmon.types.error import ParseError
 from kmodmon.types.outcome import Read
 from kmodmon.types.text import safe_text
@@ -155,7 +155,7 @@ def _vermagic(image: KernelImage | None, stock: StockModule | None) -> str | Non
 
 def _same_image(root: Root, image: KernelImage | None) -> bool:
     """Compare the build-ids of the image and of the running kernel; True when one of them is not known."""
-    outcome = root.read(root.sys(b"kernel", b"notes"))
+    outcome = root.read(root.sys(b"kernel", b"notes"), SMALL)
     if image is None or image.build_id is None or not isinstance(outcome, Read):
         return True
     try:
@@ -211,7 +211,7 @@ def _posture(root: Root, host: HostTree, state: State) -> LoaderPosture:
 
 def _capable(root: Root) -> bool | None:
     """Whether this process has CAP_SYS_MODULE in the initial user namespace; None: not known."""
-    status, mapping = root.text(root.proc(b"self", b"status")), root.text(root.proc(b"self", b"uid_map"))
+    status, mapping = root.text(root.proc(b"self", b"status"), SMALL), root.text(root.proc(b"self", b"uid_map"))
     if status is None or mapping is None:
         return None
     line = next((line for line in status.splitlines() if line.startswith("CapEff:")), "")

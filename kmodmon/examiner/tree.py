@@ -12,6 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from kmodmon.subjects.module_file import Stamp
+from kmodmon.system.descriptors import raise_if_none_left
+from kmodmon.system.progress import note_progress
 from kmodmon.types.error import KmodmonError
 
 _MAX_LINKS = 40  # as the kernel's MAXSYMLINKS
@@ -85,6 +87,7 @@ class HostTree:
 
     def open(self, path: str) -> int:
         """Open a regular file for reading; raises FileError."""
+        note_progress(path)
         try:
             fd = os.dup(self.opened[path]) if path in self.opened else os.open(self.resolved(path), _READING)
         except (OSError, ValueError) as error:
@@ -112,25 +115,44 @@ class HostTree:
         return b"".join(parts)
 
     def read_if_there(self, path: str, limit: int) -> bytes | None:
-        """Read a whole file; None when it cannot be read or is larger than `limit` bytes."""
+        """Read a whole file; None when it cannot be read or is larger than `limit` bytes.
+
+        Raises OSError when no file descriptor is left, which says nothing of the file.
+        """
         try:
             return self.read(path, limit)
-        except FileError:
+        except FileError as error:
+            raise_if_none_left(error.__cause__)
             return None
 
     def names(self, path: str) -> tuple[str, ...]:
-        """Give the names in a directory, sorted; () when it does not exist or cannot be read."""
+        """Give the names in a directory, sorted; () when it does not exist or cannot be read.
+
+        Raises OSError when no file descriptor is left, which says nothing of the directory.
+        """
+        note_progress(path)
         try:
             return tuple(sorted(os.listdir(self.resolved(path))))
-        except (OSError, ValueError, FileError):
+        except (OSError, ValueError, FileError) as error:
+            raise_if_none_left(error)
             return ()
 
     def is_file(self, path: str) -> bool:
         """Whether `path` leads to a regular file."""
+        note_progress(path)
         try:
             return stat.S_ISREG(os.lstat(self.resolved(path)).st_mode)
         except (OSError, ValueError, FileError):
             return False
+
+    def holds_data(self, path: str) -> bool:
+        """Whether `path` leads to a regular file, or to a FIFO, which others would read; nothing masks with that."""
+        note_progress(path)
+        try:
+            mode = os.lstat(self.resolved(path)).st_mode
+        except (OSError, ValueError, FileError):
+            return False
+        return stat.S_ISREG(mode) or stat.S_ISFIFO(mode)
 
     def walk(self, path: str, limit: int = 200_000) -> Iterator[str]:
         """Yield the paths of files and links below a directory, sorted in each directory; links are not followed."""

@@ -38,6 +38,18 @@ METRICS: tuple[Metric, ...] = (
         samples=lambda state: [((name,), float(source.up)) for name, source in state.sources.items() if source.present],
     ),
     Metric(
+        name="kmodmon_source_hung",
+        help="1 while a reading of a source does not end, else 0; what is known is from the reading before.",
+        labels=("source",),
+        interface="see `kmodmon doctor`",
+        absent="the interface is not there",
+        bound=_SOURCES,
+        of=("sources",),
+        samples=lambda state: [
+            ((name,), float(source.hung)) for name, source in state.sources.items() if source.present
+        ],
+    ),
+    Metric(
         name="kmodmon_source_lost_total",
         kind=MetricType.COUNTER,
         help="Records, datagrams or trace events that the kernel dropped before a source could read them.",

@@ -2,14 +2,21 @@
 
 Settings are read again on SIGHUP and when their file changes. If the new file is invalid, the settings in force stay,
 and log, metric and event report it. systemd's watchdog is fed only while the engine completes steps.
+
+A thread that hangs in the kernel (`sources.timed_call`) does not keep the daemon from stopping: the process exits at
+the latest STOP_MOST after it was asked to, when what is queued for the history has been written. While such a thread
+waits uninterruptibly, the kernel keeps the process until that ends; it serves nobody and holds no lock then.
 """
 
 import asyncio
 import gc
 import logging
+import os
 import signal
+import threading
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from prometheus_client.metrics_core import Metric as Family
@@ -27,6 +34,7 @@ from kmodmon.runtime.one_shot import boot_id, fresh_state, rules_of
 from kmodmon.sources.followed import FOLLOWED
 from kmodmon.sources.registry import POLLED
 from kmodmon.sources.source import SourceContext
+from kmodmon.sources.timed_call import HungError
 from kmodmon.state.checkpoint import LASTING
 from kmodmon.state.state import State
 from kmodmon.store.backend import Backend, DiskBackend, MemoryBackend
@@ -40,6 +48,7 @@ from kmodmon.system.file_watch import watch_file
 from kmodmon.system.journal import Journal, log_sink
 from kmodmon.system.memory_footprint import release_unslotted_classes
 from kmodmon.system.privileges import keep_to_this_process
+from kmodmon.system.progress import note_progress
 from kmodmon.system.root import Root
 from kmodmon.system.sd_notify import Notifier
 from kmodmon.types.error import ConfigError, KmodmonError
@@ -55,6 +64,9 @@ _GARBAGE_AFTER = 1_000  # objects
 _SOURCES = (*(source.name for source in POLLED), *(source.name for source in FOLLOWED))
 STALL = 60.0  # seconds without a completed step after which the engine counts as stuck
 CLOSE_HISTORY = 5.0  # seconds for writing what is queued
+STOP_TASKS = 1.0  # seconds until tasks that were cancelled are left behind
+STOP_MOST = 9.5  # seconds from the request to stop; a service manager or a person that waits ten is not kept longer
+EXIT = 1.0  # seconds that threads have to end, after all is stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +93,8 @@ class Daemon:
         self._counters = SelfCounters()
         self._ready = False
         self._stop = asyncio.Event()
+        self._changed = False  # the settings are to be read
+        self._reloading: asyncio.Task[None] | None = None  # the latest time; None: never yet
         self._config_ok = True
         self._config_loaded = clock.now().seconds
         self._cycled = clock.now().monotonic_usec
@@ -137,24 +151,42 @@ class Daemon:
         gc.set_threshold(_GARBAGE_AFTER)
         log.info("kmodmon serves on %s", ", ".join(self._server.addresses))
         self._notifier.ready()
-        tasks = [self._task(self._feed_watchdog()), self._task(watch_file(self._options.config_file, self.reload))]
+        in_thread = partial(self._engine.context.calls.run, "settings directory")
+        tasks = [
+            self._task(self._feed_watchdog()),
+            self._task(watch_file(self._options.config_file, self.reload, in_thread)),
+        ]
         await self._stop.wait()
         self._notifier.stopping()
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.wait(tasks, timeout=STOP_TASKS)
         await self._shut_down()
 
     def stop(self) -> None:
         """Make `run` shut down and return."""
         self._stop.set()
 
+    async def stopping(self) -> None:
+        """Wait until it was asked to stop."""
+        await self._stop.wait()
+
     def reload(self) -> None:
-        """Read the settings again; an invalid file changes nothing and is reported."""
+        """Read the settings again soon; an invalid file changes nothing and is reported."""
+        self._changed = True
+        if self._reloading is None or self._reloading.done():
+            self._reloading = self._task(self._reload_all())
+
+    async def _reload_all(self) -> None:
+        while self._changed:
+            self._changed = False
+            await self._reload_once()
+
+    async def _reload_once(self) -> None:
         self._notifier.reloading()
         try:
-            self._reload()
-        except KmodmonError as error:
+            self._apply(await self._engine.context.calls.run("settings", self._load))
+        except (KmodmonError, HungError) as error:
             self._config_ok = False
             log.error("settings were not taken over, the earlier ones stay in force: %s", error)
             details = ConfigRefused(file=str(self._options.config_file))
@@ -162,8 +194,11 @@ class Daemon:
         finally:
             self._notifier.ready()
 
-    def _reload(self) -> None:
-        new = self._options.load()
+    def _load(self) -> Settings:
+        note_progress(str(self._options.config_file))
+        return self._options.load()
+
+    def _apply(self, new: Settings) -> None:
         self._config_ok = True
         self._config_loaded = self._clock.now().seconds
         for change in self._settings.differences(new):
@@ -177,8 +212,7 @@ class Daemon:
         self._engine.reconfigure(context, rules_of(self._settings, EVENT_METRICS))
 
     async def _shut_down(self) -> None:
-        await self._server.stop()
-        await self._engine.stop()
+        await asyncio.gather(self._server.stop(), self._engine.stop())
         self._emit_notice(Stopped())
         closed = await asyncio.get_running_loop().run_in_executor(None, self._history.close, CLOSE_HISTORY)
         if not closed:
@@ -315,9 +349,24 @@ def run_daemon(options: Options, settings: Settings, clock: Clock, notifier: Not
     keep_to_this_process()
 
     async def main() -> None:
-        await Daemon(options, settings, clock, notifier).run()
+        daemon = Daemon(options, settings, clock, notifier)
+        task = asyncio.create_task(_exit_at_last(daemon))
+        await daemon.run()
+        task.cancel()
+        _exit_after(EXIT)  # the loop and the interpreter wait for threads
 
     asyncio.run(main())
+
+
+async def _exit_at_last(daemon: Daemon) -> None:
+    await daemon.stopping()
+    _exit_after(STOP_MOST)
+
+
+def _exit_after(seconds: float) -> None:
+    timer = threading.Timer(seconds, os._exit, args=(0,))
+    timer.daemon = True
+    timer.start()
 
 
 __all__ = ["ConfigError", "Daemon", "Options", "run_daemon"]

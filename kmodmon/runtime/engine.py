@@ -1,16 +1,23 @@
 """Owns the state: reads the sources, steps the pipeline, and passes events and checkpoints to the history.
 
-Everything runs on one asyncio loop. Each poll source has a timer. Wake-ups by event sources are debounced, so that the
-loads at boot are one reading. A threaded source is read in a worker thread of its own, one reading at a time. The
-events of a step and the checkpoints of what it changed are submitted together, for one transaction.
+Everything but the readings runs on one asyncio loop. Each poll source has a timer. Wake-ups by event sources are
+debounced, so that the loads at boot are one reading. The events of a step and the checkpoints of what it changed are
+submitted together, for one transaction.
+
+Any read of the kernel may hang (`sources.timed_call`), so none is made on the loop. The readings of a threaded source
+have a thread of their own each. All others are made in one thread, and the loop waits for them, for PATIENCE at most:
+so they are taken in the order in which they are made, between the events of the sources that are followed. A reading
+that takes longer is left to the thread, which is replaced, and the loop goes on. After the deadline its source is hung.
+It is not read again before that reading has ended; then it is read anew.
 """
 
 import asyncio
+import errno
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 from kmodmon.events.counters import count_events
@@ -19,6 +26,7 @@ from kmodmon.events.kinds.log import KernelReported
 from kmodmon.events.kinds.module import ModuleChanged, ModuleLoaded, ModuleLoadFailed, SignalsContradicted
 from kmodmon.pipeline import Rules, step
 from kmodmon.sources.source import AwaitedReader, EventSource, PollSource, SourceContext, SourceReader
+from kmodmon.sources.timed_call import HungError, ReadingThread, TimedCall
 from kmodmon.state.checkpoint import CHECKPOINTS
 from kmodmon.state.observation import Reading, Tick
 from kmodmon.state.state import State
@@ -36,6 +44,9 @@ DEBOUNCE = 0.05  # wake-ups within it are one reading
 FRESH = 1.0  # a scrape does not read a source whose last reading is younger
 TICK = 1.0  # while the state waits for time to pass
 IDLE_TICK = 15.0
+PATIENCE = 0.25  # the loop waits for a reading; what is quicker on a busy machine is taken in order
+SOON = 15.0  # pause after a reading that failed for a reason that has to do with no interface
+STOP = 2.0  # wait for what is cancelled
 RETRY_FIRST, RETRY_LAST = 0.5, 60.0  # pauses after a failure of an event source, doubled each time
 
 
@@ -49,17 +60,21 @@ class EventSink(Protocol):
 
 @dataclass(slots=True)
 class _Polled:
-    """One poll source with its timers, and its worker thread if it has one."""
+    """One poll source with its timers."""
 
     source: PollSource
     read: SourceReader
     timer: asyncio.TimerHandle | None = None  # None: its period is 0, it is read only when woken
     wake: asyncio.TimerHandle | None = None  # None: no wake-up is pending
-    running: asyncio.Task[None] | None = None  # the latest reading in the worker thread; None: there was none
-    pool: ThreadPoolExecutor | None = None  # None: not started, or not threaded
+    running: asyncio.Task[None] | None = None  # the latest reading that the loop did not wait for; None: none yet
     last: Instant | None = None  # of the latest reading; None: not read yet
     rests_until: float = 0.0  # on the loop's clock, seconds: a prompt wake-up waits until then
     again: bool = False  # woken during the present reading, so it is read once more
+
+    @property
+    def busy(self) -> bool:
+        """Whether a reading is under way."""
+        return self.running is not None and not self.running.done()
 
 
 @dataclass(slots=True)
@@ -77,6 +92,7 @@ class Engine:
     _polled: dict[SourceName, _Polled] = field(default_factory=dict)
     _tasks: dict[SourceName, asyncio.Task[None]] = field(default_factory=dict)
     _saved: dict[str, object] = field(default_factory=dict)
+    _thread: ReadingThread = field(default_factory=ReadingThread)
     _tick: asyncio.TimerHandle | None = None
 
     @property
@@ -95,12 +111,12 @@ class Engine:
             self._tasks[event_source.name] = asyncio.create_task(self._follow(event_source), name=event_source.name)
         for name, polled in self._polled.items():
             if polled.source.threaded:
-                self._start_thread(name)
+                self.read_now(name)
             self._arm(polled)
         self._schedule_tick()
 
     async def stop(self) -> None:
-        """Stop all readings. A worker thread that hangs ends with the process."""
+        """Stop all readings. A thread that hangs ends with the process."""
         if self._tick is not None:
             self._tick.cancel()
         running = [*self._tasks.values(), *(p.running for p in self._polled.values() if p.running is not None)]
@@ -108,11 +124,11 @@ class Engine:
             for handle in (polled.timer, polled.wake):
                 if handle is not None:
                     handle.cancel()
-            if polled.pool is not None:
-                polled.pool.shutdown(wait=False)
+        self._thread.leave()
         for task in running:
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        if running:
+            await asyncio.wait(running, timeout=STOP)
 
     def reconfigure(self, context: SourceContext, rules: Rules) -> None:
         """Apply new settings: timers are set again, and sources that depend on a changed setting are restarted.
@@ -132,8 +148,8 @@ class Engine:
                 self._restart(source)
 
     def read_now(self, name: SourceName) -> None:
-        """Read one source now, on this thread."""
-        self._read_here(self._polled[name])
+        """Read one source now; one that is being read is read once more then."""
+        self._read_now(self._polled[name])
 
     def wake(self, names: Iterable[SourceName], *, prompt: bool = False) -> None:
         """Schedule readings after DEBOUNCE; `prompt`: at once, but not within DEBOUNCE of the last reading."""
@@ -154,7 +170,8 @@ class Engine:
         """Read the cheap sources whose last reading is older than FRESH; called by a scrape."""
         now = self.clock.now().monotonic_usec
         for name, polled in self._polled.items():
-            if polled.source.cheap and (polled.last is None or now - polled.last.monotonic_usec > FRESH * 1e6):
+            fresh = polled.last is not None and now - polled.last.monotonic_usec <= FRESH * 1e6
+            if polled.source.cheap and not polled.busy and not fresh:
                 self.read_now(name)
 
     def feed(self, source: SourceName, reading: Reading, at: Instant) -> None:
@@ -204,14 +221,12 @@ class Engine:
                 changed[checkpoint.section] = checkpoint.save(self.state)
         return changed
 
-    def _read_here(self, polled: _Polled) -> None:
-        at = self.clock.now()  # before the reading, so that nothing in it is older than `at`
-        self._take_reading(polled, _reading_of(polled.source.name, polled.read), at)
-
     def _take_reading(self, polled: _Polled, reading: Reading, at: Instant) -> None:
         polled.last = at
         polled.rests_until = time.monotonic() + DEBOUNCE
         self.feed(polled.source.name, reading, at)
+        if _is_soon_over(reading) and polled.wake is None:
+            polled.wake = asyncio.get_running_loop().call_later(SOON, self._woken, polled)
 
     def _arm(self, polled: _Polled) -> None:
         if polled.timer is not None:
@@ -230,31 +245,51 @@ class Engine:
         self._read_now(polled)
 
     def _read_now(self, polled: _Polled) -> None:
-        if polled.source.threaded:
-            self._start_thread(polled.source.name)
-        else:
-            self._read_here(polled)
-
-    def _start_thread(self, name: SourceName) -> None:
-        polled = self._polled[name]
-        if polled.running is not None and not polled.running.done():
+        if polled.busy:
             polled.again = True
-            return
-        polled.running = asyncio.create_task(self._in_thread(polled), name=name)
+        elif polled.source.threaded:
+            polled.running = asyncio.create_task(self._read_in_thread(polled), name=polled.source.name)
+        else:
+            self._read_in_order(polled)
 
-    async def _in_thread(self, polled: _Polled) -> None:
-        if polled.pool is None:
-            polled.pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=polled.source.name)
-        loop = asyncio.get_running_loop()
+    def _read_in_order(self, polled: _Polled) -> None:
+        at = self.clock.now()  # before the reading, so that nothing in it is older than `at`
+        attempt = self._thread.make(self._attempt(polled))
+        if attempt.ends_within(PATIENCE):
+            self._take_reading(polled, attempt.result(), at)
+            return
+        self._thread.leave()
+        polled.running = asyncio.create_task(self._read_late(polled, attempt, at), name=polled.source.name)
+
+    async def _read_late(self, polled: _Polled, attempt: TimedCall[Reading], at: Instant) -> None:
+        polled.again = False
+        if await attempt.answers_in_time():
+            self._take_reading(polled, attempt.result(), at)
+        else:
+            self._take_reading(polled, Reading(outcome=attempt.hung()), self.clock.now())
+            await attempt.answer()  # what it has read is as old as it hung
+            polled.again = True
+        if polled.again:
+            self.wake((polled.source.name,))
+
+    async def _read_in_thread(self, polled: _Polled) -> None:
         while True:
             polled.again = False
-            if isinstance(polled.read, AwaitedReader):
-                reading = await _awaited_reading_of(polled.source.name, polled.read)
-            else:
-                reading = await loop.run_in_executor(polled.pool, _reading_of, polled.source.name, polled.read)
+            reading = await self._reading_in_thread(polled)
             self._take_reading(polled, reading, self.clock.now())
             if not polled.again:
                 return
+
+    async def _reading_in_thread(self, polled: _Polled) -> Reading:
+        if isinstance(polled.read, AwaitedReader):
+            return await _awaited_reading_of(polled.source.name, polled.read)
+        attempt = self._attempt(polled).start(polled.source.name)
+        if not await attempt.answers_in_time():
+            self._take_reading(polled, Reading(outcome=attempt.hung()), self.clock.now())
+        return await attempt.answer()
+
+    def _attempt(self, polled: _Polled) -> TimedCall[Reading]:
+        return TimedCall(partial(_reading_of, polled.source.name, polled.read), self.context.calls.deadline)
 
     def _restart(self, source: EventSource) -> None:
         old = self._tasks[source.name]
@@ -279,7 +314,9 @@ class Engine:
                 await source.run(self.context, emit)
                 why = Failed(f"{source.name}: the reader ended")
             except OSError as error:
-                why = Failed(printable(f"{source.name}: {error}"), error.errno)
+                hung = isinstance(error, HungError)
+                text = str(error) if hung else f"{source.name}: {error}"
+                why = Failed(printable(text), error.errno, hung)
             except Exception as error:  # a defect of one reader must not end the others
                 log.exception("source %s broke and is started again in %.1f s", source.name, delay)
                 why = Failed(printable(f"{source.name}: {error!r}"))
@@ -323,6 +360,8 @@ def _wakes_of(events: Iterable[Event]) -> frozenset[SourceName]:
 def _reading_of(name: str, read: SourceReader) -> Reading:
     try:
         return read()
+    except OSError as error:  # no file descriptor is left
+        return Reading(outcome=Failed(printable(f"{name}: {error}"), error.errno))
     except Exception as error:  # noqa: BLE001  # a defect of a reader is a failed reading and does not end the daemon
         return _failed_reading(name, error)
 
@@ -330,8 +369,16 @@ def _reading_of(name: str, read: SourceReader) -> Reading:
 async def _awaited_reading_of(name: str, read: AwaitedReader) -> Reading:
     try:
         return await read.awaited()
+    except OSError as error:  # as for _reading_of
+        return Reading(outcome=Failed(printable(f"{name}: {error}"), error.errno))
     except Exception as error:  # noqa: BLE001  # as for _reading_of
         return _failed_reading(name, error)
+
+
+def _is_soon_over(reading: Reading) -> bool:
+    # Some sources are read every hour only.
+    failed = reading.outcome
+    return isinstance(failed, Failed) and (failed.hung or failed.errno in (errno.EMFILE, errno.ENFILE))
 
 
 def _failed_reading(name: str, error: Exception) -> Reading:

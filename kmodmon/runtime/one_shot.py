@@ -5,6 +5,8 @@ While a daemon of this boot runs, a command uses its checkpoints of these two in
 every few seconds. Its records of files still hold for every file with the same inode and times. A module that the
 daemon has not examined yet stays unexamined here as well, unless it is tainted: a finding may depend on its file, so it
 is examined here. All other sources are read from the kernel.
+
+A source that hangs is given up after the deadline, and the next one is read: a command always ends.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -21,15 +23,16 @@ from kmodmon.sources.files import examine, recalled
 from kmodmon.sources.registry import POLLED
 from kmodmon.sources.rules import SOURCES as RULES
 from kmodmon.sources.source import PollSource, SourceContext
+from kmodmon.sources.timed_call import DEADLINE, HungError, ReadingThread, TimedCall, call_in_time
 from kmodmon.state.checkpoint import CHECKPOINTS, LASTING
 from kmodmon.state.observation import Reading, Tick
 from kmodmon.state.state import State
 from kmodmon.subjects.files import load_paths
 from kmodmon.subjects.source import SourceState, SourceStatus, sources_from_json
 from kmodmon.system.clock import Clock
-from kmodmon.system.root import Root
+from kmodmon.system.root import NUMBER, Root
 from kmodmon.types.error import ParseError
-from kmodmon.types.outcome import Absent, Read
+from kmodmon.types.outcome import Absent, Failed, Read
 from kmodmon.types.source_name import SourceName
 from kmodmon.types.units import JsonObject
 
@@ -63,12 +66,13 @@ NO_DAEMON = DaemonMemory()
 EVERYTHING = Scope()
 
 
-def boot_id(root: Root) -> str:
-    """/proc/sys/kernel/random/boot_id; NO_BOOT where it cannot be read, or is not a UUID."""
-    outcome = root.read(root.proc(b"sys", b"kernel", b"random", b"boot_id"))
+def boot_id(root: Root, deadline: float = DEADLINE) -> str:
+    """/proc/sys/kernel/random/boot_id; NO_BOOT where it cannot be read, hangs, or is not a UUID."""
+    path = root.proc(b"sys", b"kernel", b"random", b"boot_id")
     try:
+        outcome = call_in_time(lambda: root.read(path, NUMBER), deadline)
         return parse_boot_id(outcome.value) if isinstance(outcome, Read) else NO_BOOT
-    except ParseError:
+    except (OSError, ParseError):
         return NO_BOOT
 
 
@@ -99,10 +103,13 @@ def look_once(
     event_metrics: EventMetrics = NO_EVENT_METRICS,
 ) -> State:
     """Read each poll source once, or take the daemon's result of a slow one, and give the state after the last."""
-    state = fresh_state(boot_id(context.root), context.clock, (source.name for source in POLLED), memory.saved)
+    state = fresh_state(
+        boot_id(context.root, context.calls.deadline), context.clock, (source.name for source in POLLED), memory.saved
+    )
     of_daemon = sources_from_json(memory.saved.get("sources", {})) if memory.daemon_running else {}
     rules = rules_of(context.settings, event_metrics)
     rules = replace(rules, policy=replace(rules.policy, at_once=True))
+    thread = ReadingThread()
     # The policy is not applied before its file was read. That comes last, so that the policy is applied only once.
     for source in sorted(POLLED, key=lambda source: source in RULES):
         if not scope.wants(source.name):
@@ -111,16 +118,31 @@ def look_once(
         if status is not None and scope.thorough and (source is FILES or not status.up):
             status = None
         if status is None or source is FILES:
-            reading = _files(state, context, scope, status) if source is FILES else source.make(context)()
+            reading = _files(state, context, scope, status) if source is FILES else _reading(source, context, thread)
             state = _step(state, source, reading, context.clock, rules)
         if status is not None:
             state = replace(state, sources={**state.sources, status.name: status})
+    thread.leave()
     return step(state, SourceName.CLOCK, Reading(outcome=Read(Tick())), context.clock.now(), rules)[0]
+
+
+def _reading(source: PollSource, context: SourceContext, thread: ReadingThread) -> Reading:
+    attempt = thread.make(TimedCall(lambda: source.make(context)(), context.calls.deadline))
+    if not attempt.ends_in_time():
+        thread.leave()
+        return Reading(outcome=attempt.hung())
+    try:
+        return attempt.result()
+    except OSError as error:  # no file descriptor is left
+        return Reading(outcome=Failed(f"{source.name}: {error}", error.errno))
 
 
 def _files(state: State, context: SourceContext, scope: Scope, of_daemon: SourceState | None) -> Reading:
     # The records of files that still hold; other files are examined, or left to the daemon (None: none runs).
-    records = recalled(context.root, state.files, state.inventory)
+    try:
+        records = call_in_time(lambda: recalled(context.root, state.files, state.inventory), context.calls.deadline)
+    except HungError as error:
+        return Reading(outcome=Failed(error.why, error.errno, hung=True))
     missing = [module for name, module in state.inventory.modules.items() if name not in records.files]
     if of_daemon is not None:
         if not of_daemon.up and of_daemon.status is not SourceStatus.NOT_READ:

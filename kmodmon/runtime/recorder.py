@@ -13,19 +13,23 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from kmodmon.config.sections import ParameterSettings
 from kmodmon.kernel.kconfig import parse_kconfig
 from kmodmon.kernel.parameter import REDACTED
 from kmodmon.kernel.sysctl import COUNTERS, HARDENING
 from kmodmon.sources.deadline import DeadlineReader
-from kmodmon.sources.parameters import is_hidden
-from kmodmon.system.root import MANIFEST, Root
+from kmodmon.sources.parameters import PARAMETER, is_hidden
+from kmodmon.sources.timed_call import DEADLINE, HungError, call_in_time
+from kmodmon.system.root import MANIFEST, PAGE, TABLE, Root
 from kmodmon.types.error import KmodmonError, ParseError
-from kmodmon.types.outcome import Absent, Failed, Read
+from kmodmon.types.outcome import Absent, Failed, Outcome, Read
 from kmodmon.types.text import safe_text
+
+T = TypeVar("T")
 
 _KERNEL_FILES = ("tainted", "modules_disabled", "modprobe", "printk_devkmsg", "osrelease", "arch")
 _ATTRIBUTES = (b"initstate", b"coresize", b"initsize", b"refcnt", b"taint", b"srcversion", b"version")
@@ -67,6 +71,7 @@ class Recorder:
     root: Root
     target: Path
     settings: ParameterSettings
+    deadline: float = DEADLINE  # seconds for one file
     copied: int = 0  # files
     failures: dict[str, str] = field(default_factory=dict)  # name of the errno by path in the copy
 
@@ -116,13 +121,13 @@ class Recorder:
                 self._copy(self.root.sys(base, name), b"/".join((b"sys", base, name)))
             note = base + b"/notes/.note.gnu.build-id"
             self._copy(self.root.sys(note), b"sys/" + note)
-            listed = self.root.names(self.root.sys(base, b"parameters"))
+            listed = self._in_time(partial(self.root.names, self.root.sys(base, b"parameters")))
             if isinstance(listed, Read):
                 parameters += (base + b"/parameters/" + name for name in listed.value)
         self._copy_parameters(parameters)
 
     def _copy_parameters(self, parameters: list[bytes]) -> None:
-        reader = DeadlineReader(lambda path: self.root.read(path, limit=1 << 17), self.settings.read_timeout)
+        reader = DeadlineReader(lambda path: self.root.read(path, PARAMETER), self.settings.read_timeout)
         answers = reader.read_all([(path.split(b"/")[1], self.root.sys(path)) for path in parameters])
         for path in parameters:
             match answers.outcomes.get(self.root.sys(path), Failed("not read", errno.ETIMEDOUT)):
@@ -136,15 +141,16 @@ class Recorder:
                     continue
 
     def _copy_release(self) -> None:
-        release = self.root.text(self.root.proc(b"sys/kernel/osrelease"))
+        outcome = self._in_time(lambda: self.root.read(self.root.proc(b"sys/kernel/osrelease"), PAGE))
+        release = outcome.value.strip() if isinstance(outcome, Read) else b""
         if release:
-            name = release.encode() + b"/modules.builtin"
+            name = release + b"/modules.builtin"
             self._copy(self.root.modules + b"/" + name, b"lib/modules/" + name)
-            config = b"boot/config-" + release.encode()
+            config = b"boot/config-" + release
             self._copy(self.root.host(config), config, _kept_options)
 
     def _directories(self, path: bytes, to: bytes) -> Iterable[bytes]:
-        match self.root.directories(path):
+        match self._in_time(lambda: self.root.directories(path)):
             case Read(names):
                 self._make_directory(to)
                 return names
@@ -153,13 +159,19 @@ class Recorder:
         return ()
 
     def _copy(self, path: bytes, to: bytes, redact: Redaction = bytes) -> None:
-        match self.root.read(path):
+        match self._in_time(lambda: self.root.read(path, TABLE)):
             case Read(raw):
                 self._write(to, redact(raw))
             case Failed(_, number):
                 self._failed(to, number)
             case Absent():
                 return
+
+    def _in_time(self, read: Callable[[], Outcome[T]]) -> Outcome[T]:
+        try:
+            return call_in_time(read, self.deadline)
+        except HungError as error:
+            return Failed(error.why, error.errno, hung=True)
 
     def _failed(self, to: bytes, number: int | None) -> None:
         self.failures[os.fsdecode(to)] = errno.errorcode.get(number or errno.EIO, "EIO")

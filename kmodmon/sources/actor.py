@@ -31,7 +31,7 @@ from kmodmon.kernel.cgroup import Cgroup, parse_cgroup
 from kmodmon.kernel.parameter import REDACTED, is_secret
 from kmodmon.kernel.task_status import TaskStatus, parse_task_status
 from kmodmon.system.clock import Clock
-from kmodmon.system.root import Root
+from kmodmon.system.root import NUMBER, SMALL, Root
 from kmodmon.types.error import ParseError
 from kmodmon.types.outcome import Read
 from kmodmon.types.text import bounded, safe_text
@@ -228,12 +228,12 @@ class Actors:
         return process, status.parent
 
     def _login_uid(self, pid: int) -> int | None:
-        text = self._root.text(self._root.proc(b"%d" % pid, b"loginuid"))
+        text = self._root.text(self._root.proc(b"%d" % pid, b"loginuid"), NUMBER)
         uid = int(text) if text is not None and text.isdecimal() else _NO_LOGIN
         return None if uid == _NO_LOGIN else uid
 
     def _cgroup(self, pid: int) -> Cgroup | None:
-        outcome = self._root.read(self._root.proc(b"%d" % pid, b"cgroup"), limit=1 << 16)
+        outcome = self._root.read(self._root.proc(b"%d" % pid, b"cgroup"), SMALL)
         return parse_cgroup(outcome.value) if isinstance(outcome, Read) else None
 
 

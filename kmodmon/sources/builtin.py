@@ -9,7 +9,7 @@ from kmodmon.kernel.builtin import parse_builtin
 from kmodmon.kernel.sysmodule import module_name
 from kmodmon.lifecycle.signals import BuiltinRead
 from kmodmon.sources.source import PollSource, Reading, SourceContext, SourceReader
-from kmodmon.system.root import Root
+from kmodmon.system.root import TABLE, Root
 from kmodmon.types.error import ParseError
 from kmodmon.types.outcome import Failed, Read
 from kmodmon.types.source_name import SourceName
@@ -39,7 +39,7 @@ def _listed(root: Root) -> tuple[str, ...]:
     release = root.text(root.proc(b"sys", b"kernel", b"osrelease"))
     if release is None or "/" in release:
         return ()
-    match root.read(b"/".join((root.modules, release.encode(), b"modules.builtin"))):
+    match root.read(b"/".join((root.modules, release.encode(), b"modules.builtin")), TABLE):
         case Read(raw):
             return parse_builtin(raw)
         case _:

@@ -20,7 +20,7 @@ Facts the code below is written from:
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -30,12 +30,11 @@ from kmodmon.kernel.sysmodule import sysfs_name
 from kmodmon.kernel.vmallocinfo import parse_module_areas
 from kmodmon.sources.source import PollSource, Reading, SourceContext
 from kmodmon.subjects.crossview import CrossViewRead, Pass, View, ViewRead, strays_of, suspects
-from kmodmon.system.root import Root, outcome_of
+from kmodmon.system.root import NUMBER, PAGE, TABLE, Root, outcome_of
 from kmodmon.types.outcome import Absent, Failed, Outcome, Read
 from kmodmon.types.source_name import SourceName
 from kmodmon.types.text import safe_text
 
-_CHUNK = 1 << 16  # bytes
 _PAGE = os.sysconf("SC_PAGESIZE")  # bytes
 _PAUSES = (1.0, 0.35, 0.8, 0.55, 1.15)  # seconds between passes; uneven, so that no periodic load is in step with them
 _QUIET_PASSES = 2  # passes without a uevent that are enough
@@ -85,7 +84,7 @@ class CrossViewReader:
         return Reading(outcome=Read(CrossViewRead(passes=tuple(passes))))
 
     def _uevents(self) -> str | None:
-        return self._root.text(self._root.sys(b"kernel", b"uevent_seqnum"))
+        return self._root.text(self._root.sys(b"kernel", b"uevent_seqnum"), NUMBER)
 
     def _pass(self, *, again: bool) -> Outcome[Pass]:
         before = self._list()
@@ -133,13 +132,13 @@ class CrossViewReader:
 
     def _list(self) -> Outcome[Listed]:
         path = self._root.proc(b"modules")
-        outcome = self._root.read(path)
+        outcome = self._root.read(path, TABLE)
         if not isinstance(outcome, Read):
             return outcome
         file = parse_modules(outcome.value)
         raw = outcome.value
         for _ in range(0 if is_complete(raw) else _LIST_PASSES):
-            outcome = self._root.read(path)
+            outcome = self._root.read(path, TABLE)
             if not isinstance(outcome, Read):
                 return outcome
             merged = merge_passes(file, parse_modules(outcome.value))
@@ -172,14 +171,14 @@ class CrossViewReader:
         return self._root.exists(self._root.sys(b"module", directory, b"initstate"))
 
     def _areas(self) -> tuple[int, ...] | None:
-        outcome = self._root.read(self._root.proc(b"vmallocinfo"))
+        outcome = self._root.read(self._root.proc(b"vmallocinfo"), TABLE)
         if not isinstance(outcome, Read):
             return None
         return tuple(sorted(area.size for area in parse_module_areas((outcome.value,))))
 
     def _function_count(self) -> bytes | None:
         for place in self._tracing():
-            outcome = self._root.read(place + b"/dyn_ftrace_total_info")
+            outcome = self._root.read(place + b"/dyn_ftrace_total_info", PAGE)
             if isinstance(outcome, Read):
                 return outcome.value
         return None
@@ -208,20 +207,12 @@ class CrossViewReader:
         why = ""
         for path in paths:
             try:
-                return ViewRead(names=parse(self._chunks(path)))
+                return ViewRead(names=parse(self._root.chunks(path)))
             except OSError as error:
                 match outcome_of(error, path):
                     case Absent(reason) | Failed(reason):
                         why = why or reason
         return ViewRead(names=None, why=why)
-
-    def _chunks(self, path: bytes) -> Iterator[bytes]:
-        fd = self._root.open(path, os.O_RDONLY)
-        try:
-            while chunk := os.read(fd, _CHUNK):
-                yield chunk
-        finally:
-            os.close(fd)
 
 
 def _memory(areas: tuple[int, ...] | None, strays: tuple[int, ...] | None) -> ViewRead:

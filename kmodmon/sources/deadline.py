@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from kmodmon.system.progress import note_progress
 from kmodmon.types.outcome import Failed, Outcome
 
 MAX_STUCK = 8
@@ -82,6 +83,7 @@ class DeadlineReader:
 
     def _wait(self, work: _Round) -> bool:
         while not work.done.wait(min(_GRAIN, self._timeout)):
+            note_progress(b"")  # of this thread, which waits for the other and has the deadlines of this class
             if time.monotonic() - work.since > self._timeout:
                 return False
         return True

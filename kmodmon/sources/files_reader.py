@@ -20,8 +20,11 @@ from kmodmon.kernel.sysmodule import sysfs_name
 from kmodmon.lifecycle.inventory import Module
 from kmodmon.sources.modules import ModulesReader
 from kmodmon.sources.source import Reading, SourceContext
+from kmodmon.sources.timed_call import HungError
 from kmodmon.subjects.files import ModuleFilesRead
 from kmodmon.subjects.module_file import ModuleFile, same_build
+from kmodmon.system.descriptors import raise_if_none_left
+from kmodmon.system.progress import note_progress
 from kmodmon.system.root import Root
 from kmodmon.types.outcome import Absent, Failed, Outcome, Read, switched_off
 from kmodmon.types.text import raw_bytes, safe_text
@@ -50,6 +53,7 @@ class FilesReader:
         self._settings = context.settings
         self._paths = context.module_paths
         self._only = only
+        self._calls = context.calls
         self._list = ModulesReader(context.root)
         self._examiner: Examiner | None = None
         self._last = float("-inf")
@@ -74,10 +78,12 @@ class FilesReader:
         # Modules are often loaded in dozens: those that are loaded during the pause are examined together.
         await asyncio.sleep(max(0.0, self._last + self._settings.files.settle - time.monotonic()))
         try:
-            context = await asyncio.to_thread(self._read_context)
+            context = await self._calls.run("files", self._read_context)
             if not isinstance(context, Read):
                 return context
             return Read(await self._examined(context.value))
+        except HungError as error:
+            return Failed(error.why, error.errno, hung=True)
         except ExaminerError as error:
             return Failed(str(error))
         finally:
@@ -207,7 +213,8 @@ def _drivers(own: bytes) -> Iterator[bytes]:
     """Directories of the drivers that the module registered (links in /sys/module/NAME/drivers)."""
     try:
         names = os.listdir(own + b"/drivers")
-    except OSError:
+    except OSError as error:
+        raise_if_none_left(error)
         return
     for name in names:
         yield os.path.realpath(own + b"/drivers/" + name)
@@ -222,11 +229,13 @@ def _world_writable(place: bytes) -> Iterator[bytes]:
         entries += 1
         if entries > _MOST_ENTRIES:
             return
+        note_progress(path)
         try:
             mode = os.lstat(path).st_mode
             if stat.S_ISDIR(mode) and depth < _DEEPEST:
                 pending += [(path + b"/" + name, depth + 1) for name in os.listdir(path)]
-        except OSError:
+        except OSError as error:
+            raise_if_none_left(error)
             continue  # it is gone, or not permitted
         if mode & stat.S_IWOTH and not stat.S_ISLNK(mode):
             yield path

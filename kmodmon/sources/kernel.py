@@ -15,10 +15,12 @@ from kmodmon.kernel.kconfig import Kconfig, parse_kconfig
 from kmodmon.kernel.taint_vendor import choose_flags
 from kmodmon.sources.source import PollSource, Reading, SourceContext, SourceReader
 from kmodmon.subjects.kernel import Kernel, KernelRead
-from kmodmon.system.root import Root
+from kmodmon.system.root import PAGE, SMALL, TABLE, Root
 from kmodmon.types.error import ParseError
 from kmodmon.types.outcome import Failed, Read
 from kmodmon.types.source_name import SourceName
+
+_CONFIG = 1 << 24  # bytes
 
 
 def _make(context: SourceContext) -> SourceReader:
@@ -27,7 +29,7 @@ def _make(context: SourceContext) -> SourceReader:
 
 def read_kernel(root: Root) -> Reading:
     """Read the kernel's identity; failed when /proc/version cannot be understood."""
-    outcome = root.read(root.proc(b"version"))
+    outcome = root.read(root.proc(b"version"), PAGE)
     if not isinstance(outcome, Read):
         return Reading(outcome=outcome)
     try:
@@ -48,7 +50,7 @@ def read_kernel(root: Root) -> Reading:
 
 
 def _boot_time(root: Root) -> int | None:
-    match root.read(root.proc(b"stat")):
+    match root.read(root.proc(b"stat"), TABLE):
         case Read(raw):
             try:
                 return parse_boot_time(raw)
@@ -59,7 +61,7 @@ def _boot_time(root: Root) -> int | None:
 
 
 def _cmdline(root: Root) -> CommandLineFacts | None:
-    match root.read(root.proc(b"cmdline")):
+    match root.read(root.proc(b"cmdline"), SMALL):
         case Read(raw):
             return cmdline_facts(parse_cmdline(raw))
         case _:
@@ -68,7 +70,7 @@ def _cmdline(root: Root) -> CommandLineFacts | None:
 
 def _config(root: Root, release: str) -> Kconfig | None:
     for path in _config_paths(root, release):
-        outcome = root.read(path, limit=1 << 24)
+        outcome = root.read(path, _CONFIG)
         if isinstance(outcome, Read):
             try:
                 return parse_kconfig(outcome.value)

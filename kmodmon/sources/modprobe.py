@@ -38,7 +38,7 @@ class ModprobeReader:
         config = modprobe_config(_placed(contents))
         if config != self._state.config:
             self._state = ModprobeRead(config=config)
-        unreadable = sum(raw is None and self._host.is_file(path) for path, raw in contents.items())
+        unreadable = sum(raw is None and self._host.holds_data(path) for path, raw in contents.items())
         return Reading(outcome=Read(self._state), unreadable=unreadable)
 
 

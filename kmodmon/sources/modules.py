@@ -28,7 +28,7 @@ from kmodmon.kernel.sysmodule import parse_build_id, parse_size, parse_version, 
 from kmodmon.lifecycle.inventory import NO_ATTRIBUTES, Module, ModuleAttributes
 from kmodmon.lifecycle.signals import ModulesRead
 from kmodmon.sources.source import PollSource, Reading, SourceContext
-from kmodmon.system.root import Root
+from kmodmon.system.root import NUMBER, PAGE, TABLE, Root
 from kmodmon.types.error import ParseError
 from kmodmon.types.outcome import Absent, Failed, Outcome, Read
 from kmodmon.types.source_name import SourceName
@@ -59,7 +59,7 @@ class ModulesReader:
 
     def read_list(self) -> Outcome[ModulesRead]:
         """Read the list; the same object again when nothing changed."""
-        outcome = self._root.read(self._root.proc(b"modules"))
+        outcome = self._root.read(self._root.proc(b"modules"), TABLE)
         match outcome:
             case Read(raw):
                 if raw != self._raw and not self._same_modules(raw):
@@ -111,7 +111,7 @@ class ModulesReader:
         """Read again until two passes agree; a name that stays doubtful is loaded if sysfs has its directory."""
         self._raw = None
         for _ in range(_PASSES):
-            outcome = self._root.read(self._root.proc(b"modules"))
+            outcome = self._root.read(self._root.proc(b"modules"), TABLE)
             if not isinstance(outcome, Read):
                 return file
             again = self._parse(outcome.value)
@@ -161,7 +161,7 @@ class ModulesReader:
 
     def _renewed(self) -> None:
         """Read attributes that are missing, and those of modules whose sysfs directory is another one."""
-        uevents = self._root.text(self._root.sys(b"kernel", b"uevent_seqnum"))
+        uevents = self._root.text(self._root.sys(b"kernel", b"uevent_seqnum"), NUMBER)
         if uevents is not None and uevents == self._uevents and not self._unread:
             return
         listing = self._root.inodes(self._root.sys(b"module"))
@@ -213,7 +213,7 @@ class ModulesReader:
 
     def _parsed(self, path: bytes, parse: Callable[[bytes], T | None]) -> T | None:
         # A module may be unloaded while its attributes are read (ENODEV, ENOENT): they stay unknown until it is gone.
-        outcome = self._root.read(path)
+        outcome = self._root.read(path, PAGE)
         if not isinstance(outcome, Read):
             return None
         try:

@@ -27,6 +27,7 @@ from kmodmon.types.outcome import Absent, Failed, Outcome, Read, switched_off
 from kmodmon.types.source_name import SourceName
 from kmodmon.types.text import safe_text
 
+PARAMETER = 1 << 17  # bytes of one; the kernel passes on a page
 _BUILTIN = b""  # the group of all built-in modules: they share one lock
 _GIVEN_UP_SECONDS = 3600.0
 _KEY = secrets.token_bytes(16)  # one for the process, so that a reader with new settings makes the same digests
@@ -38,7 +39,7 @@ class ParametersReader:
     def __init__(self, root: Root, settings: ParameterSettings) -> None:
         self._root = root
         self._settings = settings
-        self._reader = DeadlineReader(lambda path: root.read(path, limit=1 << 17), settings.read_timeout)
+        self._reader = DeadlineReader(lambda path: root.read(path, PARAMETER), settings.read_timeout)
         self._raw: dict[bytes, Outcome[bytes]] = {}
         self._parsed: dict[bytes, Parameter] = {}
         self._modes: dict[bytes, int | None] = {}

@@ -32,7 +32,7 @@ from kmodmon.kernel.lockdown import parse_lockdown, parse_lsm
 from kmodmon.kernel.sysctl import COUNTERS, HARDENING, SysctlSetting, parse_number, parse_switch, parse_words
 from kmodmon.sources.source import PollSource, Reading, SourceContext
 from kmodmon.subjects.posture import CountersRead, LivepatchesRead, LockdownRead, SecureBootRead, Switches, SwitchesRead
-from kmodmon.system.root import Root
+from kmodmon.system.root import NUMBER, PAGE, Root
 from kmodmon.types.error import ParseError
 from kmodmon.types.outcome import Absent, Failed, Observation, Outcome, Read
 from kmodmon.types.source_name import SourceName
@@ -49,12 +49,12 @@ class Gatherer:
         self.unreadable = 0
         self.why = ""
 
-    def parsed(self, path: bytes, parse: Callable[[bytes], T], *, line: bool = True) -> T | None:
+    def parsed(self, path: bytes, parse: Callable[[bytes], T], *, limit: int = PAGE, line: bool = True) -> T | None:
         """Read and parse a file; None when it is absent, or unreadable (then it is counted).
 
         `line`: the file ends in a newline, so that content without one was cut short and its number is wrong.
         """
-        match self.root.read(path, limit=1 << 20):
+        match self.root.read(path, limit):
             case Read(raw) if line and not raw.endswith(b"\n"):
                 self._count(f"{path.decode(errors='replace')}: cut short")
             case Read(raw):
@@ -72,7 +72,7 @@ class Gatherer:
         """Read the settings that this kernel has, by name."""
         values: dict[str, int] = {}
         for setting in settings:
-            value = self.parsed(self._path(setting), partial(parse_number, interface=setting.interface))
+            value = self.parsed(self._path(setting), partial(parse_number, interface=setting.interface), limit=NUMBER)
             if value is not None:
                 values[setting.name] = value
         return values
@@ -116,7 +116,7 @@ def _nothing(directory: bytes, gather: Gatherer) -> Reading:
 def read_lockdown(root: Root) -> Reading:
     """Read the lockdown file of securityfs and the list of active security modules."""
     directory = root.securityfs
-    outcome = root.read(directory + b"/lockdown")
+    outcome = root.read(directory + b"/lockdown", PAGE)
     if not isinstance(outcome, Read):
         return Reading(outcome=outcome)
     if not outcome.value.endswith(b"\n"):

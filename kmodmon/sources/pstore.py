@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from kmodmon.kernel.pstore import Dump, DumpPart, assemble, parse_name, parse_part
 from kmodmon.sources.source import PollSource, Reading, SourceContext
 from kmodmon.subjects.log import PstoreRead
-from kmodmon.system.root import Root
+from kmodmon.system.root import NUMBER, Root
 from kmodmon.types.error import ParseError
 from kmodmon.types.outcome import Absent, Failed, Outcome, Read
 from kmodmon.types.source_name import SourceName
@@ -100,7 +100,7 @@ def _is_earlier(part: DumpPart, booted: int | None, now: int, *, archived: bool)
 
 def _booted(root: Root, now: int) -> int | None:
     """When this boot began, microseconds since the epoch by the present clock; None without /proc/uptime."""
-    words = (root.text(root.proc(b"uptime")) or "").split()
+    words = (root.text(root.proc(b"uptime"), NUMBER) or "").split()
     try:
         return now - int(float(words[0]) * 1e6)
     except (IndexError, ValueError, OverflowError):

@@ -11,6 +11,7 @@ from kmodmon.config.document import read_limited
 from kmodmon.config.settings import Settings
 from kmodmon.sources.source import PollSource, Reading, SourceContext
 from kmodmon.subjects.rules import RulesFileRead
+from kmodmon.system.progress import note_progress
 from kmodmon.system.root import Root
 from kmodmon.types.outcome import Failed, Read
 from kmodmon.types.source_name import SourceName
@@ -37,6 +38,7 @@ class RulesFileReader:
         return Reading(outcome=Read(self._last))
 
     def _raw(self) -> Read[bytes | None] | Failed:
+        note_progress(str(self._path))
         try:
             raw = read_limited(self._path, MAX_BYTES)
         except (FileNotFoundError, NotADirectoryError):

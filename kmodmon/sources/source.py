@@ -5,10 +5,11 @@ a file descriptor; what it hears is an observation, and it wakes the poll source
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from kmodmon.config.settings import Settings
+from kmodmon.sources.timed_call import Calls
 from kmodmon.state.observation import Reading as Reading  # what every source gives
 from kmodmon.system.clock import Clock
 from kmodmon.system.root import Root
@@ -53,21 +54,25 @@ def no_settings(settings: Settings) -> object:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceContext:
-    """What a source is made from. `module_paths`: files that loaders of loaded modules named, by module."""
+    """What a source is made from. `module_paths`: files that loaders of loaded modules named, by module.
+
+    `calls` makes what may hang, for sources whose coroutines run on the loop.
+    """
 
     root: Root
     settings: Settings
     clock: Clock
     module_paths: Callable[[], Mapping[str, str]] = no_hints
+    calls: Calls = field(default_factory=Calls)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollSource:
     """A source that is read from time to time.
 
-    `every` gives the period in seconds, 0 for no timer. `cheap`: a scrape may refresh it. `threaded`: reading may
-    block or take long, so it runs in a worker thread of its own. `grant` is what an operator changes so that the
-    source can be read. `heeds` gives the settings that its reader is made of: when they change it is made anew.
+    `every` gives the period in seconds, 0 for no timer. `cheap`: a scrape may refresh it. `threaded`: reading takes
+    long, so it has a thread of its own, and nothing waits for it. `remedy` is what an operator changes so that the
+    source can be read. `depends_on` gives the settings that its reader is made of: when they change it is made anew.
     """
 
     name: SourceName

@@ -8,6 +8,7 @@ module event or a kernel report was received.
 from kmodmon.kernel.taint import parse_tainted
 from kmodmon.sources.source import PollSource, Reading, SourceContext, SourceReader
 from kmodmon.subjects.taint import TaintRead
+from kmodmon.system.root import NUMBER
 from kmodmon.types.error import ParseError
 from kmodmon.types.outcome import Failed, Read
 from kmodmon.types.source_name import SourceName
@@ -17,7 +18,7 @@ def _make(context: SourceContext) -> SourceReader:
     path = context.root.proc(b"sys", b"kernel", b"tainted")
 
     def read_tainted() -> Reading:
-        outcome = context.root.read(path)
+        outcome = context.root.read(path, NUMBER)
         if not isinstance(outcome, Read):
             return Reading(outcome=outcome)
         if not outcome.value.endswith(b"\n"):

@@ -11,6 +11,7 @@ overlay or network file system that is changed from elsewhere gives no event: th
 import asyncio
 import os
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 from kmodmon.config.settings import Settings
@@ -18,6 +19,7 @@ from kmodmon.kernel.modprobe_d import DIRECTORIES
 from kmodmon.sources.source import Emit, EventSource, Reading, SourceContext
 from kmodmon.subjects.file_changes import FileChangesRead, TreeChanges
 from kmodmon.system.file_watch import Burst, DirectoryWatch, Watched
+from kmodmon.system.progress import note_progress
 from kmodmon.system.root import Root
 from kmodmon.types.outcome import Absent, AbsentReason, Read
 from kmodmon.types.source_name import SourceName
@@ -41,19 +43,20 @@ _LOAD_DIRECTORIES = ("/etc/modules-load.d", "/run/modules-load.d", "/usr/local/l
 
 
 async def follow(context: SourceContext, emit: Emit) -> None:
-    """Emit changes until cancelled; raises OSError when the kernel allows no more watches."""
+    """Emit changes until cancelled; raises OSError when the kernel allows no more watches, or a directory hangs."""
     if not context.root.live:
         absent = Absent("a recorded machine does not change", AbsentReason.NOT_RECORDED)
         emit(Reading(outcome=absent, quiet=True))
         await asyncio.Event().wait()
-    watch = DirectoryWatch(lambda: _distinct(_watched(context.root, context.settings)))
+    in_thread = partial(context.calls.run, "watch")
+    watch = DirectoryWatch(lambda: _distinct(_watched(context.root, context.settings)), in_thread)
     async with watch.running():
         # a change after a source was read and before its directory was watched gave no event
         emit(Reading(outcome=Read(FileChangesRead()), wakes=_RULES_FILES))
         lost = 0
         while True:
             bursts = await watch.bursts(_RENEW)
-            await asyncio.to_thread(watch.renew)
+            await in_thread(watch.renew)
             if bursts:
                 changes = FileChangesRead(trees=tuple(_changes_of(burst) for burst in bursts))
                 wakes = tuple(dict.fromkeys(name for tree in changes.trees for name in _WAKES.get(tree.tree, ())))
@@ -91,6 +94,7 @@ def _module_files(root: Root, settings: Settings) -> Iterator[Watched]:
 
 def _other_kernels(modules: str, running: str | None, settle: float) -> Iterator[Watched]:
     # depmod writes modules.dep last, when a kernel is installed.
+    note_progress(modules)
     try:
         names = sorted(os.listdir(modules))
     except OSError:

@@ -23,6 +23,7 @@ class SourceStatus(enum.StrEnum):
     ABSENT = "absent"  # the kernel does not offer the interface here
     SWITCHED_OFF = "switched_off"  # by a setting
     FAILED = "failed"  # the interface exists and could not be read
+    HUNG = "hung"  # the interface exists, and reading it has not ended within its deadline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,12 @@ class SourceState:
     @property
     def present(self) -> bool:
         """Whether the interface is there."""
-        return self.status in (SourceStatus.UP, SourceStatus.FAILED)
+        return self.status in (SourceStatus.UP, SourceStatus.FAILED, SourceStatus.HUNG)
+
+    @property
+    def hung(self) -> bool:
+        """Whether a reading has begun that does not end; the facts are those of the reading before."""
+        return self.status is SourceStatus.HUNG
 
 
 ReadOutcome: TypeAlias = Read[object] | Absent | Failed
@@ -63,14 +69,14 @@ def source_read(
             off = reason is AbsentReason.SWITCHED_OFF
             status = SourceStatus.SWITCHED_OFF if off else SourceStatus.ABSENT
             after = replace(after, status=status, why=why, remediable=reason is AbsentReason.NOT_OFFERED)
-        case Failed(why=why):
-            after = replace(after, status=SourceStatus.FAILED, why=why)
+        case Failed(why=why, hung=hung):
+            after = replace(after, status=SourceStatus.HUNG if hung else SourceStatus.FAILED, why=why)
     return after, _transition(source, after, at)
 
 
 def _transition(before: SourceState, after: SourceState, at: Instant) -> tuple[Event, ...]:
     was_read = before.last_read is not None
-    failed = before.status is SourceStatus.FAILED  # which was an event
+    failed = before.status in (SourceStatus.FAILED, SourceStatus.HUNG)  # which was an event
     if after.status is SourceStatus.SWITCHED_OFF:
         return ()
     if before.up and not after.up:

@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -32,6 +32,7 @@ from watchdog.observers.api import ObservedWatch
 
 from kmodmon.system.file_stamp import FileStamps
 from kmodmon.system.inotify_observer import Observer
+from kmodmon.system.progress import note_progress
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,10 @@ _MAX_DELAY = 0.2  # seconds by which a short burst may be late because a long on
 _MAX_NAMES = 10_000  # of files created in one burst, to tell a creation from a later write
 
 
-async def watch_file(file: Path, changed: Callable[[], None]) -> None:
+InThread: TypeAlias = Callable[[Callable[[], None]], Coroutine[None, None, None]]  # runs a call that may hang
+
+
+async def watch_file(file: Path, changed: Callable[[], None], in_thread: InThread = asyncio.to_thread) -> None:
     """Call `changed` on the loop, half a second after `file` was last touched, until cancelled.
 
     What inotify does not see (another directory of that name, a file system that is changed from elsewhere) is noticed
@@ -63,8 +67,8 @@ async def watch_file(file: Path, changed: Callable[[], None]) -> None:
     warned = False
     while True:
         try:
-            await _watch_file(file, changed)
-        except OSError as error:  # too many watches or instances; the file can still be read again on request
+            await _watch_file(file, changed, in_thread)
+        except OSError as error:  # too many watches or instances, or it hangs; the file can still be read on request
             if not warned:
                 log.warning("changes of %s are not seen: %s; raise fs.inotify.max_user_watches and "
                             "max_user_instances, or send SIGHUP after each change", file, error)  # fmt: skip
@@ -72,16 +76,16 @@ async def watch_file(file: Path, changed: Callable[[], None]) -> None:
         await asyncio.sleep(RETRY)
 
 
-async def _watch_file(file: Path, changed: Callable[[], None]) -> None:
+async def _watch_file(file: Path, changed: Callable[[], None], in_thread: InThread) -> None:
     directory = Watched(key="file", path=str(file.parent), only=frozenset({file.name}), settle=SETTLE)
-    watch = DirectoryWatch(lambda: [directory])
+    watch = DirectoryWatch(lambda: [directory], in_thread)
     stamps = FileStamps(file)
     wait = SETTLE  # the first time: what changed while the watch was set up is no burst
     async with watch.running():
         while True:
             bursts = await watch.bursts(wait)
             wait = RETRY
-            await asyncio.to_thread(watch.renew)
+            await in_thread(watch.renew)
             if bursts or (not watch.pending and stamps.changed()):
                 stamps = FileStamps(file)
                 changed()
@@ -152,17 +156,17 @@ class DirectoryWatch:
     directory gets a burst, because something may have happened in any.
     """
 
-    def __init__(self, plan: Callable[[], Iterable[Watched]]) -> None:
-        """Watch nothing yet; raises OSError when the kernel allows no more inotify instances."""
+    def __init__(self, plan: Callable[[], Iterable[Watched]], in_thread: InThread = asyncio.to_thread) -> None:
+        """Watch nothing yet. `in_thread` runs :meth:`start`."""
         self._plan = plan
+        self._in_thread = in_thread
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._bursts: dict[str, Burst] = {}
         self._touched = asyncio.Event()
         self._watches: Mapping[Watched, tuple[Identity, ObservedWatch]] = {}
-        self._observer = Observer()
-        self._observer.on_overflow = self._on_overflow
-        self._active = False
+        self._observer: Observer | None = None  # None: not started
+        self._abandoned = False  # nobody waits for the start any more
         self.lost = 0
 
     @property
@@ -172,32 +176,41 @@ class DirectoryWatch:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Start and stop it around a block, in worker threads; raises OSError as :meth:`start` does."""
-        starting = asyncio.ensure_future(asyncio.to_thread(self.start))
+        """Start and stop it around a block, in other threads; raises OSError as :meth:`start` does."""
+        starting = asyncio.ensure_future(self._in_thread(self.start))
         try:
             await asyncio.shield(starting)
             yield
         finally:
+            self._abandoned = True
             await asyncio.wait([starting])  # a thread cannot be cancelled, and what is half started cannot be stopped
             await asyncio.shield(asyncio.to_thread(self.stop))
 
     def start(self) -> None:
-        """Begin; blocks while it walks the trees. Raises OSError, as when there are too many watches."""
-        self._update()
-        self._active = True
-        self._observer.start()
+        """Begin; blocks while it walks the trees. Raises OSError, as when there are too many watches or instances."""
+        observer = Observer()
+        observer.on_overflow = self._on_overflow
+        try:
+            self._update(observer)
+        except OSError:
+            _end(observer)
+            raise
+        if self._abandoned:
+            _end(observer)
+            return
+        self._observer = observer
+        observer.start()
 
     def stop(self) -> None:
-        """End, also what :meth:`start` did not finish; waits for watchdog's threads."""
-        if self._active:
-            self._observer.stop()
-            if self._observer.is_alive():
-                self._observer.join(2.0)
+        """End; waits for watchdog's threads."""
+        if self._observer is not None:
+            _end(self._observer)
 
     def renew(self) -> None:
         """Watch what has appeared since, and what is another directory now, which is a burst too. Blocks."""
+        assert self._observer is not None  # it was started
         now = time.monotonic()
-        for watched in self._update():
+        for watched in self._update(self._observer):
             self._begin(watched, now)
 
     async def bursts(self, wait: float) -> tuple[Burst, ...]:
@@ -223,23 +236,24 @@ class DirectoryWatch:
                 self._touched.clear()
             return due, min((burst.due - now for burst in self._bursts.values()), default=0.0)
 
-    def _update(self) -> list[Watched]:
+    def _update(self, observer: Observer) -> list[Watched]:
         """Bring the watches in line with the plan and with what exists; give the directories that are others now."""
         wanted = {watched: identity for watched in self._plan() if (identity := _identity(watched.path)) is not None}
         watches = {watched: entry for watched, entry in self._watches.items() if wanted.get(watched) == entry[0]}
         removed = [watched for watched in self._watches if watched not in watches]
         for watched in removed:
             with contextlib.suppress(KeyError):  # one watch serves all that want the same directory
-                self._observer.unschedule(self._watches[watched][1])
+                observer.unschedule(self._watches[watched][1])
         added = [watched for watched in wanted if watched not in watches]
         for watched in added:
-            watches[watched] = wanted[watched], self._schedule(watched)
+            watches[watched] = wanted[watched], self._schedule(observer, watched)
         self._watches = watches
         return list(dict.fromkeys((*removed, *added)))
 
-    def _schedule(self, watched: Watched) -> ObservedWatch:
+    def _schedule(self, observer: Observer, watched: Watched) -> ObservedWatch:
+        note_progress(watched.path)
         handler = _Handler(watched, self._on_event)
-        return self._observer.schedule(handler, watched.path, recursive=watched.recursive, event_filter=_EVENTS)
+        return observer.schedule(handler, watched.path, recursive=watched.recursive, event_filter=_EVENTS)
 
     def _on_event(self, watched: Watched, event: FileSystemEvent) -> None:
         paths = _paths(event)
@@ -263,7 +277,14 @@ class DirectoryWatch:
             self._loop.call_soon_threadsafe(self._touched.set)
 
 
+def _end(observer: Observer) -> None:
+    observer.stop()
+    if observer.is_alive():
+        observer.join(2.0)
+
+
 def _identity(path: str) -> Identity | None:
+    note_progress(path)
     try:
         status = os.stat(path)
     except OSError:

@@ -6,6 +6,9 @@ end whatever their st_size says (0 in procfs, a page in sysfs); one read() of a 
 A recorded tree (`kmodmon record`, `--root DIR`) holds the same interfaces as plain files. What could not be read on the
 recorded machine is in its `manifest.json` ({"failures": {"sys/module/x/parameters/y": "EPERM"}}), and fails here with
 the same errno.
+
+A process that has no file descriptor left learns nothing of an interface. So EMFILE and ENFILE are no outcome: they are
+raised as the OSError that they are, and the whole reading fails.
 """
 
 import ctypes
@@ -13,17 +16,25 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
+from kmodmon.system.descriptors import raise_if_none_left
+from kmodmon.system.progress import note_progress
 from kmodmon.types.error import KmodmonError
 from kmodmon.types.outcome import Absent, Failed, Outcome, Read
 from kmodmon.types.text import safe_text
 
 _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO, errno.EOPNOTSUPP})
 _CHUNK = 1 << 16
+
+# How large a file may be, in bytes.
+NUMBER = 64  # one number and a newline
+PAGE = 4096  # an attribute of sysfs, a sysctl
+SMALL = 1 << 16  # some lines
+TABLE = 1 << 26  # a table of the kernel
 MANIFEST = "manifest.json"
 
 
@@ -64,19 +75,27 @@ class Root:
         """A path below the host's root file system."""
         return b"/".join((self.rootfs.rstrip(b"/"), *parts))
 
-    def read(self, path: bytes, limit: int = 1 << 26) -> Outcome[bytes]:
-        """Read a pseudo-file to its end; more than `limit` bytes is a failure: no kernel table is that large."""
+    def read(self, path: bytes, limit: int = SMALL) -> Outcome[bytes]:
+        """Read a pseudo-file to its end; more than `limit` bytes is a failure, and no more than that is read."""
         try:
-            self._raise_recorded_failure(path)
-            return self._read_fd(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY), path, limit)
+            return self._read_fd(self._opened(path), path, limit)
         except OSError as error:
             return outcome_of(error, path)
+
+    def chunks(self, path: bytes) -> Iterator[bytes]:
+        """Read a pseudo-file that may be long, piece by piece; raises OSError."""
+        fd = self._opened(path)
+        try:
+            while chunk := os.read(fd, _CHUNK):
+                note_progress(path)
+                yield chunk
+        finally:
+            os.close(fd)
 
     def head(self, path: bytes, limit: int) -> Outcome[bytes]:
         """Give what a single read() of a pseudo-file gives, at most `limit` bytes."""
         try:
-            self._raise_recorded_failure(path)
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
+            fd = self._opened(path)
             try:
                 return Read(os.read(fd, limit))
             finally:
@@ -87,7 +106,7 @@ class Root:
     def read_without_gil_release(self, path: bytes, limit: int) -> Outcome[bytes]:
         """Like :meth:`head`, but without releasing the GIL, for a file that may disappear while other threads run.
 
-        Only for files that can be read without waiting.
+        Only for files that can be read without waiting: a FIFO in the place of one is not waited for.
         """
         try:
             self._raise_recorded_failure(path)
@@ -95,9 +114,9 @@ class Root:
         except OSError as error:
             return outcome_of(error, path)
 
-    def text(self, path: bytes) -> str | None:
-        """The stripped text of a small file; None when it is absent or unreadable."""
-        match self.read(path, limit=_CHUNK):
+    def text(self, path: bytes, limit: int = PAGE) -> str | None:
+        """The stripped text of a small file; None when it is absent, unreadable, or larger than `limit` bytes."""
+        match self.read(path, limit):
             case Read(value):
                 return value.decode("utf-8", "replace").strip()
             case _:
@@ -106,7 +125,7 @@ class Root:
     def names(self, path: bytes) -> Outcome[tuple[bytes, ...]]:
         """Names in a directory, sorted."""
         try:
-            self._raise_recorded_failure(path)
+            self._begin(path)
             return Read(tuple(sorted(os.listdir(path))))
         except OSError as error:
             return outcome_of(error, path)
@@ -114,7 +133,7 @@ class Root:
     def directories(self, path: bytes) -> Outcome[tuple[bytes, ...]]:
         """Names of the sub-directories of a directory, sorted; symbolic links to directories are left out."""
         try:
-            self._raise_recorded_failure(path)
+            self._begin(path)
             with os.scandir(path) as entries:
                 return Read(tuple(sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))))
         except OSError as error:
@@ -123,7 +142,7 @@ class Root:
     def inodes(self, path: bytes) -> Outcome[Mapping[bytes, int]]:
         """Names in a directory with their inode numbers, both from getdents64(2)."""
         try:
-            self._raise_recorded_failure(path)
+            self._begin(path)
             with os.scandir(path) as entries:
                 return Read({entry.name: entry.inode() for entry in entries})
         except OSError as error:
@@ -131,6 +150,7 @@ class Root:
 
     def mode(self, path: bytes) -> int | None:
         """Permission bits of a file; None when lstat(2) fails."""
+        note_progress(path)
         try:
             return stat.S_IMODE(os.lstat(path).st_mode)
         except OSError:
@@ -138,6 +158,7 @@ class Root:
 
     def mtime_usec(self, path: bytes) -> int | None:
         """When a file was last written, by CLOCK_REALTIME; None when lstat(2) fails."""
+        note_progress(path)
         try:
             return os.lstat(path).st_mtime_ns // 1000
         except OSError:
@@ -145,11 +166,12 @@ class Root:
 
     def exists(self, path: bytes) -> bool:
         """Whether there is a file or symbolic link of this name."""
+        note_progress(path)
         return os.path.lexists(path)
 
     def open(self, path: bytes, flags: int) -> int:
         """Open an interface that the caller keeps open (kmsg, trace_pipe); raises OSError."""
-        self._raise_recorded_failure(path)
+        self._begin(path)
         return os.open(path, flags | os.O_CLOEXEC)
 
     def write(self, path: bytes, text: bytes) -> None:
@@ -175,6 +197,14 @@ class Root:
         self._refuse_writing(path)
         os.rmdir(path)
 
+    def _opened(self, path: bytes) -> int:
+        self._begin(path)
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
+
+    def _begin(self, path: bytes) -> None:
+        note_progress(path)
+        self._raise_recorded_failure(path)
+
     def _refuse_writing(self, path: bytes) -> None:
         if not self.live:
             raise OSError(errno.EROFS, "a recorded machine is not written to", os.fsdecode(path))
@@ -188,11 +218,12 @@ class Root:
         try:
             parts = []
             size = 0
-            while chunk := os.read(fd, _CHUNK):
+            while chunk := os.read(fd, min(_CHUNK, limit + 1 - size)):
                 parts.append(chunk)
                 size += len(chunk)
                 if size > limit:
                     return Failed(f"{safe_text(path)}: more than {limit} bytes")
+                note_progress(path)
             return Read(parts[0] if len(parts) == 1 else b"".join(parts))
         finally:
             os.close(fd)
@@ -201,8 +232,10 @@ class Root:
 def outcome_of(error: OSError, path: bytes) -> Absent | Failed:
     """Give Absent for an errno that means there is no such interface, else Failed with the errno.
 
-    The sentence names the path as safe text, because it may hold a module's name, which is arbitrary bytes.
+    The sentence names the path as safe text, because it may hold a module's name, which is arbitrary bytes. Raises the
+    error again when it says that no file descriptor is left.
     """
+    raise_if_none_left(error)
     why = f"{safe_text(path)}: {error.strerror or error.errno}"
     return Absent(why) if error.errno in _NOT_THERE else Failed(why, error.errno)
 
@@ -229,7 +262,7 @@ def _read_without_gil_release(path: bytes, limit: int) -> bytes:
     # After each call of `os` a thread waits for the GIL again, possibly until the thread that holds it gets a CPU.
     if b"\0" in path:
         raise ValueError("embedded null byte")
-    fd: int = _libc.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
+    fd: int = _libc.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
     if fd < 0:
         raise _last_error(path)
     try:

@@ -38,10 +38,14 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """It is there, or ought to be, but could not be read; `errno` is None when the content was at fault."""
+    """It is there, or ought to be, but could not be read; `errno` is None when the content was at fault.
+
+    `hung`: reading it has begun and has not ended within its deadline; it may still end.
+    """
 
     why: str
     errno: int | None = None
+    hung: bool = False
 
 
 Outcome: TypeAlias = Read[T] | Absent | Failed

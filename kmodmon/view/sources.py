@@ -13,11 +13,15 @@ def sources_view(sources: Mapping[SourceName, SourceState]) -> Sequence[JsonObje
 
 
 def source_view(source: SourceState) -> JsonObject:
-    """One source; `why` is empty while it is up, `last_read` is the last success, CLOCK_REALTIME in microseconds."""
+    """One source; `why` is empty while it is up, `last_read` is the last success, CLOCK_REALTIME in microseconds.
+
+    `hung`: a reading has begun that does not end.
+    """
     return {
         "source": source.name,
         "present": source.present,
         "up": source.up,
+        "hung": source.hung,
         "why": source.why,
         "last_read": None if source.last_read is None else source.last_read.realtime_usec,
         "lost": source.lost,

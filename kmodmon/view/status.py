@@ -34,7 +34,11 @@ def status_view(state: State) -> JsonObject:
         "policy": policy_view(state),
         "baseline": baseline_view(state),
         "kernels_newer": list(state.files.newer),
-        "degraded": [{"source": source.name, "why": source.why} for source in state.sources.values() if not source.up],
+        "degraded": [
+            {"source": source.name, "why": source.why, "hung": source.hung}
+            for source in state.sources.values()
+            if not source.up
+        ],
     }
 
 

@@ -7,10 +7,12 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from kmodmon.events.codec import ShapeError
+from kmodmon.examiner import client
 from kmodmon.examiner.answer import answer
 from kmodmon.examiner.client import Examiner
 from kmodmon.examiner.protocol import (
@@ -240,3 +242,34 @@ def test_compare_when_loaded_and_file_differ_then_replaced_or_from_elsewhere() -
     assert compare(ModuleAttributes(srcversion="S1"), file, None) is OnDisk.SAME
     assert compare(ModuleAttributes(), file, None) is OnDisk.UNKNOWN
     assert compare(same, ModuleFile(name="x"), None) is OnDisk.DELETED
+
+
+def test_examiner_when_it_waits_in_the_kernel_and_cannot_be_killed_then_it_is_left_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client, "_DYING", 0.02)
+
+    class Undying:
+        returncode = None
+        killed = 0
+
+        def kill(self) -> None:
+            self.killed += 1
+
+        async def wait(self) -> int:
+            await asyncio.Event().wait()
+            return 0
+
+    async def work() -> None:
+        process = Undying()
+        never: asyncio.Task[bytes] = asyncio.create_task(_never())
+        assert await client._ended(cast(asyncio.subprocess.Process, process), never) == ""
+        assert process.killed == 1
+        never.cancel()
+
+    asyncio.run(work())
+
+
+async def _never() -> bytes:
+    await asyncio.Event().wait()
+    return b""

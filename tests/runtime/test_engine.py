@@ -187,6 +187,7 @@ class World:
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     clock = LoopClock()
     monkeypatch.setattr(engine_module, "time", clock, raising=False)
+    monkeypatch.setattr(engine_module, "PATIENCE", 60.0)  # in seconds of the machine, which may be busy
     return World(clock)
 
 

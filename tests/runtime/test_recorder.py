@@ -12,8 +12,10 @@ from kmodmon.config.sections import ParameterSettings
 from kmodmon.runtime.recorder import Recorder
 from kmodmon.system.root import MANIFEST, Root, recorded_failures
 from kmodmon.types.error import KmodmonError
+from tests.blocked import make_host
 
 TREE = Path(__file__).parent.parent / "trees/debian13-6.12-x86_64"
+DEADLINE = 1.0  # seconds
 MOMENTS = "_timestamp_seconds"  # of the looking, not of the host
 
 
@@ -46,6 +48,17 @@ def test_record_when_the_directory_holds_something_then_nothing_is_written(
     assert main(["record", str(tmp_path), "--root", str(TREE)]) == 3
     assert "not empty" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_record_when_a_file_does_not_answer_then_the_rest_is_copied_and_the_manifest_says_so(tmp_path: Path) -> None:
+    host = make_host(tmp_path)
+    with host.without_answer(host.tree / "proc/modules"):
+        Recorder(
+            root=host.root, target=tmp_path / "copy", settings=host.settings.parameters, deadline=DEADLINE
+        ).record()
+    manifest = json.loads((tmp_path / "copy" / MANIFEST).read_text())
+    assert manifest["failures"] == {"proc/modules": "ETIMEDOUT"}
+    assert (tmp_path / "copy/proc/sys/kernel/tainted").read_text() == "308225\n"
 
 
 def test_record_when_parameters_are_secret_by_any_pattern_then_their_values_stay_behind(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import json
+import os
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,7 @@ from kmodmon.types.outcome import Read
 from kmodmon.types.source_name import SourceName
 from kmodmon.web.limits import HttpLimits
 from kmodmon.web.server import WebServer
+from tests.blocked import release
 from tests.runtime.test_engine_log import Kept, until
 
 TREE = Path(__file__).parent.parent / "trees/debian13-6.12-x86_64"
@@ -237,6 +239,21 @@ def test_daemon_when_a_source_is_switched_off_then_what_it_read_is_not_shown_any
     run(tmp_path, work)
 
 
+def test_daemon_when_its_file_does_not_answer_then_that_is_reported_and_all_goes_on(tmp_path: Path) -> None:
+    async def work(running: Running) -> None:
+        running.daemon._engine.context.calls.deadline = 0.1
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        pipe.rename(running.file)
+        try:
+            await running.shows("/metrics", "kmodmon_config_last_reload_successful 0.0")
+            await running.shows("/api/v1/events?type=ConfigRefused", "kmodmon.toml: no answer within 0.1 s")
+        finally:
+            release(running.file)
+
+    run(tmp_path, work)
+
+
 def test_daemon_when_only_the_expected_modules_change_then_they_are_judged_anew(tmp_path: Path) -> None:
     async def work(running: Running) -> None:
         await running.shows("/api/v1/findings", "unsigned-module")
@@ -281,11 +298,18 @@ def test_watch_when_the_kernel_allows_no_more_then_it_is_said_once_and_tried_aga
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     tries: list[str] = []
+    ended: list[str] = []
 
     class Refusing:
         def schedule(self, *args: object, **kwargs: object) -> None:
             tries.append("refused")
             raise OSError(errno.ENOSPC, "inotify watch limit reached")
+
+        def stop(self) -> None:
+            ended.append("its inotify instance is closed")
+
+        def is_alive(self) -> bool:
+            return False
 
     monkeypatch.setattr(watching, "Observer", Refusing)
     monkeypatch.setattr(watching, "RETRY", 0.01)
@@ -303,6 +327,7 @@ def test_watch_when_the_kernel_allows_no_more_then_it_is_said_once_and_tried_aga
     asyncio.run(work())
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "SIGHUP" in caplog.text
+    assert len(ended) == len(tries)
 
 
 def test_limits_when_they_change_then_new_connections_have_them() -> None:

@@ -22,6 +22,8 @@ AT = Instant(realtime_usec=Usec(5), monotonic_usec=Usec(5))
 def test_sources_when_saved_and_read_back_then_all_but_times_and_losses_is_there() -> None:
     up = SourceState(name=SourceName.FILES, status=SourceStatus.UP, why="", last_read=AT, lost=3, unreadable=2)
     failed = SourceState(name=SourceName.CROSSVIEW, status=SourceStatus.FAILED, why="EACCES")
+    hung = SourceState(name=SourceName.TAINT, status=SourceStatus.HUNG, why="no answer")
+    assert sources_from_json(sources_to_json({SourceName.TAINT: hung}))[SourceName.TAINT] == hung
     back = sources_from_json(sources_to_json({SourceName.FILES: up, SourceName.CROSSVIEW: failed}))
     assert back[SourceName.FILES] == SourceState(name=SourceName.FILES, status=SourceStatus.UP, why="", unreadable=2)
     assert back[SourceName.CROSSVIEW] == failed
@@ -44,6 +46,7 @@ def test_sources_when_an_entry_has_another_shape_then_it_is_dropped() -> None:
 
 
 UP, GONE, DENIED = Read(None), Absent("not mounted"), Failed("EACCES")
+HUNG = Failed("no answer", hung=True)
 OFF = switched_off("kmsg.enabled")
 
 
@@ -55,6 +58,8 @@ OFF = switched_off("kmsg.enabled")
         ((UP, DENIED, DENIED, UP), ["Source kmsg fails: EACCES", "Source kmsg works again after: EACCES"]),
         ((UP, GONE, UP), ["Source kmsg fails: not mounted", "Source kmsg works again after: not mounted"]),
         ((UP, OFF, UP), ["Source kmsg works again after: switched off by kmsg.enabled"]),
+        ((UP, HUNG, HUNG, UP), ["Source kmsg fails: no answer", "Source kmsg works again after: no answer"]),
+        ((HUNG, HUNG, UP), ["Source kmsg fails: no answer", "Source kmsg works again after: no answer"]),
         ((DENIED, UP), ["Source kmsg fails: EACCES", "Source kmsg works again after: EACCES"]),
     ],
 )

@@ -68,7 +68,11 @@ def test_status_when_sources_are_not_up_then_they_are_named_with_the_reason() ->
     shown = status_view(state)
     degraded = shown["degraded"]
     assert in_order(degraded) == in_order(
-        [{"source": source.name, "why": source.why} for source in state.sources.values() if not source.up]
+        [
+            {"source": source.name, "why": source.why, "hung": False}
+            for source in state.sources.values()
+            if not source.up
+        ]
     )
     assert isinstance(degraded, list)
     assert {"modules", "lockdown", "secure_boot", "files"} <= {entry["source"] for entry in degraded}

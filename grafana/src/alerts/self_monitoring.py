@@ -100,7 +100,8 @@ _SOURCES = (
         description="Source {{ $labels.source }} on {{ $labels.instance }} is there and cannot be read.",
         attack=("T1562",),
         runbook=Runbook(
-            meaning="The kernel offers the interface, and reading it fails: permissions, a sandbox, an error.",
+            meaning="The kernel offers the interface, and reading it fails: permissions, a sandbox, an error. Where "
+            "`kmodmon_source_hung` is 1, a reading does not end: the kernel holds a lock, often since a task died.",
             impact="What that source tells is not known; the others go on.",
             commands=("kmodmon doctor", "kmodmon events --since 1h --type SourceLost", "journalctl -u kmodmon -n 50"),
             clears="When it can be read again.",

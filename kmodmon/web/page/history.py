@@ -126,7 +126,8 @@ def sources(data: PageData) -> Markup:
 
 
 def _source(source: SourceState) -> Markup:
-    word, tone = ("up", "good") if source.up else ("failing", "bad") if source.present else ("absent", "unknown")
+    failing = "hung" if source.hung else "failing"
+    word, tone = ("up", "good") if source.up else (failing, "bad") if source.present else ("absent", "unknown")
     notes = [source.why] if source.why else []
     if source.lost:
         notes.append(f"{source.lost:,} lost")

@@ -1,0 +1,44 @@
+"""A command in a child process, so that the caller gets the exit code although a thread hangs in the kernel.
+
+The kernel keeps a process until its last thread has ended, and a thread that waits for a lock uninterruptibly does not
+end, not even by SIGKILL: a shell, cron or a monitoring system would wait for it. So the command runs in a child, which
+says its exit code when it is done. The parent reads nothing that could hang, and waits no longer than for that.
+"""
+
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable
+
+_REAP = 0.2  # seconds for a child that is done to end; one that hangs is left to init
+_SIGNALLED = 128  # exit code of a child that a signal ended, as shells count
+
+
+def run_in_child(command: Callable[[], int]) -> int:
+    """Run a command in a child process and give its exit code."""
+    receive, send = os.pipe()
+    child = os.fork()
+    if not child:
+        _answer(command, send)
+    os.close(send)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the child too, which answers it
+    signal.signal(signal.SIGTERM, lambda number, frame: os.kill(child, number))
+    told = os.read(receive, 1)
+    if not told:
+        status = os.waitpid(child, 0)[1]
+        return os.WEXITSTATUS(status) if os.WIFEXITED(status) else _SIGNALLED + os.WTERMSIG(status)
+    if select.select((receive,), (), (), _REAP)[0]:  # all its threads have closed their files, so none hangs
+        os.waitpid(child, 0)
+    return told[0]
+
+
+def _answer(command: Callable[[], int], send: int) -> None:
+    try:
+        code = command()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BaseException:  # noqa: BLE001 - this process must not go on as the parent would
+        os._exit(1)
+    os.write(send, bytes((code,)))
+    os._exit(code)
