@@ -1,108 +1,125 @@
-r"""tracefs: lines of trace_pipe for events/module and events/initcall, and the clocks of trace_clock.
+"""tracefs: the module loader's events in the pages of trace_pipe_raw, and the clocks of trace_clock.
 
-Interface: include/trace/events/{module,initcall}.h, kernel/trace/trace_output.c `trace_print_context`
-(Documentation/trace/ftrace.rst). The mount is 0700 root. Absent: kernel without CONFIG_TRACING; the directory is empty
-when the kernel was booted under lockdown=confidentiality.
-
-A line is ``%16s-%-7d [(tgid)] [%03d] FLAGS SECONDS.MICROSECONDS: event: text``. Two fields of it have two widths:
-
-- The pid is padded to 7 since Linux kernel commit 795d6379a47b ("tracing: Make the space reserved for the pid wider")
-  (in v5.9), and to 5 before; the tgid alike.
-- FLAGS has 5 characters since Linux kernel commit 54357f0c9149 ("tracing: Add migrate-disabled counter to tracing
-  output.") (in v5.15), and 4 before.
+Interface: include/trace/events/{module,initcall,sched}.h, laid out as `trace_format` says. The mount is 0700 root.
+Absent: kernel without CONFIG_TRACING; the directory is empty when the kernel was booted under
+lockdown=confidentiality.
 
 Facts the code below is written from:
 
-- comm (`<...>` when the kernel forgot it) has up to 15 bytes of any kind, newline included, padded to 16 on the left.
-  Names of modules and, chosen by users without privilege, of requests have up to 55, newline included. So a chunk is
-  cut at *heads*, not at newlines, and a head is accepted only with all its paddings: it takes at least 61 bytes with
-  `module_free: `, more than a name can hold. A name that ends like a loss marker stays ambiguous.
-- module_load prints flags in the order P O F C E and all other taint bits as hex: `OCE0x48000`; untainted is a blank.
-- The pid is a thread's, in the initial pid namespace. module_load comes before init(): a load that fails in init() has
-  one too, followed by module_free. The task is the one that loads.
+- A name of a module, and of a request, which any user can choose, is bytes behind a length in a record of its own.
+  In the text of trace_pipe, a newline in it could begin a line that looks like another event.
+- Of the task a record has the id of the thread, in the initial pid namespace, and no name. sched_process_exec has the
+  file name of the program, of which the kernel has just made the task's name.
+- module_load comes before init(): a load that fails in init() has one too, followed by module_free. The task is the
+  one that loads. Its taints are the kernel's bits, those without a letter in the event's text as well.
 - initcall_finish, which exists since Linux kernel commit 4ee7c60de83a ("init, tracing: Add initcall trace events"),
   comes for a module's init() too, in the task that loads, with the return value: a negative one means that the load
   has failed. A module without init() has none.
-- `CPU:1 [LOST 12 EVENTS]` lines stand between events where the ring buffer was overwritten before it was read.
-
-Decoding trace_pipe_raw instead would be exact for every name, at the price of a page decoder and of polling each CPU.
+- Other ids are of events that somebody else enabled in the instance, or wrote into its trace_marker; they are left out.
 """
 
 import re
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
+from kmodmon.kernel.ring_buffer import INTERFACE, Record, parse_page
 from kmodmon.kernel.selection import parse_selection
-from kmodmon.kernel.taint import parse_letters
+from kmodmon.kernel.trace_format import ByteOrder, EventFormat, Field, PageLayout
+from kmodmon.types.error import ParseError
 from kmodmon.types.text import bounded, safe_text
 
-UNKNOWN_COMM = "<...>"
 _TEXT_MAX = 256  # characters
-# The pid is padded to 5 or 7 columns, FLAGS has 4 or 5 characters, see above; a sixth is accepted.
-_HEAD = re.compile(
-    rb"(?:\A|(?<=\n))([\s\S]{16})-(?=[\d ]{6})(\d{1,10}) +(?:\(([ \d-]{5,10})\) )?\[(\d{3,5})\] (?:\S{4,6})? "
-    rb"([ \d]{4}\d{1,12})\.(\d{6}): (\w{1,64}): "
-)
-_LOST = re.compile(rb"CPU:\d{1,5} \[LOST (?:(\d{1,20}) )?EVENTS\]")
-_LOAD = re.compile(rb"(.*) ([A-Za-z?]*)(?:0x([0-9a-f]{1,16}))?", re.DOTALL)
-_REQUEST = re.compile(rb"(.*) wait=[01] call_site=[^\n]*", re.DOTALL)
+_COMM_MAX = 15  # bytes
+_FORMAT = "events/<system>/<event>/format"
+_DATA_LOC, _REL_LOC = "__data_loc", "__rel_loc"
+_LOCATION = 4  # bytes of a field that says where a string is
+# The fields that are read of each event, beside those that all have.
+_READ: Mapping[str, tuple[str, ...]] = {
+    "module_load": ("name", "taints"),
+    "module_free": ("name",),
+    "module_request": ("name",),
+    "initcall_finish": ("ret",),
+    "sched_process_exec": ("filename",),
+}
+_STRINGS = frozenset({"name", "filename"})
 _CLOCK = re.compile(rb"[\w-]{1,32}")
-_RETURN = re.compile(rb".* ret=(-?\d{1,11})", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceEvent:
     """One event of tracefs; all texts are safe texts."""
 
-    event: str  # module_load, module_free, module_request, initcall_finish, sched_process_exec, …
-    comm: str | None  # at most 15 bytes; None: the kernel forgot it (`<...>`)
+    event: str  # module_load, module_free, module_request, initcall_finish, sched_process_exec
     tid: int  # thread id in the initial pid namespace
-    tgid: int | None  # process id there; None: options/record-tgid is off, or the kernel forgot it
-    cpu: int
-    trace_usec: int  # microseconds of the clock that trace_clock names
-    module: str | None  # name; of module_request the alias requested; None: not an event of modules
+    trace_nsec: int  # nanoseconds of the clock that trace_clock names
+    module: str | None = None  # name; of module_request the alias requested; None: not an event of modules
     taints: int | None = None  # of module_load: all taint bits; None: another event
-    unknown_taints: str = ""  # of module_load: letters that no flag has
     ret: int | None = None  # of initcall_finish: what init() returned; None: another event
+    comm: str | None = None  # of sched_process_exec: the task's name from now on; None: another event
+
+    @property
+    def trace_usec(self) -> int:
+        """Microseconds of the clock that trace_clock names."""
+        return self.trace_nsec // 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceChunk:
-    """The contents of a chunk of trace_pipe. Nothing is dropped silently."""
+    """The contents of a page. Nothing is dropped silently."""
 
     events: tuple[TraceEvent, ...] = ()
     lost: int = 0  # events that the kernel reports as overwritten
-    lost_uncounted: int = 0  # loss markers without a number
-    skipped: tuple[bytes, ...] = ()  # text that is no event, verbatim
+    lost_uncounted: int = 0  # times that it reports some, and not how many
+    unreadable: int = 0  # pages in which a length or a number does not hold
+    last_nsec: int = 0  # no event that follows on this CPU is older; 0: unknown, because the page is unreadable
+    is_full: bool = False  # more than half of the page is in use, so there may be another one behind it
 
 
-def split_stream(data: bytes) -> tuple[bytes, bytes]:
-    """Cut the bytes read so far into whole lines, for `parse_trace`, and the rest to keep for the next read."""
-    at = data.rfind(b"\n") + 1
-    return data[:at], data[at:]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceLayout:
+    """How this kernel lays out pages and the events that are enabled."""
+
+    page: PageLayout
+    events: Mapping[int, EventFormat]  # by id
+    type: Field  # common_type, the same in every record
 
 
-def parse_trace(chunk: bytes) -> TraceChunk:
-    """Read whole lines of trace_pipe. Raises nothing: text that is no event is `skipped`."""
-    heads = list(_HEAD.finditer(chunk))
-    events: list[TraceEvent] = []
-    skipped: list[bytes] = []
-    ends = [*(head.start() for head in heads), len(chunk)]
-    before, lost = _without_losses(b"\n" + chunk[: ends[0]].removesuffix(b"\n"))
-    skipped += [before[1:]] if before.strip() else []
-    for head, end in zip(heads, ends[1:], strict=True):
-        text, more = _without_losses(chunk[head.end() : end].removesuffix(b"\n"))
-        lost += more
-        event = _event(head, text)
-        if event is None:
-            skipped.append(head[0] + text)
-        else:
-            events.append(event)
+def make_layout(page: PageLayout, formats: Iterable[EventFormat]) -> TraceLayout:
+    """Put together what is needed to read pages; raises ParseError when an event lacks a field that is read."""
+    events = {event.id: event for event in formats}
+    types = {event.fields.get("common_type") for event in events.values()}
+    common = types.pop() if len(types) == 1 else None
+    if common is None:
+        raise ParseError(_FORMAT, b"", "no common_type, or not the same one for all events")
+    for event in events.values():
+        _check(event)
+    return TraceLayout(page=page, events=events, type=common)
+
+
+def _check(event: EventFormat) -> None:
+    if event.name not in _READ:
+        raise ParseError(_FORMAT, event.name.encode(), "an event that is not read")
+    for name in ("common_pid", *_READ[event.name]):
+        field = event.fields.get(name)
+        if field is None or field.size > 8:
+            raise ParseError(_FORMAT, event.name.encode(), f"no field {name} of a known size")
+        if name in _STRINGS and (field.size != _LOCATION or not field.type.startswith((_DATA_LOC, _REL_LOC))):
+            raise ParseError(_FORMAT, event.name.encode(), f"{name} is no string but {field.type}")
+
+
+def parse_trace_page(raw: bytes, layout: TraceLayout) -> TraceChunk:
+    """Read one page of trace_pipe_raw. Raises nothing: a page that does not hold is `unreadable` as a whole."""
+    try:
+        page = parse_page(raw, layout.page)
+        events = tuple(event for record in page.records if (event := _event(raw, record, layout)) is not None)
+    except ParseError:
+        return TraceChunk(unreadable=1)
     return TraceChunk(
-        events=tuple(events),
-        lost=sum(count for count in lost if count is not None),
-        lost_uncounted=sum(count is None for count in lost),
-        skipped=tuple(skipped),
+        events=events,
+        lost=page.lost,
+        lost_uncounted=int(page.lost_uncounted),
+        last_nsec=page.last_nsec,
+        is_full=2 * page.used > layout.page.data.size,
     )
 
 
@@ -111,62 +128,45 @@ def parse_trace_clock(raw: bytes) -> str:
     return parse_selection(raw, "trace_clock", _CLOCK)[0]
 
 
-def _without_losses(text: bytes) -> tuple[bytes, list[int | None]]:
-    # The kernel prints a loss marker before the next event, so it stands behind the text of the event before.
-    lost: list[int | None] = []
-    end = len(text)
-    while (at := text.rfind(b"\n", 0, end)) >= 0 and (marker := _LOST.fullmatch(text, at + 1, end)) is not None:
-        lost.append(int(marker[1]) if marker[1] else None)
-        end = at
-    return text[:end], lost
-
-
-def _event(head: re.Match[bytes], text: bytes) -> TraceEvent | None:
-    comm, tid, tgid, cpu, seconds, usec, name = head.groups()
-    task = safe_text(comm.lstrip(b" "))
-    event = TraceEvent(
-        event=name.decode(),
-        comm=None if task == UNKNOWN_COMM else task,
-        tid=int(tid),
-        tgid=int(tgid) if tgid and tgid.strip().isdigit() else None,
-        cpu=int(cpu),
-        trace_usec=int(seconds) * 1_000_000 + int(usec),
-        module=None,
-    )
-    return _with_text(event, text)
-
-
-def _with_text(event: TraceEvent, text: bytes) -> TraceEvent | None:
-    # None: an event of modules whose text does not have the kernel's format.
-    match event.event:
-        case "module_load":
-            return _load(event, text)
-        case "module_free":
-            return replace(event, module=_name(text))
-        case "module_request":
-            match = _REQUEST.fullmatch(text)
-            return match and replace(event, module=_name(match[1]))
-        case "initcall_finish":
-            match = _RETURN.fullmatch(text)
-            return match and replace(event, ret=int(match[1]))
-        case _:
-            return event
-
-
-def _load(event: TraceEvent, text: bytes) -> TraceEvent | None:
-    match = _LOAD.fullmatch(text)
-    if match is None:
+def _event(raw: bytes, record: Record, layout: TraceLayout) -> TraceEvent | None:
+    nsec, start, end = record
+    order = layout.page.byteorder
+    if end - start < layout.type.end:
+        raise ParseError(INTERFACE, raw[start:end], "a record without a type")
+    form = layout.events.get(_integer(raw, start, layout.type, order))
+    if form is None:
         return None
-    bits, unknown = _letters(match[2])
-    rest = int(match[3], 16) if match[3] else 0
-    return replace(event, module=_name(match[1]), taints=bits | rest, unknown_taints=unknown)
+    if end - start < form.size:
+        raise ParseError(INTERFACE, raw[start:end], f"too short for {form.name}")
+    fields = form.fields
+    tid = _integer(raw, start, fields["common_pid"], order)
+    if tid < 0:
+        raise ParseError(INTERFACE, raw[start:end], f"thread id {tid}")
+    name, module, taints, ret, comm = form.name, None, None, None, None
+    if name == "initcall_finish":
+        ret = _integer(raw, start, fields["ret"], order)
+    elif name == "sched_process_exec":
+        program = _string(raw, record, fields["filename"], order).rpartition(b"/")[2]
+        comm = safe_text(program[:_COMM_MAX])
+    else:
+        module = bounded(safe_text(_string(raw, record, fields["name"], order)), _TEXT_MAX)
+        taints = _integer(raw, start, fields["taints"], order) if name == "module_load" else None
+    return TraceEvent(event=name, tid=tid, trace_nsec=nsec, module=module, taints=taints, ret=ret, comm=comm)
 
 
-@lru_cache(maxsize=64)
-def _letters(raw: bytes) -> tuple[int, str]:
-    letters = parse_letters(raw.decode())
-    return letters.value, letters.unknown
+def _integer(raw: bytes, start: int, field: Field, order: ByteOrder) -> int:
+    at = start + field.offset
+    return int.from_bytes(raw[at : at + field.size], order, signed=field.signed)
 
 
-def _name(raw: bytes) -> str:
-    return bounded(safe_text(raw), _TEXT_MAX)
+def _string(raw: bytes, record: Record, field: Field, order: ByteOrder) -> bytes:
+    _, start, end = record
+    at = start + field.offset
+    location = int.from_bytes(raw[at : at + field.size], order)
+    length, offset = location >> 16, location & 0xFFFF
+    if field.type.startswith(_REL_LOC):
+        offset += field.end
+    text = raw[start + offset : start + offset + length]
+    if offset < field.end or start + offset + length > end or not text.endswith(b"\0"):
+        raise ParseError(INTERFACE, raw[start:end], f"a string of {length} bytes at {offset}")
+    return text.partition(b"\0")[0]

@@ -39,7 +39,7 @@ class TraceEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceRead(Observation):
-    """What was read from trace_pipe, in the order of time."""
+    """What was read from the trace, in the order of time."""
 
     entries: tuple[TraceEntry, ...] = ()
     began: bool = False  # from now on the trace has every load and unload

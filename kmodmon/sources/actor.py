@@ -1,7 +1,8 @@
 """/proc/PID: the process behind a trace event, read at once, because it may exit within a millisecond.
 
 Interfaces (fs/proc/base.c and array.c, proc(5)): status (also of a thread) and cmdline are read first; then, through
-psutil, stat and exe, of the process and of its parents; loginuid, cgroup.
+psutil, stat and exe, of the process and of its parents; loginuid, cgroup. saved_cmdlines of tracefs is read for the
+name of a task that has exited.
 Permissions: `exe` needs ptrace access (the same user, or CAP_SYS_PTRACE); the rest is world readable unless procfs is
 mounted with hidepid. Absent: the process exited.
 
@@ -10,7 +11,10 @@ Facts the code below is written from:
 - A trace event names a thread, by its id in the initial pid namespace. procfs of any other pid namespace (a container
   without the host's) would name other processes: it has no kthreadd with pid 2, and nothing is looked up.
 - The kernel reuses pids: a process that started after the event is another one. Its name may have changed by exec since
-  the event. For an event that waited in the buffer, another name means another process.
+  the event. For an exec that waited in the buffer, another name means another process.
+- The record of an event has no name. The name is that of the program in the task's exec event, which is one of kmod's
+  tools; else the one in status; else, for a task that exited before it was read, the one in saved_cmdlines, where that
+  is beyond doubt; else it is unknown.
 - modprobe as the kernel runs it for request_module() (kernel/module/kmod.c) is `modprobe -q -- ALIAS`, a child of a
   kernel thread, without a login; the process that requested the module is another one, and waits.
 - Arguments are redacted as parameters are: `insmod x.ko psk=...` must not bring a key into the history.
@@ -29,6 +33,7 @@ from kmodmon.config.settings import Settings
 from kmodmon.events.event import Actor, Process
 from kmodmon.kernel.cgroup import Cgroup, parse_cgroup
 from kmodmon.kernel.parameter import REDACTED, is_secret
+from kmodmon.kernel.saved_cmdlines import parse_saved_cmdlines
 from kmodmon.kernel.task_status import TaskStatus, parse_task_status
 from kmodmon.system.clock import Clock
 from kmodmon.system.root import NUMBER, SMALL, Root
@@ -42,6 +47,7 @@ _KTHREADD = 2
 _NO_LOGIN = 0xFFFFFFFF
 _PARENTS_MAX = 8
 _ARGUMENTS_MAX, _ARGUMENT_MAX = 32, 256
+_SAVED_MAX = 1 << 20  # bytes of saved_cmdlines
 _STATUS_HEAD = 4096  # bytes; `Groups`, which may be long, is behind the ids
 _CACHED = 512  # entries of each cache
 _PARENT_KEPT = 10.0  # seconds
@@ -59,10 +65,12 @@ class _Started:
     requested_name: str | None  # the alias that the kernel's own modprobe loads; None: another tool
     monotonic_usec: int  # time of its exec event
 
-    def fits(self, comm: str | None, monotonic_usec: int) -> bool:
-        """Whether an event of this thread id and name is that task's."""
+    def fits(self, snapshot: "ProcSnapshot | None", monotonic_usec: int) -> bool:
+        """Whether an event of this thread id is that task's; the snapshot was made after the event."""
         passed = monotonic_usec - self.monotonic_usec
-        return 0 <= passed < _TOOL_KEPT * 1e6 and comm in (None, self.actor.process.comm)
+        if not 0 <= passed < _TOOL_KEPT * 1e6:
+            return False
+        return snapshot is None or (snapshot.status.comm == self.actor.process.comm and not self.actor.exited)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +88,13 @@ class Actors:
     `snapshots` may be called in another thread than the other methods: it does not use the caches.
     """
 
-    def __init__(self, root: Root, settings: Settings, clock: Clock) -> None:
+    def __init__(self, root: Root, settings: Settings, clock: Clock, tracefs: bytes) -> None:
+        """Look up in the procfs of `root`; `tracefs` is the directory of its saved_cmdlines."""
         psutil.PROCFS_PATH = os.fsdecode(root.procfs)
         self._root = root
         self._settings = settings
         self._clock = clock
+        self._saved_cmdlines = tracefs + b"/saved_cmdlines"
         self.resolves = settings.actor.enabled and _is_initial_pid_namespace(root)
         self._started: OrderedDict[int, _Started] = OrderedDict()
         self._parents: OrderedDict[int, tuple[int, Process, int]] = OrderedDict()
@@ -110,32 +120,37 @@ class Actors:
         outcome = self._root.head(self._root.proc(b"%d" % status.process, b"cmdline"), _ARGUMENTS_MAX * _ARGUMENT_MAX)
         return ProcSnapshot(status=status, cmdline=outcome.value if isinstance(outcome, Read) else b"", at_usec=at)
 
-    def capture(
-        self, tid: int, comm: str | None, monotonic_usec: int, snapshot: ProcSnapshot | None = None
-    ) -> tuple[Actor, str | None]:
+    def capture(self, tid: int, monotonic_usec: int, snapshot: ProcSnapshot | None = None) -> tuple[Actor, str | None]:
         """Look up the task of an event: the actor, and the alias to load if it is the kernel's own modprobe.
 
-        `comm` and `monotonic_usec` are the event's; `snapshot` was made after the event. An actor with `exited` has
-        only the fields that the event itself gives.
+        `monotonic_usec` is the event's; `snapshot` was made after the event. An actor with `exited` has only its id
+        and, if that is known, its name.
         """
         started = self._started.get(tid)
-        if started is not None and started.fits(comm, monotonic_usec):
+        if started is not None and started.fits(snapshot, monotonic_usec):
             return started.actor, started.requested_name
-        actor = self._resolve(tid, comm, monotonic_usec, snapshot) if self.resolves else None
-        if actor is not None:
-            return actor
-        return Actor(process=Process(pid=tid, comm=comm), exited=self.resolves), None
+        return self._captured(tid, None, monotonic_usec, snapshot)
 
-    def started(self, tid: int, monotonic_usec: int, snapshot: ProcSnapshot | None = None) -> Actor:
-        """Look up a task that has just begun to run a tool of kmod's, and cache it for the events that follow."""
-        self._started.pop(tid, None)
-        # No comm: the exec event may still show the name that the task had before.
-        actor, requested_name = self.capture(tid, None, monotonic_usec, snapshot)
-        if self.resolves and not actor.exited:
-            _cache(
-                self._started, tid, _Started(actor=actor, requested_name=requested_name, monotonic_usec=monotonic_usec)
-            )
+    def started(self, tid: int, comm: str | None, monotonic_usec: int, snapshot: ProcSnapshot | None = None) -> Actor:
+        """Look up a task that has just begun to run a tool of kmod's, and cache it for the events that follow.
+
+        `comm` is its name from now on.
+        """
+        actor, requested_name = self._captured(tid, comm, monotonic_usec, snapshot)
+        _cache(self._started, tid, _Started(actor=actor, requested_name=requested_name, monotonic_usec=monotonic_usec))
         return actor
+
+    def _captured(
+        self, tid: int, comm: str | None, monotonic_usec: int, snapshot: ProcSnapshot | None
+    ) -> tuple[Actor, str | None]:
+        found = self._resolve(tid, comm, monotonic_usec, snapshot) if self.resolves else None
+        if found is not None:
+            return found
+        return Actor(process=Process(pid=tid, comm=comm or self._saved_comm(tid)), exited=self.resolves), None
+
+    def _saved_comm(self, tid: int) -> str | None:
+        outcome = self._root.read(self._saved_cmdlines, limit=_SAVED_MAX)
+        return parse_saved_cmdlines(outcome.value).get(tid) if isinstance(outcome, Read) else None
 
     def _resolve(
         self, tid: int, comm: str | None, monotonic_usec: int, snapshot: ProcSnapshot | None

@@ -1,6 +1,6 @@
 """Whether the event sources could be followed here, for `kmodmon doctor`, which does not follow them.
 
-Opening /dev/kmsg and listing tracefs disturb nobody. A trace_pipe is not opened, because it has only one reader.
+Opening /dev/kmsg and listing tracefs disturb nobody. A trace_pipe is not opened: it has only one reader.
 """
 
 import os

@@ -1,13 +1,13 @@
 """tracefs events/module: every load, unload and autoload request, with its time and the task behind it.
 
 Interfaces: include/trace/events/{module,initcall,sched}.h (Documentation/trace/events.rst) in an instance of kmodmon's
-own; `tracefs` has permissions and absence. The task of an event is looked up as soon as the event is read.
+own; `tracefs` has permissions and absence, `trace_buffer` what is read. The task of an event is looked up as soon as
+the event is read.
 
 Facts the code below is written from:
 
 - module_load comes before init(), and is the last event of a load that fails in init() except module_free.
   initcall_finish, which only modules cause after boot, says what init() returned.
-- A read() gives one page at most. It returns 0 bytes, which is no end of file, after tracing_on was switched off.
 - Events that an earlier run left in the buffer are older than this process; if the instance's clock was another one,
   they cannot be dated.
 - Any user can cause autoload requests without limit: the number of tasks looked up for them is bounded.
@@ -15,23 +15,25 @@ Facts the code below is written from:
 
 import asyncio
 import logging
+import math
 import os
 import queue
-import select
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kmodmon.events.event import Actor, Process
 from kmodmon.kernel.taint import letters
-from kmodmon.kernel.trace import TraceEvent, parse_trace, split_stream
+from kmodmon.kernel.trace import TraceEvent
 from kmodmon.lifecycle.signals import TraceEntry, TraceKind, TraceRead
 from kmodmon.sources.source import Emit, EventSource, Reading, SourceContext
-from kmodmon.sources.trace_queue import IntegrityCheck, Item, TraceBatch, TraceQueue, TraceReading
+from kmodmon.sources.trace_buffer import TimeOrder, TraceBuffer, TraceTurn
+from kmodmon.sources.trace_queue import IntegrityCheck, Item, TraceBatch, TracedEvent, TraceQueue, TraceReading
 from kmodmon.sources.tracefs import Instance
 from kmodmon.system.clock import Clock
 from kmodmon.system.root import Root
@@ -40,22 +42,17 @@ from kmodmon.types.source_name import SourceName
 from kmodmon.types.units import Usec
 
 if TYPE_CHECKING:
-    from kmodmon.sources.actor import Actors, ProcSnapshot
+    from kmodmon.sources.actor import Actors
 
 log = logging.getLogger(__name__)
 
-_READS = 64  # pages in one turn of reading
-_READS_ALL = 1 << 16  # pages of a whole buffer, at start and at the end
-_SHORT = 2048  # bytes; a read() of fewer emptied the pipe, because it only stops early when a page of 4096 is full
-_BACKLOG = 4096  # events that wait for the look-up; beyond them the pipe is not read, and the kernel counts its losses
+_BACKLOG = 4096  # events that wait for the look-up; beyond them nothing is read, and the kernel counts its losses
 _STARTS_WAIT = 0.1  # seconds that the exec of a tool waits for the events that the tool causes
-_REST_MAX = 1 << 16  # bytes of an unfinished line
 _RETRY = 60.0  # seconds between attempts while tracefs is absent
 _PAUSE = 1.0  # seconds
 _CHECK = 10.0  # seconds between integrity checks
 _REQUESTS_A_SECOND = 20  # requests whose task is read at once and looked up
 _SWITCH = 0.0005  # seconds that another thread may hold the GIL; Python's default is ten times that
-_KINDS = {kind.value: kind for kind in TraceKind}
 _TASKS = frozenset({TraceKind.LOAD, TraceKind.FREE, TraceKind.EXEC})
 
 
@@ -75,7 +72,7 @@ class _Allowance:
 
 
 class Follower:
-    """Follows trace_pipe of an instance in two threads, and emits readings in the loop.
+    """Follows the trace of an instance in two threads, and emits readings in the loop.
 
     One thread reads, and takes snapshots of the tasks: a task may exit within a millisecond, so neither the loop nor
     the look-up of another task may delay it. The other thread looks up the rest and appends readings, which the loop
@@ -87,23 +84,22 @@ class Follower:
         self._actors = actors
         self._clock = clock
         self._emit = emit
-        self._rest = b""
         self._snapshots, self._lookups = _Allowance(), _Allowance()  # of requests; one is used by each thread
         self._pending: deque[TraceReading] = deque()
         self._scheduled = False  # `_emit_pending` has been called into the loop and has not run yet
         self._loop = asyncio.get_running_loop()
         self._broken: asyncio.Future[None] = self._loop.create_future()
         self._queue = TraceQueue(_BACKLOG)
+        self._order = TimeOrder()
         dated = instance.readable_clock() or not instance.adopted
-        self._fd = instance.open_pipe()
-        self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._buffer = TraceBuffer(instance, clock)
         self._reader = threading.Thread(target=self._guarded, args=(self._follow,), name="trace", daemon=True)
         self._resolver = threading.Thread(target=self._guarded, args=(self._resolve,), name="actors", daemon=True)
         try:
-            self._take(adopted=instance.adopted, dated=dated, reads=_READS_ALL)
+            self._take_all(adopted=instance.adopted, dated=dated)
             instance.set_up()
         except BaseException:
-            self._close()  # an open pipe would make the next attempt fail with EBUSY
+            self._buffer.close()
             raise
 
     async def follow(self) -> None:
@@ -117,26 +113,20 @@ class Follower:
             self._instance.switch_off()
             self._end_reader()
             with suppress(OSError):
-                self._take(reads=_READS_ALL)
-            self._close()
+                self._take_all()
+            self._buffer.close()
             self._instance.remove()
             raise
         finally:
             self._end_reader()
             self._put(None)
             self._resolver.join()
-            self._close()
+            self._buffer.close()
 
     def _end_reader(self) -> None:
-        if self._stop >= 0 and self._reader.is_alive():
-            os.eventfd_write(self._stop, 1)
+        if self._reader.is_alive():
+            self._buffer.interrupt()
             self._reader.join()
-
-    def _close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            os.close(self._stop)
-            self._fd = self._stop = -1
 
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
@@ -152,24 +142,22 @@ class Follower:
 
     def _follow(self) -> None:
         _raise_priority()
-        poll = select.poll()
-        poll.register(self._stop, select.POLLIN)
-        poll.register(self._fd, select.POLLIN)
         check = time.monotonic() + _CHECK
-        while True:
-            ready = dict(poll.poll(max(0.0, check - time.monotonic()) * 1000))
-            if self._stop in ready:
-                return
-            if self._fd in ready and not self._take():
+        while not self._buffer.interrupted:
+            ready = self._buffer.wait(0.0 if self._order.holds else check - time.monotonic())
+            if (ready or self._order.holds) and not self._take(self._buffer.read()) and ready:
                 # Readable but empty: somebody switched tracing off. Wait, so as not to spin, and switch it on again.
-                if select.select((self._stop,), (), (), _PAUSE)[0]:
-                    return
+                self._buffer.pause(_PAUSE)
                 self._instance.switch_on()
             if time.monotonic() >= check:
-                at = self._clock.now().monotonic_usec
-                self._take()  # events older than the check must be in the queue before it
-                self._put(IntegrityCheck(at))
+                self._check()
                 check = time.monotonic() + _CHECK
+
+    def _check(self) -> None:
+        at = self._clock.now().monotonic_usec
+        self._buffer.open_new_cpus()
+        self._take(self._buffer.read(everything=True))  # events older than the check must be in the queue before it
+        self._put(IntegrityCheck(at))
 
     def _began(self, *, lost: int = 0) -> TraceReading:
         return TraceReading(TraceRead(began=True, at_usec=self._clock.now().monotonic_usec), lost=lost)
@@ -183,36 +171,32 @@ class Follower:
                 if not self._resolver.is_alive():
                     return  # it failed, and so will follow()
 
-    def _take(self, *, adopted: bool = False, dated: bool = True, reads: int = _READS) -> bool:
-        """Read the pipe and take snapshots of the tasks; False when it returned 0 bytes and nothing before."""
-        data, alive = self._read(reads)
-        whole, self._rest = split_stream(self._rest + data)
-        if len(self._rest) > _REST_MAX:
-            whole, self._rest = whole + self._rest, b""
-        if whole:
-            chunk = parse_trace(whole)
-            tids = dict.fromkeys(event.tid for event in chunk.events if self._wants_snapshot(event))
-            snapshots = self._actors.snapshots(tids)
-            at = self._clock.now().monotonic_usec
-            self._put(TraceBatch(chunk=chunk, snapshots=snapshots, adopted=adopted, dated=dated, at_usec=at))
-        return alive
+    def _take_all(self, *, adopted: bool = False, dated: bool = True) -> None:
+        """Read all that is there and hold nothing, while nobody else does."""
+        turn = self._buffer.read(everything=True)
+        self._take(replace(turn, complete_until=math.inf), adopted=adopted, dated=dated)
+
+    def _take(self, turn: TraceTurn, *, adopted: bool = False, dated: bool = True) -> bool:
+        """Take snapshots of the tasks, and put the events in order; False when nothing was read."""
+        tids = dict.fromkeys(event.tid for event in turn.events if self._wants_snapshot(event))
+        snapshots = self._actors.snapshots(tids)
+        traced = [TracedEvent(event, snapshots.get(event.tid)) for event in turn.events]
+        events = self._order.release(traced, turn.complete_until)
+        if events or turn.lost or turn.unreadable:
+            self._put(
+                TraceBatch(
+                    events=events,
+                    lost=turn.lost,
+                    unreadable=turn.unreadable,
+                    adopted=adopted,
+                    dated=dated,
+                    at_usec=self._clock.now().monotonic_usec,
+                )
+            )
+        return turn.pages > 0
 
     def _wants_snapshot(self, event: TraceEvent) -> bool:
         return event.event in _TASKS or (event.event == TraceKind.REQUEST and self._snapshots.take(event.trace_usec))
-
-    def _read(self, reads: int) -> tuple[bytes, bool]:
-        parts: list[bytes] = []
-        for _ in range(reads):
-            try:
-                part = os.read(self._fd, _REST_MAX)
-            except BlockingIOError:
-                break
-            if not part:
-                return b"".join(parts), bool(parts)
-            parts.append(part)
-            if len(part) < _SHORT:
-                break  # a further read() would only return EAGAIN, and cost time in which a task may exit
-        return b"".join(parts), True
 
     # The thread that looks up tasks
 
@@ -263,40 +247,37 @@ class Follower:
             self._emit(reading.reading())
 
     def _batch_read(self, batch: TraceBatch) -> TraceReading | None:
-        chunk = batch.chunk
-        lost = chunk.lost + chunk.lost_uncounted + (0 if batch.dated else len(chunk.events))
-        entries = tuple(self._entries(batch)) if batch.dated else ()
-        if not (entries or lost or chunk.skipped):
+        lost = batch.lost + (0 if batch.dated else len(batch.events))
+        entries = tuple(self._entry(traced) for traced in batch.events) if batch.dated else ()
+        if not (entries or lost or batch.unreadable):
             return None
         read = TraceRead(entries=entries, adopted=batch.adopted, at_usec=batch.at_usec)
-        return TraceReading(read, lost=lost, unreadable=len(chunk.skipped))
+        return TraceReading(read, lost=lost, unreadable=batch.unreadable)
 
-    def _entries(self, batch: TraceBatch) -> Iterator[TraceEntry]:
-        for event in batch.chunk.events:
-            kind = _KINDS.get(event.event)
-            if kind is not None:
-                actor, requested_name = self._actor(kind, event, batch.snapshots.get(event.tid))
-                yield TraceEntry(
-                    kind=kind,
-                    monotonic_usec=Usec(event.trace_usec),
-                    tid=event.tid,
-                    module=event.module or "",
-                    taint=letters(event.taints or 0) + event.unknown_taints,
-                    ret=event.ret,
-                    actor=actor,
-                    requested_name=requested_name,
-                )
+    def _entry(self, traced: TracedEvent) -> TraceEntry:
+        event = traced.event
+        kind = TraceKind(event.event)
+        actor, requested_name = self._actor(kind, traced)
+        return TraceEntry(
+            kind=kind,
+            monotonic_usec=Usec(event.trace_usec),
+            tid=event.tid,
+            module=event.module or "",
+            taint=letters(event.taints or 0),
+            ret=event.ret,
+            actor=actor,
+            requested_name=requested_name,
+        )
 
-    def _actor(
-        self, kind: TraceKind, event: TraceEvent, snapshot: "ProcSnapshot | None"
-    ) -> tuple[Actor | None, str | None]:
+    def _actor(self, kind: TraceKind, traced: TracedEvent) -> tuple[Actor | None, str | None]:
+        event, snapshot = traced.event, traced.snapshot
         match kind:
             case TraceKind.REQUEST if not self._lookups.take(event.trace_usec):
-                return Actor(process=Process(pid=event.tid, comm=event.comm)), None
+                return Actor(process=Process(pid=event.tid)), None
             case TraceKind.LOAD | TraceKind.FREE | TraceKind.REQUEST:
-                return self._actors.capture(event.tid, event.comm, event.trace_usec, snapshot)
+                return self._actors.capture(event.tid, event.trace_usec, snapshot)
             case TraceKind.EXEC:
-                return self._actors.started(event.tid, event.trace_usec, snapshot), None
+                return self._actors.started(event.tid, event.comm, event.trace_usec, snapshot), None
             case TraceKind.INIT:
                 return None, None
 
@@ -347,7 +328,7 @@ async def _follow(context: SourceContext, emit: Emit) -> None:
     settings = context.settings.trace
     instances = _instances(context.root)
     instance = Instance(context.root, instances + b"/" + settings.instance.encode(), settings.buffer)
-    actors = Actors(context.root, context.settings, context.clock)
+    actors = Actors(context.root, context.settings, context.clock, instances.removesuffix(b"/instances"))
     await Follower(instance, actors, emit, context.clock).follow()
 
 
@@ -372,7 +353,9 @@ SOURCE = EventSource(
     name=SourceName.TRACE,
     run=run_trace,
     interfaces=(
-        "tracefs instances/<trace.instance>/trace_pipe",
+        "tracefs instances/<trace.instance>/per_cpu/cpu<N>/trace_pipe_raw",
+        "tracefs instances/<trace.instance>/events/{header_page,<system>/<event>/format}",
+        "tracefs saved_cmdlines",
         "events/module/{module_load,module_free,module_request}",
         "events/initcall/initcall_finish",
         "events/sched/sched_process_exec of kmod's tools",

@@ -2,11 +2,10 @@
 
 import queue
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from kmodmon.kernel.trace import TraceChunk
+from kmodmon.kernel.trace import TraceEvent
 from kmodmon.lifecycle.signals import TraceKind, TraceRead
 from kmodmon.sources.source import Reading
 from kmodmon.types.outcome import Read
@@ -17,11 +16,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class TraceBatch:
-    """The events of one turn of reading, with snapshots of their tasks."""
+class TracedEvent:
+    """An event with what was read of its task at once."""
 
-    chunk: TraceChunk
-    snapshots: "Mapping[int, ProcSnapshot]"  # by thread id; tasks that had exited are missing
+    event: TraceEvent
+    snapshot: "ProcSnapshot | None"  # None: the task had exited, or it was not looked at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceBatch:
+    """The events of one turn of reading, in the order of time, with snapshots of their tasks."""
+
+    events: tuple[TracedEvent, ...]
+    lost: int = 0
+    unreadable: int = 0  # pages
     adopted: bool  # an earlier run left the events in the buffer
     dated: bool  # the buffer's clock is CLOCK_MONOTONIC, so the events have usable times
     at_usec: Usec  # CLOCK_MONOTONIC after the snapshots
@@ -84,4 +92,4 @@ class TraceQueue(queue.Queue[Item]):
 
 
 def _weight(item: Item) -> int:
-    return max(1, len(item.chunk.events)) if isinstance(item, TraceBatch) else 1
+    return max(1, len(item.events)) if isinstance(item, TraceBatch) else 1

@@ -170,7 +170,7 @@ class Root:
         return os.path.lexists(path)
 
     def open(self, path: bytes, flags: int) -> int:
-        """Open an interface that the caller keeps open (kmsg, trace_pipe); raises OSError."""
+        """Open an interface that the caller keeps open (kmsg, trace_pipe_raw); raises OSError."""
         self._begin(path)
         return os.open(path, flags | os.O_CLOEXEC)
 

@@ -15,7 +15,7 @@ from kmodmon.kernel.lockdown import parse_lockdown, parse_lsm
 from kmodmon.kernel.modules import parse_modules
 from kmodmon.kernel.sysmodule import parse_build_id
 from kmodmon.kernel.taint import letters, parse_tainted
-from kmodmon.kernel.trace import parse_trace, parse_trace_clock
+from kmodmon.kernel.trace import parse_trace_clock
 from kmodmon.kernel.vmallocinfo import parse_module_areas
 from kmodmon.types.text import safe_text
 from tests.kernel.render import render_line, render_record
@@ -52,20 +52,6 @@ def test_modules_when_sysfs_is_not_asked_then_only_the_forged_name_fools(kernel:
     names = {line.name for line in file.lines}
     assert file.skipped == ()
     assert names >= ODD - {safe_text(FORGED)} | {"a", "b"}
-
-
-@every_kernel
-def test_trace_when_recorded_then_every_event(kernel: str) -> None:
-    chunk = parse_trace(read(kernel, "trace_pipe"))
-    loads = {event.module: event for event in chunk.events if event.event == "module_load"}
-    assert (chunk.skipped, chunk.lost, chunk.lost_uncounted) == ((), 0, 0)
-    assert loads.keys() >= ODD
-    assert all(loads[name].comm == "insmod" and loads[name].tid == loads[name].tgid for name in ODD)
-    assert letters(loads["flags_mod"].taints or 0) == "COEKN"
-    assert loads["dummy"].taints == 0
-    assert [event.module for event in chunk.events if event.event == "module_free"][-1] == "hello_unsigned"
-    requests = [(event.module, event.comm) for event in chunk.events if event.event == "module_request"]
-    assert requests[-2:] == [("fs-a\\x0ab c", "co\\x0am m"), ("fs-x-y", "co\\x0am m")]
 
 
 @every_kernel

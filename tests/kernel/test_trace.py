@@ -1,155 +1,179 @@
-"""trace_pipe lines as 4.18 to 7.2 wrote them, hostile names, losses, statistics and clocks."""
+"""Pages of a trace as 6.1, 6.12 and 7.2 gave them: what is in them, whole and broken; and clocks."""
+
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.kernel.trace import (
-    TraceChunk,
-    TraceEvent,
-    parse_trace,
-    parse_trace_clock,
-    split_stream,
-)
+from kmodmon.kernel.taint import letters
+from kmodmon.kernel.trace import TraceChunk, TraceEvent, make_layout, parse_trace_clock, parse_trace_page
 from kmodmon.types.error import ParseError
 from kmodmon.types.text import safe_text
+from tests.kernel.trace_recording import KERNELS, TRACES, Recording, assert_as_told, in_order
+from tests.trace_maker import LAYOUT, event_data, page, record
 
-RECORDED = b"""\
-          insmod-94      [001] .....     6.495862: module_load: kmt OE
-           rmmod-96      [001] .....     7.143959: module_free: kmtdep
-        modprobe-122     [001] .l...    24.193220: module_load: dummy 
-        modprobe-122     [001] .....    24.196379: module_put: dummy call_site=do_init_module refcnt=1
-         python3-110     [000] .....     9.523802: module_load: kmttest OCE0x48000
-           mount-3456789 [127] ...1. 123456.000001: module_request: fs-kmodlabfs wait=1 call_site=get_fs_type
-           <...>-325     [001] .....    34.803152: module_load: hello_unsigned OFE
-"""  # noqa: W291
+every_kernel = pytest.mark.parametrize("recording", [Recording(TRACES / name) for name in KERNELS], ids=KERNELS)
+ANY = Recording(TRACES / KERNELS[0])
+PAGES = [raw for part in (1, 2, 3) for raw in ANY.pages(part)]
+ODD = {
+    safe_text(name)
+    for name in (b"new\nline", b"byte\xff", b"\x1b[31mred", b"dummy 16384 0 - Live 0x0", b"..", b"l" * 55)
+}
+FORGED = {
+    safe_text(b"crypto-" + name)
+    for name in (
+        b"\nxxxxxxxxxxxxxxxx-1     [000]   1  8.000000: a: ",
+        b"\nx-1 [0] 9.0: module_load: evil POE\n",
+        b"\nmodule_load: evil POE\nmodule_free: transient",
+        b"\nCPU:0 [LOST 99999999 EVENTS]\n",
+    )
+}
 
 
-def line(text: bytes, comm: bytes = b"insmod", event: bytes = b"module_load") -> bytes:
-    return b"%16b-%-7d [%03d] %b %5d.%06d: %b: %b\n" % (comm, 94, 1, b".....", 6, 495862, event, text)
-
-
-def only(chunk: bytes) -> TraceEvent:
-    found = parse_trace(chunk)
-    assert found.skipped == ()
-    (event,) = found.events
+def only(raw: bytes) -> TraceEvent:
+    chunk = parse_trace_page(raw, LAYOUT)
+    assert chunk.unreadable == 0
+    (event,) = chunk.events
     return event
 
 
-def test_parse_trace_when_recorded_then_every_event() -> None:
-    found = parse_trace(RECORDED)
-    assert found.skipped == () and found.lost == 0
-    assert found.events[0] == TraceEvent(
-        event="module_load", comm="insmod", tid=94, tgid=None, cpu=1, trace_usec=6495862, module="kmt", taints=12288
-    )
-    assert [(event.event, event.module) for event in found.events] == [
-        ("module_load", "kmt"), ("module_free", "kmtdep"), ("module_load", "dummy"), ("module_put", None),
-        ("module_load", "kmttest"), ("module_request", "fs-kmodlabfs"), ("module_load", "hello_unsigned"),
-    ]  # fmt: skip
-    assert [event.taints for event in found.events] == [12288, None, 0, None, 13312 + 0x48000, None, 12290]
-    request = found.events[5]
-    assert (request.tid, request.cpu) == (3456789, 127)
-    assert request.trace_usec == 123456_000001
-    assert found.events[6].comm is None
+@every_kernel
+@pytest.mark.parametrize("part", [1, 2])
+def test_pages_when_recorded_then_what_the_kernels_own_text_says(recording: Recording, part: int) -> None:
+    assert_as_told(recording.chunks(part), recording.read(f"{part}.text"))
+
+
+@every_kernel
+def test_pages_when_names_are_odd_then_they_come_back_and_nothing_is_forged(recording: Recording) -> None:
+    events = in_order(recording.chunks(1))
+    loads = {event.module: event for event in events if event.event == "module_load"}
+    requests = {event.module for event in events if event.event == "module_request"}
+    assert loads.keys() >= ODD and requests >= FORGED
+    assert letters(loads["flags_mod"].taints or 0) == "COEKN" and loads["dummy"].taints == 0
+    assert not [event for event in events if event.event != "module_request" and "evil" in (event.module or "")]
+    failed = [event.ret for event in events if event.tid == loads["initfail_mod"].tid and event.ret is not None]
+    assert failed == [-5]
+    tools = {event.tid: event.comm for event in events if event.comm is not None}
+    assert tools[loads["hello_unsigned"].tid] == "insmod" and tools[loads["dummy"].tid] == "modprobe"
+
+
+@every_kernel
+@pytest.mark.parametrize("cpu", ["0", "1"])
+def test_pages_when_events_were_overwritten_then_as_many_as_the_kernel_counts(recording: Recording, cpu: str) -> None:
+    chunks = recording.chunks(3, cpu)
+    overrun = recording.overrun(3, cpu)
+    assert [chunk.unreadable for chunk in chunks] == [0] * len(chunks) and overrun > 0
+    if any(chunk.lost_uncounted for chunk in chunks):  # the page had no room for the number: 7.2's second CPU
+        assert sum(chunk.lost_uncounted for chunk in chunks) == 1 and sum(chunk.lost for chunk in chunks) == 0
+    else:
+        assert sum(chunk.lost for chunk in chunks) == overrun
+
+
+def test_page_when_lost_events_have_no_number_then_a_loss_without_one() -> None:
+    chunk = parse_trace_page(page(record("module_free", 5, name=b"a"), missed=True), LAYOUT)
+    assert (chunk.lost, chunk.lost_uncounted, len(chunk.events)) == (0, 1, 1)
+    chunk = parse_trace_page(page(record("module_free", 5, name=b"a"), missed=True, lost=12), LAYOUT)
+    assert (chunk.lost, chunk.lost_uncounted, len(chunk.events)) == (12, 0, 1)
+
+
+@pytest.mark.parametrize("name", [b"", b"a b", b"a\nb", b"\xff", b"a\n\n", b"/", b"\n", b"x" * 55])
+def test_page_when_a_name_is_odd_then_it_comes_back(name: bytes) -> None:
+    for event in ("module_load", "module_free", "module_request"):
+        assert only(page(record(event, 7, name=name))).module == safe_text(name)
+
+
+def test_page_when_a_name_is_longer_than_any_then_256_characters_are_kept() -> None:
+    module = only(page(record("module_free", 7, name=b"x" * 300))).module
+    assert module is not None and len(module) == 256
+
+
+def test_page_when_a_string_is_relative_then_read_from_behind_its_field() -> None:
+    (free,) = (event for event in LAYOUT.events.values() if event.name == "module_free")
+    field = free.fields["name"]
+    relative = replace(free, fields={**free.fields, "name": replace(field, type="__rel_loc char[]")})
+    layout = replace(LAYOUT, events={relative.id: relative})
+    data = bytearray(event_data("module_free", 7, name=b"hello"))
+    at = field.offset
+    data[at : at + 2] = (int.from_bytes(data[at : at + 2], "little") - field.end).to_bytes(2, "little")
+    (event,) = parse_trace_page(page((0, bytes(data))), layout).events
+    assert event.module == "hello"
+
+
+def test_page_when_an_event_was_not_enabled_then_left_out_and_the_others_are_read() -> None:
+    foreign = (5, (4).to_bytes(2, "little") + b"\0\0" + (1).to_bytes(4, "little") + b"module_load: evil OE\0\0\0\0")
+    chunk = parse_trace_page(page(foreign, record("module_free", 7, name=b"a"), foreign), LAYOUT)
+    assert ([event.module for event in chunk.events], chunk.unreadable) == (["a"], 0)
 
 
 @pytest.mark.parametrize(
-    "head",
-    [
-        b"          insmod-94      [001] .....     6.495862: ",  # 6.1 and later
-        b"          insmod-94      [001] ....     6.495862: ",  # 5.10
-        b"          insmod-94    [001] ....     6.495862: ",  # pid padded to 5
-        b"          insmod-94      (     93) [001] .....     6.495862: ",
-        b"          insmod-94      (-------) [001] .....     6.495862: ",
-        b"          insmod-94    (-----) [001] ....     6.495862: ",
-        b"          insmod-94      [001]      6.495862: ",  # options/irq-info off
-    ],
+    "location",
+    [0, 0xFFFF_FFFF, 5 << 16, 5 << 16 | 8, 5 << 16 | 11, 6 << 16 | 12, 4 << 16 | 12, 0xFFFF_000C, 5 << 16 | 0xFFFF],
 )
-def test_parse_trace_when_columns_of_any_version_then_read(head: bytes) -> None:
-    event = only(head + b"module_free: kmt\n")
-    assert (event.comm, event.tid, event.cpu, event.module, event.trace_usec) == ("insmod", 94, 1, "kmt", 6495862)
-    assert event.tgid == (93 if b"(     93)" in head else None)
+def test_page_when_a_string_is_not_in_its_record_then_unreadable_as_a_whole(location: int) -> None:
+    data = bytearray(event_data("module_free", 7, name=b"abcd"))  # 5 bytes at 12, of 20
+    data[8:12] = location.to_bytes(4, "little")
+    raw = page(record("module_free", 7, name=b"before"), (0, bytes(data[:17] + b"xxx")))
+    assert parse_trace_page(raw, LAYOUT) == TraceChunk(unreadable=1)
 
 
-@pytest.mark.parametrize("comm", [b"a b", b"a-1 [000]", b"a\nb", b"\n", b"(sd-pam)", b"\xff\x1b[31m", b"x" * 15, b"-5"])
-def test_parse_trace_when_comm_is_odd_then_it_comes_back(comm: bytes) -> None:
-    chunk = line(b"first OE") + line(b"kmt OE", comm) + line(b"last OE")
-    found = parse_trace(chunk)
-    assert found.skipped == ()
-    assert [event.module for event in found.events] == ["first", "kmt", "last"]
-    assert found.events[1].comm == safe_text(comm)
+@pytest.mark.parametrize("tid", [-1, -(1 << 31)])
+def test_page_when_a_thread_id_is_negative_then_unreadable(tid: int) -> None:
+    assert parse_trace_page(page(record("module_free", tid, name=b"a")), LAYOUT).unreadable == 1
 
 
-@pytest.mark.parametrize(
-    "name",
-    [b"a b", b"a\nb", b"\xff", b"a OE", b"x wait=0 call_site=y", b"CPU:1 [LOST 5 EVENTS]", b"a\n\n", b"/", b"\n"],
-)
-def test_parse_trace_when_name_is_odd_then_it_comes_back(name: bytes) -> None:
-    chunk = (
-        line(name + b" OE")
-        + line(name, event=b"module_free")
-        + line(name + b" wait=0 call_site=f", event=b"module_request")
-    )
-    found = parse_trace(chunk)
-    assert found.skipped == () and found.lost == 0
-    assert [event.module for event in found.events] == [safe_text(name)] * 3
+def test_page_when_a_record_is_too_short_for_its_event_then_unreadable() -> None:
+    data = event_data("module_load", 7, name=b"a")
+    assert parse_trace_page(page((0, data[:12])), LAYOUT).unreadable == 1
+    assert parse_trace_page(page((0, b"")), LAYOUT).unreadable == 1
 
 
-def test_parse_trace_when_a_request_forges_a_line_then_no_event_of_it() -> None:
-    forged = b"fs-\n            evil-1   [0] .... 1.0: module_load: evil OE"
-    assert len(forged) <= 64
-    event = only(line(forged[:55] + b" wait=0 call_site=get_fs_type", event=b"module_request"))
-    assert (event.event, event.module) == ("module_request", safe_text(forged[:55]))
+@given(st.sampled_from(PAGES), st.integers(0, 4095), st.binary(max_size=20))
+def test_page_when_it_is_cut_or_longer_then_unreadable(raw: bytes, size: int, more: bytes) -> None:
+    for changed in (raw[:size], raw + b"x" + more, more):
+        assert parse_trace_page(changed, LAYOUT) == TraceChunk(unreadable=1)
 
 
-def test_parse_trace_when_events_were_lost_then_counted() -> None:
-    chunk = b"CPU:0 [LOST EVENTS]\n" + line(b"a OE") + b"CPU:1 [LOST 12 EVENTS]\nCPU:0 [LOST 3 EVENTS]\n" + line(b"b ")
-    found = parse_trace(chunk + b"CPU:2 [LOST 1 EVENTS]\n")
-    assert (found.lost, found.lost_uncounted, found.skipped) == (16, 1, ())
-    assert [event.module for event in found.events] == ["a", "b"]
+@given(st.sampled_from(PAGES), st.integers(1, 4080))
+def test_page_when_its_use_is_cut_then_no_event_that_it_does_not_hold(raw: bytes, less: int) -> None:
+    used = int.from_bytes(raw[8:12], "little") & (1 << 30) - 1
+    whole = parse_trace_page(raw, LAYOUT).events
+    chunk = parse_trace_page(raw[:8] + max(0, used - less).to_bytes(8, "little") + raw[16:], LAYOUT)
+    assert chunk.events == whole[: len(chunk.events)] and len(chunk.events) < len(whole)
 
 
-def test_parse_trace_when_text_is_not_of_the_event_then_skipped_verbatim() -> None:
-    chunk = line(b"nothing", event=b"module_request") + line(b"a OE")
-    found = parse_trace(b"# tracer: nop\n#\n" + chunk)
-    assert found.skipped == (b"# tracer: nop\n#", line(b"nothing", event=b"module_request").removesuffix(b"\n"))
-    assert [event.module for event in found.events] == ["a"]
+@given(st.sampled_from(PAGES), st.lists(st.integers(0, 4096 * 8 - 1), min_size=1, max_size=8))
+def test_page_when_bits_are_flipped_then_a_value_and_texts_within_bounds(raw: bytes, flips: list[int]) -> None:
+    changed = bytearray(raw)
+    for bit in flips:
+        changed[bit // 8] ^= 1 << bit % 8
+    chunk = parse_trace_page(bytes(changed), LAYOUT)
+    assert chunk.unreadable in (0, 1) and (not chunk.unreadable or not chunk.events)
+    for event in chunk.events:
+        assert event.tid >= 0 and 0 <= event.trace_nsec < 1 << 63
+        assert event.module is None or (len(event.module) <= 256 and event.module.isprintable())
+        assert event.comm is None or len(event.comm) <= 15 * 4
 
 
-def test_parse_trace_when_another_event_then_kept_without_a_module() -> None:
-    assert only(line(b"comm=x", event=b"sched_wakeup")).module is None
+@given(st.binary(min_size=4080, max_size=4080), st.integers(0, 4080))
+def test_page_when_its_data_is_random_then_a_value(data: bytes, used: int) -> None:
+    raw = bytes(8) + used.to_bytes(8, "little") + data
+    chunk = parse_trace_page(raw, LAYOUT)
+    assert all(event.event in {form.name for form in LAYOUT.events.values()} for event in chunk.events)
 
 
-@pytest.mark.parametrize("ret", [0, -5, -517])
-def test_parse_trace_when_init_returned_then_what(ret: int) -> None:
-    text = b"func=hello_init+0x0/0x1000 [hello_unsigned] ret=%d" % ret  # 6.1 and 6.12
-    assert only(line(text, event=b"initcall_finish")).ret == ret
-
-
-def test_parse_trace_when_a_name_is_longer_than_any_then_256_characters_are_kept() -> None:
-    event = only(line(b"x" * 300, event=b"module_free"))
-    assert event.module is not None and len(event.module) == 256
-
-
-def test_parse_trace_when_empty_then_nothing() -> None:
-    assert parse_trace(b"") == TraceChunk()
-
-
-@given(st.binary() | st.binary().map(lambda raw: RECORDED + raw + RECORDED))
-def test_parse_trace_when_any_bytes_then_a_value(chunk: bytes) -> None:
-    found = parse_trace(chunk)
-    assert all(event.module is None or event.module.isprintable() for event in found.events)
-
-
-@given(st.lists(st.integers(0, len(RECORDED)), max_size=5))
-def test_split_stream_when_cut_anywhere_then_the_same_events(cuts: list[int]) -> None:
-    events: tuple[TraceEvent, ...] = ()
-    rest = b""
-    for start, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(RECORDED)], strict=True):
-        whole, rest = split_stream(rest + RECORDED[start:end])
-        events += parse_trace(whole).events
-    assert rest == b""
-    assert events == parse_trace(RECORDED).events
+def test_layout_when_an_event_lacks_a_field_then_parse_error() -> None:
+    events = list(LAYOUT.events.values())
+    without = [replace(event, fields={"common_type": event.fields["common_type"]}) for event in events]
+    with pytest.raises(ParseError, match="common_pid"):
+        make_layout(LAYOUT.page, without)
+    with pytest.raises(ParseError):
+        make_layout(LAYOUT.page, ())
+    with pytest.raises(ParseError):
+        make_layout(LAYOUT.page, [replace(events[0], name="sched_switch")])
+    name = replace(events[0].fields["name"], type="char[56]", size=8)
+    with pytest.raises(ParseError, match="no string"):
+        make_layout(LAYOUT.page, [replace(events[0], fields={**events[0].fields, "name": name})])
 
 
 def test_parse_trace_clock_when_recorded_then_current() -> None:

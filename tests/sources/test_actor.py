@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from kmodmon.config.settings import Settings, build_settings
+from kmodmon.events.event import Process
 from kmodmon.sources.actor import Actors
 from kmodmon.system.root import Root
 from tests.fake_clock import FakeClock
@@ -62,60 +63,72 @@ def procfs(tmp_path: Path) -> Iterator[Procfs]:
 def actors(procfs: Procfs, settings: Settings | None = None) -> tuple[Actors, FakeClock]:
     clock = FakeClock()
     root = Root(procfs=str(procfs.place).encode())
-    return Actors(root, settings or Settings(), clock), clock
+    return Actors(root, settings or Settings(), clock, str(procfs.place / "tracing").encode()), clock
 
 
 def test_capture_when_alive_then_all_of_it(procfs: Procfs) -> None:
     procfs.process(344, "insmod", 320, b"insmod\0/tmp/x.ko\0", uid=1000, at=99.0)
     who, clock = actors(procfs)
-    actor, requested_name = who.capture(344, "insmod", clock.monotonic_usec)
+    actor, requested_name = who.capture(344, clock.monotonic_usec)
     assert (actor.process.pid, actor.process.comm, actor.process.exe) == (344, "insmod", "/usr/bin/kmod")
     assert actor.process.cmdline == ("insmod", "/tmp/x.ko") and requested_name is None
     assert (actor.uid, actor.login_uid, actor.unit) == (1000, 1000, "ssh.service")
     assert [parent.comm for parent in actor.parents] == ["bash", "systemd"] and not actor.exited
 
 
-def test_capture_when_gone_then_exited_with_what_the_event_said(procfs: Procfs) -> None:
+def test_capture_when_gone_then_exited_and_the_name_that_the_kernel_saved_if_it_is_certain(procfs: Procfs) -> None:
     who, clock = actors(procfs)
-    actor, _ = who.capture(999, "insmod", clock.monotonic_usec)
-    assert actor.exited and (actor.process.pid, actor.name, actor.uid) == (999, "insmod", None)
+    actor, _ = who.capture(999, clock.monotonic_usec)
+    assert actor.exited and (actor.process.pid, actor.process.comm, actor.uid) == (999, None, None)
+    (procfs.place / "tracing").mkdir()
+    (procfs.place / "tracing/saved_cmdlines").write_bytes(b"999 (udev-worker)\n5 sh\n1000 evil\n")
+    actor, _ = who.capture(999, clock.monotonic_usec)
+    assert actor.exited and (actor.process.pid, actor.process.comm, actor.uid) == (999, "(udev-worker)", None)
+    assert who.capture(1000, clock.monotonic_usec)[0].process.comm is None
 
 
-def test_capture_when_the_name_was_forgotten_then_the_processes_own(procfs: Procfs) -> None:
-    procfs.process(344, "insmod", 320, b"insmod\0", at=99.0)
+def test_capture_when_a_tool_exited_before_it_was_read_then_the_name_that_its_exec_gave(procfs: Procfs) -> None:
     who, clock = actors(procfs)
-    assert who.capture(344, None, clock.monotonic_usec)[0].name == "insmod"
+    assert who.started(999, "rmmod", clock.monotonic_usec).exited
+    actor, _ = who.capture(999, clock.monotonic_usec + 5000)
+    assert actor.exited and actor.process == Process(pid=999, comm="rmmod")
+    # Its id is another's now.
+    procfs.process(999, "rmmod", 320, b"rmmod\0other\0", at=99.0)
+    actor, _ = who.capture(999, clock.monotonic_usec, who.snapshots([999])[999])
+    assert not actor.exited and actor.process.cmdline == ("rmmod", "other")
 
 
 def test_capture_when_the_pid_was_used_again_then_exited(procfs: Procfs) -> None:
     procfs.process(344, "insmod", 320, b"insmod\0", at=99.0)
     who, clock = actors(procfs)
-    assert who.capture(344, "insmod", clock.monotonic_usec - 20_000_000)[0].exited
+    assert who.capture(344, clock.monotonic_usec - 20_000_000)[0].exited
 
 
-def test_capture_when_an_old_event_names_another_then_exited(procfs: Procfs) -> None:
+def test_started_when_an_old_exec_names_another_then_exited(procfs: Procfs) -> None:
     procfs.process(344, "bash", 320, b"bash\0", at=1.0)
     who, clock = actors(procfs)
-    assert who.capture(344, "insmod", clock.monotonic_usec - 20_000_000)[0].exited
-    assert who.capture(344, "insmod", clock.monotonic_usec)[0].name == "insmod"
+    assert who.started(344, "insmod", clock.monotonic_usec - 20_000_000).exited
+    assert not who.started(344, "insmod", clock.monotonic_usec).exited
 
 
 def test_capture_when_a_thread_then_its_process(procfs: Procfs) -> None:
     procfs.process(344, "loader", 320, b"loader\0", uid=7, at=99.0)
     procfs.thread(345, 344)
     who, clock = actors(procfs)
-    actor, _ = who.capture(345, "loader", clock.monotonic_usec)
+    actor, _ = who.capture(345, clock.monotonic_usec)
     assert (actor.process.pid, actor.uid) == (344, 7)
 
 
 def test_capture_when_it_was_seen_to_start_then_its_exit_takes_nothing(procfs: Procfs) -> None:
     procfs.process(344, "insmod", 320, b"insmod\0x.ko\0", uid=1000, at=99.0)
     who, clock = actors(procfs)
-    who.started(344, clock.monotonic_usec)
+    who.started(344, "insmod", clock.monotonic_usec)
     procfs.exit(344)
-    actor, _ = who.capture(344, "insmod", clock.monotonic_usec + 5000)
+    actor, _ = who.capture(344, clock.monotonic_usec + 5000)
     assert actor.uid == 1000 and not actor.exited
-    assert who.capture(344, "other", clock.monotonic_usec + 5000)[0].exited
+    procfs.process(344, "other", 320, b"other\0", uid=7, at=99.0)
+    seen = who.snapshots([344])
+    assert who.capture(344, clock.monotonic_usec, seen[344])[0].uid == 7
 
 
 def test_capture_when_it_exits_after_the_glance_then_its_uid_is_known(procfs: Procfs) -> None:
@@ -123,7 +136,7 @@ def test_capture_when_it_exits_after_the_glance_then_its_uid_is_known(procfs: Pr
     who, clock = actors(procfs)
     seen = who.snapshots([344])
     procfs.exit(344)
-    actor, _ = who.capture(344, "rmmod", clock.monotonic_usec, seen[344])
+    actor, _ = who.capture(344, clock.monotonic_usec, seen[344])
     assert actor.uid == 1000 and not actor.exited and actor.process.cmdline == ("rmmod",)
 
 
@@ -133,7 +146,7 @@ def test_capture_when_the_glance_was_at_an_earlier_task_of_that_id_then_it_does_
     seen = who.snapshots([344])
     procfs.exit(344)
     clock.advance(5.0)
-    assert who.capture(344, "insmod", clock.monotonic_usec, seen[344])[0].exited
+    assert who.capture(344, clock.monotonic_usec, seen[344])[0].exited
 
 
 def test_capture_when_a_tool_has_a_megabyte_of_arguments_then_little_of_it_is_kept(
@@ -142,7 +155,7 @@ def test_capture_when_a_tool_has_a_megabyte_of_arguments_then_little_of_it_is_ke
     procfs.process(344, "insmod", 320, b"insmod\0" + b"x" * (1 << 20), uid=1000, at=99.0)
     who, clock = actors(procfs)
     seen = who.snapshots([344])
-    actor, _ = who.capture(344, "insmod", clock.monotonic_usec, seen[344])
+    actor, _ = who.capture(344, clock.monotonic_usec, seen[344])
     assert actor.process.cmdline is not None and sum(map(len, actor.process.cmdline)) < 1000
 
 
@@ -150,7 +163,7 @@ def test_capture_when_the_kernels_modprobe_then_what_it_was_asked_for(procfs: Pr
     procfs.process(400, "kworker/u4:1", 2, b"")
     procfs.process(344, "modprobe", 400, b"/sbin/modprobe\0-q\0--\0fs-kmodlabfs\0", at=99.0)
     who, clock = actors(procfs)
-    assert who.capture(344, "modprobe", clock.monotonic_usec)[1] == "fs-kmodlabfs"
+    assert who.capture(344, clock.monotonic_usec)[1] == "fs-kmodlabfs"
 
 
 @pytest.mark.parametrize(
@@ -166,32 +179,33 @@ def test_capture_when_the_kernels_modprobe_then_what_it_was_asked_for(procfs: Pr
 def test_capture_when_arguments_hold_secrets_then_redacted(procfs: Procfs, given: bytes, kept: tuple[str, ...]) -> None:
     procfs.process(344, "insmod", 320, given, at=99.0)
     who, clock = actors(procfs)
-    assert who.capture(344, "insmod", clock.monotonic_usec)[0].process.cmdline == kept
+    assert who.capture(344, clock.monotonic_usec)[0].process.cmdline == kept
 
 
 def test_capture_when_arguments_are_many_then_bounded(procfs: Procfs) -> None:
     procfs.process(344, "insmod", 320, b"x" * 5000 + b"\0" + b"a\0" * 100, at=99.0)
     who, clock = actors(procfs)
-    cmdline = who.capture(344, "insmod", clock.monotonic_usec)[0].process.cmdline
+    cmdline = who.capture(344, clock.monotonic_usec)[0].process.cmdline
     assert cmdline is not None and len(cmdline) == 33 and max(map(len, cmdline)) == 256
 
 
 def test_capture_when_arguments_are_not_wanted_then_none_but_what_was_asked_for(procfs: Procfs) -> None:
     procfs.process(344, "modprobe", 320, b"/sbin/modprobe\0-q\0--\0dummy\0", at=99.0)
     who, clock = actors(procfs, build_settings({"actor.arguments": False}))
-    actor, requested_name = who.capture(344, "modprobe", clock.monotonic_usec)
+    actor, requested_name = who.capture(344, clock.monotonic_usec)
     assert actor.process.cmdline is None and requested_name == "dummy"
 
 
 def test_capture_when_switched_off_then_the_event_alone(procfs: Procfs) -> None:
     procfs.process(344, "insmod", 320, b"insmod\0", at=99.0)
     who, clock = actors(procfs, build_settings({"actor.enabled": False}))
-    actor, _ = who.capture(344, "insmod", clock.monotonic_usec)
-    assert (actor.name, actor.uid, actor.exited) == ("insmod", None, False)
+    actor, _ = who.capture(344, clock.monotonic_usec)
+    assert (actor.process.comm, actor.uid, actor.exited) == (None, None, False)
+    assert who.started(344, "insmod", clock.monotonic_usec).process == Process(pid=344, comm="insmod")
 
 
 def test_capture_when_procfs_is_of_another_pid_namespace_then_nobody_is_blamed(procfs: Procfs) -> None:
     procfs.process(2, "sleep", 1, b"sleep\0")
     procfs.process(344, "insmod", 320, b"insmod\0", at=99.0)
     who, clock = actors(procfs)
-    assert who.capture(344, "insmod", clock.monotonic_usec)[0].uid is None
+    assert who.capture(344, clock.monotonic_usec)[0].uid is None

@@ -1,13 +1,14 @@
-"""The follower of trace_pipe on an instance made of files and a FIFO: set up, adopted, read, looked after, removed."""
+"""The follower of the trace on an instance made of files and pipes: set up, adopted, read, looked after, removed."""
 
 import asyncio
+import fcntl
 import os
 import select
 import shutil
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -23,37 +24,8 @@ from kmodmon.sources.trace import run_trace
 from kmodmon.system.clock import SystemClock
 from kmodmon.system.root import Root
 from kmodmon.types.outcome import Absent, Read
-
-LOAD = b"          insmod-999999  [001] ..... %5d.000100: module_load: hello_unsigned OE\n"
-INIT = b"          insmod-999999  [001] ..... %5d.000200: initcall_finish: func=hello_init+0x0/0x1000 [hello] ret=-5\n"
-FREE = b"           rmmod-999998  [000] ..... %5d.000300: module_free: hello_unsigned\n"
-
-
-class Tracefs:
-    """A tracefs of plain files; the instance is there already, as after a crash, because mkdir makes no files here."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-        self.instance = place / "instances" / "kmodmon"
-        for event in ("module/module_load", "module/module_free", "module/module_request", "initcall/initcall_finish",
-                      "sched/sched_process_exec"):  # fmt: skip
-            (self.instance / "events" / event).mkdir(parents=True)
-            (self.instance / "events" / event / "enable").write_text("0\n")
-        (self.instance / "events/sched/sched_process_exec/filter").write_text("none\n")
-        for name, text in (("trace_clock", "local global [mono] boot\n"), ("buffer_size_kb", "1408\n"),
-                           ("buffer_percent", "50\n"), ("tracing_on", "0\n")):  # fmt: skip
-            (self.instance / name).write_text(text)
-        os.mkfifo(self.instance / "trace_pipe")
-        self.writer = os.open(self.instance / "trace_pipe", os.O_RDWR | os.O_NONBLOCK)
-
-    def write(self, text: bytes) -> None:
-        os.write(self.writer, text)
-
-    def read(self, name: str) -> str:
-        return (self.instance / name).read_text().strip()
-
-    def close(self) -> None:
-        os.close(self.writer)
+from tests.sources.tracefs import Tracefs, execution, free, init, load, request
+from tests.trace_maker import Made, page
 
 
 class Heard:
@@ -84,8 +56,9 @@ class Heard:
 
 
 @pytest.fixture
-def tracefs(tmp_path: Path) -> Tracefs:
-    return Tracefs(tmp_path)
+def tracefs(tmp_path: Path) -> Iterator[Tracefs]:
+    with Tracefs(tmp_path) as made:
+        yield made
 
 
 def context(tracefs: Tracefs, settings: Settings | None = None) -> SourceContext:
@@ -112,10 +85,10 @@ def began(heard: Heard) -> bool:
 
 def test_trace_when_adopted_then_what_it_holds_comes_before_all_that_is_new(tracefs: Tracefs) -> None:
     async def scenario() -> None:
-        tracefs.write(LOAD % 5)
+        tracefs.write(load(5))
         async with following(tracefs) as heard:
             await heard.until(lambda: began(heard))
-            tracefs.write(FREE % 6)
+            tracefs.write(free(6))
             await heard.until(lambda: len(heard.kinds) == 2)
         first, second, third = heard.heard[:3]
         assert first.adopted and [entry.monotonic_usec for entry in first.entries] == [5_000_100]
@@ -146,7 +119,7 @@ def test_trace_when_set_up_then_small_prompt_dated_and_only_what_is_needed(trace
 def test_trace_when_its_clock_was_another_then_what_it_holds_is_lost_and_counted(tracefs: Tracefs) -> None:
     async def scenario() -> None:
         (tracefs.instance / "trace_clock").write_text("[local] global mono\n")
-        tracefs.write(LOAD % 5 + FREE % 6)
+        tracefs.write(load(5), free(6))
         async with following(tracefs) as heard:
             await heard.until(lambda: began(heard))
         assert heard.kinds == [] and heard.looks[0].lost == 2
@@ -159,12 +132,12 @@ def test_trace_when_events_are_read_then_with_task_taint_and_what_init_returned(
     async def scenario() -> None:
         async with following(tracefs) as heard:
             await heard.until(lambda: began(heard))
-            tracefs.write(LOAD % 5 + INIT % 5)
+            tracefs.write(load(5), init(5))
             await heard.until(lambda: len(heard.kinds) == 2)
-        load, init = heard.heard[-1].entries
-        assert (load.kind, load.taint, load.tid) == (TraceKind.LOAD, "OE", 999999)
-        assert load.actor == Actor(process=Process(pid=999999, comm="insmod"))  # no procfs here to look it up in
-        assert (init.kind, init.ret, init.tid) == (TraceKind.INIT, -5, 999999)
+        loaded, returned = heard.heard[-1].entries
+        assert (loaded.kind, loaded.taint, loaded.tid) == (TraceKind.LOAD, "OE", 999999)
+        assert loaded.actor == Actor(process=Process(pid=999999))  # no procfs here to look it up in
+        assert (returned.kind, returned.ret, returned.tid) == (TraceKind.INIT, -5, 999999)
 
     asyncio.run(scenario())
 
@@ -173,23 +146,22 @@ def test_trace_when_events_were_overwritten_then_counted(tracefs: Tracefs) -> No
     async def scenario() -> None:
         async with following(tracefs) as heard:
             await heard.until(lambda: began(heard))
-            tracefs.write(b"CPU:1 [LOST 12 EVENTS]\n" + LOAD % 5)
+            tracefs.write_page(page(load(5), missed=True, lost=12))
             await heard.until(lambda: bool(heard.kinds))
         assert [look.lost for look in heard.looks] == [0, 12]
 
     asyncio.run(scenario())
 
 
-def test_trace_when_a_line_comes_in_two_reads_then_one_event(tracefs: Tracefs) -> None:
+def test_trace_when_a_page_does_not_hold_then_counted_and_the_next_is_read(tracefs: Tracefs) -> None:
     async def scenario() -> None:
         async with following(tracefs) as heard:
             await heard.until(lambda: began(heard))
-            line = LOAD % 5
-            tracefs.write(line[:40])
-            await asyncio.sleep(0)
-            tracefs.write(line[40:])
+            for raw in (page(load(5))[:1000], b"\xff" * 4096, page(load(5))):
+                tracefs.write_page(raw)
             await heard.until(lambda: bool(heard.kinds))
-        assert heard.kinds == [TraceKind.LOAD] and all(look.unreadable == 0 for look in heard.looks)
+        assert heard.kinds == [TraceKind.LOAD]
+        assert sum(look.unreadable for look in heard.looks) == 2
 
     asyncio.run(scenario())
 
@@ -198,7 +170,7 @@ def test_trace_when_stopped_then_the_last_events_are_heard_and_nothing_records_a
     async def scenario() -> None:
         async with following(tracefs) as heard:
             await heard.until(lambda: began(heard))
-            tracefs.write(LOAD % 5)  # and no turn of the loop to read it in
+            tracefs.write(load(5))  # and no turn of the loop to read it in
         assert heard.kinds == [TraceKind.LOAD]
         assert tracefs.read("tracing_on") == "0"
 
@@ -222,7 +194,7 @@ def test_trace_when_someone_switched_it_off_then_on_again_with_a_loss(
     asyncio.run(scenario())
 
 
-def test_trace_when_the_pipe_ends_then_no_spinning_and_tracing_is_on_again(
+def test_trace_when_readable_but_empty_then_no_spinning_and_tracing_is_on_again(
     tracefs: Tracefs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kmodmon.sources.trace._PAUSE", 0.05)
@@ -231,13 +203,86 @@ def test_trace_when_the_pipe_ends_then_no_spinning_and_tracing_is_on_again(
         async with following(tracefs) as heard:
             await heard.until(lambda: began(heard))
             (tracefs.instance / "tracing_on").write_text("0")
-            tracefs.close()  # the last writer: reads give nothing at all from now on
+            tracefs.close_writers()  # reads give nothing at all from now on
             async with asyncio.timeout(10):
                 while tracefs.read("tracing_on") != "1":  # noqa: ASYNC110 - a file, nothing tells of it
                     await asyncio.sleep(0.01)
-            tracefs.writer = os.open(tracefs.instance / "trace_pipe", os.O_WRONLY | os.O_NONBLOCK)
-            tracefs.write(LOAD % 5)
+            tracefs.open_writers()
+            tracefs.write(load(5))
             await heard.until(lambda: bool(heard.kinds))
+
+    asyncio.run(scenario())
+
+
+def test_trace_when_events_are_of_several_cpus_then_in_the_order_of_time(tracefs: Tracefs) -> None:
+    async def scenario() -> None:
+        tracefs.write(load(5), free(8))
+        tracefs.write(free(6), load(7), cpu=1)
+        tracefs.write_page(page(free(9)), cpu=1)
+        async with following(tracefs) as heard:
+            await heard.until(lambda: began(heard))
+        entries = [entry for each in heard.heard for entry in each.entries]
+        assert [entry.monotonic_usec // 1_000_000 for entry in entries] == [5, 6, 7, 8, 9]
+
+    asyncio.run(scenario())
+
+
+def test_trace_when_a_cpu_appears_later_then_it_is_read_too(tracefs: Tracefs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kmodmon.sources.trace._CHECK", 0.05)
+
+    async def scenario() -> None:
+        async with following(tracefs) as heard:
+            await heard.until(lambda: began(heard))
+            tracefs.add_cpu()
+            tracefs.write(load(5), cpu=2)
+            await heard.until(lambda: bool(heard.kinds))
+
+    asyncio.run(scenario())
+
+
+def test_trace_when_another_has_it_open_then_busy_and_nothing_of_it_is_taken(tracefs: Tracefs) -> None:
+    async def scenario() -> None:
+        tracefs.write(load(5))
+        other = os.open(tracefs.instance / "trace_pipe", os.O_RDONLY)
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(OSError, match="busy"):
+            await run_trace(context(tracefs), Heard())
+        os.close(other)
+        async with following(tracefs) as heard:
+            await heard.until(lambda: began(heard))
+        assert heard.kinds == [TraceKind.LOAD]
+
+    asyncio.run(scenario())
+
+
+def test_trace_when_the_formats_cannot_be_read_then_it_fails_and_leaves_the_trace_to_others(tracefs: Tracefs) -> None:
+    form = tracefs.instance / "events/module/module_free/format"
+    whole = form.read_text()
+
+    async def scenario() -> None:
+        form.unlink()
+        with pytest.raises(OSError, match="module_free/format"):
+            await run_trace(context(tracefs), Heard())
+        form.write_text("name: module_free\nID: 5\nformat:\n")
+        with pytest.raises(OSError, match="no fields"):
+            await run_trace(context(tracefs), Heard())
+        form.write_text(whole)
+        (tracefs.instance / "events/initcall/initcall_finish/format").unlink()
+        async with following(tracefs) as heard:
+            await heard.until(lambda: began(heard))
+        assert tracefs.read("events/initcall/initcall_finish/enable") == "0"
+
+    asyncio.run(scenario())
+
+
+def test_trace_when_the_tool_exited_before_it_was_read_then_its_name_is_that_of_its_program(tracefs: Tracefs) -> None:
+    async def scenario() -> None:
+        tracefs.write(execution(999999, b"/usr/sbin/insmod", 4), load(5), init(5))
+        async with following(tracefs) as heard:
+            await heard.until(lambda: began(heard))
+        entries = [entry for each in heard.heard for entry in each.entries]
+        insmod = Actor(process=Process(pid=999999, comm="insmod"))
+        assert [entry.actor for entry in entries] == [insmod, insmod, None]
 
     asyncio.run(scenario())
 
@@ -255,10 +300,10 @@ def test_trace_when_the_requester_exits_before_its_look_up_then_it_is_known_from
     capture = Actors.capture
 
     def exits_first(
-        actors: Actors, tid: int, comm: str | None, at: int, snapshot: ProcSnapshot | None = None
+        actors: Actors, tid: int, at: int, snapshot: ProcSnapshot | None = None
     ) -> tuple[Actor, str | None]:
         shutil.rmtree(proc / str(tid))
-        return capture(actors, tid, comm, at, snapshot)
+        return capture(actors, tid, at, snapshot)
 
     monkeypatch.setattr(Actors, "capture", exits_first)
 
@@ -267,8 +312,7 @@ def test_trace_when_the_requester_exits_before_its_look_up_then_it_is_known_from
         where = replace(where, root=replace(where.root, procfs=str(proc).encode()))
         async with following(tracefs, where) as heard:
             await heard.until(lambda: began(heard))
-            tracefs.write(b"              ip-700     [000] .....     7.000001: module_request: rtnl-link-dummy wait=1 "
-                          b"call_site=rtnl_newlink\n")  # fmt: skip
+            tracefs.write(request(700, b"rtnl-link-dummy"))
             await heard.until(lambda: bool(heard.kinds))
         (entry,) = (entry for each in heard.heard for entry in each.entries)
         assert entry.actor is not None and entry.actor.uid == 1000
@@ -278,7 +322,6 @@ def test_trace_when_the_requester_exits_before_its_look_up_then_it_is_known_from
 
 
 def test_trace_when_requests_come_in_floods_then_few_tasks_are_looked_up(tracefs: Tracefs) -> None:
-    line = b"           mount-%d  [000] .....     7.%06d: module_request: fs-x%d wait=1 call_site=get_fs_type\n"
     (tracefs.place / "proc/2").mkdir(parents=True)
     (tracefs.place / "proc/2/status").write_text("Name:\tkthreadd\nTgid:\t2\nPid:\t2\nPPid:\t0\nUid:\t0\t0\t0\t0\n")
 
@@ -287,7 +330,7 @@ def test_trace_when_requests_come_in_floods_then_few_tasks_are_looked_up(tracefs
         where = replace(where, root=replace(where.root, procfs=str(tracefs.place / "proc").encode()))
         async with following(tracefs, where) as heard:
             await heard.until(lambda: began(heard))
-            tracefs.write(b"".join(line % (900000 + n, n, n) for n in range(40)))
+            tracefs.write(*(request(900000 + n, b"fs-x%d" % n, n) for n in range(40)))
             await heard.until(lambda: len(heard.kinds) == 40)
         actors = [entry.actor for each in heard.heard for entry in each.entries]
         assert sum(actor is not None and actor.exited for actor in actors) == 20
@@ -311,9 +354,9 @@ def test_trace_when_it_cannot_be_then_absent_and_why(tracefs: Tracefs, off: str)
     assert isinstance(asyncio.run(scenario()).outcome, Absent)
 
 
-def write_and_see_it_taken(tracefs: Tracefs, text: bytes) -> None:
-    tracefs.write(text)
-    while select.select((tracefs.writer,), (), (), 0)[0] or not is_waiting("actors"):
+def write_and_see_it_taken(tracefs: Tracefs, *records: Made) -> None:
+    tracefs.write(*records)
+    while select.select((tracefs.writers[0],), (), (), 0)[0] or not is_waiting("actors"):
         time.sleep(0.001)
 
 
@@ -329,7 +372,7 @@ def test_trace_when_the_loop_was_busy_then_what_came_meanwhile_is_one_look(trace
             await heard.until(lambda: began(heard))
             before = len(heard.looks)
             for second in range(20, 40):
-                write_and_see_it_taken(tracefs, FREE % second)  # in the loop, which hears nothing meanwhile
+                write_and_see_it_taken(tracefs, free(second))  # in the loop, which hears nothing meanwhile
             await heard.until(lambda: len(heard.kinds) == 20)
         entries = [entry for each in heard.heard for entry in each.entries]
         assert [entry.monotonic_usec for entry in entries] == [second * 1_000_000 + 300 for second in range(20, 40)]

@@ -4,17 +4,14 @@ import queue
 
 import pytest
 
-from kmodmon.kernel.trace import parse_trace
-from kmodmon.sources.trace_queue import IntegrityCheck, Item, TraceBatch, TraceQueue
+from kmodmon.kernel.trace import TraceEvent
+from kmodmon.sources.trace_queue import IntegrityCheck, Item, TraceBatch, TracedEvent, TraceQueue
 from kmodmon.types.units import Usec
-
-LINE = b"          insmod-344     [000] .....    12.%06d: module_free: transient\n"
 
 
 def batch(events: int) -> TraceBatch:
-    chunk = parse_trace(b"".join(LINE % at for at in range(events)))
-    assert len(chunk.events) == events
-    return TraceBatch(chunk=chunk, snapshots={}, adopted=False, dated=True, at_usec=Usec(0))
+    traced = (TracedEvent(TraceEvent(event="module_free", tid=344, trace_nsec=at), None) for at in range(events))
+    return TraceBatch(events=tuple(traced), adopted=False, dated=True, at_usec=Usec(0))
 
 
 def test_backlog_when_turns_gave_an_event_each_then_so_many_turns_wait() -> None:

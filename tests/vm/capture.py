@@ -1,7 +1,8 @@
 """Records what real kernels show and say: ``python -m tests.vm.capture DIRECTORY [--suite S]... [--only CASE]...``.
 
 For each kernel release a directory: the interfaces that kmodmon reads, after a set of test modules was loaded
-(``tree``), and one raw kernel log for each case of tests/vm/reports.py. Recorded reports that tests use come from here.
+(``tree``), pages and text of a trace (``trace``), and one raw kernel log for each case of tests/vm/reports.py. Recorded
+reports and traces that tests use come from here.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from tests.vm.guest import Guest, GuestError
 from tests.vm.kernels import SUITES, Kernel, kernel
 from tests.vm.lab import GUEST_FILES, LabError, say
 from tests.vm.reports import CASES, Case
+from tests.vm.traced import record_trace
 
 # The whole report on the console, and a kernel that stays where it is after a panic.
 _OPTIONS = ("ignore_loglevel", "panic=0")
@@ -83,7 +85,9 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.vm.capture", description=__doc__)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--suite", action="append", choices=SUITES)
-    parser.add_argument("--only", action="append", metavar="CASE", help="a name of tests/vm/reports.py, or `tree`")
+    parser.add_argument(
+        "--only", action="append", metavar="CASE", help="a name of tests/vm/reports.py, `tree` or `trace`"
+    )
     given = parser.parse_args(arguments)
     for suite in given.suite or SUITES:
         of = kernel(suite)
@@ -91,6 +95,9 @@ def main(arguments: list[str]) -> None:
         into.mkdir(parents=True, exist_ok=True)
         if given.only is None or "tree" in given.only:
             capture_tree(of, into)
+        if given.only is None or "trace" in given.only:
+            with Guest.boot(of) as guest:
+                record_trace(guest, into)
         for case in CASES:
             if given.only is None or case.name in given.only:
                 try:
