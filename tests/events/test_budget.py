@@ -152,7 +152,7 @@ def test_history_when_a_user_floods_refusals_then_every_refusal_is_counted_and_l
     lines = tuple(record(at, b"Module m%d is blacklisted" % at) for at in range(2000))
     story.see("kmsg", read(lines))
     story.modules(module("real", "OE"))
-    told = [event.type for event in story.events]
+    told: list[str] = [event.type for event in story.events]
     assert told.count("ModuleLoadFailed") == MAX_NAMES and "ModuleLoaded" in told
     assert sum(story.state.counts["kmodmon_module_load_failures_total"].values()) == 2000
     assert story.state.counts["kmodmon_events_total"]["ModuleLoadFailed",] == MAX_NAMES
