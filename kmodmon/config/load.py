@@ -42,8 +42,9 @@ def load(
 
 def _from_environ(environ: Mapping[str, str]) -> Mapping[str, object]:
     # systemd separates several directories by colons (systemd.exec(5), StateDirectory=); the first one is used
-    values = {row.key: environ.get(row.environ, "").partition(":")[0] for row in SETTINGS if row.environ}
-    return {key: _from_flag(_BY_KEY[key], raw, f"${_BY_KEY[key].environ}") for key, raw in values.items() if raw}
+    given = ((row, environ.get(row.environ, "").partition(":")[0]) for row in SETTINGS if row.environ)
+    paths = ((row, f"{directory}/{row.below}" if row.below else directory) for row, directory in given if directory)
+    return {row.key: _from_flag(row, path, f"${row.environ}") for row, path in paths}
 
 
 def _file_values(file: Path | None, environ: Mapping[str, str]) -> Mapping[str, object]:

@@ -28,6 +28,7 @@ from kmodmon.config.values import (
     ListOf,
     Location,
     OptionalLocation,
+    OptionalText,
     Seconds,
     Size,
     Switch,
@@ -35,6 +36,7 @@ from kmodmon.config.values import (
     ValueType,
 )
 from kmodmon.kernel.parameter import SECRET_PATTERNS
+from kmodmon.types.detail import Detail
 
 T = TypeVar("T")
 
@@ -63,6 +65,7 @@ class Declared:
     flags: tuple[str, ...] = ()  # further names of the flag; the first is the one that messages name
     restart: bool = False
     environ: str = ""  # environment variable, set by systemd, that replaces the default
+    below: str = ""  # of a file: its name below the directory that `environ` gives
 
 
 class FieldOptions(TypedDict, total=False):
@@ -72,6 +75,7 @@ class FieldOptions(TypedDict, total=False):
     flags: tuple[str, ...]
     restart: bool
     environ: str
+    below: str
 
 
 def setting(default: T, kind: ValueType[T], help: str, **more: Unpack[FieldOptions]) -> T:
@@ -101,6 +105,36 @@ class WebSettings:
         OptionalLocation(),
         "TLS and basic authentication, in the Prometheus exporter-toolkit's format (YAML); read again when it changes.",
         key="config.file",
+        restart=True,
+    )
+    detail: Detail = setting(
+        Detail.PUBLIC,
+        Choice(Detail),
+        "What a client that has not proved who it is may read: public (no values of parameters that only root may "
+        "read, no addresses and registers, no command lines) or full. With basic authentication or a verified client "
+        "certificate, and on web.socket, it is always full.",
+    )
+    hosts: tuple[str, ...] = setting(
+        (),
+        ListOf(of=Text(what="a host name", pattern=r"\*|(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?")),
+        "Names under which clients may ask for this host, beside its addresses, localhost, its host name and its names "
+        "in /etc/hosts; `*.example.org`: every name below, `*`: any. A request for another name is refused (421), so "
+        "that a web page cannot read this host through its visitor's browser (DNS rebinding).",
+    )
+    socket: Path | None = setting(
+        None,
+        OptionalLocation(),
+        'Unix socket on which root, the daemon\'s own user and web.group read everything; "": none. Under systemd, '
+        "kmodmon.sock in $RUNTIME_DIRECTORY is the default: /run/kmodmon/kmodmon.sock.",
+        restart=True,
+        environ="RUNTIME_DIRECTORY",
+        below="kmodmon.sock",
+    )
+    group: str = setting(
+        "",
+        OptionalText(what="the name of a group", pattern=r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}"),
+        'Group whose processes may use web.socket; "": root and the daemon\'s own user only. The daemon has to be in '
+        "it: in the unit, SupplementaryGroups=.",
         restart=True,
     )
     max_connections: int = setting(

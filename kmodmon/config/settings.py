@@ -73,6 +73,7 @@ class Setting:
     help: str
     restart: bool
     environ: str
+    below: str
 
     def value_in(self, settings: Settings) -> object:
         value: object = getattr(getattr(settings, self.section), self.field)
@@ -104,6 +105,7 @@ def _rows() -> Iterator[Setting]:
                 help=declared.help,
                 restart=declared.restart,
                 environ=declared.environ,
+                below=declared.below,
             )
 
 

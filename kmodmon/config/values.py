@@ -217,6 +217,16 @@ class Text(ValueType[str]):
         return text
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionalText(Text):
+    """A text as in :class:`Text`, or "" for none."""
+
+    hint = 'write it in quotes, or "" for none'
+
+    def read(self, raw: object) -> str:
+        return "" if raw == "" else Text.read(self, raw)
+
+
 class Location(ValueType[Path]):
     """A path of a file or directory; it need not exist."""
 

@@ -16,6 +16,7 @@ class EventQuery:
     after_id: int = 0  # exclusive
     limit: int | None = None  # largest number of events; None: no limit
     newest_first: bool = False
+    seconds: float | None = None  # a query that takes longer is given up; None: it may take as long as it takes
 
 
 EVERYTHING = EventQuery()

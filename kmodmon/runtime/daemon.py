@@ -13,6 +13,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -52,8 +53,9 @@ from kmodmon.system.progress import note_progress
 from kmodmon.system.root import Root
 from kmodmon.system.sd_notify import Notifier
 from kmodmon.types.error import ConfigError, KmodmonError
+from kmodmon.web.access import Access, names_in_hosts_file
 from kmodmon.web.limits import HttpLimits
-from kmodmon.web.server import WebServer
+from kmodmon.web.server import LocalListener, WebServer
 from kmodmon.web.site import Site
 
 log = logging.getLogger(__name__)
@@ -67,6 +69,7 @@ CLOSE_HISTORY = 5.0  # seconds for writing what is queued
 STOP_TASKS = 1.0  # seconds until tasks that were cancelled are left behind
 STOP_MOST = 9.5  # seconds from the request to stop; a service manager or a person that waits ten is not kept longer
 EXIT = 1.0  # seconds that threads have to end, after all is stored
+QUERY_HISTORY = 5.0  # seconds for one query
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,8 +134,9 @@ class Daemon:
         self._engine.set_self_stats(self._counters.snapshot())
 
     async def events(self, query: EventQuery) -> Sequence[StoredEvent]:
-        """Query the history in a worker thread, with a connection of its own."""
-        return await asyncio.get_running_loop().run_in_executor(None, self._events, query)
+        """Query the history in a worker thread, with a connection of its own; raises StoreError, also if it is slow."""
+        timed = replace(query, seconds=QUERY_HISTORY)
+        return await asyncio.get_running_loop().run_in_executor(None, self._events, timed)
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT; raises KmodmonError when it cannot start."""
@@ -208,6 +212,7 @@ class Daemon:
         logging.getLogger("kmodmon").setLevel(_level(self._settings))
         self._history.retain(_retention(self._settings))
         self._server.set_limits(_limits(self._settings))
+        self._server.set_access(_access(self._settings))
         context = replace(self._engine.context, settings=self._settings)
         self._engine.reconfigure(context, rules_of(self._settings, EVENT_METRICS))
 
@@ -294,14 +299,17 @@ class Daemon:
 
     def _make_server(self) -> WebServer:
         web = self._settings.web
-        return WebServer(
+        local = () if web.socket is None else (LocalListener(path=web.socket, group=web.group),)
+        server = WebServer(
             routes=Site(self, self._exposition).routes(),
-            listen=[str(address) for address in web.listen],
+            listen=[*map(str, web.listen), *local],
             limits=_limits(self._settings),
             web_config=web.config_file,
             clock=self._clock,
             counters=self._counters,
         )
+        server.set_access(_access(self._settings))
+        return server
 
     @staticmethod
     def _task(work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
@@ -338,6 +346,12 @@ def _limits(settings: Settings) -> HttpLimits:
     )
 
 
+def _access(settings: Settings) -> Access:
+    web = settings.web
+    in_file = names_in_hosts_file(settings.path.rootfs / "etc/hosts")
+    return Access(detail=web.detail, hosts=(*in_file, *(name.lower().removesuffix(".") for name in web.hosts)))
+
+
 def _level(settings: Settings) -> int:
     return {"debug": 10, "info": 20, "notice": 25, "warning": 30, "error": 40}[settings.log.level.value]
 
@@ -355,6 +369,7 @@ def run_daemon(options: Options, settings: Settings, clock: Clock, notifier: Not
         task.cancel()
         _exit_after(EXIT)  # the loop and the interpreter wait for threads
 
+    sys.setswitchinterval(0.0005)
     asyncio.run(main())
 
 

@@ -19,6 +19,7 @@ class Trouble(enum.StrEnum):
     NEWER = "newer"  # written by a newer kmodmon: never written to
     FOREIGN = "foreign"  # a database of another program: never written to
     REFUSED = "refused"  # one event cannot be stored, the file is intact
+    SLOW = "slow"  # a query took longer than it may
     BROKEN = "broken"  # the disk or the file system fails: open again and retry
 
 
@@ -31,6 +32,7 @@ ADVICE = {
     Trouble.NEWER: "use that version or a newer one, or another directory",
     Trouble.FOREIGN: "choose another directory (history.directory)",
     Trouble.REFUSED: "this is a defect of kmodmon, please report it",
+    Trouble.SLOW: "ask for less: another span of time, fewer types",
     Trouble.BROKEN: "check the disk; the kernel log may say more",
 }
 
@@ -44,6 +46,7 @@ _OF_SQLITE = {
     sqlite3.SQLITE_BUSY: Trouble.LOCKED,
     sqlite3.SQLITE_LOCKED: Trouble.LOCKED,
     sqlite3.SQLITE_CANTOPEN: Trouble.MISSING,
+    sqlite3.SQLITE_INTERRUPT: Trouble.SLOW,  # by the progress handler of a reader
 }
 _OF_ERRNO = {
     errno.ENOENT: Trouble.MISSING,

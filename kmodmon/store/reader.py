@@ -6,6 +6,7 @@ truncating its write-ahead log.
 
 import heapq
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
@@ -24,6 +25,7 @@ from kmodmon.types.units import JsonObject
 
 SEVERITIES = tuple(Severity)  # the number in the table is the index here: append only
 _FIRST_PAGE, _FULL_PAGE, _VERIFY_PAGE = 32, 512, 2048
+_STEPS = 10_000  # of SQLite's virtual machine between two looks at the clock: less than a millisecond
 _LEAST, _MOST = -(2**63), 2**63 - 1
 
 _COLUMNS = (
@@ -60,7 +62,20 @@ class SqliteReader:
 
     def events(self, query: EventQuery = EVERYTHING) -> Iterator[StoredEvent]:
         """Give the events that match; rows that this version cannot read are skipped and counted."""
-        return islice(self._readable(query), query.limit)
+        events = islice(self._readable(query), query.limit)
+        return events if query.seconds is None else self._in_time(events, query.seconds)
+
+    def _in_time(self, events: Iterator[StoredEvent], seconds: float) -> Iterator[StoredEvent]:
+        """The same events; raises StoreError SLOW if they take longer, also within one statement of SQLite."""
+        end = time.monotonic() + seconds
+        self._connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
+        try:
+            for event in events:
+                if time.monotonic() > end:
+                    raise StoreError(Trouble.SLOW, self.path, f"the query took longer than {seconds:g} s")
+                yield event
+        finally:
+            self._connection.set_progress_handler(None, _STEPS)
 
     def newest_link(self) -> Link | None:
         """Id and hash of the newest event; None: the file has no head."""

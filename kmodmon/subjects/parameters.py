@@ -40,6 +40,7 @@ class ParameterTable:
     parameters: Parameters = field(default_factory=lambda: MappingProxyType({}))
     read: bool = False  # False: not read yet, or switched off
     unreadable: int = 0  # parameters whose value could not be read
+    hidden: int = 0  # parameters whose value was read and is not shown, because not every user may read it
     text_series: bool = True  # setting parameters.info_series: texts are exposed as metrics
     most_series: int = 50_000  # setting parameters.max_series
 

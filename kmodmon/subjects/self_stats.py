@@ -43,7 +43,7 @@ class SelfMetric(Enum):
     HTTP_TIMEOUTS = ("kmodmon_http_timeouts_total", "Connections dropped because their client took too long.", COUNTER)
     HTTP_AUTH_FAILURES = (
         "kmodmon_http_auth_failures_total",
-        "Requests refused for want of a valid user and password.",
+        "Requests refused for want of a valid user and password, or on web.socket for its user.",
         COUNTER,
     )
     HTTP_BAD_REQUESTS = (
@@ -61,6 +61,12 @@ class SelfMetric(Enum):
         "Requests refused by the rate limit of web.config.file.",
         COUNTER,
     )
+    HTTP_MISDIRECTED = (
+        "kmodmon_http_misdirected_total",
+        "Requests for a host name that is not of this host, see web.hosts.",
+        COUNTER,
+    )
+    HTTP_BUSY = ("kmodmon_http_busy_total", "Requests refused because too many others were being answered.", COUNTER)
     HTTP_ACCEPT_ERRORS = (
         "kmodmon_http_accept_errors_total",
         "Times the system had no file descriptor or memory for one more connection.",

@@ -88,22 +88,32 @@ class Authenticator:
         self._waiting = 0
         self._thread: ThreadPoolExecutor | None = None
 
-    async def check(self, authorization: str, users: Mapping[str, str]) -> AuthVerdict:
-        """Check an Authorization header against `users` (name to bcrypt hash); without users everybody is allowed."""
+    def known(self, authorization: str, users: Mapping[str, str]) -> AuthVerdict | None:
+        """The verdict on an Authorization header, if no hash has to be computed for it; else None.
+
+        `users`: name to bcrypt hash; without users everybody is allowed.
+        """
         if not users:
             return AuthVerdict.ALLOWED
         user_password = credentials(authorization)
         if user_password is None:
             return AuthVerdict.REFUSED
-        user, password = user_password
-        hashed = users.get(user) or max(users.values(), key=_cost)
-        key = self._key(user, hashed, password)
+        key = self._key(*_claim(user_password, users))
         if key in self._allowed:
             return AuthVerdict.ALLOWED
-        if key in self._refused:
-            return AuthVerdict.REFUSED
+        return AuthVerdict.REFUSED if key in self._refused else None
+
+    async def check(self, authorization: str, users: Mapping[str, str]) -> AuthVerdict:
+        """Check an Authorization header against `users`, as :meth:`known` does, and compute the hash if need be."""
+        verdict = self.known(authorization, users)
+        if verdict is not None:
+            return verdict
         if self._waiting >= MAX_WAITING:
             return AuthVerdict.BUSY
+        user_password = credentials(authorization)
+        assert user_password is not None  # else the verdict is known
+        user, hashed, password = _claim(user_password, users)
+        key = self._key(user, hashed, password)
         return await self._compute(key, password, hashed.encode(), configured=user in users)
 
     async def _compute(self, key: bytes, password: bytes, hashed: bytes, *, configured: bool) -> AuthVerdict:
@@ -135,6 +145,12 @@ class Authenticator:
         """End the thread; a hash that is being computed is not waited for."""
         if self._thread is not None:
             self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _claim(user_password: tuple[str, bytes], users: Mapping[str, str]) -> tuple[str, str, bytes]:
+    """User, the hash to compare with (of another user if there is no such user), and password."""
+    user, password = user_password
+    return user, users.get(user) or max(users.values(), key=_cost), password
 
 
 def _cost(hashed: str) -> str:

@@ -12,7 +12,8 @@ from collections.abc import MutableMapping, Sequence
 
 from kmodmon.types.error import ConfigError, KmodmonError
 
-BACKLOG = 256
+BACKLOG = 4096
+"""The kernel takes at most net.core.somaxconn. If it is full, a client tries again after a second, then after three."""
 RECEIVE_BUFFER = 16384
 SEND_BUFFER = 262144
 """Bound what the kernel buffers of unread requests and answers; it doubles both values (socket(7))."""
@@ -114,7 +115,7 @@ def _reason(error: OSError) -> str:
 def _inherited(name: str, environ: MutableMapping[str, str]) -> list[socket.socket]:
     """The sockets that systemd passed to this process: LISTEN_PID differs in a child that inherited the variables."""
     pid, count = environ.get("LISTEN_PID", ""), environ.get("LISTEN_FDS", "")
-    if pid != str(os.getpid()) or not count.isdigit():
+    if pid != str(os.getpid()) or not (count.isascii() and count.isdigit()):
         raise ListenError(
             "no sockets from systemd: LISTEN_PID does not name this process; is the .socket unit started?"
         )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import parse_qsl, unquote_to_bytes
 
+from kmodmon.types.detail import Detail
 from kmodmon.types.error import KmodmonError
 from kmodmon.types.text import safe_text
 from kmodmon.types.units import JsonValue
@@ -28,9 +29,27 @@ class BadRequest(KmodmonError):
     """A handler raises it for a request that is not valid; the client gets a 400 with its text."""
 
 
+class Busy(KmodmonError):
+    """A handler raises it when too many wait for the same; the client gets a 503 with its text and Retry-After."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """Who asks, as far as the connection tells."""
+
+    address: str = ""
+    """IP address; of a Unix socket the user, as `uid 1000`; empty: unknown."""
+    local: bool = False
+    """It came over a Unix socket, which no web browser can reach."""
+    admitted: bool | None = None
+    """Whether it may use `web.socket`; None: it came another way."""
+    verified: bool = False
+    """It has a client certificate, and TLS has verified it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One GET or HEAD. Header names are lower case; the Host header is here like any other and is not trusted."""
+    """One GET or HEAD. Header names are lower case."""
 
     method: str
     path: str
@@ -39,8 +58,11 @@ class Request:
     """For a prefix route: what follows the prefix, percent-decoded, as safe text."""
     query_string: bytes = b""
     headers: Mapping[str, str]
-    peer: str = ""
-    """The client's address; empty: unknown."""
+    authorities: tuple[str, ...] = ()
+    """The hosts that it names: in the header Host, and in an absolute target; empty: HTTP/1.0 without either."""
+    client: Client = Client()
+    detail: Detail = Detail.PUBLIC
+    """How much the answer may show."""
 
     def header(self, name: str) -> str:
         """Value of the header `name` (lower case), several values joined by commas; empty: not sent."""

@@ -15,7 +15,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from http import HTTPStatus
 
@@ -24,20 +24,31 @@ import h11
 from kmodmon.subjects.self_stats import SelfCounters, SelfMetric
 from kmodmon.web.faults import FaultLog
 from kmodmon.web.limits import HttpLimits
-from kmodmon.web.message import Request, Response
+from kmodmon.web.message import Client, Request, Response
 from kmodmon.web.responder import Responder
 from kmodmon.web.tls import san_allowed
-from kmodmon.web.wire import pieces, read_request
+from kmodmon.web.wire import head_size, pieces, read_request
 
 BUFFER_BYTES = 2 << 20
 """What all connections together may hold of answers that their clients have not taken."""
 MIN_PIECE_BYTES, MAX_PIECE_BYTES = 32768, 262144
 
 _RESET = struct.pack("ii", 1, 0)  # struct linger: on, zero seconds; the close becomes a reset
-_BAD_REQUEST = (
-    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n"
-    b"Connection: close\r\nContent-Length: 13\r\n\r\nnot HTTP/1.1\n"
-)
+_VERSIONS = (b"1.1", b"1.0")
+
+
+def _refusal(status: HTTPStatus, text: bytes) -> bytes:
+    return (
+        b"HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n"
+        b"Connection: close\r\nContent-Length: %d\r\n\r\n%s\n" % (status, status.phrase.encode(), len(text) + 1, text)
+    )
+
+
+_BAD_REQUEST = _refusal(HTTPStatus.BAD_REQUEST, b"not HTTP/1.1")
+_TOO_LARGE_STATUS = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+_TOO_LARGE = _refusal(_TOO_LARGE_STATUS, b"the head of the request is too large")
+_NO_ROOM = _refusal(HTTPStatus.SERVICE_UNAVAILABLE, b"too many connections")
+_OTHER_VERSION = _refusal(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, b"only HTTP/1.1 and HTTP/1.0 are spoken")
 
 
 class Phase(Enum):
@@ -69,11 +80,17 @@ class HttpProtocol(asyncio.Protocol):
         context: ConnectionContext,
         *,
         limits: HttpLimits,
-        peer: str,
+        client: Client,
+        on_asked: Callable[["HttpProtocol", str], bool],
         on_closed: Callable[["HttpProtocol"], None],
     ) -> None:
-        """`peer` is the client's address; `on_closed` is called once, however the connection ends."""
-        self.peer = peer
+        """`on_asked` is called with the path of the first request, and tells whether there is room for the connection.
+
+        `on_closed` is called once, however the connection ends.
+        """
+        self.client = client
+        self.asked = False
+        self._on_asked = on_asked
         self.allowed_sans: tuple[str, ...] = ()
         self.handed_over = False  # asyncio owns the socket now and closes it
         self.connected = False  # the TLS handshake, if there is one, is over
@@ -87,14 +104,23 @@ class HttpProtocol(asyncio.Protocol):
             Phase.ANSWER: limits.answer_seconds,
             Phase.IDLE: limits.idle_seconds,
         }
+        self._head_bytes = limits.head_bytes
         self._http = h11.Connection(h11.SERVER, limits.head_bytes)
+        self._may_skip_line = True  # no byte of the next request was seen, but perhaps `_line_end`
+        self._line_end = b""
         self._transport: asyncio.Transport
         self._writable = asyncio.Event()
         self._writable.set()
         self._keep_alive = True
+        self._sending = False
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def sending(self) -> bool:
+        """Whether an answer is made and its client has not taken all of it."""
+        return self.phase is Phase.ANSWER and self._sending
 
     @property
     def stalled(self) -> bool:
@@ -142,6 +168,7 @@ class HttpProtocol(asyncio.Protocol):
             self._context.counters.add(SelfMetric.HTTP_HANDSHAKE_FAILURES)
             self.drop()
         else:
+            self.client = replace(self.client, verified=bool(transport.get_extra_info("peercert")))
             self._enter(Phase.HEAD)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -152,7 +179,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            self._http.receive_data(data)
+            self._receive(data)
             self._process_events()
         except Exception as error:  # noqa: BLE001 - the boundary: asyncio would log it each time a client causes it
             self._context.faults.record("reading a request", error)
@@ -173,16 +200,36 @@ class HttpProtocol(asyncio.Protocol):
 
     # requests and answers
 
+    def _receive(self, data: bytes) -> None:
+        """Give h11 what came, without one empty line before a request line (RFC 9112, 2.2), which h11 refuses."""
+        if self._may_skip_line and self._http.their_state is h11.IDLE:
+            data = self._line_end + data
+            self._line_end = b""
+            if data == b"\r":  # the second half of the line end may follow
+                self._line_end = data
+                return
+            data = data.removeprefix(b"\r\n")
+            if not data:
+                self._may_skip_line = False
+                return
+        self._may_skip_line = False
+        self._http.receive_data(data)
+
     def _process_events(self) -> None:
         """Act on what h11 finds in its buffer. Bodies are not wanted: they are discarded and their request refused."""
         while True:
             try:
                 event = self._http.next_event()
-            except h11.RemoteProtocolError:
-                self._refuse()
+            except h11.RemoteProtocolError as error:
+                self._refuse(_TOO_LARGE if error.error_status_hint == _TOO_LARGE_STATUS else _BAD_REQUEST)
                 break
             if isinstance(event, h11.Request):
-                self._start_answer(read_request(event, self.peer))
+                request = read_request(event, self.client)
+                refusal = self._objection(event) or self._without_room(request)
+                if refusal:
+                    self._refuse(refusal)
+                    break
+                self._start_answer(request)
             elif event is h11.PAUSED:
                 self._transport.pause_reading()
                 break
@@ -191,16 +238,31 @@ class HttpProtocol(asyncio.Protocol):
         if self.phase is Phase.IDLE and not self._closed:
             self._enter(Phase.HEAD)  # a head has begun and not ended
 
-    def _refuse(self) -> None:
+    def _objection(self, event: h11.Request) -> bytes:
+        """The refusal of a head that h11 takes and this server does not; empty: it takes it too."""
+        if event.http_version not in _VERSIONS:
+            return _OTHER_VERSION
+        return _TOO_LARGE if head_size(event) > self._head_bytes else b""
+
+    def _without_room(self, request: Request) -> bytes:
+        """The refusal of a first request for which there is no room; empty: there is."""
+        if self.asked or self._on_asked(self, request.path):
+            self.asked = True
+            return b""
+        return _NO_ROOM
+
+    def _refuse(self, refusal: bytes) -> None:
         """Answer what is not HTTP, without repeating it; an answer that has begun leaves no place for that."""
-        self._context.counters.add(SelfMetric.HTTP_BAD_REQUESTS)
+        if refusal is not _NO_ROOM:
+            self._context.counters.add(SelfMetric.HTTP_BAD_REQUESTS)
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            self._transport.write(_BAD_REQUEST)
+            self._transport.write(refusal)
             self._transport.close()
         else:
             self.drop()
 
     def _start_answer(self, request: Request) -> None:
+        self._sending = False
         self._enter(Phase.ANSWER)
         self._task = self._loop.create_task(self._answer(request))
         self._context.tasks.add(self._task)
@@ -209,6 +271,7 @@ class HttpProtocol(asyncio.Protocol):
     async def _answer(self, request: Request) -> None:
         try:
             response = await self._context.responder.answer(request)
+            self._sending = True
             await self._send(response, body=request.method != "HEAD")
             self._next_request()
         except Exception as error:  # noqa: BLE001 - a header that is none: our fault, and too late for a 500
@@ -240,10 +303,13 @@ class HttpProtocol(asyncio.Protocol):
         if self._http.our_state is h11.MUST_CLOSE or not self._keep_alive:
             self._transport.close()
             return
-        self._http.start_next_cycle()
+        ahead, _ = self._http.trailing_data
+        self._http = h11.Connection(h11.SERVER, self._head_bytes)  # h11 would refuse an empty line before `ahead`
+        self._may_skip_line = True
         self._transport.resume_reading()
         self._enter(Phase.IDLE)
-        if self._http.trailing_data[0]:
+        if ahead:
+            self._receive(ahead)
             self._process_events()
 
     # deadlines

@@ -2,8 +2,9 @@
 
 ``asyncio``'s own server reports a TLS connection only after its handshake, so silent clients would not be bounded (0.3
 MiB each), and it logs when file descriptors run out. So connections are accepted here and counted before their
-handshake. Above the limit, one is closed for each new one: of the client address with the most connections, the one
-that waits longest for its client. So a flood from one address does not cost a scraper its connection.
+handshake. Those that have asked for nothing yet are counted apart, so that they do not take the place of those that
+have. Above either limit, one is closed for each new one: of the client address with the most connections, the one that
+waits longest for its client. So a flood from one address does not cost a scraper its connection.
 """
 
 import asyncio
@@ -14,16 +15,21 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from kmodmon.subjects.self_stats import SelfCounters, SelfMetric
 from kmodmon.system.clock import Clock, SystemClock
+from kmodmon.web.access import Access
+from kmodmon.web.descriptors import SpareDescriptor
 from kmodmon.web.faults import FaultLog
 from kmodmon.web.limits import HttpLimits
 from kmodmon.web.listen import display, open_listeners
-from kmodmon.web.message import Route
+from kmodmon.web.local_socket import LocalSocket, peer_of
+from kmodmon.web.message import Client, Route
 from kmodmon.web.protocol import ConnectionContext, HttpProtocol
-from kmodmon.web.responder import Responder
+from kmodmon.web.responder import Responder, is_reserved
+from kmodmon.web.waiting import WaitingClients
 from kmodmon.web.web_config_reload import WebConfigWatch
 
 log = logging.getLogger(__name__)
@@ -34,14 +40,22 @@ SHUTDOWN_SECONDS = 1.0
 _NO_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalListener:
+    """The settings `web.socket` and `web.group`."""
+
+    path: Path
+    group: str = ""
+
+
 class WebServer:
-    """Serves `routes` on every address of `listen`. Use it on one loop, from one thread."""
+    """Serves `routes` on every address of `listen`, and on a Unix socket. Use it on one loop, from one thread."""
 
     def __init__(
         self,
         *,
         routes: Sequence[Route],
-        listen: Sequence[str],
+        listen: Sequence[str | LocalListener],
         limits: HttpLimits | None = None,
         web_config: Path | None = None,
         clock: Clock | None = None,
@@ -50,12 +64,16 @@ class WebServer:
         """Read `web_config`; raises ConfigError. Nothing is opened before :meth:`start`."""
         self._limits = limits or HttpLimits()
         self._listen = tuple(listen)
+        self._local: dict[socket.socket, LocalSocket] = {}  # by its listening socket
+        self._spare = SpareDescriptor()
         clock = clock or SystemClock()
         self._counters = counters or SelfCounters()
         self._watch = WebConfigWatch(web_config, clock, self._end_connected)
         faults = FaultLog(self._counters)
         self._responder = Responder(routes, self._watch, self._counters, faults, clock)
+        self._responder.most = self._limits.unreserved
         self._open: dict[HttpProtocol, asyncio.Task[None]] = {}  # with the task of its TLS handshake
+        self._waiting: WaitingClients[HttpProtocol] = WaitingClients()  # those that have not asked yet
         self._tasks: set[asyncio.Task[None]] = set()
         self._context = ConnectionContext(
             responder=self._responder,
@@ -89,10 +107,26 @@ class WebServer:
     def set_limits(self, limits: HttpLimits) -> None:
         """Change the limits; a connection keeps those in force when it was accepted."""
         self._limits = limits
+        self._responder.most = limits.unreserved
+
+    def set_access(self, access: Access) -> None:
+        """Change who may read what, from the next request on."""
+        self._responder.access = access
 
     async def start(self) -> None:
         """Listen; raises ListenError (an address cannot be listened on) or ConfigError (it is not one)."""
-        self._listeners = open_listeners(self._listen, os.environ)
+        listeners = open_listeners([text for text in self._listen if isinstance(text, str)], os.environ)
+        try:
+            for local in self._listen:
+                if isinstance(local, LocalListener):
+                    opened = LocalSocket(local.path, local.group)
+                    self._local[opened.socket] = opened
+        except BaseException:
+            for sock in (*listeners, *self._local):
+                sock.close()
+            raise
+        self._listeners = (*listeners, *self._local)
+        self._spare.keep()
         self._addresses = tuple(display(sock) for sock in self._listeners)
         logging.getLogger("asyncio").addFilter(_not_about_lost_clients)
         for sock in self._listeners:
@@ -105,6 +139,8 @@ class WebServer:
         for sock in listeners:
             loop.remove_reader(sock)
             sock.close()
+        for local in self._local.values():
+            local.close()
         for protocol in tuple(self._open):
             protocol.finish()
         if self._open:
@@ -116,6 +152,7 @@ class WebServer:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=SHUTDOWN_SECONDS)
         self._responder.close()
+        self._spare.close()
         logging.getLogger("asyncio").removeFilter(_not_about_lost_clients)
 
     # accepting
@@ -128,18 +165,35 @@ class WebServer:
                 return
             except OSError as error:
                 if error.errno in _NO_RESOURCES:
-                    self._pause(listener, error)
+                    self._make_room(listener, error)
                     return
                 continue  # accept(2): an error of that one connection, whose client has already closed it
             self._cannot_accept = False
-            self._admit(sock, _host(address))
+            self._admit(sock, self._client(listener, sock, address))
 
-    def _pause(self, listener: socket.socket, error: OSError) -> None:
-        """Stop accepting for ACCEPT_PAUSE_SECONDS: the listener stays readable, so the loop would spin."""
+    def _client(self, listener: socket.socket, sock: socket.socket, address: object) -> Client:
+        if sock.family != socket.AF_UNIX:
+            return Client(address=_host(address))
+        peer, local = peer_of(sock), self._local.get(listener)
+        admitted = None if local is None else peer is not None and local.admits(peer)
+        return Client(address="" if peer is None else f"uid {peer.uid}", local=True, admitted=admitted)
+
+    def _make_room(self, listener: socket.socket, error: OSError) -> None:
+        """Free a descriptor for the connection that waits; without one to free, stop accepting for a moment.
+
+        The listener stays readable, so the loop would spin: it may come back at once only if something was freed.
+        """
         self._counters.add(SelfMetric.HTTP_ACCEPT_ERRORS)
         if not self._cannot_accept:
             self._cannot_accept = True
-            log.error("cannot accept a connection: %s; trying again twice a second", error.strerror)
+            log.error("cannot accept a connection: %s; others are closed for it, or it waits", error.strerror)
+        if self._spare.release():
+            return
+        evicted = self._waiting.longest() or self._longest_stalled()
+        if evicted is not None:
+            self._counters.add(SelfMetric.HTTP_REJECTED)
+            evicted.drop()
+            return
         loop = asyncio.get_running_loop()
         loop.remove_reader(listener)
         loop.call_later(ACCEPT_PAUSE_SECONDS, self._resume, listener)
@@ -148,40 +202,60 @@ class WebServer:
         if listener in self._listeners:
             asyncio.get_running_loop().add_reader(listener, self._accept, listener)
 
-    def _admit(self, sock: socket.socket, peer: str) -> None:
+    def _admit(self, sock: socket.socket, client: Client) -> None:
         self.accepted += 1
-        if len(self._open) >= self._limits.connections:
+        most = self._limits.connections if self._watch.current().context is not None else self._limits.waiting
+        if len(self._waiting) >= most and (evicted := self._waiting.longest()) is not None:
             self._counters.add(SelfMetric.HTTP_REJECTED)
-            evicted = self._longest_waiting()
-            if evicted is None:
-                sock.close()
-                return
             evicted.drop()
         sock.setblocking(False)
-        protocol = HttpProtocol(self._context, limits=self._limits, peer=peer, on_closed=self._forget)
+        protocol = HttpProtocol(
+            self._context, limits=self._limits, client=client, on_asked=self._take_in, on_closed=self._forget
+        )
+        self._waiting.add(client.address, protocol)
         handshake = asyncio.get_running_loop().create_task(self._handshake(protocol, sock))
         handshake.add_done_callback(self._tasks.discard)
         handshake.add_done_callback(lambda _: None if protocol.handed_over else sock.close())
         self._tasks.add(handshake)
         self._open[protocol] = handshake
 
-    def _longest_waiting(self) -> HttpProtocol | None:
-        """The connection to evict; None: every connection is being answered and its client reads."""
-        connections = Counter(protocol.peer for protocol in self._open)
-        waiting = (protocol for protocol in self._open if protocol.stalled)
-        return max(waiting, key=lambda protocol: (connections[protocol.peer], -protocol.since), default=None)
+    def _take_in(self, protocol: HttpProtocol, path: str) -> bool:
+        """Count a connection among those that have asked, now for `path`; False: there is no room for it."""
+        self._waiting.discard(protocol.client.address, protocol)
+        most = self._limits.connections if is_reserved(path) else self._limits.unreserved
+        if len(self._open) - len(self._waiting) <= most:
+            return True
+        self._counters.add(SelfMetric.HTTP_REJECTED)
+        evicted = self._longest_stalled(sending=is_reserved(path))
+        if evicted is None:
+            return False
+        evicted.drop()
+        return True
+
+    def _longest_stalled(self, *, sending: bool = False) -> HttpProtocol | None:
+        """The connection to evict of those that have asked; None: there is none that waits for its client.
+
+        `sending`: if need be, one whose client takes its answer; a client that reads as it should is rarely the oldest.
+        """
+        asked = [protocol for protocol in self._open if protocol.asked]
+        connections = Counter(protocol.client.address for protocol in asked)
+        idle = [protocol for protocol in asked if protocol.stalled]
+        if not idle and sending:
+            idle = [protocol for protocol in asked if protocol.sending]
+        return max(idle, key=lambda protocol: (connections[protocol.client.address], -protocol.since), default=None)
 
     async def _handshake(self, protocol: HttpProtocol, sock: socket.socket) -> None:
         """Connect `sock` to `protocol`, after a TLS handshake if TLS is configured now."""
         in_force = self._watch.current()
-        protocol.allowed_sans = in_force.tls.client_allowed_sans if in_force.tls is not None else ()
-        tls = in_force.context is not None
+        context = None if protocol.client.admitted is not None else in_force.context  # web.socket: no TLS
+        tls = context is not None
+        protocol.allowed_sans = in_force.tls.client_allowed_sans if tls and in_force.tls is not None else ()
         protocol.handed_over = True
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: protocol,
                 sock,
-                ssl=in_force.context,
+                ssl=context,
                 ssl_handshake_timeout=self._limits.head_seconds if tls else None,
                 ssl_shutdown_timeout=SHUTDOWN_SECONDS if tls else None,
             )
@@ -196,8 +270,10 @@ class WebServer:
 
     def _forget(self, protocol: HttpProtocol) -> None:
         handshake = self._open.pop(protocol, None)
+        self._waiting.discard(protocol.client.address, protocol)
         if handshake is not None and not protocol.connected:
             handshake.cancel()
+        self._spare.keep()
         if not self._open:
             self._all_closed.set()
 

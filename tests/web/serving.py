@@ -14,11 +14,14 @@ from types import TracebackType
 
 from kmodmon.subjects.self_stats import SelfCounters, SelfMetric
 from kmodmon.system.clock import Clock, SystemClock
+from kmodmon.web.access import Access
 from kmodmon.web.limits import HttpLimits
 from kmodmon.web.message import Request, Response, Route, json_response, text_response
-from kmodmon.web.server import WebServer
+from kmodmon.web.server import LocalListener, WebServer
 
 PATIENCE = 20.0
+ACCESS = Access(hosts=("h", "*.example"))
+"""The names by which the tests call their server."""
 BIG = tuple(bytes([65 + index % 26]) * 50_000 for index in range(60))
 
 
@@ -103,7 +106,8 @@ class Served:
         self,
         *,
         routes: Sequence[Route] = ROUTES,
-        listen: Sequence[str] = ("127.0.0.1:0",),
+        listen: Sequence[str | LocalListener] = ("127.0.0.1:0",),
+        access: Access = ACCESS,
         limits: HttpLimits | None = None,
         web_config: Path | None = None,
         clock: Clock | None = None,
@@ -119,7 +123,7 @@ class Served:
         clock = clock or SystemClock()
 
         def make() -> WebServer:
-            return WebServer(
+            server = WebServer(
                 routes=routes,
                 listen=listen,
                 limits=limits,
@@ -127,6 +131,8 @@ class Served:
                 clock=clock,
                 counters=self._counters,
             )
+            server.set_access(access)
+            return server
 
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run(make)), name="served")
 

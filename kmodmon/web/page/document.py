@@ -245,7 +245,8 @@ def _taint_parts(data: PageData) -> object:
 
 
 def _history_parts(data: PageData, events: Sequence[StoredEvent]) -> object:
-    return (data.history_error, tuple(stored.hash for stored in events))
+    # What is left out of an event depends on the parameters as they are now (`kmodmon.view.public`).
+    return (data.history_error, tuple(stored.hash for stored in events), data.state.parameters.parameters)
 
 
 def _rows_parts(data: PageData) -> object:
