@@ -10,8 +10,10 @@ import select
 import signal
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 _REAP = 0.2  # seconds for a child that is done to end; one that hangs is left to init
+_CANNOT = 3  # exit code, as of every command that could not do its work
 _SIGNALLED = 128  # exit code of a child that a signal ended, as shells count
 
 
@@ -20,25 +22,25 @@ def run_in_child(command: Callable[[], int]) -> int:
     receive, send = os.pipe()
     child = os.fork()
     if not child:
-        _answer(command, send)
+        _run_and_answer(command, send)
     os.close(send)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the child too, which answers it
     signal.signal(signal.SIGTERM, lambda number, frame: os.kill(child, number))
-    told = os.read(receive, 1)
-    if not told:
+    answer = os.read(receive, 1)
+    if not answer:
         status = os.waitpid(child, 0)[1]
         return os.WEXITSTATUS(status) if os.WIFEXITED(status) else _SIGNALLED + os.WTERMSIG(status)
     if select.select((receive,), (), (), _REAP)[0]:  # all its threads have closed their files, so none hangs
         os.waitpid(child, 0)
-    return told[0]
+    return answer[0]
 
 
-def _answer(command: Callable[[], int], send: int) -> None:
+def _run_and_answer(command: Callable[[], int], send: int) -> NoReturn:
     try:
         code = command()
         sys.stdout.flush()
         sys.stderr.flush()
     except BaseException:  # noqa: BLE001 - this process must not go on as the parent would
-        os._exit(1)
+        os._exit(_CANNOT)
     os.write(send, bytes((code,)))
     os._exit(code)
