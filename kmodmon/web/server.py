@@ -12,6 +12,7 @@ import contextlib
 import errno
 import logging
 import os
+import select
 import socket
 from collections import Counter
 from collections.abc import Sequence
@@ -165,7 +166,8 @@ class WebServer:
                 return
             except OSError as error:
                 if error.errno in _NO_RESOURCES:
-                    self._make_room(listener, error)
+                    if _somebody_waits(listener):
+                        self._make_room(listener, error)
                     return
                 continue  # accept(2): an error of that one connection, whose client has already closed it
             self._cannot_accept = False
@@ -226,22 +228,22 @@ class WebServer:
         if len(self._open) - len(self._waiting) <= most:
             return True
         self._counters.add(SelfMetric.HTTP_REJECTED)
-        evicted = self._longest_stalled(sending=is_reserved(path))
+        evicted = self._longest_stalled()
         if evicted is None:
             return False
         evicted.drop()
         return True
 
-    def _longest_stalled(self, *, sending: bool = False) -> HttpProtocol | None:
-        """The connection to evict of those that have asked; None: there is none that waits for its client.
+    def _longest_stalled(self) -> HttpProtocol | None:
+        """The connection to evict of those that have asked: of those that wait for their client, else that send to it.
 
-        `sending`: if need be, one whose client takes its answer; a client that reads as it should is rarely the oldest.
+        None: every one is in a handler.
         """
         asked = [protocol for protocol in self._open if protocol.asked]
         connections = Counter(protocol.client.address for protocol in asked)
-        idle = [protocol for protocol in asked if protocol.stalled]
-        if not idle and sending:
-            idle = [protocol for protocol in asked if protocol.sending]
+        idle = [protocol for protocol in asked if protocol.stalled] or [
+            protocol for protocol in asked if protocol.sending
+        ]
         return max(idle, key=lambda protocol: (connections[protocol.client.address], -protocol.since), default=None)
 
     async def _handshake(self, protocol: HttpProtocol, sock: socket.socket) -> None:
@@ -282,6 +284,13 @@ class WebServer:
         for protocol in tuple(self._open):
             if protocol.connected:
                 protocol.finish()
+
+
+def _somebody_waits(listener: socket.socket) -> bool:
+    """Whether there is a connection to accept: without a free descriptor accept(2) fails before it looks."""
+    poll = select.poll()
+    poll.register(listener, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _not_about_lost_clients(record: logging.LogRecord) -> bool:

@@ -173,8 +173,9 @@ class Running:
     def write(self, more: str = "") -> None:
         """Replace the file, as editors and configuration tools do."""
         paths = {"procfs": TREE / "proc", "sysfs": TREE / "sys", "rootfs": TREE, "dev": TREE / "dev"}
+        web = "" if more.startswith("[web]") else '[web]\nlisten = ["127.0.0.1:0"]\nmax_connections = 8'
         lines = [
-            '[web]\nlisten = ["127.0.0.1:0"]\nmax_connections = 8',
+            web,
             f'[history]\ndirectory = "{self.home}/state"',
             "[path]",
             *(f'{name} = "{path}"' for name, path in paths.items()),
@@ -337,11 +338,11 @@ def test_limits_when_they_change_then_new_connections_have_them() -> None:
         await server.start()
         server.set_limits(HttpLimits(connections=1))
         host, _, port = server.addresses[0].rpartition(":")
-        first, one = await asyncio.open_connection(host, int(port))
-        _, other = await asyncio.open_connection(host, int(port))
+        most = HttpLimits(connections=1).waiting
+        clients = [await asyncio.open_connection(host, int(port)) for _ in range(most + 1)]
         async with asyncio.timeout(PATIENCE):
-            assert await first.read() == b""  # it made room
-        for writer in (one, other):
+            assert await clients[0][0].read() == b""  # it made room
+        for _, writer in clients:
             writer.close()
         await server.stop()
         assert counters.snapshot()[SelfMetric.HTTP_REJECTED] == 1

@@ -158,3 +158,17 @@ def test_directory_with_any_name_can_be_opened(tmp_path: Path) -> None:
     assert len(list(reader.events())) == 1
     reader.close()
     history.close()
+
+
+@pytest.mark.parametrize("steps", [1, 2**31 - 1], ids=["within a statement", "between two events"])
+def test_query_when_it_takes_longer_than_it_may_then_it_is_given_up_and_the_reader_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    filled(tmp_path, 50, mixed).close()
+    reader = SqliteReader.open(tmp_path)
+    monkeypatch.setattr("kmodmon.store.reader._STEPS", steps)
+    with pytest.raises(StoreError) as caught:
+        list(reader.events(EventQuery(seconds=-1.0)))
+    assert caught.value.trouble is Trouble.SLOW
+    assert len(list(reader.events(EventQuery(seconds=600.0)))) == len(list(reader.events())) == 50
+    reader.close()

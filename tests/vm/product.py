@@ -36,6 +36,7 @@ sys.exit(main())
 """
 """What pip would have put at /usr/bin/kmodmon."""
 
+FULL_DETAIL = "--web.detail full"
 KMODMON_PORT = 10069
 """Where its server listens unless told otherwise."""
 
@@ -53,7 +54,8 @@ class Product:
         started = next(line for line in self.unit.read_text().splitlines() if line.startswith("ExecStart="))
         everybody = "IPAddressDeny=\nIPAddressAllow=\n"
         patience = "TimeoutStartSec=300\n"  # emulated, on a busy machine
-        return f"[Service]\n{patience}{everybody}ExecStart=\n{started} --listen 0.0.0.0:{KMODMON_PORT}\n"
+        # The tests ask from outside, and want to see everything; test_web_detail.py takes the flag away again.
+        return f"[Service]\n{patience}{everybody}ExecStart=\n{started} --listen 0.0.0.0:{KMODMON_PORT} {FULL_DETAIL}\n"
 
 
 def product() -> Product:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kmodmon.events.kinds.daemon import Started
 from kmodmon.events.kinds.module import ModuleLoaded
 from kmodmon.events.kinds.taint import TaintAdded
 from kmodmon.metrics.exposition import Exposition
@@ -41,7 +42,9 @@ def test_events_when_asked_since_a_moment_then_it_is_that_moment(text: str, usec
 @pytest.mark.parametrize(
     "query",
     ["since=yesterday", "since=-1", "since=nan", "since=inf", "since=9e99", "limit=-1", "limit=x", "limit=1e3",
-     "after=" + "9" * 40, "type=Nope", "since=0001-01-01", "order=up", "colour=red"],
+     "since=1_0", "since=%D9%A3", "since=1e3", "since=+1", "since=0x1", "since=.5", "limit=1_0", "limit=%D9%A3",
+     "limit=", "after=%EF%BC%93", "after=" + "9" * 40, "type=Nope", "type=",
+     "since=0001-01-01", "order=up", "colour=red"],
 )  # fmt: skip
 def test_events_when_asked_something_else_then_refused(query: str) -> None:
     with pytest.raises(BadRequest):
@@ -52,6 +55,13 @@ def test_events_when_asked_with_every_argument_then_the_query_has_them() -> None
     query = event_query(asked("type=ModuleLoaded,TaintAdded&module=a%20b&after=7&limit=99999&order=newest"))
     assert query.types == (ModuleLoaded.kind.type, TaintAdded.kind.type)
     assert (query.module, query.after_id, query.limit, query.newest_first) == ("a b", 7, MAX_EVENTS, True)
+
+
+def test_events_when_a_type_is_repeated_then_it_is_asked_for_once() -> None:
+    assert event_query(asked("type=" + ",".join(["Started", "ModuleLoaded"] * 200))).types == (
+        Started.kind.type,
+        ModuleLoaded.kind.type,
+    )
 
 
 def test_api_when_served_then_every_path_of_the_contract_answers(tmp_path: Path) -> None:
@@ -68,7 +78,11 @@ def test_api_when_served_then_every_path_of_the_contract_answers(tmp_path: Path)
                                "evidence", "fields", "prev_hash", "hash"]  # fmt: skip
         later = json.loads(await running.get(f"/api/v1/events?after={first['id']}&limit=1"))
         assert [event["id"] for event in later] == [first["id"] + 1]
-        assert later[0]["prev_hash"] == first["hash"]
+        assert (later[0]["prev_hash"], first["hash"]) == (None, None)
+        running.write('[web]\ndetail = "full"\nlisten = ["127.0.0.1:0"]')
+        await running.shows("/api/v1/events?limit=1", '"hash":null', gone=True)
+        first, second = json.loads(await running.get("/api/v1/events?limit=2"))
+        assert second["prev_hash"] == first["hash"] != ""
 
     run(tmp_path, work)
 
