@@ -35,7 +35,7 @@ from kmodmon.config.values import (
     Text,
     ValueType,
 )
-from kmodmon.kernel.parameter import SECRET_PATTERNS
+from kmodmon.kernel.parameter import NO_SECRETS, SECRET_PATTERNS
 from kmodmon.types.detail import Detail
 
 T = TypeVar("T")
@@ -219,10 +219,10 @@ class ParameterSettings:
         SECRET_PATTERNS,
         NAME_PATTERNS,
         "Parameters whose values are not shown: shell patterns, any case, held against each word of the name (`key` is "
-        "in wep_key1 and apiKey, not in keyboard); one with a dot is held against module.parameter. Process arguments "
-        "of such a name are hidden too.",
+        "in wep_key1 and apiKey, not in keyboard); one with a dot is held against module.parameter. So are "
+        "secrets in command lines and in lines of the kernel's log.",
     )
-    redact_allow: tuple[str, ...] = setting((), NAME_PATTERNS, "Exceptions from redact.")
+    redact_allow: tuple[str, ...] = setting(NO_SECRETS, NAME_PATTERNS, "Exceptions from redact.")
     max_value_length: int = setting(256, Integer(least=16, most=4096), "Longer values are cut, in characters.")
     read_timeout: Seconds = setting(
         Seconds(2),
@@ -273,6 +273,12 @@ class ActorSettings:
         True, Switch(), "Look up the process behind a load, an unload and an autoload request.", restart=True
     )
     arguments: bool = setting(True, Switch(), "Keep its command line (redacted like parameters).", restart=True)
+    parents_arguments: bool = setting(
+        False,
+        Switch(),
+        "Keep the command lines of its parents as well; otherwise their names and files are kept only.",
+        restart=True,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,6 +73,14 @@ class KmsgRecord:
         return safe_text(self.text)
 
 
+def may_show_values(raw: bytes) -> bool:
+    """Whether lines in these bytes may show values of module parameters: a test that costs little.
+
+    `kernel.redacted_log` has the lines, and hides what is a secret in them.
+    """
+    return b"`" in raw or b"ommand line" in raw or b"doing " in raw
+
+
 def parse_prefix(raw: bytes) -> tuple[int, int]:
     """Return (priority, seq) and parse nothing else, for records that nobody reads further. Raises ParseError."""
     priority, _, rest = raw.partition(b",")

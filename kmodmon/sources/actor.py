@@ -17,14 +17,15 @@ Facts the code below is written from:
   is beyond doubt; else it is unknown.
 - modprobe as the kernel runs it for request_module() (kernel/module/kmod.c) is `modprobe -q -- ALIAS`, a child of a
   kernel thread, without a login; the process that requested the module is another one, and waits.
-- Arguments are redacted as parameters are: `insmod x.ko psk=...` must not bring a key into the history.
+- Arguments are redacted by the rules of `kernel.redaction`: `sh -c "insmod x.ko psk=..."` must not bring a key into
+  the history. Those of parents are not read unless actor.parents_arguments is set: a deployment that ends in modprobe
+  has secrets in places that no rule knows.
 """
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TypeVar
 
 import psutil
@@ -32,9 +33,10 @@ import psutil
 from kmodmon.config.settings import Settings
 from kmodmon.events.event import Actor, Process
 from kmodmon.kernel.cgroup import Cgroup, parse_cgroup
-from kmodmon.kernel.parameter import REDACTED, is_secret
+from kmodmon.kernel.redaction import redact_arguments
 from kmodmon.kernel.saved_cmdlines import parse_saved_cmdlines
 from kmodmon.kernel.task_status import TaskStatus, parse_task_status
+from kmodmon.sources.parameters import secret_names
 from kmodmon.system.clock import Clock
 from kmodmon.system.root import NUMBER, SMALL, Root
 from kmodmon.types.error import ParseError
@@ -48,6 +50,7 @@ _NO_LOGIN = 0xFFFFFFFF
 _PARENTS_MAX = 8
 _ARGUMENTS_MAX, _ARGUMENT_MAX = 32, 256
 _SAVED_MAX = 1 << 20  # bytes of saved_cmdlines
+_CMDLINE_MAX = _ARGUMENTS_MAX * _ARGUMENT_MAX  # bytes that are read
 _STATUS_HEAD = 4096  # bytes; `Groups`, which may be long, is behind the ids
 _CACHED = 512  # entries of each cache
 _PARENT_KEPT = 10.0  # seconds
@@ -98,7 +101,7 @@ class Actors:
         self.resolves = settings.actor.enabled and _is_initial_pid_namespace(root)
         self._started: OrderedDict[int, _Started] = OrderedDict()
         self._parents: OrderedDict[int, tuple[int, Process, int]] = OrderedDict()
-        self._is_secret = lru_cache(maxsize=_CACHED)(self._is_secret_name)
+        self._secrets = secret_names(settings.parameters)
 
     def snapshots(self, tids: Iterable[int]) -> Mapping[int, ProcSnapshot]:
         """Read at once what the exit of these tasks would take away; `capture` reads the rest later, one by one.
@@ -110,14 +113,18 @@ class Actors:
         statuses = {tid: status for tid in tids if (status := _status(self._root, tid)) is not None}
         return {tid: self._with_cmdline(status) for tid, status in statuses.items()}
 
-    def _snapshot(self, tid: int) -> ProcSnapshot | None:
+    def _snapshot(self, tid: int, *, arguments: bool = True) -> ProcSnapshot | None:
         status = _status(self._root, tid)
-        return None if status is None else self._with_cmdline(status)
+        if status is None:
+            return None
+        if arguments:
+            return self._with_cmdline(status)
+        return ProcSnapshot(status=status, cmdline=b"", at_usec=self._clock.now().monotonic_usec)
 
     def _with_cmdline(self, status: TaskStatus) -> ProcSnapshot:
         at = self._clock.now().monotonic_usec
         # Reading cmdline may wait for a lock that the task holds, so unlike the status it is read without the GIL.
-        outcome = self._root.head(self._root.proc(b"%d" % status.process, b"cmdline"), _ARGUMENTS_MAX * _ARGUMENT_MAX)
+        outcome = self._root.head(self._root.proc(b"%d" % status.process, b"cmdline"), _CMDLINE_MAX)
         return ProcSnapshot(status=status, cmdline=outcome.value if isinstance(outcome, Read) else b"", at_usec=at)
 
     def capture(self, tid: int, monotonic_usec: int, snapshot: ProcSnapshot | None = None) -> tuple[Actor, str | None]:
@@ -160,7 +167,7 @@ class Actors:
             snapshot = self._snapshot(tid)
         if snapshot is None:
             return None
-        status, arguments = snapshot.status, _arguments(snapshot.cmdline)
+        status, arguments = snapshot.status, self._arguments(snapshot.cmdline)
         comm = status.comm if comm is None else comm
         now = self._clock.now()
         if comm != status.comm and now.monotonic_usec - monotonic_usec > _STALE * 1e6:
@@ -174,7 +181,8 @@ class Actors:
         except (psutil.Error, OSError, ValueError):
             pass  # it exits now: the snapshot and its parents are all that remains of it
         described = self._process(status.process, comm, arguments, exe)
-        return self._actor(status, described, tuple(self._ancestors(status.parent))), _requested_name(arguments)
+        requested_name = _requested_name(snapshot.cmdline)
+        return self._actor(status, described, tuple(self._ancestors(status.parent))), requested_name
 
     def _actor(self, status: TaskStatus, process: Process, parents: tuple[Process, ...]) -> Actor:
         cgroup = self._cgroup(status.process)
@@ -188,36 +196,23 @@ class Actors:
             container=None if cgroup is None else cgroup.container,
         )
 
-    def _process(self, pid: int, comm: str, arguments: Sequence[str], exe: str | None) -> Process:
-        shown = arguments if arguments and self._settings.actor.arguments else None
-        return Process(
-            pid=pid,
-            comm=comm,
-            exe=safe_text(os.fsencode(exe)) if exe else None,
-            cmdline=None if shown is None else tuple(self._redacted(shown)),
-        )
+    def _process(self, pid: int, comm: str, arguments: tuple[str, ...] | None, exe: str | None) -> Process:
+        return Process(pid=pid, comm=comm, exe=safe_text(os.fsencode(exe)) if exe else None, cmdline=arguments)
 
-    def _redacted(self, arguments: Sequence[str]) -> Iterator[str]:
-        # A secret is the value in `name=value`, as insmod and modprobe take it, or the argument after `--name`.
-        hide = False
-        for argument in arguments[:_ARGUMENTS_MAX]:
-            name, equals, _ = argument.partition("=")
-            secret = self._is_secret(name.lstrip("-"))
-            if hide:
-                yield REDACTED
-            elif equals and secret:
-                yield f"{bounded(name, _ARGUMENT_MAX)}={REDACTED}"
-            else:
-                yield bounded(argument, _ARGUMENT_MAX)
-            hide = not hide and not equals and secret and argument.startswith("-")
-        if len(arguments) > _ARGUMENTS_MAX:
-            yield "…"
-
-    def _is_secret_name(self, name: str) -> bool:
-        settings = self._settings.parameters
-        names = {name, name.rpartition(".")[2]}
-        hidden = any(is_secret(each, settings.redact) for each in names)
-        return hidden and not any(is_secret(each, settings.redact_allow) for each in names)
+    def _arguments(self, cmdline: bytes) -> tuple[str, ...] | None:
+        # None: they are not wanted, could not be read, or there are none.
+        if not cmdline or not self._settings.actor.arguments:
+            return None
+        raw = _split(cmdline)
+        if len(cmdline) >= _CMDLINE_MAX:
+            # It was cut, and the cut word may be the head of a secret: `https://user:passwo` has no `@` any more.
+            raw[-1] = b" ".join((*raw[-1].rsplit(maxsplit=1)[:-1], "…".encode()))
+        # Rules need the characters themselves, not escapes, which safe text has for quotes behind a backslash.
+        texts = [argument.decode("utf-8", "surrogateescape") for argument in raw]
+        redacted = redact_arguments(texts, self._secrets)
+        shown = [safe_text(argument.encode("utf-8", "surrogateescape")) for argument in redacted[:_ARGUMENTS_MAX]]
+        more = ("…",) if len(redacted) > _ARGUMENTS_MAX else ()
+        return (*(bounded(argument, _ARGUMENT_MAX) for argument in shown), *more)
 
     def _ancestors(self, parent: int) -> Iterator[Process]:
         for _ in range(_PARENTS_MAX):
@@ -233,12 +228,12 @@ class Actors:
         cached = self._parents.get(pid)
         if cached is not None and now - cached[0] < _PARENT_KEPT * 1e6:
             return cached[1], cached[2]
-        snapshot = self._snapshot(pid)
+        snapshot = self._snapshot(pid, arguments=self._settings.actor.parents_arguments)
         if snapshot is None:
             return None
         status = snapshot.status
         exe = _optional(lambda: psutil.Process(pid).exe())
-        process = self._process(pid, status.comm, _arguments(snapshot.cmdline), exe)
+        process = self._process(pid, status.comm, self._arguments(snapshot.cmdline), exe)
         _cache(self._parents, pid, (now, process, status.parent))
         return process, status.parent
 
@@ -273,12 +268,13 @@ def _is_initial_pid_namespace(root: Root) -> bool:
     return status is not None and (status.comm, status.parent) == ("kthreadd", 0)
 
 
-def _arguments(cmdline: bytes) -> tuple[str, ...]:
+def _split(cmdline: bytes) -> list[bytes]:
     # A process may overwrite its arguments with anything: there may be no NUL at all.
-    return tuple(safe_text(argument) for argument in cmdline.rstrip(b"\0").split(b"\0")) if cmdline else ()
+    return cmdline.rstrip(b"\0").split(b"\0") if cmdline else []
 
 
-def _requested_name(arguments: Sequence[str]) -> str | None:
+def _requested_name(cmdline: bytes) -> str | None:
+    arguments = [safe_text(argument) for argument in _split(cmdline)]
     if len(arguments) != 4 or tuple(arguments[1:3]) != _KERNELS_MODPROBE:
         return None
     return bounded(arguments[3], _ARGUMENT_MAX)

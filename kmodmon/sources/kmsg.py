@@ -12,6 +12,8 @@ that an earlier run has read are recognised by their sequence number.
 - Containers have other files at this path: the console (reading it would take what people type), /dev/null. A character
   device other than 1:11 is not the log. A recorded machine has a regular file there, which is read once.
 
+Secrets in records that show values of module parameters are hidden before the records leave this module.
+
 At most BATCH records are read in one turn of the loop, so that a flood does not delay a scrape; the rest makes the
 device readable again at once. When a read() fails, the records before it are emitted first and the error is raised by
 the next batch.
@@ -25,8 +27,11 @@ import asyncio
 import errno
 import os
 import stat
+from collections.abc import Sequence
 
-from kmodmon.kernel.kmsg import BUFFER_SIZE, split_records
+from kmodmon.kernel.kmsg import BUFFER_SIZE, may_show_values, split_records
+from kmodmon.kernel.parameter import SecretNames
+from kmodmon.sources.parameters import secret_names
 from kmodmon.sources.source import Emit, EventSource, Reading, SourceContext
 from kmodmon.subjects.log import LogRead
 from kmodmon.system.root import outcome_of
@@ -37,14 +42,16 @@ BATCH = 512  # records
 CALM = 64  # records to wait for between two reads
 LONGEST_WAIT, SHORTEST_WAIT = 0.005, 0.0005  # seconds
 _DEVICE = os.makedev(1, 11)
+_SHIPPED = SecretNames()
 _GOES_ON = frozenset({errno.EPIPE, errno.EINVAL, errno.EINTR})
 
 
 class KmsgReader:
     """Reads an open /dev/kmsg in batches."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, secrets: SecretNames = _SHIPPED) -> None:
         self._fd = fd
+        self._secrets = secrets
         self._caught_up = False  # a read() has returned EAGAIN since the start
         self._failure: OSError | None = None
 
@@ -60,7 +67,7 @@ class KmsgReader:
             raise self._failure
         live = end and self._caught_up
         self._caught_up = self._caught_up or end
-        return LogRead(records=tuple(records), end=end, live=live)
+        return LogRead(records=_redacted(records, self._secrets), end=end, live=live)
 
     def _records(self, most: int) -> tuple[list[bytes], bool]:
         records: list[bytes] = []
@@ -91,17 +98,27 @@ async def run(context: SourceContext, emit: Emit) -> None:
         if isinstance(why := outcome_of(error, path), Absent):
             await _forever(emit, Reading(outcome=why))
         raise
+    secrets = secret_names(context.settings.parameters)
     try:
         about = os.fstat(fd)
         if stat.S_ISREG(about.st_mode):
-            records = split_records(_whole(fd))
+            records = _redacted(split_records(_whole(fd)), secrets)
             await _forever(emit, Reading(outcome=Read(LogRead(records=records, end=True))))
         if stat.S_ISCHR(about.st_mode) and about.st_rdev != _DEVICE:
             numbers = f"{os.major(about.st_rdev)}:{os.minor(about.st_rdev)}"
             await _forever(emit, Reading(outcome=Absent(f"{os.fsdecode(path)} is not the log but device {numbers}")))
-        await _follow(KmsgReader(fd), fd, emit)
+        await _follow(KmsgReader(fd, secrets), fd, emit)
     finally:
         os.close(fd)
+
+
+def _redacted(records: Sequence[bytes], secrets: SecretNames) -> tuple[bytes, ...]:
+    # One look at all of them: in a flood of records it costs less than one at each.
+    if not may_show_values(b"".join(records)):
+        return tuple(records)
+    from kmodmon.kernel.redacted_log import redact_record  # few logs have such lines, and it is not small
+
+    return tuple(redact_record(record, secrets) for record in records)
 
 
 async def _forever(emit: Emit, reading: Reading) -> None:
@@ -185,5 +202,6 @@ SOURCE = EventSource(
     name=SourceName.KMSG,
     run=run,
     interfaces=("/dev/kmsg",),
+    depends_on=lambda settings: (settings.parameters.redact, settings.parameters.redact_allow),
     remedy="CAP_SYSLOG, /dev/kmsg in the service's device list, and printk.devkmsg other than off",
 )

@@ -18,7 +18,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from kmodmon.config.sections import ParameterSettings
-from kmodmon.kernel.parameter import is_secret, parse_parameter, redact
+from kmodmon.kernel.parameter import SecretNames, parse_parameter, redact
 from kmodmon.sources.deadline import DeadlineReader, Task
 from kmodmon.sources.source import PollSource, Reading, SourceContext
 from kmodmon.subjects.parameters import Parameter, ParametersRead, ParameterTable
@@ -137,14 +137,12 @@ class ParametersReader:
 
 def is_hidden(settings: ParameterSettings, module: str, name: str) -> bool:
     """Whether the settings hide the value of this parameter."""
-    return _matches(settings.redact, module, name) and not _matches(settings.redact_allow, module, name)
+    return secret_names(settings).hides(name, module)
 
 
-def _matches(patterns: tuple[str, ...], module: str, name: str) -> bool:
-    """Whether a pattern matches the parameter; a pattern with a dot is compared with module.parameter."""
-    dotted = tuple(pattern for pattern in patterns if "." in pattern)
-    plain = tuple(pattern for pattern in patterns if "." not in pattern)
-    return is_secret(name, plain) or bool(dotted and is_secret(f"{module}.{name}", dotted))
+def secret_names(settings: ParameterSettings) -> SecretNames:
+    """The names whose values these settings hide, in parameters, command lines and the log."""
+    return SecretNames(redact=settings.redact, allow=settings.redact_allow)
 
 
 def _inode(path: bytes) -> int:

@@ -8,8 +8,11 @@ than a month.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from kmodmon.kernel.kmsg import may_show_values
 from kmodmon.kernel.pstore import Dump, DumpPart, assemble, parse_name, parse_part
+from kmodmon.sources.parameters import secret_names
 from kmodmon.sources.source import PollSource, Reading, SourceContext
 from kmodmon.subjects.log import PstoreRead
 from kmodmon.system.root import NUMBER, Root
@@ -51,9 +54,17 @@ class PstoreReader:
                     continue
         if not parts and not isinstance(listing, Read):
             return Reading(outcome=listing, unreadable=unreadable)
-        dumps = assemble(parts.values())
+        dumps = tuple(map(self._redacted, assemble(parts.values())))
         news, self._last = (() if dumps == self._last else dumps), dumps
         return Reading(outcome=Read(PstoreRead(dumps=news)), unreadable=unreadable)
+
+    def _redacted(self, dump: Dump) -> Dump:
+        if not may_show_values(dump.text):
+            return dump
+        from kmodmon.kernel.redacted_log import redact_log_lines  # few dumps have such lines, and it is not small
+
+        secrets = secret_names(self._context.settings.parameters)
+        return replace(dump, text=redact_log_lines(dump.text, secrets))
 
 
 def _of_pstore(root: Root, listing: Outcome[tuple[bytes, ...]]) -> Iterator[tuple[bytes, bytes, bool]]:

@@ -173,6 +173,9 @@ def test_capture_when_the_kernels_modprobe_then_what_it_was_asked_for(procfs: Pr
         (b"tool\0--token\0abc\0--verbose\0", ("tool", "--token", "<redacted>", "--verbose")),
         (b"modprobe\0wifi.api_key=1\0", ("modprobe", "wifi.api_key=<redacted>")),
         (b"insmod\0keyboard=us\0", ("insmod", "keyboard=us")),
+        (b"sh\0-c\0insmod x.ko psk=topsecret\0", ("sh", "-c", "insmod x.ko psk=<redacted>")),
+        (b"sh\0-c\0insmod x.ko psk=a\\ b level=1\0", ("sh", "-c", "insmod x.ko psk=<redacted> level=1")),
+        (b"curl\0-u\0bob:\xff\0", ("curl", "-u", "bob:<redacted>")),
         (b"insmod\0\xff\n.ko\0", ("insmod", "\\xff\\x0a.ko")),
     ],
 )
@@ -180,6 +183,35 @@ def test_capture_when_arguments_hold_secrets_then_redacted(procfs: Procfs, given
     procfs.process(344, "insmod", 320, given, at=99.0)
     who, clock = actors(procfs)
     assert who.capture(344, clock.monotonic_usec)[0].process.cmdline == kept
+
+
+@pytest.mark.parametrize(
+    "tail", [b"https://bob:topsecret@h/", b"psk='a topsecret'", b"psk=topsecret", b"-H 'Cookie: topsecret topsecret'"]
+)
+def test_capture_when_the_arguments_are_cut_in_a_secret_then_its_head_is_not_shown(procfs: Procfs, tail: bytes) -> None:
+    who, clock = actors(procfs)
+    head = b"sh\0" + b"a" * 100 + b"\0" + b"-c\0"
+    for cut in range(1, len(tail)):
+        script = b"x" * (8192 - len(head) - 100 - cut)
+        procfs.process(344, "sh", 320, head + script + b"\0" + b"y" * 98 + b" " + tail + b"\0", at=99.0)
+        cmdline = who.capture(344, "sh", clock.monotonic_usec)[0].process.cmdline
+        assert cmdline is not None and "tops" not in " ".join(cmdline)
+
+
+def test_capture_when_it_has_parents_then_they_are_names_only_unless_wanted(procfs: Procfs) -> None:
+    procfs.process(321, "deploy", 320, b"deploy\0--level\0" + b"1\0--token\0topsecret\0")
+    procfs.process(344, "insmod", 321, b"insmod\0x.ko\0", at=99.0)
+    who, clock = actors(procfs)
+    actor, _ = who.capture(344, "insmod", clock.monotonic_usec)
+    assert actor.process.cmdline == ("insmod", "x.ko")
+    assert [(parent.comm, parent.cmdline) for parent in actor.parents] == [
+        ("deploy", None), ("bash", None), ("systemd", None),
+    ]  # fmt: skip
+    who, clock = actors(procfs, build_settings({"actor.parents_arguments": True}))
+    actor, _ = who.capture(344, "insmod", clock.monotonic_usec)
+    assert actor.parents[0].cmdline == ("deploy", "--level", "1", "--token", "<redacted>")
+    who, clock = actors(procfs, build_settings({"actor.parents_arguments": True, "actor.arguments": False}))
+    assert who.capture(344, "insmod", clock.monotonic_usec)[0].parents[0].cmdline is None
 
 
 def test_capture_when_arguments_are_many_then_bounded(procfs: Procfs) -> None:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kmodmon.config.settings import Settings
+from kmodmon.kernel.parameter import SecretNames
 from kmodmon.sources import kmsg
 from kmodmon.sources.kmsg import BATCH, KmsgReader, run
 from kmodmon.sources.source import Reading, SourceContext
@@ -97,6 +98,16 @@ def test_batch_when_there_is_more_than_a_batch_then_the_rest_stays_for_the_next(
     reader = KmsgReader(device.fd)
     assert reader.batch(2) == LogRead(records=(A, B), end=False, live=False)
     assert reader.batch(2) == LogRead(records=(C,), end=True, live=False)
+
+
+def test_batch_when_records_show_values_of_parameters_then_secrets_among_them_are_hidden(device: Device) -> None:
+    shown = (b"a", b"x: `5x' invalid for parameter `level'", b"x: `<redacted>' invalid for parameter `psk'")
+    device.write(*records((shown[0], shown[1], b"x: `topsecret' invalid for parameter `psk'")))
+    assert KmsgReader(device.fd).batch(BATCH).records == tuple(records(shown))
+    device.write(*records((b"x: `topsecret' invalid for parameter `psk'", b"x: `opaque' invalid for parameter `name'")))
+    reader = KmsgReader(device.fd, SecretNames(redact=("x.name",)))
+    psk, name = reader.batch(BATCH).records
+    assert b"topsecret" in psk and b"opaque" not in name
 
 
 @pytest.mark.parametrize("number", [errno.EPIPE, errno.EINVAL, errno.EINTR])

@@ -174,6 +174,14 @@ def test_pstore_when_files_are_no_records_or_unreadable_then_that_is_counted(tmp
     assert len(host.told()) == 1
 
 
+def test_pstore_when_a_line_shows_a_secret_then_it_is_hidden(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    text = b"x: `topsecret' invalid for parameter `psk'"
+    host.put(host.pstore, "dmesg-efi_pstore-1", b"Panic#1 Part1\n" + lines((text, *PANIC)))
+    [dump] = host.read().dumps
+    assert b"topsecret" not in dump.text and text.replace(b"topsecret", b"<redacted>") in dump.text
+
+
 def test_pstore_when_there_is_none_then_it_is_absent(tmp_path: Path) -> None:
     host = Host(tmp_path)
     host.pstore.rmdir()
