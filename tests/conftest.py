@@ -39,6 +39,7 @@ PROCESSES = (
     "modfile/test_module_signature.py",
     "runtime/test_reload.py",
     "sources/test_files.py",
+    "store/test_check_by_hand.py",
     "store/test_faults.py",
     "system/test_journal.py",
     "system/test_memory_footprint.py",

@@ -32,6 +32,7 @@ class Summary:
 
     events: int
     bytes: int  # on disk; 0 in memory
+    thinned: int = 0  # provokable events that were removed although older events are still there
 
 
 class HistoryReader(Protocol):
@@ -96,7 +97,7 @@ class HistoryStore(HistoryReader, Protocol):
         ...
 
     def prune(self, retention: RetentionLimits, now: Usec | None) -> Pruned:
-        """Remove a bounded number of the oldest events.
+        """Remove a bounded number of events: provokable ones over their share of the space, else the oldest.
 
         `now` is CLOCK_REALTIME; None: the wall clock is not trusted, and no event is removed for its age.
         """
