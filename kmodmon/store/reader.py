@@ -72,6 +72,34 @@ class SqliteReader:
         with self._store_errors():
             return self._ends().head
 
+    def ends(self) -> Ends:
+        """The ends of the chain, and what retention removed."""
+        with self._store_errors():
+            return self._ends()
+
+    def hash_of(self, row_id: int) -> bytes | None:
+        """The hash of one event; None: it is not there."""
+        with self._store_errors():
+            row = self._connection.execute("SELECT hash FROM event WHERE id = ?", (_clamped(row_id),)).fetchone()
+        match row:
+            case None:
+                return None
+            case (bytes(row_hash),):
+                return row_hash
+            case _:
+                return b""  # edited: no claim agrees with it
+
+    def seal_rows(self, series: bytes) -> list[tuple[object, ...]]:
+        """The rows of one verification key in the table `seal`, by epoch, for `seal.seals_of`."""
+        if self._version < LINKED:
+            return []
+        with self._store_errors():
+            rows: list[tuple[object, ...]] = self._connection.execute(
+                "SELECT epoch, realtime_usec, cause, head, head_hash, kept, kept_hash, mac FROM seal "
+                "WHERE series = ? ORDER BY epoch", (series,)
+            ).fetchall()  # fmt: skip
+        return rows
+
     def load_checkpoints(self, boot_id: str | None) -> Mapping[str, JsonObject]:
         """The newest checkpoints of a boot (None: of any boot), by section; what is not a JSON object is left out."""
         with self._store_errors():

@@ -11,9 +11,9 @@ from kmodmon.events.codec import ShapeError, canonical_json
 from kmodmon.events.event import Event, StoredEvent
 from kmodmon.store.body import pack
 from kmodmon.store.chain import GENESIS, Link
-from kmodmon.store.database import FILE, open_writer, take_lock
+from kmodmon.store.database import FILE, KEY_FILE, open_writer, take_lock
 from kmodmon.store.error import Refused, StoreError, Trouble
-from kmodmon.store.interface import Pruned, RetentionLimits
+from kmodmon.store.interface import Pruned, RetentionLimits, SealCause
 from kmodmon.store.links import write_links
 from kmodmon.store.reader import SEVERITIES, SqliteReader
 from kmodmon.store.retention import ROW_BYTES, Retention
@@ -72,6 +72,30 @@ class SqliteHistory(SqliteReader):
         self._keep_name_ids(name_ids)
         self._written.update({section: _digest(text) for section, text in documents.items()})
         return tuple(stored(row, event) for row, event in zip(rows, events, strict=True))
+
+    def seal(self, cause: SealCause, now: Usec) -> bool:
+        """Write the seal of this epoch; only when it is on disk, the key is replaced by that of the next epoch.
+
+        After a crash between the two, the same epoch is sealed again.
+        """
+        path = self.path.with_name(KEY_FILE)
+        if not path.exists():
+            return False
+        from kmodmon.store.seal import Seal, read_key, write_key  # most hosts have not set up sealing
+
+        key = read_key(path)
+        if key is None:
+            return False
+        with self._store_errors(), self._transaction():
+            ends = self._ends()
+            head, kept = self._required(ends.head, "head"), self._required(ends.head_kept, "head")
+            seal = Seal(key.series, key.epoch, now, cause, head, kept).signed(key)
+            self._connection.execute(
+                "INSERT OR REPLACE INTO seal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*seal[:4], *seal.head, *seal.kept, seal.mac),
+            )
+        write_key(path, key.next())
+        return True
 
     def prune(self, retention: RetentionLimits, now: Usec | None) -> Pruned:
         """Remove at most STEP_ROWS events in one short transaction; the newest event always stays."""
