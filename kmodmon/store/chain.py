@@ -59,6 +59,7 @@ class ProblemKind(enum.StrEnum):
     HEAD = "head"
     INDEX = "index"  # the rows are intact, an index over them is not
     SEAL = "seal"  # `first` and `last` are epochs (seal.py)
+    OUTSIDE = "outside"  # what the history is to be compared with has nothing to compare (outside.py)
     DAMAGED = "damaged"  # SQLite cannot read the rest of the file
 
 

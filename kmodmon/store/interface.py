@@ -31,6 +31,7 @@ class SealCause(enum.StrEnum):
 
     START = "start"
     INTERVAL = "interval"
+    RETENTION = "retention"  # in the transaction that removed events
     STOP = "stop"  # the daemon came to a clean end
 
 
@@ -105,7 +106,10 @@ class HistoryStore(HistoryReader, Protocol):
         ...
 
     def seal(self, cause: SealCause, now: Usec) -> bool:
-        """Seal what is there and forget the key; `now` is CLOCK_REALTIME. False: sealing was not set up."""
+        """Seal what is there and forget the key; `now` is CLOCK_REALTIME. False: sealing was not set up.
+
+        A step of `prune` seals by itself.
+        """
         ...
 
     def prune(self, retention: RetentionLimits, now: Usec | None) -> Pruned:

@@ -18,6 +18,7 @@ Seals are never removed (three megabytes a year): their numbers have no gap unle
 import hashlib
 import hmac
 import os
+import sqlite3
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ from kmodmon.store.chain import GENESIS, Link, Problem, ProblemKind
 from kmodmon.store.database import KEY_FILE
 from kmodmon.store.error import StoreError, Trouble, of_system
 from kmodmon.store.interface import SealCause
+from kmodmon.store.links import Ends
 from kmodmon.store.outside import Claim
 
 KEY_BYTES = 32
@@ -57,12 +59,14 @@ class Seal(NamedTuple):
     cause: str
     head: Link
     kept: Link  # the newest event that is not provokable; it outlives the head if that one is
+    anchor: int  # up to this event, retention has removed all
+    thinned: int  # up to this event, retention has removed the provokable ones
     mac: bytes = b""
 
     def signed(self, key: SealKey) -> "Seal":
         """This seal with the code that the key gives it."""
         text = f"{self.epoch} {self.realtime_usec} {self.cause} {self.head.id} {self.head.hash.hex()} "
-        text += f"{self.kept.id} {self.kept.hash.hex()}"
+        text += f"{self.kept.id} {self.kept.hash.hex()} {self.anchor} {self.thinned}"
         return self._replace(mac=hmac.digest(key.key, b"kmodmon seal: " + text.encode(), "sha256"))
 
 
@@ -109,14 +113,60 @@ def seals_of(series: bytes, rows: Iterable[tuple[object, ...]]) -> Iterator[Seal
     for values in rows:
         match values:
             case (
-                int(epoch), int(realtime), str(cause), int(head), bytes(head_hash), int(kept), bytes(kept_hash),
-                bytes(mac),
+                int(epoch), int(at), str(cause), int(head), bytes(head_hash), int(kept), bytes(kept_hash),
+                int(anchor), int(thinned), bytes(mac),
             ):  # fmt: skip
-                yield Seal(series, epoch, realtime, cause, Link(head, head_hash), Link(kept, kept_hash), mac)
+                ends = Link(head, head_hash), Link(kept, kept_hash)
+                yield Seal(series, epoch, at, cause, *ends, anchor, thinned, mac)
             case (int(epoch), *_):
-                yield Seal(series, epoch, 0, "", GENESIS, GENESIS)
+                yield Seal(series, epoch, 0, "", GENESIS, GENESIS, 0, 0)
             case _:
-                yield Seal(series, 0, 0, "", GENESIS, GENESIS)
+                yield Seal(series, 0, 0, "", GENESIS, GENESIS, 0, 0)
+
+
+def _insert(connection: sqlite3.Connection, seal: Seal) -> None:
+    """Write the row of a seal."""
+    connection.execute(
+        "INSERT OR REPLACE INTO seal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*seal[:4], *seal.head, *seal.kept, seal.anchor, seal.thinned, seal.mac),
+    )
+
+
+def rows_of(connection: sqlite3.Connection, series: bytes, epoch: int = 0) -> list[tuple[object, ...]]:
+    """The rows of a series from an epoch on, for `seals_of`."""
+    return connection.execute(
+        "SELECT epoch, realtime_usec, cause, head, head_hash, kept, kept_hash, anchor, thinned, mac FROM seal "
+        "WHERE series = ? AND epoch >= ? ORDER BY epoch", (series, epoch)
+    ).fetchall()  # fmt: skip
+
+
+class Sealer:
+    """Seals a history with the key in a file, which the daemon alone writes after it was set up."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._path = path
+        self._connection = connection
+        self._key = read_key(path)
+
+    def write(self, cause: SealCause, now: int, ends: Ends) -> None:
+        """Write the seal of this epoch, in the transaction of the caller; `done` is called once that is committed."""
+        key = self._key
+        if key is None or ends.head is None or ends.head_kept is None or ends.anchor is None:
+            return
+        for seal in seals_of(key.series, rows_of(self._connection, key.series, key.epoch)):
+            # The daemon was killed after the transaction and before `done`.
+            if seal.epoch == key.epoch and hmac.compare_digest(seal.signed(key).mac, seal.mac):
+                key = self._key = key.next()
+                break
+        seal = Seal(
+            key.series, key.epoch, now, cause, ends.head, ends.head_kept, ends.anchor.id, ends.thinned.id
+        ).signed(key)
+        _insert(self._connection, seal)
+
+    def done(self) -> None:
+        """Forget the key: replace it by that of the next epoch."""
+        if self._key is not None:
+            write_key(self._path, self._key.next())
 
 
 def set_up(directory: Path, *, again: bool = False) -> str:
@@ -170,9 +220,11 @@ class SealCheck:
         self.claims: list[Claim] = []  # about the events that genuine seals cover
         self._key = first_key(secret)
 
-    def problems(self, seals: Iterable[Seal], current: SealKey | None) -> Iterator[Problem]:
-        """Give what is wrong with the seals of this series, by epoch; `current` is the key in the file, None: none."""
-        head = 0
+    def problems(self, seals: Iterable[Seal], current: SealKey | None, ends: Ends) -> Iterator[Problem]:
+        """Give what is wrong with the seals of this series, by epoch.
+
+        `current` is the key in the file, None: there is none; `ends` are those of the history, of the same moment.
+        """
         for seal in seals:
             if seal.epoch < self._key.epoch or seal.epoch > _MOST_EPOCHS:
                 yield _problem(seal.epoch, seal.epoch, "no epoch has this number")
@@ -185,11 +237,22 @@ class SealCheck:
             if not genuine:
                 yield _problem(seal.epoch, seal.epoch, "was not made with the key of its epoch")
                 continue
-            if seal.head.id < head:
-                yield _problem(seal.epoch, seal.epoch, f"covers event {seal.head.id}, and an earlier one event {head}")
-            head = max(head, seal.head.id)
+            yield from self._check_order(seal)
             self._took(seal)
         yield from self._check_current(current)
+        newest = self.newest
+        if newest is not None and ends.anchor is not None:
+            yield from _check_removed(newest, ends.anchor.id, ends.thinned.id, "since the newest seal")
+
+    def _check_order(self, seal: Seal) -> Iterator[Problem]:
+        before = self.newest
+        if before is None:
+            return
+        if seal.head.id < before.head.id:
+            why = f"covers event {seal.head.id}, and an earlier one event {before.head.id}"
+            yield _problem(seal.epoch, seal.epoch, why)
+        if seal.cause != SealCause.RETENTION:
+            yield from _check_removed(before, seal.anchor, seal.thinned, f"before seal {seal.epoch}")
 
     def _took(self, seal: Seal) -> None:
         if seal.cause == SealCause.START and self.newest is not None and self.newest.cause != SealCause.STOP:
@@ -219,6 +282,16 @@ class SealCheck:
                 self._advance(current.epoch)
             if self._key.key != current.key:
                 yield _problem(current.epoch, current.epoch, f"the key in {KEY_FILE} is not that of its epoch")
+
+
+def _check_removed(before: Seal, anchor: int, thinned: int, when: str) -> Iterator[Problem]:
+    # Each removal by retention has a seal of its own, in the same transaction.
+    if anchor != before.anchor:
+        text = f"events up to {anchor} were called removed by retention {when}, which was not kmodmon"
+        yield Problem(kind=ProblemKind.ANCHOR, first=before.anchor, last=anchor, text=text)
+    if thinned != before.thinned:
+        text = f"events up to {thinned} were called removed early by retention {when}, which was not kmodmon"
+        yield Problem(kind=ProblemKind.ANCHOR, first=before.thinned, last=thinned, text=text)
 
 
 def _problem(first: int, last: int, why: str) -> Problem:

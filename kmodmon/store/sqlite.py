@@ -1,11 +1,14 @@
 """Writing the SQLite history: one writer, one transaction for each batch, retention in small steps."""
 
 import hashlib
+import logging
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kmodmon.events.codec import ShapeError, canonical_json
 from kmodmon.events.event import Event, StoredEvent
@@ -19,6 +22,11 @@ from kmodmon.store.reader import SEVERITIES, SqliteReader
 from kmodmon.store.retention import ROW_BYTES, Retention
 from kmodmon.store.row import HistoryRow, chained, stored
 from kmodmon.types.units import JsonObject, Usec
+
+if TYPE_CHECKING:
+    from kmodmon.store.seal import Sealer
+
+log = logging.getLogger(__name__)
 
 STEP_PAGES = 256  # the most pages that one step returns to the file system
 _NAMES = 4096  # the most ids of names that are kept in memory
@@ -74,28 +82,11 @@ class SqliteHistory(SqliteReader):
         return tuple(stored(row, event) for row, event in zip(rows, events, strict=True))
 
     def seal(self, cause: SealCause, now: Usec) -> bool:
-        """Write the seal of this epoch; only when it is on disk, the key is replaced by that of the next epoch.
-
-        After a crash between the two, the same epoch is sealed again.
-        """
-        path = self.path.with_name(KEY_FILE)
-        if not path.exists():
+        """Write the seal of this epoch; only when it is on disk, the key is replaced by that of the next epoch."""
+        if not self.path.with_name(KEY_FILE).exists():
             return False
-        from kmodmon.store.seal import Seal, read_key, write_key  # most hosts have not set up sealing
-
-        key = read_key(path)
-        if key is None:
-            return False
-        with self._store_errors(), self._transaction():
-            ends = self._ends()
-            head, kept = self._required(ends.head, "head"), self._required(ends.head_kept, "head")
-            seal = Seal(key.series, key.epoch, now, cause, head, kept).signed(key)
-            self._connection.execute(
-                "INSERT OR REPLACE INTO seal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*seal[:4], *seal.head, *seal.kept, seal.mac),
-            )
-        write_key(path, key.next())
-        return True
+        with self._store_errors(), self._sealed(cause, now):
+            return True
 
     def prune(self, retention: RetentionLimits, now: Usec | None) -> Pruned:
         """Remove at most STEP_ROWS events in one short transaction; the newest event always stays."""
@@ -107,7 +98,7 @@ class SqliteHistory(SqliteReader):
             last = None if thin else step.next_to_remove(ends, anchor, head)
             if thin is None and last is None:
                 return Pruned.DONE
-            with self._transaction():
+            with self._sealed(SealCause.RETENTION, Usec(time.time_ns() // 1000)):
                 gone = step.thin(*thin) if thin else []
                 gone += step.remove_until(last, anchor) if last else []
             for text in gone:
@@ -207,6 +198,33 @@ class SqliteHistory(SqliteReader):
         if len(self._name_ids) + len(name_ids) > _NAMES:
             self._name_ids.clear()
         self._name_ids.update(name_ids)
+
+    @contextmanager
+    def _sealed(self, cause: SealCause, now: Usec) -> Iterator[None]:
+        # A transaction whose result is sealed with it, if sealing was set up. A key file that cannot be used costs the
+        # seal, which verification notices, and nothing else.
+        sealer = self._sealer()
+        with self._transaction():
+            yield
+            if sealer is not None:
+                sealer.write(cause, now, self._ends())
+        if sealer is not None:
+            try:
+                sealer.done()
+            except StoreError as error:
+                log.error("the key of the seal could not be replaced: %s", error)
+
+    def _sealer(self) -> "Sealer | None":
+        path = self.path.with_name(KEY_FILE)
+        if not path.exists():
+            return None
+        from kmodmon.store.seal import Sealer  # most hosts have not set up sealing
+
+        try:
+            return Sealer(path, self._connection)
+        except StoreError as error:
+            log.error("the history is not sealed: %s", error)
+            return None
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
