@@ -35,14 +35,14 @@ def verify(screen: Screen, reader: SqliteReader, args: argparse.Namespace) -> in
     # What the journal and the arguments say is read first: what they know is then in the history, also while it grows.
     expected = [_expectation(text) for text in args.expect]
     secret = None if args.seal_key is None else _secret(args.seal_key)
-    held = None if args.journal is None else list(_journal_claims(args.journal))
+    held = None if args.journal is None else list(journal_claims(args.journal))
     problems = list(reader.verify())
     ends = reader.ends()
     if ends.thinned_events:
         remarks.append(f"{ends.thinned_events} events thinned by retention: users can cause any number of such events")
     problems += Compared("as expected", ends, reader.hash_of).problems(expected)
     if held is not None:
-        problems += _compare_journal(reader, held, remarks)
+        problems += compare_journal(reader, held, remarks)
     if secret is not None:
         problems += _check_seals(reader, secret, remarks)
     return _print(screen, reader, problems, remarks, as_json=args.json)
@@ -89,13 +89,13 @@ def _secret(path: str) -> bytes:
     return secret
 
 
-def _journal_claims(saved: str) -> Iterator[Claim]:
+def journal_claims(saved: str) -> Iterator[Claim]:
     for entry in journal_events(None if saved == JOURNAL else Path(saved)):
         kind = EVENT_KINDS.get(EventType(entry.type))
         yield Claim(entry.id, entry.hash, removable=kind is None or kind.provokable)
 
 
-def _compare_journal(reader: SqliteReader, held: list[Claim], remarks: list[str]) -> Iterator[Problem]:
+def compare_journal(reader: SqliteReader, held: list[Claim], remarks: list[str]) -> Iterator[Problem]:
     compared = Compared("the journal has it", reader.ends(), reader.hash_of)
     yield from compared.problems(held)
     if not held:
