@@ -42,6 +42,7 @@ PROCESSES = (
     "runtime/test_hung_daemon.py",
     "runtime/test_reload.py",
     "sources/test_files.py",
+    "store/test_check_by_hand.py",
     "store/test_faults.py",
     "system/test_journal.py",
     "system/test_memory_footprint.py",

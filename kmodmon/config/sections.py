@@ -345,6 +345,11 @@ class HistorySettings:
     max_bytes: Bytes = setting(
         Bytes(256 * 2**20), Size(least=2**20), "The oldest events are removed when the database is larger."
     )
+    seal_interval: Seconds = setting(
+        Seconds(900),
+        Duration(least=10),
+        "Time between two seals; only if `kmodmon events --setup-seal` was run.",
+    )
     queue: int = setting(
         10_000,
         Integer(least=100, most=1_000_000),

@@ -213,6 +213,11 @@ class RecordedDetails(EventDetails):
         """The public type."""
         return self.recorded_type
 
+    @property
+    def provokable(self) -> bool:
+        """False: an event is judged when it is recorded, and what is read back is not recorded again."""
+        return False
+
     def fields(self) -> JsonObject:
         """The JSON object `fields` as it was recorded."""
         return self.recorded_fields
@@ -277,6 +282,7 @@ class StoredEvent:
     event: Event
     prev_hash: str  # `hash` of the event before it
     hash: str  # of all other members, `prev_hash` included
+    prev_kept_hash: str | None = None  # of the newest event before it that is not provokable; None: it is `prev_hash`
 
     def to_json(self) -> JsonObject:
         """The public JSON object of an event."""
@@ -285,5 +291,6 @@ class StoredEvent:
             "boot_id": self.boot_id,
             **self.event.to_json(),
             "prev_hash": self.prev_hash,
+            **({} if self.prev_kept_hash is None else {"prev_kept_hash": self.prev_kept_hash}),
             "hash": self.hash,
         }

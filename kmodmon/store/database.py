@@ -19,7 +19,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -28,6 +28,7 @@ from kmodmon.store.error import StoreError, Trouble, of_sqlite, of_system
 
 FILE = "history.sqlite3"
 LOCK = "history.lock"
+KEY_FILE = "history.seal"  # the key of the present epoch (seal.py)
 _DIRECTORY_MODE, _FILE_MODE = 0o750, 0o640  # events contain command lines of users: not for everybody
 _CACHE_KIB = 256
 _LOCK_TRIES, _LOCK_PAUSE = 5, 0.01
@@ -42,6 +43,7 @@ class Opened:
 
     connection: sqlite3.Connection
     identity: Identity  # of the file that it is open on
+    version: int  # of its format, as `schema.version_of` gives it
     note: str = ""  # for the user of a reader: what it cannot see; empty: nothing
     fresh: bool = False  # the file was created by this opening
     live: bool = True  # later commits of the writer are visible; False: the file as it was at opening
@@ -99,19 +101,19 @@ def open_writer(path: Path, busy_seconds: float) -> Opened:
         version = schema.version_of(connection, path)
         _prepare(connection, fresh=version == 0)
         schema.migrate(connection, version)
-        return Opened(connection, identity_of(path), fresh=version == 0)
+        return Opened(connection, identity_of(path), len(schema.MIGRATIONS), fresh=version == 0)
 
 
 def open_reader(path: Path, busy_seconds: float = 2.0) -> Opened:
     """Open the history for reading; without its log where this user may not use it. Raises StoreError."""
     identity = identity_of(path)
     try:
-        return Opened(_read_only(path, "ro", busy_seconds), identity)
+        return _opened(path, "ro", busy_seconds, identity)
     except StoreError as first:
         if first.trouble not in (Trouble.MISSING, Trouble.READ_ONLY, Trouble.BROKEN):
             raise
-        connection = _read_only(path, "ro&immutable=1", busy_seconds)
-        return Opened(connection, identity, _ignored_log(path), live=False)
+        opened = _opened(path, "ro&immutable=1", busy_seconds, identity)
+        return replace(opened, note=_ignored_log(path), live=False)
 
 
 def _create(path: Path) -> None:
@@ -123,11 +125,12 @@ def _create(path: Path) -> None:
         raise of_system(error, path) from None
 
 
-def _read_only(path: Path, mode: str, busy_seconds: float) -> sqlite3.Connection:
+def _opened(path: Path, mode: str, busy_seconds: float, identity: Identity) -> Opened:
     with _connection(path, mode, busy_seconds) as connection:
-        if schema.version_of(connection, path) == 0:
+        version = schema.version_of(connection, path)
+        if version == 0:
             raise StoreError(Trouble.MISSING, path, "holds no history yet")
-        return connection
+        return Opened(connection, identity, version)
 
 
 def _ignored_log(path: Path) -> str:

@@ -26,12 +26,22 @@ class Pruned(enum.Enum):
     MORE = "there is more to remove"
 
 
+class SealCause(enum.StrEnum):
+    """Why the history was sealed (seal.py)."""
+
+    START = "start"
+    INTERVAL = "interval"
+    RETENTION = "retention"  # in the transaction that removed events
+    STOP = "stop"  # the daemon came to a clean end
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """The size of a history."""
 
     events: int
     bytes: int  # on disk; 0 in memory
+    thinned: int = 0  # provokable events that were removed although older events are still there
 
 
 class HistoryReader(Protocol):
@@ -95,8 +105,15 @@ class HistoryStore(HistoryReader, Protocol):
         """Number, link and store events and checkpoints in one transaction; gives the events as stored."""
         ...
 
+    def seal(self, cause: SealCause, now: Usec) -> bool:
+        """Seal what is there and forget the key; `now` is CLOCK_REALTIME. False: sealing was not set up.
+
+        A step of `prune` seals by itself.
+        """
+        ...
+
     def prune(self, retention: RetentionLimits, now: Usec | None) -> Pruned:
-        """Remove a bounded number of the oldest events.
+        """Remove a bounded number of events: provokable ones over their share of the space, else the oldest.
 
         `now` is CLOCK_REALTIME; None: the wall clock is not trusted, and no event is removed for its age.
         """

@@ -7,15 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from kmodmon.events.codec import ShapeError
 from kmodmon.events.event import Event, StoredEvent
 from kmodmon.events.query import EVERYTHING, EventQuery
-from kmodmon.store.chain import GENESIS, Link, Problem, Verifier
+from kmodmon.store.chain import GENESIS, Link, Problem, Removed, Verifier
 from kmodmon.store.error import Refused
-from kmodmon.store.interface import Pruned, RetentionLimits, Summary
+from kmodmon.store.interface import Pruned, RetentionLimits, SealCause, Summary
 from kmodmon.store.row import HistoryRow, chained, read_back, stored
 from kmodmon.types.units import JsonObject, Usec
 
 
 class MemoryHistory:
-    """A ring of `capacity` events behind a lock: one thread writes while others read."""
+    """A ring of `capacity` events behind a lock: one thread writes while others read.
+
+    The oldest event is dropped whatever its kind, so none counts as provokable.
+    """
 
     unreadable = 0
     fresh = False
@@ -38,7 +41,7 @@ class MemoryHistory:
         head = self._head
         for index, event in enumerate(events):
             try:
-                row = chained(event, head.id + 1, self.boot_id, head.hash)
+                row = chained(event, head.id + 1, self.boot_id, head.hash)._replace(provokable=False)
             except ShapeError as error:
                 raise Refused(None, str(error), index=index) from None
             rows.append(row)
@@ -55,6 +58,10 @@ class MemoryHistory:
     def load_checkpoints(self, boot_id: str | None) -> Mapping[str, JsonObject]:
         """The checkpoints of this process; those of other boots are not kept."""
         return dict(self._checkpoints) if boot_id in (None, self.boot_id) else {}
+
+    def seal(self, cause: SealCause, now: Usec) -> bool:
+        """Do nothing: the events end with the process."""
+        return False
 
     def prune(self, retention: RetentionLimits, now: Usec | None) -> Pruned:
         """Do nothing: the capacity bounds the ring."""
@@ -84,7 +91,8 @@ class MemoryHistory:
     def verify(self) -> Iterator[Problem]:
         """Check the chain as on disk."""
         with self._lock:
-            rows, verifier, head = list(self._rows), Verifier(self._anchor), self._head
+            rows, head = list(self._rows), self._head
+            verifier = Verifier(Removed(anchor=self._anchor, kept_hash=self._anchor.hash))
         for row in rows:
             yield from verifier.row(row)
         yield from verifier.end(head)

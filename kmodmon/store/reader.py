@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kmodmon.events.codec import ShapeError, object_from_json, parse_json
 from kmodmon.events.event import Severity, StoredEvent
@@ -20,8 +21,12 @@ from kmodmon.store.chain import GENESIS, Link, Problem, ProblemKind, Verifier
 from kmodmon.store.database import FILE, Identity, Opened, identity_of, open_reader
 from kmodmon.store.error import StoreError, Trouble, of_sqlite
 from kmodmon.store.interface import Summary
+from kmodmon.store.links import LINKED, Ends, read_ends
 from kmodmon.store.row import NO_HASH, HistoryRow, read_back
 from kmodmon.types.units import JsonObject
+
+if TYPE_CHECKING:
+    from kmodmon.store.seal import Seal
 
 SEVERITIES = tuple(Severity)  # the number in the table is the index here: append only
 _FIRST_PAGE, _FULL_PAGE, _VERIFY_PAGE = 32, 512, 2048
@@ -29,8 +34,10 @@ _STEPS = 10_000  # of SQLite's virtual machine between two looks at the clock: l
 _LEAST, _MOST = -(2**63), 2**63 - 1
 
 _COLUMNS = (
-    "SELECT e.id, b.text, e.realtime_usec, e.monotonic_usec, t.text, e.severity, m.text, e.body, e.prev_hash, e.hash "
+    "SELECT e.id, b.text, e.realtime_usec, e.monotonic_usec, t.text, e.severity, m.text, e.body, e.prev_hash, e.hash, "
 )
+_LINK_COLUMNS = "e.prev_kept_hash, e.provokable IS NOT NULL"
+_NO_LINK_COLUMNS = "NULL, 0"  # a file of an older format has no provokable row
 # LEFT JOIN keeps `event` the outermost table, and gives a row also when its names were removed.
 _JOINS = (
     "LEFT JOIN name AS b ON b.id = e.boot LEFT JOIN name AS t ON t.id = e.type LEFT JOIN module AS m ON m.id = e.module"
@@ -48,6 +55,8 @@ class SqliteReader:
         self.live = opened.live
         self._connection = opened.connection
         self._identity: Identity = opened.identity
+        self._version = opened.version
+        self._columns = _COLUMNS + (_LINK_COLUMNS if opened.version >= LINKED else _NO_LINK_COLUMNS)
 
     @classmethod
     def open(cls, directory: Path) -> "SqliteReader":
@@ -80,7 +89,32 @@ class SqliteReader:
     def newest_link(self) -> Link | None:
         """Id and hash of the newest event; None: the file has no head."""
         with self._store_errors():
-            return self._link("head")
+            return self._ends().head
+
+    def ends(self) -> Ends:
+        """The ends of the chain, and what retention removed."""
+        with self._store_errors():
+            return self._ends()
+
+    def hash_of(self, row_id: int) -> bytes | None:
+        """The hash of one event; None: it is not there."""
+        with self._store_errors():
+            row = self._connection.execute("SELECT hash FROM event WHERE id = ?", (_clamped(row_id),)).fetchone()
+        match row:
+            case None:
+                return None
+            case (bytes(row_hash),):
+                return row_hash
+            case _:
+                return b""  # edited: no claim agrees with it
+
+    def sealed(self, series: bytes) -> "tuple[Ends, list[Seal]]":
+        """The ends of the chain, and the seals of one verification key by epoch, of the same moment."""
+        from kmodmon.store.seal import rows_of, seals_of  # for one command only
+
+        with self._store_errors(), self._snapshot():
+            rows = rows_of(self._connection, series) if self._version >= LINKED else []
+            return self._ends(), list(seals_of(series, rows))
 
     def load_checkpoints(self, boot_id: str | None) -> Mapping[str, JsonObject]:
         """The newest checkpoints of a boot (None: of any boot), by section; what is not a JSON object is left out."""
@@ -105,9 +139,9 @@ class SqliteReader:
     def summary(self) -> Summary:
         """How many events there are, and the bytes of the file and its write-ahead log."""
         with self._store_errors():
-            anchor, head = self._link("anchor"), self._link("head")
+            ends = self._ends()
         size = sum(_size(self.path.with_name(self.path.name + suffix)) for suffix in ("", "-wal"))
-        return Summary(events=head.id - anchor.id if head and anchor else 0, bytes=size)
+        return Summary(events=ends.events, bytes=size, thinned=ends.thinned_events)
 
     def verify(self) -> Iterator[Problem]:
         """Check rows, anchor, head, and SQLite's own structures; gives the problems while it reads."""
@@ -128,17 +162,17 @@ class SqliteReader:
         cursor = _LEAST
         while True:
             with self._store_errors(), self._snapshot():
-                anchor, head = self._link("anchor"), self._link("head")
+                ends = self._ends()
                 rows = self._page("NOT INDEXED", "e.id > ?", (cursor,), "ASC", _VERIFY_PAGE)
             if verifier is None:
-                verifier = Verifier(anchor or _link_before(rows))
-                if anchor is None:
+                verifier = Verifier(ends.removed(_link_before(rows)))
+                if ends.anchor is None:
                     yield Problem(kind=ProblemKind.ANCHOR, first=0, last=0, text="the anchor of the chain is missing")
-            verifier.skip_to(anchor or verifier.anchor)
+            verifier.skip_to(ends.removed(verifier.removed.anchor))
             for row in rows:
                 yield from verifier.row(row)
             if len(rows) < _VERIFY_PAGE:
-                yield from verifier.end(head)
+                yield from verifier.end(ends.head, ends.head_kept)
                 return
             cursor = rows[-1].id
 
@@ -201,15 +235,11 @@ class SqliteReader:
             size = _FULL_PAGE
 
     def _page(self, index: str, where: str, values: tuple[int | None, ...], order: str, size: int) -> list[HistoryRow]:
-        statement = f"{_COLUMNS} FROM event AS e {index} {_JOINS} WHERE {where} ORDER BY e.id {order} LIMIT {size}"
+        statement = f"{self._columns} FROM event AS e {index} {_JOINS} WHERE {where} ORDER BY e.id {order} LIMIT {size}"
         return [_row(values) for values in self._connection.execute(statement, values)]
 
-    def _link(self, name: str) -> Link | None:
-        match self._connection.execute("SELECT id, hash FROM chain WHERE name = ?", (name,)).fetchone():
-            case (int(row_id), bytes(value)):
-                return Link(row_id, value)
-            case _:
-                return None
+    def _ends(self) -> Ends:
+        return read_ends(self._connection, self._version)
 
     def _id_of(self, table: str, text: str) -> int | None:
         try:
@@ -246,14 +276,17 @@ def _row(values: tuple[object, ...]) -> HistoryRow:
     match values:
         case (
             int(row_id), str(boot), int(realtime), int(monotonic), str(kind), int(severity), str() | None as module,
-            bytes(packed), bytes(prev_hash), bytes(row_hash),
+            bytes(packed), bytes(prev_hash), bytes(row_hash), bytes() | None as kept_hash, int(provokable),
         ) if 0 <= severity < len(SEVERITIES):  # fmt: skip
             try:
                 body = unpack(packed)
             except ValueError:
                 body = b""
             level = SEVERITIES[severity].value
-            return HistoryRow(row_id, boot, realtime, monotonic, kind, level, module, body, prev_hash, row_hash)
+            return HistoryRow(
+                row_id, boot, realtime, monotonic, kind, level, module, body, prev_hash, row_hash, kept_hash,
+                provokable != 0,
+            )  # fmt: skip
         case (int(row_id), *_):
             return HistoryRow(row_id, "", 0, 0, "", "", None, b"", NO_HASH, NO_HASH)
         case _:

@@ -4,6 +4,9 @@ The hash is SHA-256 over the canonical JSON of the event as `kmodmon events --js
 it covers id, boot, times, type, severity, module, actor, evidence, fields and `prev_hash`, and can be checked without
 kmodmon:
 `kmodmon events --json | head -n 1 | jq -cjS 'del(.hash)' | sha256sum`.
+
+`prev_kept_hash` is a member only of an event that follows a *provokable* one, which retention may remove before older
+events of other kinds (`chain.py`). Rows from before it existed have no such member, and are hashed by the same rule.
 """
 
 import hashlib
@@ -33,13 +36,20 @@ class HistoryRow(NamedTuple):
     body: bytes
     prev_hash: bytes
     hash: bytes
+    prev_kept_hash: bytes | None = None  # None: it is `prev_hash`, because the row before is not provokable
+    provokable: bool = False  # a user without privilege can cause any number of such events
+
+    @property
+    def kept_link(self) -> bytes:
+        """The hash of the newest row before this one that is not provokable."""
+        return self.prev_hash if self.prev_kept_hash is None else self.prev_kept_hash
 
 
 def digest(row: HistoryRow, as_id: int | None = None) -> bytes:
     """Compute the hash of a row, with the id `as_id` if that is given; raises ValueError when the body is not one."""
     actor, evidence, fields = split(row.body)
     text = (
-        b'{"actor":%b,"boot_id":%b,"evidence":%b,"fields":%b,"id":%d,"module":%b,"monotonic":%d,"prev_hash":"%b",'
+        b'{"actor":%b,"boot_id":%b,"evidence":%b,"fields":%b,"id":%d,"module":%b,"monotonic":%d,"prev_hash":"%b",%b'
         b'"realtime":%d,"severity":%b,"type":%b}'
     ) % (
         actor,
@@ -50,6 +60,7 @@ def digest(row: HistoryRow, as_id: int | None = None) -> bytes:
         canonical_json(row.module),
         row.monotonic_usec,
         row.prev_hash.hex().encode(),
+        b"" if row.prev_kept_hash is None else b'"prev_kept_hash":"%b",' % row.prev_kept_hash.hex().encode(),
         row.realtime_usec,
         canonical_json(row.severity),
         canonical_json(row.type),
@@ -57,7 +68,9 @@ def digest(row: HistoryRow, as_id: int | None = None) -> bytes:
     return hashlib.sha256(text).digest()
 
 
-def chained(event: Event, row_id: int, boot_id: str, prev_hash: bytes) -> HistoryRow:
+def chained(
+    event: Event, row_id: int, boot_id: str, prev_hash: bytes, prev_kept_hash: bytes | None = None
+) -> HistoryRow:
     """Make the row of an event; raises ShapeError for one that cannot be stored."""
     at = event.at
     if not (0 <= at.realtime_usec <= _LARGEST and 0 <= at.monotonic_usec <= _LARGEST):
@@ -75,13 +88,22 @@ def chained(event: Event, row_id: int, boot_id: str, prev_hash: bytes) -> Histor
         body=body_of(event),
         prev_hash=prev_hash,
         hash=NO_HASH,
+        prev_kept_hash=prev_kept_hash,
+        provokable=event.details.provokable,
     )
     return row._replace(hash=digest(row))
 
 
 def stored(row: HistoryRow, event: Event) -> StoredEvent:
     """Give an event together with what its row adds."""
-    return StoredEvent(id=row.id, boot_id=row.boot_id, event=event, prev_hash=row.prev_hash.hex(), hash=row.hash.hex())
+    return StoredEvent(
+        id=row.id,
+        boot_id=row.boot_id,
+        event=event,
+        prev_hash=row.prev_hash.hex(),
+        hash=row.hash.hex(),
+        prev_kept_hash=None if row.prev_kept_hash is None else row.prev_kept_hash.hex(),
+    )
 
 
 def read_back(row: HistoryRow) -> StoredEvent:

@@ -5,7 +5,10 @@ A file with a higher number was written by a newer kmodmon: it is refused, and n
 event       one row for each event. The times come first, so that a scan that filters by them reads few bytes. The body
             is compressed (body.py); `type` and `boot` are ids of the table `name`, `module` of the table `module`.
 module      names of modules; a row is deleted with the last event that names it, and AUTOINCREMENT never reuses its id.
-chain       the rows 'anchor' and 'head' (chain.py).
+            `provokable` is NULL, or the estimated size in bytes of a row that retention may remove before older ones
+            (retention.py); `prev_kept_hash` is NULL where it is the same as `prev_hash` (row.py).
+chain       the links 'anchor', 'anchor_kept', 'head', 'head_kept' and 'thinned' (links.py).
+seal        one row for each epoch, never removed (seal.py).
 checkpoint  one JSON document for each section of the state, written with the events it belongs to.
 """
 
@@ -38,6 +41,28 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE chain (name TEXT PRIMARY KEY, id INTEGER NOT NULL, hash BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE checkpoint (section TEXT PRIMARY KEY, boot_id TEXT NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;
     INSERT INTO chain VALUES ('anchor', 0, zeroblob(32)), ('head', 0, zeroblob(32));
+    """,
+    """
+    ALTER TABLE event ADD COLUMN prev_kept_hash BLOB;
+    ALTER TABLE event ADD COLUMN provokable INTEGER;
+    CREATE INDEX event_provokable ON event (provokable) WHERE provokable IS NOT NULL;
+    ALTER TABLE chain ADD COLUMN events INTEGER NOT NULL DEFAULT 0;
+    INSERT INTO chain (name, id, hash) SELECT name || '_kept', id, hash FROM chain;
+    INSERT INTO chain (name, id, hash) VALUES ('thinned', 0, zeroblob(32));
+    CREATE TABLE seal (
+        series BLOB NOT NULL,
+        epoch INTEGER NOT NULL,
+        realtime_usec INTEGER NOT NULL,
+        cause TEXT NOT NULL,
+        head INTEGER NOT NULL,
+        head_hash BLOB NOT NULL,
+        kept INTEGER NOT NULL,
+        kept_hash BLOB NOT NULL,
+        anchor INTEGER NOT NULL,
+        thinned INTEGER NOT NULL,
+        mac BLOB NOT NULL,
+        PRIMARY KEY (series, epoch)
+    ) WITHOUT ROWID;
     """,
 )
 

@@ -1,26 +1,34 @@
 """Writing the SQLite history: one writer, one transaction for each batch, retention in small steps."""
 
 import hashlib
+import logging
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kmodmon.events.codec import ShapeError, canonical_json
 from kmodmon.events.event import Event, StoredEvent
 from kmodmon.store.body import pack
 from kmodmon.store.chain import GENESIS, Link
-from kmodmon.store.database import FILE, open_writer, take_lock
+from kmodmon.store.database import FILE, KEY_FILE, open_writer, take_lock
 from kmodmon.store.error import Refused, StoreError, Trouble
-from kmodmon.store.interface import Pruned, RetentionLimits
+from kmodmon.store.interface import Pruned, RetentionLimits, SealCause
+from kmodmon.store.links import write_links
 from kmodmon.store.reader import SEVERITIES, SqliteReader
+from kmodmon.store.retention import ROW_BYTES, Retention
 from kmodmon.store.row import HistoryRow, chained, stored
 from kmodmon.types.units import JsonObject, Usec
 
-STEP_ROWS = 1000  # the most rows that one step of retention removes; batches are written between steps
+if TYPE_CHECKING:
+    from kmodmon.store.seal import Sealer
+
+log = logging.getLogger(__name__)
+
 STEP_PAGES = 256  # the most pages that one step returns to the file system
-SLACK_USEC = 86_400_000_000  # an event dated more than a day in the future was dated by a wrong clock
 _NAMES = 4096  # the most ids of names that are kept in memory
 _SEVERITY = {severity.value: number for number, severity in enumerate(SEVERITIES)}
 
@@ -60,7 +68,9 @@ class SqliteHistory(SqliteReader):
         with self._store_errors():
             try:
                 with self._transaction():
-                    rows = self._chain(events, self._required_link("head"))
+                    ends = self._ends()
+                    head, kept = self._required(ends.head, "head"), self._required(ends.head_kept, "head")
+                    rows = self._chain(events, head, kept)
                     name_ids = self._insert(rows)
                     self._write_checkpoints(documents)
             except sqlite3.Error:
@@ -71,26 +81,39 @@ class SqliteHistory(SqliteReader):
         self._written.update({section: _digest(text) for section, text in documents.items()})
         return tuple(stored(row, event) for row, event in zip(rows, events, strict=True))
 
+    def seal(self, cause: SealCause, now: Usec) -> bool:
+        """Write the seal of this epoch; only when it is on disk, the key is replaced by that of the next epoch."""
+        if not self.path.with_name(KEY_FILE).exists():
+            return False
+        with self._store_errors(), self._sealed(cause, now):
+            return True
+
     def prune(self, retention: RetentionLimits, now: Usec | None) -> Pruned:
-        """Remove at most STEP_ROWS of the oldest events in one short transaction; the newest event always stays."""
+        """Remove at most STEP_ROWS events in one short transaction; the newest event always stays."""
         with self._store_errors():
-            last = self._last_to_remove(retention, now)
-            if last is None:
+            ends = self._ends()
+            anchor, head = self._required(ends.anchor, "anchor"), self._required(ends.head, "head")
+            step = Retention(self._connection, retention, now)
+            thin = step.next_to_thin(ends, head)
+            last = None if thin else step.next_to_remove(ends, anchor, head)
+            if thin is None and last is None:
                 return Pruned.DONE
-            with self._transaction():
-                self._remove_until(last)
+            with self._sealed(SealCause.RETENTION, Usec(time.time_ns() // 1000)):
+                gone = step.thin(*thin) if thin else []
+                gone += step.remove_until(last, anchor) if last else []
+            for text in gone:
+                self._name_ids.pop(("module", text), None)
             if self._number("PRAGMA freelist_count") > STEP_PAGES:  # fewer are soon used again
                 self._connection.execute(f"PRAGMA incremental_vacuum({STEP_PAGES})").fetchall()
             return Pruned.MORE
 
     def _continue_after(self, after: Link) -> None:
         with self._store_errors():
-            if after.id and self._required_link("head").id == 0:
+            if after.id and self._required(self._ends().head, "head").id == 0:
                 with self._transaction():
                     self._connection.execute("UPDATE chain SET id = ?, hash = ?", after)
 
-    def _required_link(self, name: str) -> Link:
-        link = self._link(name)
+    def _required(self, link: Link | None, name: str) -> Link:
         if link is None:  # a file without it was tampered with: it is kept as evidence, not repaired
             raise StoreError(Trouble.CORRUPT, self.path, f"the {name} of the chain is missing")
         return link
@@ -106,15 +129,17 @@ class SqliteHistory(SqliteReader):
                 documents[section] = text
         return documents
 
-    def _chain(self, events: Iterable[Event], head: Link) -> tuple[HistoryRow, ...]:
+    def _chain(self, events: Iterable[Event], head: Link, kept: Link) -> tuple[HistoryRow, ...]:
         rows: list[HistoryRow] = []
         for index, event in enumerate(events):
             try:
-                row = chained(event, head.id + 1, self.boot_id, head.hash)
+                kept_hash = None if kept == head else kept.hash
+                row = chained(event, head.id + 1, self.boot_id, head.hash, kept_hash)
             except ShapeError as error:
                 raise Refused(self.path, str(error), index=index) from None
             rows.append(row)
             head = Link(row.id, row.hash)
+            kept = kept if row.provokable else head
         return tuple(rows)
 
     def _insert(self, rows: Sequence[HistoryRow]) -> dict[tuple[str, str], int]:
@@ -131,8 +156,8 @@ class SqliteHistory(SqliteReader):
             return row_id
 
         self._connection.executemany(
-            "INSERT INTO event (id, realtime_usec, monotonic_usec, type, module, boot, severity, body, prev_hash, hash)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO event (id, realtime_usec, monotonic_usec, type, module, boot, severity, body, prev_hash, hash,"
+            " prev_kept_hash, provokable) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     row.id,
@@ -142,17 +167,17 @@ class SqliteHistory(SqliteReader):
                     None if row.module is None else name_id("module", row.module),
                     name_id("name", row.boot_id),
                     _SEVERITY[row.severity],
-                    pack(row.body),
+                    packed,
                     row.prev_hash,
                     row.hash,
+                    row.prev_kept_hash,
+                    len(packed) + ROW_BYTES if row.provokable else None,
                 )
                 for row in rows
+                for packed in (pack(row.body),)
             ],
         )
-        if rows:
-            self._connection.execute(
-                "UPDATE chain SET id = ?, hash = ? WHERE name = 'head'", (rows[-1].id, rows[-1].hash)
-            )
+        write_links(self._connection, _new_ends(rows))
         return name_ids
 
     def _write_checkpoints(self, documents: Mapping[str, str]) -> None:
@@ -164,7 +189,7 @@ class SqliteHistory(SqliteReader):
     def _was_committed(self, rows: Sequence[HistoryRow]) -> bool:
         # COMMIT may report an error although it took effect; the batch would then be written twice.
         try:
-            head = self._link("head")
+            head = self._ends().head
         except sqlite3.Error:
             return False
         return bool(rows) and head == Link(rows[-1].id, rows[-1].hash)
@@ -174,56 +199,32 @@ class SqliteHistory(SqliteReader):
             self._name_ids.clear()
         self._name_ids.update(name_ids)
 
-    def _last_to_remove(self, retention: RetentionLimits, now: Usec | None) -> Link | None:
-        # The newest of the events that one step removes; None: no event is too old, and the file is not too large.
-        head, anchor = self._required_link("head"), self._required_link("anchor")
-        count = min(head.id - anchor.id - 1, STEP_ROWS)
-        oldest: list[tuple[int, int, bytes]] = self._connection.execute(
-            "SELECT id, realtime_usec, hash FROM event WHERE id < ? ORDER BY id LIMIT ?", (head.id, max(count, 0))
-        ).fetchall()
-        excess = max(self._count_too_old(oldest, retention, now), self._count_excess(retention, head.id - anchor.id))
-        excess = min(excess, len(oldest))
-        return Link(oldest[excess - 1][0], oldest[excess - 1][2]) if excess else None
+    @contextmanager
+    def _sealed(self, cause: SealCause, now: Usec) -> Iterator[None]:
+        # A transaction whose result is sealed with it, if sealing was set up. A key file that cannot be used costs the
+        # seal, which verification notices, and nothing else.
+        sealer = self._sealer()
+        with self._transaction():
+            yield
+            if sealer is not None:
+                sealer.write(cause, now, self._ends())
+        if sealer is not None:
+            try:
+                sealer.done()
+            except StoreError as error:
+                log.error("the key of the seal could not be replaced: %s", error)
 
-    def _count_too_old(
-        self, oldest: Sequence[tuple[int, int, bytes]], retention: RetentionLimits, now: Usec | None
-    ) -> int:
-        """How many of the oldest rows are too old, up to the first that is not.
+    def _sealer(self) -> "Sealer | None":
+        path = self.path.with_name(KEY_FILE)
+        if not path.exists():
+            return None
+        from kmodmon.store.seal import Sealer  # most hosts have not set up sealing
 
-        A row dated in the future was dated by a wrong clock, and counts as too old, because otherwise it would keep the
-        rows after it. If the newest row is dated in the future, the present clock may be wrong, and no row is too old.
-        """
-        if retention.age_usec is None or now is None:
-            return 0
-        newest = self._connection.execute("SELECT realtime_usec FROM event ORDER BY id DESC LIMIT 1").fetchone()
-        if newest is None or newest[0] > now + SLACK_USEC:
-            return 0
-        for index, (_, realtime, _) in enumerate(oldest):
-            if now - retention.age_usec <= realtime <= now + SLACK_USEC:
-                return index
-        return len(oldest)
-
-    def _count_excess(self, retention: RetentionLimits, events: int) -> int:
-        # How many events to remove so that the file fits the limit, if all have the same size.
-        if retention.size_bytes is None or events == 0:
-            return 0
-        pages = self._number("PRAGMA page_count") - self._number("PRAGMA freelist_count")
-        used = pages * self._number("PRAGMA page_size")
-        excess_bytes = used - retention.size_bytes
-        return 0 if excess_bytes <= 0 else 1 + excess_bytes * events // used
-
-    def _remove_until(self, last: Link) -> None:
-        modules: list[tuple[int, str]] = self._connection.execute(
-            "SELECT id, text FROM module WHERE id IN (SELECT module FROM event WHERE id <= ?)", (last.id,)
-        ).fetchall()
-        self._connection.execute("DELETE FROM event WHERE id <= ?", (last.id,))
-        self._connection.execute("UPDATE chain SET id = ?, hash = ? WHERE name = 'anchor'", last)
-        for row_id, text in modules:
-            deleted = self._connection.execute(
-                "DELETE FROM module WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM event WHERE module = ?1)", (row_id,)
-            )
-            if deleted.rowcount:
-                self._name_ids.pop(("module", text), None)
+        try:
+            return Sealer(path, self._connection)
+        except StoreError as error:
+            log.error("the history is not sealed: %s", error)
+            return None
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -235,6 +236,15 @@ class SqliteHistory(SqliteReader):
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
+
+
+def _new_ends(rows: Sequence[HistoryRow]) -> dict[str, Link]:
+    newest = {
+        "head": next(reversed(rows), None),
+        "head_kept": next((row for row in reversed(rows) if not row.provokable), None),
+    }
+    links = {name: None if row is None else Link(row.id, row.hash) for name, row in newest.items()}
+    return {name: link for name, link in links.items() if link is not None}
 
 
 def _digest(text: str) -> bytes:

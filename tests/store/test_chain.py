@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodmon.store.chain import GENESIS, Link, Problem, ProblemKind, Verifier
+from kmodmon.store.chain import GENESIS, Link, Problem, ProblemKind, Removed, Verifier
 from kmodmon.store.row import HistoryRow, chained, digest
 from tests.store.making import BOOT, event
 
@@ -23,13 +23,17 @@ def link(row: HistoryRow) -> Link:
     return Link(row.id, row.hash)
 
 
+def after(anchor: Link) -> Removed:
+    return Removed(anchor=anchor, kept_hash=anchor.hash)
+
+
 ROWS = tuple(chain_of(COUNT))
 HEAD = link(ROWS[-1])
 PLACES = st.integers(0, COUNT - 1)
 
 
 def problems(rows: Sequence[HistoryRow], anchor: Link = GENESIS, head: Link | None = HEAD) -> list[Problem]:
-    verifier = Verifier(anchor)
+    verifier = Verifier(after(anchor))
     reported = [problem for row in sorted(rows, key=lambda row: row.id) for problem in verifier.row(row)]
     return [*reported, *verifier.end(head)]
 
@@ -139,9 +143,9 @@ def test_unreadable_body_is_an_edited_row() -> None:
 
 @pytest.mark.parametrize("moved_to", [2, 5, 12])
 def test_retention_in_the_middle_of_a_verification_is_no_problem(moved_to: int) -> None:
-    verifier = Verifier(GENESIS)
+    verifier = Verifier(Removed())
     reported = [problem for row in ROWS[:2] for problem in verifier.row(row)]
-    verifier.skip_to(link(ROWS[moved_to - 1]))
+    verifier.skip_to(after(link(ROWS[moved_to - 1])))
     reported += [problem for row in ROWS[max(2, moved_to) :] for problem in verifier.row(row)]
     assert [*reported, *verifier.end(HEAD)] == []
 
@@ -159,7 +163,7 @@ def test_row_when_its_id_was_changed_then_the_id_is_known_up_to_64_away(
 ) -> None:
     before = Link(found_as - 1, ROWS[0].hash)
     row = chained(event(3), recorded, BOOT, before.hash)._replace(id=found_as)
-    (problem,) = Verifier(Link(found_as - 1, before.hash)).row(row)
+    (problem,) = Verifier(after(Link(found_as - 1, before.hash))).row(row)
     why = f"was recorded as event {recorded}" if moved else "its content or hash was changed"
     assert (problem.kind, problem.text) == (
         ProblemKind.MOVED if moved else ProblemKind.EDITED, f"event {found_as}: {why}",
@@ -211,11 +215,11 @@ def test_row_when_the_one_before_has_a_problem_then_the_link_to_it_is_not_a_seco
 
 def test_retention_when_it_removed_only_rows_that_were_verified_then_nothing_is_skipped() -> None:
     for anchor in (link(ROWS[3]), Link(5, bytes(32))):
-        verifier = Verifier(GENESIS)
+        verifier = Verifier(Removed())
         assert [problem for row in ROWS[:5] for problem in verifier.row(row)] == []
-        verifier.skip_to(anchor)
-        assert (verifier.anchor, verifier.last) == (GENESIS, link(ROWS[4]))
-    wrong = Verifier(GENESIS)
+        verifier.skip_to(after(anchor))
+        assert (verifier.removed.anchor, verifier.last) == (GENESIS, link(ROWS[4]))
+    wrong = Verifier(Removed())
     assert named(list(wrong.row(ROWS[0]._replace(hash=bytes(32))))) == [(ProblemKind.EDITED, 1, 1)]
-    wrong.skip_to(link(ROWS[4]))
+    wrong.skip_to(after(link(ROWS[4])))
     assert named(list(wrong.row(chained(event(99), 6, BOOT, bytes(32))))) == [(ProblemKind.ANCHOR, 5, 6)]

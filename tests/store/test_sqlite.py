@@ -13,8 +13,9 @@ from kmodmon.store.database import FILE
 from kmodmon.store.error import Refused, StoreError, Trouble
 from kmodmon.store.interface import Pruned, RetentionLimits
 from kmodmon.store.reader import SEVERITIES, SqliteReader
+from kmodmon.store.retention import STEP_ROWS
 from kmodmon.store.schema import APPLICATION_ID, MIGRATIONS
-from kmodmon.store.sqlite import STEP_ROWS, SqliteHistory
+from kmodmon.store.sqlite import SqliteHistory
 from kmodmon.types.units import Usec
 from tests.store.making import BOOT, SECOND, START, event, filled
 
@@ -186,7 +187,8 @@ TAMPERING: tuple[tuple[str, str, set[tuple[ProblemKind, int, int]]], ...] = (
     ("no head", "DELETE FROM chain WHERE name = 'head'", {(ProblemKind.HEAD, 20, 20)}),
     ("head", "UPDATE chain SET hash = zeroblob(32) WHERE name = 'head'", {(ProblemKind.EDITED, 20, 20)}),
     ("added", "INSERT INTO event SELECT 21, realtime_usec, monotonic_usec, type, module, boot, severity, body, "
-     "prev_hash, hash FROM event WHERE id = 20", {(ProblemKind.MOVED, 21, 21), (ProblemKind.ADDED, 21, 21)}),
+     "prev_hash, hash, NULL, NULL FROM event WHERE id = 20",
+     {(ProblemKind.MOVED, 21, 21), (ProblemKind.ADDED, 21, 21)}),
     ("swapped", "UPDATE event SET id = -5 WHERE id = 5; UPDATE event SET id = 5 WHERE id = 6; "
      "UPDATE event SET id = 6 WHERE id = -5", {(ProblemKind.MOVED, 5, 5), (ProblemKind.MOVED, 6, 6)}),
     ("renamed module", "UPDATE module SET text = 'innocent' WHERE text = 'rootkit'", {(ProblemKind.EDITED, 7, 7)}),
@@ -258,8 +260,8 @@ def test_stranger_in_the_place_of_the_next_event_is_damage(tmp_path: Path) -> No
     history = filled(tmp_path, 2)
     with raw(tmp_path) as other:
         other.execute(
-            "INSERT INTO event SELECT 3, realtime_usec, 1, type, module, boot, severity, body, prev_hash, hash "
-            "FROM event WHERE id = 2"
+            "INSERT INTO event SELECT 3, realtime_usec, 1, type, module, boot, severity, body, prev_hash, hash, "
+            "NULL, NULL FROM event WHERE id = 2"
         )
     other.close()
     with pytest.raises(StoreError) as caught:
