@@ -78,7 +78,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="kmodmon_kernel_log_forged_total",
         kind=MetricType.COUNTER,
-        help="Lines that user space wrote into the kernel log in the words of a kernel report.",
+        help="Records of the kernel log that imitate a kernel report: user space wrote them or text in them.",
         interface=_KMSG,
         absent=_UNREADABLE,
         of=("log",),

@@ -55,7 +55,7 @@ class LogAccount:
     lost: int = 0  # sequence numbers that were never read
     lost_reported: int = 0  # how many of them are in events
     malformed: int = 0  # reads that gave no record
-    forged: int = 0  # records of user space (facility above 0) that imitate a kernel report
+    forged: int = 0  # records that imitate a kernel report: of user space, or with text that a user chose
     forged_reported: int = 0  # how many of them are in events
     repeats: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # signature -> without an event
     suppressed: int = 0  # reports left out because a window already had the largest number of different ones

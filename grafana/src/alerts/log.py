@@ -1,4 +1,4 @@
-"""Alerts on the kernel log as evidence: records that were lost, and records that user space wrote into it."""
+"""Alerts on the kernel log as evidence: records that were lost, and text of user space that imitates reports."""
 
 from grafana.src.alerts.alert import Alert, AlertSeverity, Group, Runbook
 from grafana.src.alerts.promql import CLEARS, INCREASE_CLEARS, KEEP_FIRING, increased
@@ -9,13 +9,14 @@ ALERTS = (
         severity=AlertSeverity.CRITICAL,
         expr=increased("kmodmon_kernel_log_forged_total"),
         keep_firing_for=KEEP_FIRING,
-        summary="Somebody wrote kernel reports into the kernel log from user space.",
-        description="On {{ $labels.instance }} lines in the words of the kernel were written to /dev/kmsg by a "
-        "program.",
+        summary="Somebody brought false kernel reports into the kernel log from user space.",
+        description="On {{ $labels.instance }} lines in the words of a kernel report came into the kernel log "
+        "from a program.",
         attack=("T1565", "T1562"),
         runbook=Runbook(
-            meaning="The kernel marks what it says itself, and these lines lack the mark. kmodmon does not believe "
-            "them; other readers of the log may.",
+            meaning="A program wrote to /dev/kmsg, or chose a name or an option that the kernel prints: of a task, a "
+            "mount, a disk. kmodmon does not believe it; other readers of the log may. The event has the text; "
+            "facility 0 means that the kernel printed it.",
             impact="A test, or somebody who wants to mislead you or to hide a real report in false ones.",
             commands=(
                 "kmodmon events --since 1h --type LogForged",

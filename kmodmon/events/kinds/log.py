@@ -59,20 +59,21 @@ class PreviousBootReported(KernelReported):
 
 
 class LogForged(EventDetails):
-    """User space wrote records into the kernel log that imitate a kernel report."""
+    """Records of the kernel log imitate a kernel report: user space wrote them, or chose a name or text in them."""
 
     kind: ClassVar[EventKind] = EventKind(
         type=EventType("LogForged"),
         message_id="a1aa49ea7f19431bb76a600545c58f51",
-        sentence="A process wrote into the kernel log what looks like {signature|a kernel report}[: {evidence}]",
-        title="A process wrote words of a kernel report into the kernel log",
+        sentence="A process brought into the kernel log what looks like {signature|a kernel report}[: {evidence}]",
+        title="A process brought words of a kernel report into the kernel log",
         advice="It was no report of the kernel, and nothing was counted as one. Whoever may write /dev/kmsg tries "
-        "to mislead monitoring, or a program repeats what it read.",
+        "to mislead monitoring, or a program repeats what it read. With facility 0 the kernel printed the record: any "
+        "user can choose the name of a task, or an option of a mount, that the kernel prints.",
         provokable=True,
     )
     count: int  # records since the previous event of this kind
     signature: str | None  # that one of them imitates; this and the fields below are None if no record was kept
-    facility: int | None  # syslog facility of that record
+    facility: int | None  # syslog facility of that record; 0: the kernel printed text that a user chose
     seq: int | None  # sequence number of that record
 
 

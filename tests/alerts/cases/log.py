@@ -19,7 +19,7 @@ def counter_case(
     )
 
 
-_FORGED = "On db1:10069 lines in the words of the kernel were written to /dev/kmsg by a program."
+_FORGED = "On db1:10069 lines in the words of a kernel report came into the kernel log from a program."
 
 CASES = (
     counter_case("KmodKernelLogForged", "kmodmon_kernel_log_forged_total", _FORGED, clears="31m"),
