@@ -86,8 +86,8 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="kmodmon_kernel_log_forged_total",
         kind=MetricType.COUNTER,
-        help="Lines in the words of a kernel report that user space wrote, and reports that the kernel's own counters "
-        "and taint bits do not confirm.",
+        help="Records of the kernel log that imitate a kernel report: user space wrote them or text in them, or the "
+        "kernel's own counters and taint bits do not confirm the report.",
         interface=_KMSG,
         absent=_UNREADABLE,
         of=("log",),

@@ -21,6 +21,7 @@ from kmodmon.reports.draft import MAX_LINES, MAX_TEXT, Draft
 from kmodmon.reports.log_line import LogLine
 from kmodmon.reports.signatures.signature import MatchStage, SignatureMatch
 from kmodmon.reports.signatures.table import match_line
+from kmodmon.reports.signatures.task_line import without_name
 from kmodmon.types.text import bounded
 
 MAX_OPEN = 8
@@ -52,14 +53,13 @@ class Assembler:
         """Return a copy that can be added to while this one stays as it is."""
         return replace(self, open=[draft.copy() for draft in self.open], closed=list(self.closed))
 
-    def add(self, line: LogLine, text: str) -> SignatureMatch | None:
-        """Add one kernel line; return its match when it is a notice, which is no part of a report."""
+    def add(self, line: LogLine, text: str, match: SignatureMatch | None) -> SignatureMatch | None:
+        """Add one kernel line and its match; return the match when it is a notice, which is no part of a report."""
         if not text or text.isspace():
             return None  # not counted: some ways of saving a log put an empty line behind each
         self.count += 1
         if self.open:
             self._expire(line)
-        match = match_line(text.lstrip(" "))
         if match is not None and match.signature.stage is MatchStage.NOTICE:
             return match
         if match is not None:
@@ -68,6 +68,23 @@ class Assembler:
             self._add_body(line, text)
         else:
             self._add_outside(line, text)
+        return None
+
+    def add_rest(self, line: LogLine, text: str) -> SignatureMatch | None:
+        """Add a later line of the record `line`, whose first line was added; return its match if it is refused.
+
+        It continues the report that the first line opened or continued, and opens none.
+        """
+        draft = self.open[-1] if self.open and self.open[-1].last is line else None
+        match = match_line(text.lstrip(" "))
+        if match is None:
+            if draft is not None:
+                self._add_to(draft, line, _without_runs(text))
+            return None
+        panics = match.signature.stage is MatchStage.PANIC
+        if draft is None or panics or find_continued((draft,), line, match, self.count) is None:
+            return match
+        self._join(draft, line, text, match)
         return None
 
     def close_all(self) -> None:
@@ -116,17 +133,20 @@ class Assembler:
     # Banners.
 
     def _add_banner(self, line: LogLine, text: str, match: SignatureMatch) -> None:
-        stage = match.signature.stage
         if self._is_echo(text):
             self.open[-1].add_line(line, text, self.count)
             return
         draft = find_continued(self.open, line, match, self.count)
         if draft is None:
             self._begin(line, text, match)
+            self.panicked = self.panicked or match.signature.stage is MatchStage.PANIC
         else:
-            join(draft, line, text, match, self.count)
-            self._to_front(draft)
-        self.panicked = self.panicked or stage is MatchStage.PANIC
+            self._join(draft, line, text, match)
+
+    def _join(self, draft: Draft, line: LogLine, text: str, match: SignatureMatch) -> None:
+        join(draft, line, text, match, self.count)
+        self._to_front(draft)
+        self.panicked = self.panicked or match.signature.stage is MatchStage.PANIC
 
     def _is_echo(self, text: str) -> bool:
         # Two consoles on one line print every line twice.
@@ -163,17 +183,21 @@ class Assembler:
     # Bodies.
 
     def _add_body(self, line: LogLine, text: str) -> None:
-        if _RUN in text:
-            text = _BLANKS.sub(_RUN, text)  # the expressions of bodies are quadratic in runs of blanks
+        text = _without_runs(text)
         draft = self._owner(line, text)
         if draft is None:
             self._add_outside(line, text)
-            return
+        else:
+            self._add_to(draft, line, text)
+
+    def _add_to(self, draft: Draft, line: LogLine, text: str) -> None:
         more_modules = line.continuation and draft.previous is LineKind.MODULES
         kind = LineKind.MODULES if more_modules else kind_of(text, draft.previous)
         match kind:
             case LineKind.FOREIGN:
                 return
+            case _ if without_name(text) is not None:
+                return  # the name of a task looks like a line of a report
             case LineKind.CUT:
                 self._add_cut(draft, line, text)
             case LineKind.END | LineKind.END_PANIC:
@@ -209,3 +233,8 @@ class Assembler:
         in_progress = (draft for draft in reversed(self.open) if not draft.ended)
         single = (draft for draft in in_progress if draft.signature.stage is MatchStage.LINE)
         return next(iter(active), None) or next(iter(with_body), None) or next(single, None)
+
+
+def _without_runs(text: str) -> str:
+    # The expressions of bodies are quadratic in runs of blanks.
+    return _BLANKS.sub(_RUN, text) if _RUN in text else text

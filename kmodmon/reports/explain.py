@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from kmodmon.events.report import LoadFailure, ReportClass
 from kmodmon.reports.signatures import table
 from kmodmon.reports.signatures.errno import find_sentence
-from kmodmon.reports.signatures.signature import SignatureMatch
+from kmodmon.reports.signatures.signature import SignatureMatch, texts
 from kmodmon.savedlog.savedlog import read_saved_log
 from kmodmon.types.units import JsonObject
 
@@ -42,7 +42,8 @@ class Explanation:
 
 def explain_line(text: str) -> Explanation | None:
     """Explain one message, with or without the prefix of a log; None when no signature and no sentence matches."""
-    lines = [line.text.lstrip(" ") for line in read_saved_log(text.encode("utf-8", "surrogateescape"))]
+    records = read_saved_log(text.encode("utf-8", "surrogateescape"))
+    lines = [line.lstrip(" ") for record in records for line in texts(record.text)]
     for line in lines:
         match = table.match_line(line)
         if match is not None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from kmodmon.reports.signatures.signature import texts
-from kmodmon.reports.signatures.table import BY_MARK, BY_WORD, SIGNATURES, match_line
+from kmodmon.reports.signatures.table import BY_MARK, BY_WORD, SIGNATURES, search
 
 MAX_SHAPES = 20_000
 MAX_SHAPE_BYTES = 400  # longer shapes are not remembered: so the set takes at most 8 MB, 2 MB with usual lines
@@ -95,6 +95,7 @@ def _relevant_shapes(shapes: set[bytes]) -> set[bytes]:
 
 
 def _shape_is_relevant(shape: bytes) -> bool:
+    shape = _unescaped(shape)
     for word in _KEYS.intersection(_words(shape)):
         if any(literal in shape for literal in _LITERALS[word]):
             return True
@@ -102,13 +103,21 @@ def _shape_is_relevant(shape: bytes) -> bool:
 
 
 def _words(shape: bytes) -> list[bytes]:
-    if b"\\x" in shape:  # an escaped tab or line feed separates words; its digits are deleted already
-        shape = shape.replace(b"\\xa", b" ").replace(b"\\x", b" ")
-    return shape.translate(_SPACED).split()
+    return _unescaped(shape).translate(_SPACED).split()
+
+
+def _unescaped(shape: bytes) -> bytes:
+    # A line feed or tab counts as a blank, a carriage return as nothing. The digits of escapes are deleted already.
+    if b"\\x" not in shape:
+        return shape
+    return shape.replace(b"\\xd", b"").replace(b"\\xa", b" ").replace(b"\\x", b" ")
 
 
 def is_relevant(record: bytes) -> bool:
     """Whether the text of a raw record matches a signature, or marks where a report begins or ended."""
     head, mark, rest = record.partition(b";")
     text = (rest.partition(b"\n")[0] if mark else head).decode("utf-8", "replace")
-    return any(match_line(part.lstrip(" ")) is not None or part.startswith(_CUT_STARTS) for part in texts(text))
+    lines = texts(text)
+    if len(lines) > 1:
+        lines.append(" ".join(lines))
+    return any(search(line.lstrip(" ")) is not None or line.startswith(_CUT_STARTS) for line in lines)

@@ -13,8 +13,9 @@ from kmodmon.reports.assembler import Assembler
 from kmodmon.reports.draft import Draft
 from kmodmon.reports.fingerprint import fingerprint
 from kmodmon.reports.log_line import LogLine
+from kmodmon.reports.opening import read_opening
 from kmodmon.reports.signatures.signature import MatchStage, SignatureMatch, texts
-from kmodmon.reports.signatures.table import match_line
+from kmodmon.reports.signatures.table import search
 from kmodmon.types.text import bounded
 
 IDLE_USEC = 1_000_000  # after so long without a line an open report is complete
@@ -24,12 +25,12 @@ MAX_TEXT = 240  # characters of a line that are kept as evidence
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forgery:
-    """A line that user space wrote, in words that only the kernel uses."""
+    """A record with text that user space chose, in words that only the kernel uses."""
 
     signature: str
     text: str  # safe text, at most MAX_TEXT characters
     number: int  # of the line: sequence number, or line of a saved log
-    facility: int  # never 0, which is the kernel's
+    facility: int  # 0: the kernel printed it, and a user chose a name or an option in it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,17 +89,14 @@ def recognize(
     forgeries: list[Forgery] = []
     forged = 0
     for line in lines:
-        if not line.from_kernel:
-            forgery = _forgery(line)
-            forged += forgery is not None
-            if forgery is not None and len(forgeries) < MAX_FORGERIES:
-                forgeries.append(forgery)
-            continue
-        last_record_usec = now_usec
-        for text in texts(line.printable):
-            match = assembler.add(line, text)
-            if match is not None:
-                notices.append(_notice(line, text, match))
+        if line.from_kernel:
+            last_record_usec = now_usec
+            imitated = _add(line, assembler, notices)
+        else:
+            imitated = _imitated_report(line)
+        forged += imitated is not None
+        if imitated is not None and len(forgeries) < MAX_FORGERIES:
+            forgeries.append(_forgery(line, imitated))
     assembler.drop_stale_cut()
     state, recognized = _close(replace(state, last_record_usec=last_record_usec), assembler)
     return state, replace(recognized, notices=tuple(notices), forgeries=tuple(forgeries), forged=forged)
@@ -123,14 +121,30 @@ def _close(state: RecognizerState, assembler: Assembler) -> tuple[RecognizerStat
     return replace(state, assembler=assembler), Recognized(reports=reports)
 
 
-def _forgery(line: LogLine) -> Forgery | None:
-    text = line.printable
-    match = match_line(texts(text)[0])
+def _add(line: LogLine, assembler: Assembler, notices: list[KernelReport]) -> SignatureMatch | None:
+    # Returns what text that a user chose imitates in a record of the kernel.
+    opening = read_opening(line.printable)
+    match = assembler.add(line, opening.text, opening.match)
+    if match is not None:
+        notices.append(_notice(line, opening.text, match))
+    imitated = opening.imitated
+    for text in opening.rest:
+        imitated = assembler.add_rest(line, text) or imitated
+    return imitated
+
+
+def _imitated_report(line: LogLine) -> SignatureMatch | None:
+    # Programs repeat single lines of the log in good faith, but no banners.
+    match = search(next(filter(None, texts(line.printable)), ""))
     if match is None or match.signature.weak or match.signature.stage in (MatchStage.LINE, MatchStage.NOTICE):
         return None
+    return match
+
+
+def _forgery(line: LogLine, imitated: SignatureMatch) -> Forgery:
     return Forgery(
-        signature=match.signature.name,
-        text=bounded(text, MAX_TEXT),
+        signature=imitated.signature.name,
+        text=bounded(line.printable, MAX_TEXT),
         number=line.number,
         facility=line.facility or 0,
     )

@@ -4,6 +4,9 @@ Text files are read line by line (`logprefix`). JSON (dmesg --json, journalctl -
 journal are recognized by their content. pstore dumps (Documentation/admin-guide/ramoops.rst) begin with `Oops#1 Part2`
 or `Panic#1 Part1`; part 1 has the newest text, so the parts are put back into the order of time. Mail programs wrap
 long lines: a line without stamp among stamped ones is joined to the line before, when it would not have fitted there.
+Any other line without stamp is a later line of the record above it, whose text holds line feeds: dmesg and journalctl
+indent it, dmesg --raw and syslog files do not. It is whoever's the record is, and in a log of stamped lines a part of
+its text. So a program that logs several lines of what looks like a report is taken for no kernel.
 
 Any bytes give lines; nothing is raised.
 """
@@ -24,15 +27,16 @@ _QUOTED_BYTE = re.compile(rb"=([0-9A-F]{2})")
 _QUOTED_WIDTH = range(65, 77)
 _OCTAL = re.compile(r"#0(11|12|15)")  # rsyslog's escapes of control bytes
 _WIDTH = range(24, 100)  # where mail programs wrap
-MAX_TEXT = 4096
+_INDENT = " " * 8  # less than what dmesg and journalctl put before the later lines of a record
+MAX_TEXT = 4096  # characters of one line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedLine:
     """One line; None: the file does not say."""
 
-    text: str  # safe text, without prefix
-    number: int  # line of the file, from 1 on; parts of one record have the same
+    text: str  # safe text, without prefix; a line feed in the record is ``\\x0a``
+    number: int  # line of the file, from 1 on: the first one of the record
     level: int | None = None  # 0 (emerg) to 7 (debug)
     facility: int | None = None  # 0: the kernel
     printk_usec: int | None = None  # microseconds of printk's clock
@@ -62,10 +66,9 @@ def read_saved_log(data: bytes) -> Iterator[SavedLine]:
         text = data.removeprefix(b"\xef\xbb\xbf")
         if text[:2] in (b"\xff\xfe", b"\xfe\xff"):
             text = text.decode("utf-16", "replace").encode("utf-8", "replace")
-        lines = _join_wrapped(_ordered(_unquoted(text) if _is_quoted(text) else _numbered(text)))
+        lines = _records(_ordered(_unquoted(text) if _is_quoted(text) else _numbered(text)))
     for number, line in lines:
-        for part in _parts(line.text):
-            yield _saved(number, line, part)
+        yield _saved(number, line)
 
 
 def _numbered(data: bytes) -> list[tuple[int, str]]:
@@ -121,22 +124,33 @@ def _ordered(lines: list[tuple[int, str]]) -> list[tuple[int, str]]:
     return out
 
 
-def _join_wrapped(lines: list[tuple[int, str]]) -> list[tuple[int, Prefixed]]:
+def _records(lines: list[tuple[int, str]]) -> list[tuple[int, Prefixed]]:
     read = [(number, raw, line) for number, raw in lines for line in _parse_line(raw)]
-    if sum(line.stamped for _, _, line in read) * 2 < len(read):
-        return [(number, line) for number, _, line in read]
+    mostly_stamped = sum(line.stamped for _, _, line in read) * 2 >= len(read)
     out: list[tuple[int, Prefixed]] = []
     width = 0  # of the line of the file before, if it may have been wrapped; else 0
+    record: Prefixed | None = None  # the newest one with a stamp
+    newest: Prefixed | None = None  # the newest line with a text
     for number, raw, line in read:
-        words = line.text.split(" ", 1)
-        part = not line.stamped and _PART.match(line.text) is not None
-        if out and width and not line.stamped and not part and line.text and width + 1 + len(words[0]) > 72:
-            before = out[-1][1]
+        starts = line.stamped or _PART.match(line.text) is not None
+        if starts:
+            record = line if line.stamped else None
+        elif record is not None:
+            line.facility, line.caller = record.facility, record.caller
+        before = newest if not starts and line.text else None
+        if before is not None and mostly_stamped and _is_wrapped(line, width):
             before.text = f"{before.text.rstrip()} {line.text.strip()}"
+        elif before is not None and record is before and (mostly_stamped or line.text.startswith(_INDENT)):
+            before.text += f"\n{line.text}"
         else:
             out.append((number, line))
+            newest = line if line.text else newest
         width = len(raw.rstrip()) if len(raw.rstrip()) in _WIDTH and (line.stamped or width) else 0
     return out
+
+
+def _is_wrapped(line: Prefixed, width: int) -> bool:
+    return width > 0 and width + 1 + len(line.text.split(" ", 1)[0]) > 72
 
 
 def _parse_line(raw: str) -> list[Prefixed]:
@@ -156,11 +170,9 @@ def _parts(text: str) -> list[str]:
     return text.split("\n") if "\n" in text else [text]
 
 
-def _saved(number: int, line: Prefixed, text: str) -> SavedLine:
-    text = text.replace("\t", "        ")
-    safe = text if text.isascii() and text.isprintable() and "\\" not in text else _safe(text)
+def _saved(number: int, line: Prefixed) -> SavedLine:
     return SavedLine(
-        text=safe[:MAX_TEXT],
+        text="\\x0a".join(_safe(part)[:MAX_TEXT] for part in _parts(line.text)),
         number=number,
         level=line.level,
         facility=line.facility,
@@ -171,6 +183,9 @@ def _saved(number: int, line: Prefixed, text: str) -> SavedLine:
 
 
 def _safe(text: str) -> str:
+    text = text.replace("\t", "        ")
+    if text.isascii() and text.isprintable() and "\\" not in text:
+        return text
     # Escapes of the kernel (\x5c and so on) are in the file already, as safe_text() makes them.
     if "\\x" in text and text.isascii() and text.isprintable():
         return text

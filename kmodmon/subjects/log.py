@@ -60,7 +60,7 @@ class LogAccount:
     lost: int = 0  # sequence numbers that were never read
     lost_reported: int = 0  # how many of them are in events
     malformed: int = 0  # reads that gave no record
-    forged: int = 0  # records of user space (facility above 0) that imitate a report, and unconfirmed reports
+    forged: int = 0  # records that imitate a report: of user space, with text that a user chose, or unconfirmed
     forged_reported: int = 0  # how many of them are in events
     repeats: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # signature -> without an event
     suppressed: int = 0  # reports that are in no event because their share was used up, or too many came at once

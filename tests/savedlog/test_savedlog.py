@@ -118,11 +118,24 @@ def test_read_saved_log_when_a_mail_wrapped_a_line_then_joins_it() -> None:
     assert [line.text for line in read_saved_log(data)] == ["x" * 50 + " at drivers/net/ethernet/file.c:12", "next"]
 
 
-def test_read_saved_log_when_a_record_holds_line_feeds_then_gives_each_line_with_the_records_number() -> None:
+def test_read_saved_log_when_a_record_holds_line_feeds_then_they_stay_in_its_text() -> None:
     data = b"4,1,1,-;one\\x0atwo\nMar  4 09:12:01 h kernel: three#012four\n"
-    assert [(line.text, line.number) for line in read_saved_log(data)] == [
-        ("one", 1), ("two", 1), ("three", 2), ("four", 2),
+    data += b"Mar  4 09:12:02 h app[7]: five\n    six\n\n                 seven\nMar  4 09:12:02 h kernel: eight\n"
+    assert [(line.text, line.number, line.facility) for line in read_saved_log(data)] == [
+        ("one\\x0atwo", 1, 0),
+        ("three\\x0afour", 2, 0),
+        ("five\\x0a    six\\x0a                 seven", 3, 1),
+        ("", 5, 1),
+        ("eight", 7, 0),
+    ]
+
+
+def test_read_saved_log_when_few_lines_have_a_stamp_then_the_others_are_whoever_logged_before() -> None:
+    data = b"<12>app: one\nBUG: two\n          three\nfour\nfive\n<4>six\nseven\n"
+    assert [(line.text, line.facility) for line in read_saved_log(data)][:5] == [
+        ("app: one", 1), ("BUG: two", 1), ("          three", 1), ("four", 1), ("five", 1),
     ]  # fmt: skip
+    assert [(line.text, line.facility) for line in read_saved_log(data)][5:] == [("six", None), ("seven", None)]
 
 
 def test_read_saved_log_when_a_mail_is_quoted_printable_then_undoes_it() -> None:

@@ -15,9 +15,9 @@ ALERTS = (
         "the kernel.",
         attack=("T1565", "T1562"),
         runbook=Runbook(
-            meaning="A program wrote them to /dev/kmsg, where the kernel's mark is missing, or a user had the kernel "
-            "print them, and the kernel's counters and taint bits know of no such report. kmodmon does not believe "
-            "them; other readers of the log may.",
+            meaning="A program wrote to /dev/kmsg, or chose a name or an option that the kernel prints (of a task, a "
+            "mount, a disk: facility 0), or the kernel's counters and taint bits know of no such report. kmodmon does "
+            "not believe it; other readers of the log may. The event has the text.",
             impact="A test, or somebody who wants to mislead you or to hide a real report in false ones.",
             commands=(
                 "kmodmon events --since 1h --type LogForged",

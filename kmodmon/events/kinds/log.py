@@ -72,16 +72,17 @@ class LogForged(EventDetails):
     kind: ClassVar[EventKind] = EventKind(
         type=EventType("LogForged"),
         message_id="a1aa49ea7f19431bb76a600545c58f51",
-        sentence="A process wrote into the kernel log what looks like {signature|a kernel report}[: {evidence}]",
-        title="A process wrote words of a kernel report into the kernel log",
+        sentence="A process brought into the kernel log what looks like {signature|a kernel report}[: {evidence}]",
+        title="A process brought words of a kernel report into the kernel log",
         advice="It was no report of the kernel, and nothing was counted as one. Whoever may write /dev/kmsg tries "
-        "to mislead monitoring, or a program repeats what it read. Facility 0 is the kernel's own: a user chose text "
-        "that the kernel printed, and neither its counters nor its taint bits know of such a report.",
+        "to mislead monitoring, or a program repeats what it read. With facility 0 the kernel printed the record: any "
+        "user can choose the name of a task, or an option of a mount, that the kernel prints; and neither its counters "
+        "nor its taint bits know of such a report.",
         provokable=True,
     )
     count: int  # records since the previous event of this kind
     signature: str | None  # that one of them imitates; this and the fields below are None if no record was kept
-    facility: int | None  # syslog facility of that record
+    facility: int | None  # syslog facility of that record; 0: the kernel printed text that a user chose
     seq: int | None  # sequence number of that record
 
 

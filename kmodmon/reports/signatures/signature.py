@@ -81,4 +81,4 @@ def texts(text: str) -> list[str]:
     r"""Split the text of a record at line feeds, which printk keeps; safe text writes them as ``\x0a``."""
     if "\\x" not in text:
         return [text]
-    return [part for part in text.replace("\\x09", " ").replace("\\x0d", "").split("\\x0a") if part] or [""]
+    return text.replace("\\x09", " ").replace("\\x0d", "").split("\\x0a")

@@ -5,7 +5,7 @@ word, so that a line is tried only against the signatures that share a word with
 none. The words of a line do not depend on its digits, which the prefilter relies on.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from kmodmon.reports.signatures import (
@@ -24,6 +24,7 @@ from kmodmon.reports.signatures import (
     warning,
 )
 from kmodmon.reports.signatures.signature import LogSignature, SignatureMatch
+from kmodmon.reports.signatures.task_line import without_name
 
 # The specific before the general: a WARN raised by lib/refcount.c is a refcount report, `[#1]` alone the last resort.
 THEMES = (
@@ -94,18 +95,26 @@ BY_MARK: Mapping[str, tuple[int, ...]] = MappingProxyType(
 _KEYS = frozenset(BY_WORD)
 _KEYED = tuple(tuple((literal, _key(literal)) for literal in signature.contains) for signature in SIGNATURES)
 
-# `COMM[PID]: segfault at` and `traps: COMM[PID] ...` report faults of user space, and users choose COMM.
-_USER_FAULT = (
-    "]: segfault at ",
-    "] trap ",
-    "] general protection ip:",
-    "]: unhandled ",
-    "] general protection fault ip:",
-)
-
 
 def match_line(text: str) -> SignatureMatch | None:
-    """Return the first signature that matches `text`; None when none does."""
+    """Return the first signature that `text` matches; None when none does, or only by the name of a task."""
+    return _believed(text, search(text), search)
+
+
+def match_line_naive(text: str) -> SignatureMatch | None:
+    """Try every signature in turn: the definition of :func:`match_line`."""
+    return _believed(text, _search_all(text), _search_all)
+
+
+def imitation(text: str) -> SignatureMatch | None:
+    """Return the signature that `text` matches only because a task chose its name so; None: no such line."""
+    match = search(text)
+    believed = _believed(text, match, search)
+    return match if match is not None and (believed is None or believed.signature is not match.signature) else None
+
+
+def search(text: str) -> SignatureMatch | None:
+    """Return the first signature that `text` matches, whoever chose its words."""
     line_words = words(text) & _KEYS
     candidates = {index for word in line_words for index in BY_WORD[word]}
     for mark, indices in BY_MARK.items():
@@ -114,9 +123,21 @@ def match_line(text: str) -> SignatureMatch | None:
     return _first(text, line_words, sorted(candidates)) if candidates else None
 
 
-def match_line_naive(text: str) -> SignatureMatch | None:
-    """Try every signature in turn: the definition of :func:`match_line`."""
+def _search_all(text: str) -> SignatureMatch | None:
     return _first(text, words(text), range(len(SIGNATURES)))
+
+
+def _believed(
+    text: str, match: SignatureMatch | None, search_in: Callable[[str], SignatureMatch | None]
+) -> SignatureMatch | None:
+    nameless = None if match is None else without_name(text)
+    if nameless is None:
+        return match
+    believed = search_in(nameless)
+    if believed is None:
+        return None
+    whole = believed.signature.compiled.match(text)  # with the name that the task has
+    return None if whole is None else SignatureMatch(believed.signature, whole.groupdict())
 
 
 def _first(text: str, line_words: set[str], candidates: Iterable[int]) -> SignatureMatch | None:
@@ -125,6 +146,5 @@ def _first(text: str, line_words: set[str], candidates: Iterable[int]) -> Signat
         if any(literal in text and (key is None or key in line_words) for literal, key in _KEYED[index]):
             match = signature.compiled.match(text)
             if match is not None:
-                about_user = any(phrase in text for phrase in _USER_FAULT)
-                return None if about_user else SignatureMatch(signature, match.groupdict())
+                return SignatureMatch(signature, match.groupdict())
     return None
