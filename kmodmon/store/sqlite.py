@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ from kmodmon.events.event import Event, StoredEvent
 from kmodmon.store.body import pack
 from kmodmon.store.chain import GENESIS, Link
 from kmodmon.store.database import FILE, open_writer, take_lock
-from kmodmon.store.error import Refused, StoreError, Trouble
+from kmodmon.store.error import Refused, SqliteErrors, StoreError, Trouble
 from kmodmon.store.interface import Pruned, RetentionLimits
 from kmodmon.store.reader import SEVERITIES, SqliteReader
 from kmodmon.store.row import HistoryRow, chained, stored
@@ -63,7 +62,7 @@ class SqliteHistory(SqliteReader):
                     rows = self._chain(events, self._required_link("head"))
                     name_ids = self._insert(rows)
                     self._write_checkpoints(documents)
-            except sqlite3.Error:
+            except SqliteErrors:
                 if not self._was_committed(rows):
                     raise
                 name_ids = {}
@@ -165,7 +164,7 @@ class SqliteHistory(SqliteReader):
         # COMMIT may report an error although it took effect; the batch would then be written twice.
         try:
             head = self._link("head")
-        except sqlite3.Error:
+        except SqliteErrors:
             return False
         return bool(rows) and head == Link(rows[-1].id, rows[-1].hash)
 
