@@ -29,7 +29,7 @@ def parse_toml(raw: bytes, file: str) -> Section:
         values = tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise ConfigError(file, "", "is not UTF-8 text", line=raw[: error.start].count(b"\n") + 1) from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError itself: a number of thousands of digits
         raise _not_toml(file, text, str(error)) from None
     return Section(Document(file, TOML, cache(partial(toml_lines, text))), values)
 

@@ -92,8 +92,8 @@ def printable_text(raw: object, what: str) -> str:
 
 
 def is_integer(raw: object) -> TypeGuard[int]:
-    """Tell whether `raw` is a whole number; in Python True and False are integers too."""
-    return isinstance(raw, int) and not isinstance(raw, bool)
+    """Tell whether `raw` is a whole number of at most 64 bits; in Python True and False are integers too."""
+    return isinstance(raw, int) and not isinstance(raw, bool) and -(1 << 63) <= raw < 1 << 64
 
 
 def describe(raw: object) -> str:
@@ -103,6 +103,8 @@ def describe(raw: object) -> str:
             return "nothing"
         case bool():
             return "true" if raw else "false"
+        case int() if not is_integer(raw):
+            return "a number of more than 64 bits"  # str() refuses one of thousands of digits
         case int() | float():
             return f"the number {raw}"
         case str():

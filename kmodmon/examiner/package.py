@@ -137,23 +137,23 @@ def _rpm(host: HostTree, wanted: set[str]) -> Mapping[str, Package]:
                     packages[path] = package
         finally:
             connection.close()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the second: a message that quotes damaged text of the file
         raise FileError(f"{database}: {error}") from error
     return packages
 
 
 def _rpm_owner(connection: sqlite3.Connection, path: str) -> Package | None:
-    base = path.rpartition("/")[2]
+    base = path.rpartition("/")[2].encode("utf-8", "surrogateescape")
     for header in _rpm_headers(connection, base):
-        names = {_plain(raw.decode("utf-8", "surrogateescape")) for raw in header.paths(base.encode())}
+        names = {_plain(raw.decode("utf-8", "surrogateescape")) for raw in header.paths(base)}
         name = header.text(NAME)
         if path in names and name is not None:
             return Package(manager="rpm", name=safe_text(name), version=_rpm_version(header))
     return None
 
 
-def _rpm_headers(connection: sqlite3.Connection, base: str) -> Iterator[RpmHeader]:
-    query = "SELECT blob FROM Packages WHERE hnum IN (SELECT hnum FROM Basenames WHERE key = ?) LIMIT 64"
+def _rpm_headers(connection: sqlite3.Connection, base: bytes) -> Iterator[RpmHeader]:
+    query = "SELECT blob FROM Packages WHERE hnum IN (SELECT hnum FROM Basenames WHERE key = CAST(? AS TEXT)) LIMIT 64"
     for (blob,) in connection.execute(query, (base,)):
         if isinstance(blob, bytes):
             try:

@@ -29,7 +29,7 @@ _ENTITIES = (
 )
 
 _KMSG = re.compile(
-    r"(?P<priority>\d+),(?P<seq>\d+),(?P<usec>\d+),(?P<flag>[-c+])(?:,caller=(?P<caller>[TC]\d+))?[^;]*;"
+    r"(?P<priority>\d{1,10}),(?P<seq>\d{1,20}),(?P<usec>\d{1,20}),(?P<flag>[-c+])(?:,caller=(?P<caller>[TC]\d+))?[^;]*;"
 )
 _LEVEL = re.compile(r"<(?:(?P<facility>\d{1,2})\.)?(?P<priority>\d{1,4})>(?P<version> ?1 (?=\d{4}-\d|- ))?")
 _QUOTE = re.compile(r"(?:[>|] ?)+\+?(?![0-9a-f]{8})|: (?=\S)")

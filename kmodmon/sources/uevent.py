@@ -81,7 +81,7 @@ class UeventReader:
 
     def _number(self, datagram: bytes) -> None:
         digits = datagram[datagram.rfind(b"SEQNUM=") + 7 : -1]
-        if not digits.isdigit():
+        if not digits.isdigit() or len(digits) > 20:
             return
         now, before = int(digits), self._seqnum
         # Two CPUs may send in the wrong order, so a number smaller than the last is not a gap.

@@ -24,7 +24,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from kmodmon.store import schema
-from kmodmon.store.error import StoreError, Trouble, of_sqlite, of_system
+from kmodmon.store.error import SqliteErrors, StoreError, Trouble, of_sqlite, of_system
 
 FILE = "history.sqlite3"
 LOCK = "history.lock"
@@ -149,10 +149,10 @@ def _connection(path: Path, mode: str, busy_seconds: float) -> Iterator[sqlite3.
     try:
         connection = _connect(path, mode, busy_seconds)
         yield connection
-    except (sqlite3.Error, StoreError) as error:
+    except (*SqliteErrors, StoreError) as error:
         if connection is not None:
             connection.close()
-        raise of_sqlite(error, path) if isinstance(error, sqlite3.Error) else error from None
+        raise error if isinstance(error, StoreError) else of_sqlite(error, path) from None
 
 
 def _connect(path: Path, mode: str, busy_seconds: float) -> sqlite3.Connection:

@@ -79,8 +79,14 @@ class Refused(StoreError):
         super().__init__(Trouble.REFUSED, path, f"{what} cannot be stored: {why}")
 
 
-def of_sqlite(error: sqlite3.Error, path: Path) -> StoreError:
+# sqlite3 raises the second where SQLite's message quotes text of the file (its schema) that is not UTF-8.
+SqliteErrors = (sqlite3.Error, UnicodeDecodeError)
+
+
+def of_sqlite(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> StoreError:
     """Translate an error of SQLite; the text names its extended code (SQLITE_IOERR_WRITE, …)."""
+    if isinstance(error, UnicodeDecodeError):
+        return StoreError(Trouble.CORRUPT, path, "its schema is damaged: it holds text that is not UTF-8")
     code = getattr(error, "sqlite_errorcode", None)
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     primary = code & 0xFF if isinstance(code, int) else None

@@ -5,7 +5,6 @@ truncating its write-ahead log.
 """
 
 import heapq
-import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from kmodmon.events.query import EVERYTHING, EventQuery
 from kmodmon.store.body import unpack
 from kmodmon.store.chain import GENESIS, Link, Problem, ProblemKind, Verifier
 from kmodmon.store.database import FILE, Identity, Opened, identity_of, open_reader
-from kmodmon.store.error import StoreError, Trouble, of_sqlite
+from kmodmon.store.error import SqliteErrors, StoreError, Trouble, of_sqlite
 from kmodmon.store.interface import Summary
 from kmodmon.store.links import LINKED, Ends, read_ends
 from kmodmon.store.row import NO_HASH, HistoryRow, read_back
@@ -267,7 +266,7 @@ class SqliteReader:
     def _store_errors(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except SqliteErrors as error:
             raise of_sqlite(error, self.path) from None
 
 

@@ -15,7 +15,7 @@ checkpoint  one JSON document for each section of the state, written with the ev
 import sqlite3
 from pathlib import Path
 
-from kmodmon.store.error import StoreError, Trouble
+from kmodmon.store.error import SqliteErrors, StoreError, Trouble
 
 APPLICATION_ID = 0x6B6D6F64  # "kmod" in the header of the file; a database without it belongs to another program
 
@@ -86,7 +86,7 @@ def migrate(connection: sqlite3.Connection, version: int) -> None:
     for number, script in enumerate(MIGRATIONS[version:], version + 1):
         try:
             connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
-        except sqlite3.Error:
+        except SqliteErrors:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise

@@ -3,7 +3,6 @@
 import hashlib
 import logging
 import os
-import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from kmodmon.events.event import Event, StoredEvent
 from kmodmon.store.body import pack
 from kmodmon.store.chain import GENESIS, Link
 from kmodmon.store.database import FILE, KEY_FILE, open_writer, take_lock
-from kmodmon.store.error import Refused, StoreError, Trouble
+from kmodmon.store.error import Refused, SqliteErrors, StoreError, Trouble
 from kmodmon.store.interface import Pruned, RetentionLimits, SealCause
 from kmodmon.store.links import write_links
 from kmodmon.store.reader import SEVERITIES, SqliteReader
@@ -73,7 +72,7 @@ class SqliteHistory(SqliteReader):
                     rows = self._chain(events, head, kept)
                     name_ids = self._insert(rows)
                     self._write_checkpoints(documents)
-            except sqlite3.Error:
+            except SqliteErrors:
                 if not self._was_committed(rows):
                     raise
                 name_ids = {}
@@ -190,7 +189,7 @@ class SqliteHistory(SqliteReader):
         # COMMIT may report an error although it took effect; the batch would then be written twice.
         try:
             head = self._ends().head
-        except sqlite3.Error:
+        except SqliteErrors:
             return False
         return bool(rows) and head == Link(rows[-1].id, rows[-1].hash)
 

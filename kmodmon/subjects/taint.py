@@ -324,10 +324,10 @@ def taint_from_json(document: JsonObject) -> TaintState:
     rows = document.get("ledger")
     ledger: dict[int, TaintEntry] = {}
     for bit, entry in rows.items() if isinstance(rows, Mapping) else ():
-        if bit.isdecimal() and int(bit) < 64 and isinstance(entry, Mapping):
+        if bit.isdecimal() and len(bit) < 3 and int(bit) < 64 and isinstance(entry, Mapping):
             ledger[int(bit)] = _entry_from_json(int(bit), entry)
     value = document.get("value")
-    number = int(value) if isinstance(value, str) and value.isdecimal() else None
+    number = int(value) if isinstance(value, str) and value.isdecimal() and len(value) <= 20 else None
     return TaintState(
         value=number,
         ledger=MappingProxyType(ledger),

@@ -35,7 +35,7 @@ def parse_address(text: str) -> tuple[str, int]:
     bracketed = host.startswith("[") and host.endswith("]")
     if ":" in host and not bracketed:
         raise ConfigError("command line", _FLAG, f"{text!r}: an IPv6 address needs brackets", _HINT)
-    if not (port.isascii() and port.isdigit() and int(port) < 65536):
+    if not (port.isascii() and port.isdigit() and len(port) < 6 and int(port) < 65536):
         raise ConfigError("command line", _FLAG, f"{text!r}: {port!r} is not a port from 0 to 65535", _HINT)
     return (host[1:-1] if bracketed else host), int(port)
 

@@ -178,6 +178,8 @@ class HttpProtocol(asyncio.Protocol):
         self._report_closed()
 
     def data_received(self, data: bytes) -> None:
+        if self._http.their_state is h11.MUST_CLOSE:
+            return  # after a last request (`Connection: close`, HTTP/1.0) nothing is a request: RFC 9112, 9.6
         try:
             self._receive(data)
             self._process_events()

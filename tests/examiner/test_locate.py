@@ -151,6 +151,31 @@ def test_find_owners_when_rpm_sqlite_then_package_and_version(root: Path) -> Non
     assert owners.packages == {path: Package(manager="rpm", name="kernel-modules", version="1:6.8.5-1.fc40")}
 
 
+def test_find_owners_when_a_file_name_is_no_text_then_its_package_in_rpm(root: Path) -> None:
+    put(root, "/var/lib/rpm/keep")
+    connection = sqlite3.connect(root / "var/lib/rpm/rpmdb.sqlite")
+    connection.execute("CREATE TABLE Packages (hnum INTEGER PRIMARY KEY, blob BLOB NOT NULL)")
+    connection.execute("CREATE TABLE Basenames (key TEXT NOT NULL, hnum INTEGER NOT NULL)")
+    header = rpm_header({1000: ["odd"], 1001: ["1"], 1002: ["2"], 1117: ["b?.ko"], 1118: ["/lib/"]}, {1116: [0]})
+    connection.execute("INSERT INTO Packages VALUES (1, ?)", (header.replace(b"b?.ko", b"b\xff.ko"),))
+    connection.execute("INSERT INTO Basenames VALUES (CAST(? AS TEXT), 1)", (b"b\xff.ko",))
+    connection.commit()
+    connection.close()
+    owners = find_owners(HostTree(root), RELEASE, ["/lib/b\udcff.ko"])
+    assert owners.packages == {"/lib/b\udcff.ko": Package(manager="rpm", name="odd", version="1-2")}
+
+
+def test_find_owners_when_the_rpm_schema_quotes_what_is_no_text_then_it_says_so(root: Path) -> None:
+    put(root, "/var/lib/rpm/keep")
+    path = root / "var/lib/rpm/rpmdb.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE Packages (hnum INTEGER PRIMARY KEY, blob BLOB NOT NULL)")
+    connection.commit()
+    connection.close()
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE", b"CREATE \xbf\xff\xfeLE"))
+    assert "rpmdb.sqlite: " in find_owners(HostTree(root), RELEASE, [f"{TREE}/extra/zfs.ko"]).problems[0]
+
+
 def test_find_owners_when_the_rpm_database_is_of_an_old_form_or_broken_then_it_says_so(root: Path) -> None:
     put(root, "/var/lib/rpm/Packages")
     path = f"{TREE}/extra/zfs.ko"

@@ -1,5 +1,6 @@
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,16 @@ def test_what_is_no_history_is_said_to_be_none(tmp_path: Path, content: bytes | 
         SqliteReader.open(tmp_path)
     assert caught.value.trouble is trouble
     assert FILE in str(caught.value)
+
+
+def test_file_when_its_schema_quotes_what_is_no_text_then_the_history_is_said_to_be_damaged(tmp_path: Path) -> None:
+    with closing(filled(tmp_path, 3)):
+        pass
+    path = tmp_path / FILE
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE", b"CREATE \xbf\xff\xfeLE"))
+    with pytest.raises(StoreError) as caught:
+        SqliteReader.open(tmp_path)
+    assert caught.value.trouble is Trouble.CORRUPT
 
 
 def test_directory_with_any_name_can_be_opened(tmp_path: Path) -> None:

@@ -81,6 +81,18 @@ def test_get_when_it_goes_wrong_says_so_and_repeats_nothing(path: str, status: i
         assert answer.headers["x-content-type-options"] == "nosniff"
 
 
+@pytest.mark.parametrize(
+    "head", [b"GET /slow HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", b"GET /slow HTTP/1.0\r\n\r\n"]
+)
+def test_get_when_bytes_follow_a_last_request_then_it_is_answered_all_the_same(head: bytes) -> None:
+    with Served() as served, served.connect() as sock:
+        sock.sendall(head)
+        wait_until(lambda: served.stats.requests == 1, "the request is there")
+        sock.sendall(b"\r\nno request")
+        assert read_all(sock).endswith(b"\r\n\r\nslow\n")
+        assert served.stats.bad_requests == 0
+
+
 def test_errors_below_api_are_json() -> None:
     with Served() as served:
         for path, status in (("/api/v1/none", 404), ("/api/v1/fail", 500)):
