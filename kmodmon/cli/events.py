@@ -23,7 +23,6 @@ from kmodmon.events.sentence import sentence_of
 from kmodmon.store import HistoryReader, StoreError, Trouble, open_reader
 from kmodmon.system.clock import SystemClock
 
-BROKEN = 1
 _SHOWN = 100  # events that are shown when no option selects any
 _BEFORE_FOLLOWING = 10  # the same with --follow
 _POLL_SECONDS = 0.25
@@ -42,18 +41,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", metavar="N", type=int, help="At most the newest N; 0: all.")
     parser.add_argument("--follow", "-f", action="store_true", help="Go on with what happens from now on.")
     parser.add_argument("--verify", action="store_true", help="Check that no event was edited, removed or added.")
+    parser.add_argument(
+        "--journal",
+        metavar="FILE",
+        nargs="?",
+        const="-",
+        help="With --verify: compare with the events in the journal, or in the saved output of `journalctl -o json`.",
+    )
+    parser.add_argument(
+        "--expect",
+        metavar="ID:HASH",
+        action="append",
+        default=[],
+        help="With --verify: an event must have this hash, of which 12 digits are enough; repeatable.",
+    )
+    parser.add_argument(
+        "--seal-key", metavar="FILE", help="With --verify: check the seals with the key in a file; -: standard input."
+    )
+    parser.add_argument(
+        "--setup-seal", action="store_true", help="Seal the history from now on, and print the verification key, once."
+    )
+    parser.add_argument("--again", action="store_true", help="With --setup-seal: also if it is sealed already.")
     parser.add_argument("--state-dir", metavar="DIR", type=Path, help="Where the history is. Default: as configured.")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print events; 0, or 1 when --verify finds the chain broken. Raises StoreError when there is nothing to read."""
+    """Print events; 0, or 1 when --verify finds something wrong. Raises StoreError when there is nothing to read."""
+    if not args.verify and (args.journal or args.expect or args.seal_key):
+        raise UsageError("kmodmon events", "--journal, --expect and --seal-key go with --verify")
     screen = Screen.of(args)
     query = _query(args)
     directory: Path = args.state_dir or settings_of(args).history.directory
+    if args.setup_seal:
+        from kmodmon.cli.verify import set_up_seals  # what few commands need is not imported by all
+
+        return set_up_seals(directory, again=args.again)
     with closing(open_reader(directory)) as reader:
         _remark(reader.note)
         if args.verify:
-            return _verify(screen, reader, as_json=args.json)
+            from kmodmon.cli.verify import verify
+
+            return verify(screen, reader, args)
         head = reader.newest_link()
         last = _print_all(screen, _oldest_first(reader, query), 0 if head is None else head.id, as_json=args.json)
         if reader.unreadable:
@@ -155,24 +183,6 @@ def _print(screen: Screen, event: StoredEvent, *, as_json: bool) -> None:
         Tinted(stamp, Tint.FAINT), "  ", Tinted(f"{severity.value:8}", _TINTS[severity]), "  ",
         f"{event.event.type:16}  {sentence_of(event.event)}",
     )  # fmt: skip
-
-
-def _verify(screen: Screen, reader: HistoryReader, *, as_json: bool) -> int:
-    problems = list(reader.verify())
-    head, count = reader.newest_link(), reader.summary().events
-    head_id, head_hash = (0, "") if head is None else (head.id, head.hash.hex())
-    if as_json:
-        screen.json({
-            "events": count, "head": {"id": head_id, "hash": head_hash},
-            "problems": [{"kind": problem.kind.value, "first": problem.first, "last": problem.last,
-                          "text": problem.text} for problem in problems],
-        })  # fmt: skip
-        return BROKEN if problems else 0
-    for problem in problems:
-        screen.line(Tinted(problem.kind.value, Tint.BAD), ": ", problem.text)
-    verdict = Tinted("broken", Tint.BAD) if problems else Tinted("whole", Tint.GOOD)
-    screen.line("The chain of ", f"{count} events is ", verdict, f"; event {head_id} has the hash {head_hash}")
-    return BROKEN if problems else 0
 
 
 def _remark(text: str) -> None:

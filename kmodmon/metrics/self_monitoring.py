@@ -1,5 +1,7 @@
 """Metrics of kmodmon itself, from the declarations in :class:`kmodmon.subjects.self_stats.SelfMetric`."""
 
+import math
+
 from kmodmon.metrics.metric import Metric, MetricType, single
 from kmodmon.subjects.self_stats import SelfMetric
 
@@ -11,7 +13,8 @@ def _family(own: SelfMetric) -> Metric:
         help=own.help,
         interface="none",
         of=("own",),
-        samples=lambda state: single(state.own[own]),
+        absent="the history is in memory, or was not read yet" if math.isnan(own.initial) else "never",
+        samples=lambda state: single(None if math.isnan(state.own[own]) else state.own[own]),
     )
 
 

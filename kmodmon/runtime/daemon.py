@@ -30,11 +30,13 @@ from kmodmon.sources.source import SourceContext
 from kmodmon.state.checkpoint import LASTING
 from kmodmon.state.state import State
 from kmodmon.store.backend import Backend, DiskBackend, MemoryBackend
+from kmodmon.store.chain import Link
 from kmodmon.store.interface import RetentionLimits
 from kmodmon.store.options import WriterOptions
+from kmodmon.store.outside import short_number
 from kmodmon.store.writer import HistoryWriter
 from kmodmon.subjects.files import load_paths
-from kmodmon.subjects.self_stats import SelfCounters, SelfMetric
+from kmodmon.subjects.self_stats import UNKNOWN, SelfCounters, SelfMetric
 from kmodmon.system.clock import Clock
 from kmodmon.system.file_watch import watch_file
 from kmodmon.system.journal import Journal, log_sink
@@ -170,7 +172,7 @@ class Daemon:
             log.info("setting %s changes from %s to %s%s", change.setting.key, change.old, change.new, when)
         self._settings = self._settings.reloaded(new)
         logging.getLogger("kmodmon").setLevel(_level(self._settings))
-        self._history.retain(_retention(self._settings))
+        self._history.retain(_retention(self._settings), self._settings.history.seal_interval)
         self._server.set_limits(_limits(self._settings))
         context = replace(self._engine.context, settings=self._settings)
         self._engine.reconfigure(context, rules_of(self._settings, EVENT_METRICS))
@@ -213,13 +215,15 @@ class Daemon:
 
     def _bind_counters(self) -> None:
         """Bind the numbers that history, journal and daemon keep; the web server adds its own to the counters."""
-        history = self._history
+        history, head = self._history, HeadNumbers(self._history)
         self._counters.bind(
             {
                 SelfMetric.HISTORY_EVENTS: lambda: history.stats.events,
                 SelfMetric.HISTORY_BYTES: lambda: history.stats.bytes,
                 SelfMetric.HISTORY_HEALTHY: lambda: history.stats.healthy,
                 SelfMetric.HISTORY_WRITE_ERRORS: lambda: history.stats.write_errors,
+                SelfMetric.HISTORY_HEAD_ID: head.id,
+                SelfMetric.HISTORY_HEAD_HASH: head.hash,
                 SelfMetric.HISTORY_LOST: lambda: history.stats.lost,
                 SelfMetric.RENDER_FAILURES: lambda: self._exposition.failures,
                 SelfMetric.JOURNAL_LOST: lambda: self._journal.lost,
@@ -239,7 +243,9 @@ class Daemon:
             call_soon=asyncio.get_running_loop().call_soon_threadsafe,
             on_stored=self._write_to_journal,
             on_lost=self._write_to_journal,
-            options=WriterOptions(retention=_retention(self._settings), queue_events=settings.queue),
+            options=WriterOptions(
+                retention=_retention(self._settings), queue_events=settings.queue, seal_every=settings.seal_interval
+            ),
         )
 
     def _make_engine(self) -> Engine:
@@ -291,6 +297,23 @@ _PLATFORM = PlatformCollector(registry=None)
 def _retention(settings: Settings) -> RetentionLimits:
     history = settings.history
     return RetentionLimits(age_usec=int(history.max_age * 1e6) or None, size_bytes=int(history.max_bytes) or None)
+
+
+class HeadNumbers:
+    """Id and hash of the newest event, as numbers of one moment: `id` is asked first."""
+
+    def __init__(self, history: HistoryWriter) -> None:
+        self._history = history
+        self._head: Link | None = None
+
+    def id(self) -> float:
+        """The id."""
+        self._head = self._history.stats.head
+        return UNKNOWN if self._head is None else self._head.id
+
+    def hash(self) -> float:
+        """The hash, shortened to what a sample holds exactly."""
+        return UNKNOWN if self._head is None else short_number(self._head)
 
 
 def _limits(settings: Settings) -> HttpLimits:

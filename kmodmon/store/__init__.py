@@ -16,6 +16,6 @@ __all__ = (
 )  # fmt: skip
 
 
-def open_reader(directory: Path) -> HistoryReader:
+def open_reader(directory: Path) -> SqliteReader:
     """Open the history of a state directory for reading, also while the daemon writes it; raises StoreError."""
     return SqliteReader.open(directory)

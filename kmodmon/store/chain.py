@@ -58,12 +58,14 @@ class ProblemKind(enum.StrEnum):
     ANCHOR = "anchor"
     HEAD = "head"
     INDEX = "index"  # the rows are intact, an index over them is not
+    SEAL = "seal"  # `first` and `last` are epochs (seal.py)
+    OUTSIDE = "outside"  # what the history is to be compared with has nothing to compare (outside.py)
     DAMAGED = "damaged"  # SQLite cannot read the rest of the file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One defect of the chain and the ids it concerns; `text` is a sentence."""
+    """One defect and the ids it concerns; `text` is a sentence."""
 
     kind: ProblemKind
     first: int

@@ -28,6 +28,7 @@ from kmodmon.store.error import StoreError, Trouble, of_sqlite, of_system
 
 FILE = "history.sqlite3"
 LOCK = "history.lock"
+KEY_FILE = "history.seal"  # the key of the present epoch (seal.py)
 _DIRECTORY_MODE, _FILE_MODE = 0o750, 0o640  # events contain command lines of users: not for everybody
 _CACHE_KIB = 256
 _LOCK_TRIES, _LOCK_PAUSE = 5, 0.01

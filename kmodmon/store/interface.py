@@ -26,6 +26,15 @@ class Pruned(enum.Enum):
     MORE = "there is more to remove"
 
 
+class SealCause(enum.StrEnum):
+    """Why the history was sealed (seal.py)."""
+
+    START = "start"
+    INTERVAL = "interval"
+    RETENTION = "retention"  # in the transaction that removed events
+    STOP = "stop"  # the daemon came to a clean end
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """The size of a history."""
@@ -94,6 +103,13 @@ class HistoryStore(HistoryReader, Protocol):
         self, events: Sequence[Event], checkpoints: Mapping[str, JsonObject] | None = None
     ) -> tuple[StoredEvent, ...]:
         """Number, link and store events and checkpoints in one transaction; gives the events as stored."""
+        ...
+
+    def seal(self, cause: SealCause, now: Usec) -> bool:
+        """Seal what is there and forget the key; `now` is CLOCK_REALTIME. False: sealing was not set up.
+
+        A step of `prune` seals by itself.
+        """
         ...
 
     def prune(self, retention: RetentionLimits, now: Usec | None) -> Pruned:

@@ -9,7 +9,7 @@ from kmodmon.events.event import Event, StoredEvent
 from kmodmon.events.query import EVERYTHING, EventQuery
 from kmodmon.store.chain import GENESIS, Link, Problem, Removed, Verifier
 from kmodmon.store.error import Refused
-from kmodmon.store.interface import Pruned, RetentionLimits, Summary
+from kmodmon.store.interface import Pruned, RetentionLimits, SealCause, Summary
 from kmodmon.store.row import HistoryRow, chained, read_back, stored
 from kmodmon.types.units import JsonObject, Usec
 
@@ -58,6 +58,10 @@ class MemoryHistory:
     def load_checkpoints(self, boot_id: str | None) -> Mapping[str, JsonObject]:
         """The checkpoints of this process; those of other boots are not kept."""
         return dict(self._checkpoints) if boot_id in (None, self.boot_id) else {}
+
+    def seal(self, cause: SealCause, now: Usec) -> bool:
+        """Do nothing: the events end with the process."""
+        return False
 
     def prune(self, retention: RetentionLimits, now: Usec | None) -> Pruned:
         """Do nothing: the capacity bounds the ring."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from kmodmon.store.chain import Link
 from kmodmon.store.interface import RetentionLimits
 
 CallSoon: TypeAlias = Callable[[Callable[[], None]], object]  # loop.call_soon_threadsafe
@@ -22,6 +23,7 @@ class WriterOptions:
     retry_first: float = 0.25  # the delay after the first failure; it doubles with each further one
     retry_last: float = 30.0  # the longest delay after a failure
     prune_every: float = 600.0  # retention runs after this time,
+    seal_every: float = 900.0  # also at the start and the end; only if sealing was set up
     prune_after: int = 1000  # or after this many events
 
 
@@ -33,4 +35,5 @@ class WriterStats:
     write_errors: int = 0  # failed attempts to write
     lost: int = 0  # events that were dropped before they were stored
     bytes: int = 0  # on disk, the write-ahead log included; 0 in memory
+    head: Link | None = None  # id and hash of the newest event; None: not known, or the history is in memory
     healthy: bool = False  # the last attempt to write succeeded

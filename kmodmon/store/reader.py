@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kmodmon.events.codec import ShapeError, object_from_json, parse_json
 from kmodmon.events.event import Severity, StoredEvent
@@ -22,6 +23,9 @@ from kmodmon.store.interface import Summary
 from kmodmon.store.links import LINKED, Ends, read_ends
 from kmodmon.store.row import NO_HASH, HistoryRow, read_back
 from kmodmon.types.units import JsonObject
+
+if TYPE_CHECKING:
+    from kmodmon.store.seal import Seal
 
 SEVERITIES = tuple(Severity)  # the number in the table is the index here: append only
 _FIRST_PAGE, _FULL_PAGE, _VERIFY_PAGE = 32, 512, 2048
@@ -71,6 +75,31 @@ class SqliteReader:
         """Id and hash of the newest event; None: the file has no head."""
         with self._store_errors():
             return self._ends().head
+
+    def ends(self) -> Ends:
+        """The ends of the chain, and what retention removed."""
+        with self._store_errors():
+            return self._ends()
+
+    def hash_of(self, row_id: int) -> bytes | None:
+        """The hash of one event; None: it is not there."""
+        with self._store_errors():
+            row = self._connection.execute("SELECT hash FROM event WHERE id = ?", (_clamped(row_id),)).fetchone()
+        match row:
+            case None:
+                return None
+            case (bytes(row_hash),):
+                return row_hash
+            case _:
+                return b""  # edited: no claim agrees with it
+
+    def sealed(self, series: bytes) -> "tuple[Ends, list[Seal]]":
+        """The ends of the chain, and the seals of one verification key by epoch, of the same moment."""
+        from kmodmon.store.seal import rows_of, seals_of  # for one command only
+
+        with self._store_errors(), self._snapshot():
+            rows = rows_of(self._connection, series) if self._version >= LINKED else []
+            return self._ends(), list(seals_of(series, rows))
 
     def load_checkpoints(self, boot_id: str | None) -> Mapping[str, JsonObject]:
         """The newest checkpoints of a boot (None: of any boot), by section; what is not a JSON object is left out."""

@@ -58,6 +58,8 @@ MIGRATIONS: tuple[str, ...] = (
         head_hash BLOB NOT NULL,
         kept INTEGER NOT NULL,
         kept_hash BLOB NOT NULL,
+        anchor INTEGER NOT NULL,
+        thinned INTEGER NOT NULL,
         mac BLOB NOT NULL,
         PRIMARY KEY (series, epoch)
     ) WITHOUT ROWID;

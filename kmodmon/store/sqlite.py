@@ -1,24 +1,32 @@
 """Writing the SQLite history: one writer, one transaction for each batch, retention in small steps."""
 
 import hashlib
+import logging
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kmodmon.events.codec import ShapeError, canonical_json
 from kmodmon.events.event import Event, StoredEvent
 from kmodmon.store.body import pack
 from kmodmon.store.chain import GENESIS, Link
-from kmodmon.store.database import FILE, open_writer, take_lock
+from kmodmon.store.database import FILE, KEY_FILE, open_writer, take_lock
 from kmodmon.store.error import Refused, StoreError, Trouble
-from kmodmon.store.interface import Pruned, RetentionLimits
+from kmodmon.store.interface import Pruned, RetentionLimits, SealCause
 from kmodmon.store.links import write_links
 from kmodmon.store.reader import SEVERITIES, SqliteReader
 from kmodmon.store.retention import ROW_BYTES, Retention
 from kmodmon.store.row import HistoryRow, chained, stored
 from kmodmon.types.units import JsonObject, Usec
+
+if TYPE_CHECKING:
+    from kmodmon.store.seal import Sealer
+
+log = logging.getLogger(__name__)
 
 STEP_PAGES = 256  # the most pages that one step returns to the file system
 _NAMES = 4096  # the most ids of names that are kept in memory
@@ -73,6 +81,13 @@ class SqliteHistory(SqliteReader):
         self._written.update({section: _digest(text) for section, text in documents.items()})
         return tuple(stored(row, event) for row, event in zip(rows, events, strict=True))
 
+    def seal(self, cause: SealCause, now: Usec) -> bool:
+        """Write the seal of this epoch; only when it is on disk, the key is replaced by that of the next epoch."""
+        if not self.path.with_name(KEY_FILE).exists():
+            return False
+        with self._store_errors(), self._sealed(cause, now):
+            return True
+
     def prune(self, retention: RetentionLimits, now: Usec | None) -> Pruned:
         """Remove at most STEP_ROWS events in one short transaction; the newest event always stays."""
         with self._store_errors():
@@ -83,10 +98,10 @@ class SqliteHistory(SqliteReader):
             last = None if thin else step.next_to_remove(ends, anchor, head)
             if thin is None and last is None:
                 return Pruned.DONE
-            with self._transaction():
-                gone = step.thin(*thin) if thin else []
-                gone += step.remove_until(last, anchor) if last else []
-            for text in gone:
+            with self._sealed(SealCause.RETENTION, Usec(time.time_ns() // 1000)):
+                unused = step.thin(*thin) if thin else []
+                unused += step.remove_until(last, anchor) if last else []
+            for text in unused:
                 self._name_ids.pop(("module", text), None)
             if self._number("PRAGMA freelist_count") > STEP_PAGES:  # fewer are soon used again
                 self._connection.execute(f"PRAGMA incremental_vacuum({STEP_PAGES})").fetchall()
@@ -183,6 +198,33 @@ class SqliteHistory(SqliteReader):
         if len(self._name_ids) + len(name_ids) > _NAMES:
             self._name_ids.clear()
         self._name_ids.update(name_ids)
+
+    @contextmanager
+    def _sealed(self, cause: SealCause, now: Usec) -> Iterator[None]:
+        # A transaction whose result is sealed with it, if sealing was set up. A key file that cannot be used costs the
+        # seal, which verification notices, and nothing else.
+        sealer = self._sealer()
+        with self._transaction():
+            yield
+            if sealer is not None:
+                sealer.write(cause, now, self._ends())
+        if sealer is not None:
+            try:
+                sealer.done()
+            except StoreError as error:
+                log.error("the key of the seal could not be replaced: %s", error)
+
+    def _sealer(self) -> "Sealer | None":
+        path = self.path.with_name(KEY_FILE)
+        if not path.exists():
+            return None
+        from kmodmon.store.seal import Sealer  # most hosts have not set up sealing
+
+        try:
+            return Sealer(path, self._connection)
+        except StoreError as error:
+            log.error("the history is not sealed: %s", error)
+            return None
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

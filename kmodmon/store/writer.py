@@ -24,7 +24,7 @@ from kmodmon.store.chain import GENESIS, Link
 from kmodmon.store.clock_guard import WallClockGuard
 from kmodmon.store.error import Refused, StoreError, Trouble
 from kmodmon.store.event_queue import EventBatch, EventQueue
-from kmodmon.store.interface import HistoryReader, HistoryStore, Pruned, RetentionLimits
+from kmodmon.store.interface import HistoryReader, HistoryStore, Pruned, RetentionLimits, SealCause
 from kmodmon.store.options import CallSoon, WriterOptions, WriterStats
 from kmodmon.store.outage import Outage
 from kmodmon.system.clock import Clock
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 _KEEPS_OPEN = frozenset({Trouble.FULL, Trouble.LOCKED, Trouble.REFUSED})  # the connection is still usable
 _DEFAULTS = WriterOptions()
-_PRUNE = EventBatch()  # instead of a batch: nothing to write, but retention is due
+_CHORES = EventBatch()  # instead of a batch: nothing to write, but retention or a seal is due
 
 
 def _ignore(value: object) -> None:
@@ -83,6 +83,8 @@ class HistoryWriter:
         self._wrote_at = -math.inf  # time.monotonic() of the last batch
         self._pruned_at = time.monotonic()
         self._since_pruned = 0  # events
+        self._sealed_at = -math.inf  # time.monotonic() of the last try
+        self._seal_cause = SealCause.START  # of the next seal
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
 
     @property
@@ -118,9 +120,9 @@ class HistoryWriter:
             self._wake.notify()
         self._count_lost(lost)
 
-    def retain(self, retention: RetentionLimits) -> None:
-        """Change how much is kept, from the next run of retention on."""
-        self.options = replace(self.options, retention=retention)
+    def retain(self, retention: RetentionLimits, seal_every: float) -> None:
+        """Change how much is kept, from the next run of retention on, and how often it is sealed."""
+        self.options = replace(self.options, retention=retention, seal_every=seal_every)
 
     def reader(self) -> HistoryReader:
         """Open a reader for the calling thread; raises StoreError."""
@@ -149,9 +151,10 @@ class HistoryWriter:
     def _run(self) -> None:
         while (batch := self._next()) is not None:
             try:
-                if batch is not _PRUNE:
+                if batch is not _CHORES:
                     self._write(batch)
                 self._prune_if_due()
+                self._seal_if_due()
             except StoreError as error:
                 self._failed(error)
             except Exception as error:  # a bug in this module must cost a retry, not end the thread
@@ -160,7 +163,7 @@ class HistoryWriter:
         self._end()
 
     def _next(self) -> EventBatch | None:
-        """Wait for the next batch to write, or for retention (_PRUNE); None: the writer is closed."""
+        """Wait for the next batch to write, or for retention or a seal (_CHORES); None: the writer is closed."""
         with self._wake:
             while True:
                 if self._closing and (self._queue.empty or self._failed_while_closing):
@@ -169,10 +172,11 @@ class HistoryWriter:
                 write_at = self._write_at()
                 if write_at is not None and write_at <= now:
                     return self._queue.front()
-                prune_at = max(self._pruned_at + self.options.prune_every, self._outage.retry_at)
-                if prune_at <= now:
-                    return _PRUNE
-                self._wake.wait(min(prune_at, prune_at if write_at is None else write_at) - now)
+                due = min(self._pruned_at + self.options.prune_every, self._sealed_at + self.options.seal_every)
+                due = max(due, self._outage.retry_at)
+                if due <= now:
+                    return _CHORES
+                self._wake.wait(min(due, due if write_at is None else write_at) - now)
 
     def _write_at(self) -> float | None:
         """When the oldest batch is due, by time.monotonic(); None: the queue is empty."""
@@ -303,7 +307,8 @@ class HistoryWriter:
             return
         size = self._history.summary()
         with self._wake:
-            self._stats = replace(self._stats, events=size.events, bytes=size.bytes, healthy=True)
+            head = self._head if size.bytes else None
+            self._stats = replace(self._stats, events=size.events, bytes=size.bytes, head=head, healthy=True)
 
     def _prune_if_due(self) -> None:
         """Run retention if it is due, one step at a time, as long as no urgent batch waits; raises StoreError."""
@@ -322,6 +327,21 @@ class HistoryWriter:
                     break
         self._measure()
 
+    def _seal_if_due(self) -> None:
+        if time.monotonic() - self._sealed_at >= self.options.seal_every:
+            self._sealed_at = time.monotonic()
+            self._seal()
+
+    def _seal(self) -> None:
+        # A seal that fails is no reason to close the history: the next batch finds what is wrong with the disk.
+        if self._history is None:
+            return
+        try:
+            if self._history.seal(self._seal_cause, self._clock.now().realtime_usec):
+                self._seal_cause = SealCause.INTERVAL
+        except StoreError as error:
+            log.error("the history could not be sealed: %s", error)
+
     def _close_history(self) -> None:
         history, self._history = self._history, None
         if history is not None:
@@ -336,6 +356,8 @@ class HistoryWriter:
         if lost:
             log.error("%d events are lost: the history could not be written before the end", len(lost))
         self._count_lost(lost)
+        self._seal_cause = SealCause.STOP
+        self._seal()
         self._close_history()
 
     def _count_lost(self, lost: tuple[Event, ...]) -> None:

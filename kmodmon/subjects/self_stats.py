@@ -5,16 +5,18 @@
 a snapshot, :class:`SelfStats`. Metrics named ``process_*`` and ``python_*`` come from prometheus-client.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 
+UNKNOWN = math.nan
 COUNTER, GAUGE = "counter", "gauge"
 
 
 class SelfMetric(Enum):
-    """One number: its metric name, its HELP text, its Prometheus type, and its value at the start.
+    """One number: its metric name, its HELP text, its Prometheus type, and its value at the start (UNKNOWN: no sample).
 
     Counters count since the start of this process. The order here is the order in the exposition.
     """
@@ -28,6 +30,18 @@ class SelfMetric(Enum):
     HISTORY_EVENTS = ("kmodmon_history_events", "Events in the history.", GAUGE)
     HISTORY_BYTES = ("kmodmon_history_size_bytes", "Size of the history on disk.", GAUGE)
     HISTORY_HEALTHY = ("kmodmon_history_up", "1 if the history can be written.", GAUGE)
+    HISTORY_HEAD_ID = (
+        "kmodmon_history_head_id",
+        "Id of the newest event in the history on disk.",
+        GAUGE,
+        UNKNOWN,
+    )
+    HISTORY_HEAD_HASH = (
+        "kmodmon_history_head_hash",
+        "First 48 bits of the hash of the event kmodmon_history_head_id.",
+        GAUGE,
+        UNKNOWN,
+    )
     HISTORY_WRITE_ERRORS = (
         "kmodmon_history_write_errors_total",
         "Failed attempts to write the history since the daemon started.",
@@ -116,7 +130,7 @@ class SelfCounters:
         self._values[metric] += amount
 
     def bind(self, readers: Mapping[SelfMetric, Callable[[], float]]) -> None:
-        """Take these numbers from functions, which are called at each snapshot."""
+        """Take these numbers from functions, which are called in this order at each snapshot."""
         self._readers.update(readers)
 
     def snapshot(self) -> SelfStats:

@@ -343,7 +343,7 @@ def test_changed_retention_is_in_force_at_the_next_round(tmp_path: Path) -> None
     watched = Watched(on_disk(tmp_path), replace(BRISK, prune_after=1))
     watched.put(*(event(number) for number in range(1, 51)))
     watched.acknowledged(50)
-    watched.writer.retain(RetentionLimits(size_bytes=1))
+    watched.writer.retain(RetentionLimits(size_bytes=1), 900.0)
     watched.put(event(51))
     until(lambda: watched.writer.stats.events == 1)
     watched.close()
