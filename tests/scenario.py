@@ -115,6 +115,8 @@ STATES: Mapping[str, Rows] = {
     "kmodmon_module_load_failures_total": {("lockdown",): grows(1), ("unknown_symbol",): grows(4)},
     "kmodmon_history_events": {(): (10, 20)},
     "kmodmon_history_size_bytes": {(): (4096, 8192)},
+    "kmodmon_history_head_id": {(): (100, 120)},
+    "kmodmon_history_head_hash": {(): (2**47 + 1, 2**46 + 1)},
     "kmodmon_history_up": {(): (1, 0)},
     "kmodmon_history_write_errors_total": {(): grows(1)},
     "kmodmon_history_lost_total": {(): grows(1)},

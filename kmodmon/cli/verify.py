@@ -1,7 +1,7 @@
 """`kmodmon events --verify`: checks the history by itself, and against what is known outside it.
 
-The chain alone shows that a part was changed. Four witnesses show that the whole was: the journal (--journal), a hash
-that somebody noted or Prometheus has (--expect), and seals (--seal-key). What retention removed cannot be compared.
+The chain alone shows that a part was changed. That the whole was is shown by the journal (--journal), by a hash that
+somebody noted or Prometheus has (--expect), and by seals (--seal-key). What retention removed cannot be compared.
 """
 
 import argparse
@@ -90,12 +90,14 @@ def _secret(path: str) -> bytes:
 
 
 def journal_claims(saved: str) -> Iterator[Claim]:
+    """What the journal says of events, read from this host or from a file; raises JournalError."""
     for entry in journal_events(None if saved == JOURNAL else Path(saved)):
         kind = EVENT_KINDS.get(EventType(entry.type))
         yield Claim(entry.id, entry.hash, removable=kind is None or kind.provokable)
 
 
 def compare_journal(reader: SqliteReader, held: list[Claim], remarks: list[str]) -> Iterator[Problem]:
+    """Compare the history with what the journal holds; adds to `remarks` how much that was."""
     compared = Compared("the journal has it", reader.ends(), reader.hash_of)
     yield from compared.problems(held)
     if not held:

@@ -343,7 +343,14 @@ class HistorySettings:
         Seconds(90 * 86_400), Duration(least=3600, off="for ever"), "Older events are removed; 0: never."
     )
     max_bytes: Bytes = setting(
-        Bytes(256 * 2**20), Size(least=2**20), "The oldest events are removed when the database is larger."
+        Bytes(256 * 2**20),
+        Size(least=2**20),
+        "When the database is larger, events go: first those that users can provoke, then the oldest.",
+    )
+    seal_interval: Seconds = setting(
+        Seconds(900),
+        Duration(least=10),
+        "Time between two seals; only if `kmodmon events --setup-seal` was run.",
     )
     seal_interval: Seconds = setting(
         Seconds(900),

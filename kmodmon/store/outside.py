@@ -24,12 +24,11 @@ class Claim(NamedTuple):
 
 
 class Compared:
-    """Compares claims of one witness, whose name begins the sentences, with the hashes of a history."""
+    """Compares claims of one source, which the sentences name, with the hashes of a history."""
 
-    def __init__(self, witness: str, ends: Ends, hash_of: Callable[[int], bytes | None]) -> None:
+    def __init__(self, source: str, ends: Ends, hash_of: Callable[[int], bytes | None]) -> None:
         self.agreed = 0  # claims that the history bears out
-        self.gone = 0  # claims about events that retention may have removed
-        self._witness = witness
+        self._source = source
         self._ends = ends
         self._hash_of = hash_of
 
@@ -37,10 +36,10 @@ class Compared:
         """Give where the history differs, one problem for each range of ids; claims come in any order."""
         run: tuple[ProblemKind, str, int, int] | None = None
         for claim in sorted(claims):
-            found = self._judged(claim)
-            if found is None:
+            judged = self._judged(claim)
+            if judged is None:
                 continue
-            kind, why = found
+            kind, why = judged
             if run is not None and run[:2] == (kind, why) and claim.id <= run[3] + 1:
                 run = (kind, why, run[2], claim.id)
                 continue
@@ -61,17 +60,14 @@ class Compared:
                 return None
             return ProblemKind.EDITED, "had another hash than in the history"
         if anchor is not None and claim.id <= anchor.id:
-            may_be_gone = claim.aged
+            removed = claim.aged
         else:
-            may_be_gone = claim.removable and claim.id <= self._ends.thinned.id
-        if may_be_gone:
-            self.gone += 1
-            return None
-        return ProblemKind.REMOVED, "not in the history any more"
+            removed = claim.removable and claim.id <= self._ends.thinned.id
+        return None if removed else (ProblemKind.REMOVED, "not in the history any more")
 
     def _problem(self, kind: ProblemKind, why: str, first: int, last: int) -> Problem:
         rows = f"event {first}" if first == last else f"events {first} to {last}"
-        return Problem(kind=kind, first=first, last=last, text=f"{rows}: {self._witness}: {why}")
+        return Problem(kind=kind, first=first, last=last, text=f"{rows}: {self._source}: {why}")
 
 
 def short_number(link: Link) -> int:

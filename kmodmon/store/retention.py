@@ -51,10 +51,10 @@ class Retention:
 
     def thin(self, last: Link, count: int) -> list[str]:
         """Remove the provokable rows up to `last`; gives the names of modules that no row has any more."""
-        gone = self._delete("id <= ? AND provokable IS NOT NULL", last.id)
+        unused = self._delete("id <= ? AND provokable IS NOT NULL", last.id)
         write_links(self._connection, {"thinned": last})
         self._connection.execute("UPDATE chain SET events = events + ? WHERE name = 'thinned'", (count,))
-        return gone
+        return unused
 
     def next_to_remove(self, ends: Ends, anchor: Link, head: Link) -> Link | None:
         """The last of the oldest rows that a step removes; None: none is too old, and the file is not too large."""
@@ -72,26 +72,26 @@ class Retention:
         kept = self._connection.execute(
             "SELECT id, hash FROM event WHERE id <= ? AND provokable IS NULL ORDER BY id DESC LIMIT 1", (last.id,)
         ).fetchone()
-        gone = self._delete("id <= ?", last.id)
+        unused = self._delete("id <= ?", last.id)
         links = {"anchor": last} if kept is None else {"anchor": last, "anchor_kept": Link(*kept)}
         write_links(self._connection, links)
         missing = last.id - anchor.id - count
         self._connection.execute("UPDATE chain SET events = max(events - ?, 0) WHERE name = 'thinned'", (missing,))
-        return gone
+        return unused
 
     def _delete(self, condition: str, value: int) -> list[str]:
         modules: list[tuple[int, str]] = self._connection.execute(
             f"SELECT id, text FROM module WHERE id IN (SELECT module FROM event WHERE {condition})", (value,)
         ).fetchall()
         self._connection.execute(f"DELETE FROM event WHERE {condition}", (value,))
-        gone: list[str] = []
+        unused: list[str] = []
         for row_id, text in modules:
             deleted = self._connection.execute(
                 "DELETE FROM module WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM event WHERE module = ?1)", (row_id,)
             )
             if deleted.rowcount:
-                gone.append(text)
-        return gone
+                unused.append(text)
+        return unused
 
     def _count_too_old(self, oldest: Sequence[tuple[int, int, bytes]]) -> int:
         """How many of the oldest rows are too old, up to the first that is not.

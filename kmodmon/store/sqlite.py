@@ -98,9 +98,9 @@ class SqliteHistory(SqliteReader):
             if thin is None and last is None:
                 return Pruned.DONE
             with self._sealed(SealCause.RETENTION, Usec(time.time_ns() // 1000)):
-                gone = step.thin(*thin) if thin else []
-                gone += step.remove_until(last, anchor) if last else []
-            for text in gone:
+                unused = step.thin(*thin) if thin else []
+                unused += step.remove_until(last, anchor) if last else []
+            for text in unused:
                 self._name_ids.pop(("module", text), None)
             if self._number("PRAGMA freelist_count") > STEP_PAGES:  # fewer are soon used again
                 self._connection.execute(f"PRAGMA incremental_vacuum({STEP_PAGES})").fetchall()

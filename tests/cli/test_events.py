@@ -13,7 +13,9 @@ import pytest
 from kmodmon.__main__ import main
 from kmodmon.events.kinds.daemon import Started
 from kmodmon.store.database import FILE
+from kmodmon.store.interface import SealCause
 from kmodmon.store.sqlite import SqliteHistory
+from kmodmon.types.units import Usec
 from tests.store.making import BOOT, SECOND, START, event, filled
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -108,6 +110,53 @@ def test_broken_chain_is_named_and_gives_one(tmp_path: Path, capsys: pytest.Capt
         ("edited", 3, 3),
         ("removed", 7, 8),
     ]
+
+
+def test_verify_when_a_hash_is_expected_then_it_is_compared(
+    history: SqliteHistory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hashes = {stored.id: stored.hash for stored in history.events()}
+    right = [f"--expect=7:{hashes[7]}", f"--expect=151:{hashes[151][:12].upper()}"]
+    assert CommandResult(capsys, ["--verify", *right], tmp_path).code == 0
+    wrong = CommandResult(capsys, ["--verify", f"--expect=8:{hashes[7]}", f"--expect=152:{hashes[7]}"], tmp_path)
+    assert (wrong.code, wrong.lines[:2]) == (1, [
+        "edited: event 8: as expected: had another hash than in the history",
+        "tail cut: event 152: as expected: newer than the newest of the history",
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--verify", "--expect", "7"], "write at least the first 12 digits"),
+        (["--verify", "--expect", "7:xyz"], "write ID:HASH"),
+        (["--verify", "--expect", "7:0123456789a"], "write at least the first 12 digits"),
+        (["--verify", "--seal-key", "/nowhere"], "No such file"),
+        (["--journal"], "go with --verify"),
+    ],
+)
+def test_verify_when_it_is_asked_wrongly_then_two_and_a_sentence(
+    history: SqliteHistory, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], why: str
+) -> None:
+    result = CommandResult(capsys, words, tmp_path)
+    assert result.code == 2 and why in result.err
+
+
+def test_seals_when_set_up_and_checked_by_the_command_then_it_says_what_they_cover(
+    history: SqliteHistory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = tmp_path / "key"
+    set_up = CommandResult(capsys, ["--setup-seal"], tmp_path)
+    assert set_up.code == 0 and len(set_up.out.strip()) == 64 and "stored nowhere" in set_up.err
+    key.write_text(set_up.out)
+    without = CommandResult(capsys, ["--verify", "--seal-key", str(key)], tmp_path)
+    assert without.code == 1 and "seal: the history has no genuine seal of this key" in without.lines
+    history.seal(SealCause.START, Usec(START))
+    sealed = CommandResult(capsys, ["--verify", "--seal-key", str(key)], tmp_path)
+    assert (sealed.code, sealed.lines[0]) == (
+        0, "1 seals are genuine, the newest (start, 2023-11-14T22:13:20Z) covers event 151",
+    )  # fmt: skip
+    assert CommandResult(capsys, ["--setup-seal"], tmp_path).code != 0
 
 
 def test_history_that_is_not_there_gives_three_and_a_sentence(

@@ -28,7 +28,7 @@ BAD_FRAME = "[19363] bad frame in rt_sigreturn frame:00007ffd ip:7f sp:7ffe orax
 def heard(texts: Sequence[str]) -> tuple[Recognized, tuple[KernelReport, ...]]:
     """Give what records of the kernel with these texts are recognized as, and their reports."""
     raw = [record(seq, text.encode().replace(b"\n", rb"\x0a")) for seq, text in enumerate(texts)]
-    state, recognized = recognize(RecognizerState(dedupe=False), [parse_record(one) for one in raw])
+    state, recognized = recognize(RecognizerState(), [parse_record(one) for one in raw])
     _, rest = flush(state)
     return recognized, (*recognized.reports, *rest.reports)
 

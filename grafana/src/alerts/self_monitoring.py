@@ -9,6 +9,7 @@ from grafana.src.alerts.promql import CLEARS, INCREASE_CLEARS, KEEP_FIRING, decr
 
 JOB = 'job="kmodmon"'
 _SERVICE_COMMANDS = ("systemctl status kmodmon", "journalctl -u kmodmon -n 50", "kmodmon doctor")
+_HEAD = "kmodmon_history_head_id"
 _LAST_READ = "max by (job, instance) (kmodmon_source_last_read_timestamp_seconds)"
 
 _DAEMON = (
@@ -173,6 +174,27 @@ _RECORDS = (
         ),
     ),
     Alert(
+        name="KmodmonHistoryTruncated",
+        severity=AlertSeverity.CRITICAL,
+        expr=f"resets({_HEAD}[15m]) > 0\n  or {decreased(_HEAD)}",
+        keep_firing_for=KEEP_FIRING,
+        summary="The history of kmodmon has lost its end.",
+        description="The newest event of kmodmon on {{ $labels.instance }} has a lower id than one that was scraped "
+        "before.",
+        attack=("T1070",),
+        runbook=Runbook(
+            meaning="Ids only rise. The newest events were cut off, an older copy was put in place, or the history was "
+            "deleted. If kmodmon itself gave up a damaged file, an event HistoryReplaced, of type SourceLost, says so.",
+            impact="What happened before may be missing from the history; the journal may still have it.",
+            commands=(
+                "kmodmon events --verify --journal",
+                "kmodmon events --verify --seal-key -",
+                "kmodmon events --type SourceLost --since 1d",
+            ),
+            clears="When the id is higher than before, 20 minutes after it fell at the earliest; or a day later.",
+        ),
+    ),
+    Alert(
         name="KmodmonConfigRefused",
         severity=AlertSeverity.WARNING,
         expr="kmodmon_config_last_reload_successful == 0",
@@ -221,4 +243,6 @@ _RECORDS = (
     ),
 )
 
-GROUP = Group(name="kmodmon.self", alerts=(*_DAEMON, *_SOURCES, *_RECORDS), sampled_states=("kmodmon_source_present",))
+GROUP = Group(
+    name="kmodmon.self", alerts=(*_DAEMON, *_SOURCES, *_RECORDS), sampled_states=("kmodmon_source_present", _HEAD)
+)

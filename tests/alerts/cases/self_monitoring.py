@@ -29,6 +29,8 @@ def state_case(alert: str, metric: str, description: str, miss: str, near: Input
     )
 
 
+_HEAD = series("kmodmon_history_head_id")
+
 REACH = (
     Case(
         alert="KmodmonDown",
@@ -120,6 +122,25 @@ OTHERS = (
         "kmodmon_journal_lost_total",
         "Events on db1:10069 never reached the history or the journal.",
         clears="31m",
+    ),
+    Case(
+        alert="KmodmonHistoryTruncated",
+        fires={_HEAD: steps((300, 10), (200, 10), (301, 40))},
+        at="11m",
+        description="The newest event of kmodmon on db1:10069 has a lower id than one that was scraped before.",
+        clears="31m",
+        miss="it goes on after the daemon was down",
+        near={_HEAD: steps((300, 10), (None, 10), (301, 40))},
+        near_at="21m",
+    ),
+    Case(
+        alert="KmodmonHistoryTruncated",
+        fires={_HEAD: steps((300, 10), (None, 50), (200, 60), (301, 30))},
+        at="61m",
+        description="The newest event of kmodmon on db1:10069 has a lower id than one that was scraped before.",
+        clears="126m",
+        miss="it stays as it is",
+        near={_HEAD: always(300)},
     ),
     state_case(
         "KmodmonConfigRefused",
