@@ -88,7 +88,7 @@ def _unconfirmed(series: Series) -> float:
 def test_reports_when_100000_records_are_forged_around_a_real_one_then_it_is_told_and_nothing_is_lost(
     kernel: Kernel, boot: Boot, kmodmon: Product
 ) -> None:
-    client = started(boot(kernel, "log_buf_len=64M", fresh=True, memory=1024), kmodmon)
+    client = started(boot(kernel, "log_buf_len=64M", fresh=True), kmodmon)
     guest = client.guest
     guest.insmod("hello_unsigned")
     guest.insmod("forge_mod")
@@ -119,7 +119,7 @@ def _pss(guest: Guest) -> int:
 def test_refusals_when_50000_are_forged_then_a_hundred_are_told_and_roots_own_is_among_the_told(
     kernel: Kernel, boot: Boot, kmodmon: Product
 ) -> None:
-    client = started(boot(kernel, "log_buf_len=64M", fresh=True, memory=1024), kmodmon)
+    client = started(boot(kernel, "log_buf_len=64M", fresh=True), kmodmon)
     guest = client.guest
     guest.insmod("forge_mod")
     client.until(lambda now: bool(now.labels("kmodmon_module_load_timestamp_seconds")), "the load")
