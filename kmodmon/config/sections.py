@@ -352,11 +352,6 @@ class HistorySettings:
         Duration(least=10),
         "Time between two seals; only if `kmodmon events --setup-seal` was run.",
     )
-    seal_interval: Seconds = setting(
-        Seconds(900),
-        Duration(least=10),
-        "Time between two seals; only if `kmodmon events --setup-seal` was run.",
-    )
     queue: int = setting(
         10_000,
         Integer(least=100, most=1_000_000),

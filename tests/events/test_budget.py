@@ -72,7 +72,7 @@ def test_kinds_when_they_have_a_budget_then_their_details_take_what_was_left_out
 
 def test_events_when_fifty_thousand_names_are_refused_then_a_hundred_are_told_and_the_rest_is_counted() -> None:
     budget, told = flood(UNSPENT, [refused(f"m{number}") for number in range(50_000)])
-    assert len(told) == MAX_NAMES and len(budget.told) <= MAX_KEPT
+    assert len(told) == MAX_NAMES and len(budget.reported) <= MAX_KEPT
     assert budget.suppressed == {"ModuleLoadFailed": 50_000 - MAX_NAMES}
     budget, (summary,) = spend(budget, (), at(1000 + PERIOD_USEC / 1e6))
     assert isinstance(summary.details, EventsSuppressed)
