@@ -67,13 +67,14 @@ class _Started:
     actor: Actor
     requested_name: str | None  # the alias that the kernel's own modprobe loads; None: another tool
     monotonic_usec: int  # time of its exec event
+    brief: bool  # the actor is what the snapshot of the exec says, and no more
 
     def fits(self, snapshot: "ProcSnapshot | None", monotonic_usec: int) -> bool:
         """Whether an event of this thread id is that task's; the snapshot was made after the event."""
         passed = monotonic_usec - self.monotonic_usec
         if not 0 <= passed < _TOOL_KEPT * 1e6:
             return False
-        return snapshot is None or (snapshot.status.comm == self.actor.process.comm and not self.actor.exited)
+        return snapshot is None or (snapshot.status.comm == self.actor.process.comm and not self.brief)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,11 @@ class ProcSnapshot:
     status: TaskStatus
     cmdline: bytes  # arguments, NUL after each; empty: it has none (a kernel thread), or they could not be read
     at_usec: int  # CLOCK_MONOTONIC before cmdline was read; a later event may be of another task with this id
+
+    @property
+    def of_kernel(self) -> bool:
+        """Whether it is the modprobe that the kernel starts for request_module()."""
+        return _requested_name(_arguments(self.cmdline)) is not None
 
 
 class Actors:
@@ -138,21 +144,35 @@ class Actors:
             return started.actor, started.requested_name
         return self._captured(tid, None, monotonic_usec, snapshot)
 
-    def started(self, tid: int, comm: str | None, monotonic_usec: int, snapshot: ProcSnapshot | None = None) -> Actor:
-        """Look up a task that has just begun to run a tool of kmod's, and cache it for the events that follow.
+    def started(
+        self, tid: int, comm: str | None, monotonic_usec: int, snapshot: ProcSnapshot | None = None, *, brief: bool
+    ) -> Actor:
+        """Describe a task that has just begun to run a tool of kmod's, and cache it for the events that follow.
 
-        `comm` is its name from now on.
+        `comm` is its name from now on. `brief`: nothing is read beyond the snapshot; if the task then does load a
+        module, that event has it looked up.
         """
-        actor, requested_name = self._captured(tid, comm, monotonic_usec, snapshot)
-        _cache(self._started, tid, _Started(actor=actor, requested_name=requested_name, monotonic_usec=monotonic_usec))
+        if brief and snapshot is not None and self.resolves:
+            arguments = _arguments(snapshot.cmdline)
+            process = self._process(snapshot.status.process, comm or snapshot.status.comm, arguments, None)
+            actor, requested_name = Actor(process=process, uid=snapshot.status.uid), _requested_name(arguments)
+        else:
+            actor, requested_name = self._captured(tid, comm, monotonic_usec, snapshot)
+        started = _Started(
+            actor=actor,
+            requested_name=requested_name,
+            monotonic_usec=monotonic_usec,
+            brief=brief or actor.exited,
+        )
+        _cache(self._started, tid, started)
         return actor
 
     def _captured(
         self, tid: int, comm: str | None, monotonic_usec: int, snapshot: ProcSnapshot | None
     ) -> tuple[Actor, str | None]:
-        found = self._resolve(tid, comm, monotonic_usec, snapshot) if self.resolves else None
-        if found is not None:
-            return found
+        resolved = self._resolve(tid, comm, monotonic_usec, snapshot) if self.resolves else None
+        if resolved is not None:
+            return resolved
         return Actor(process=Process(pid=tid, comm=comm or self._saved_comm(tid)), exited=self.resolves), None
 
     def _saved_comm(self, tid: int) -> str | None:

@@ -10,7 +10,8 @@ Facts the code below is written from:
   initcall_finish, which only modules cause after boot, says what init() returned.
 - Events that an earlier run left in the buffer are older than this process; if the instance's clock was another one,
   they cannot be dated.
-- Any user can cause autoload requests without limit: the number of tasks looked up for them is bounded.
+- Any user can cause autoload requests, each with a modprobe that the kernel starts, and start kmod's tools, without
+  limit: the number of tasks looked up for them is bounded. The look-up of a load or an unload has no such limit.
 """
 
 import asyncio
@@ -42,33 +43,33 @@ from kmodmon.types.source_name import SourceName
 from kmodmon.types.units import Usec
 
 if TYPE_CHECKING:
-    from kmodmon.sources.actor import Actors
+    from kmodmon.sources.actor import Actors, ProcSnapshot
 
 log = logging.getLogger(__name__)
 
 _BACKLOG = 4096  # events that wait for the look-up; beyond them nothing is read, and the kernel counts its losses
-_STARTS_WAIT = 0.1  # seconds that the exec of a tool waits for the events that the tool causes
+_WAIT = 0.1  # seconds that execs and requests, of which there may be any number, wait for others and what they cause
 _RETRY = 60.0  # seconds between attempts while tracefs is absent
 _PAUSE = 1.0  # seconds
 _CHECK = 10.0  # seconds between integrity checks
-_REQUESTS_A_SECOND = 20  # requests whose task is read at once and looked up
+_LOOKUPS_A_SECOND = 20  # of what any user can cause: requests whose task is read and looked up, tools looked up
 _SWITCH = 0.0005  # seconds that another thread may hold the GIL; Python's default is ten times that
 _TASKS = frozenset({TraceKind.LOAD, TraceKind.FREE, TraceKind.EXEC})
 
 
 class _Allowance:
-    """How many requests of each second may still cause work; used by one thread."""
+    """How many events of each second may still cause work, of those that any user can cause; used by one thread."""
 
     def __init__(self) -> None:
         self._second, self._taken = 0, 0
 
     def take(self, monotonic_usec: int) -> bool:
-        """Take one for a request of this time; False when there is none left."""
+        """Take one for an event of this time; False when there is none left."""
         second = monotonic_usec // 1_000_000
         if second != self._second:
             self._second, self._taken = second, 0
         self._taken += 1
-        return self._taken <= _REQUESTS_A_SECOND
+        return self._taken <= _LOOKUPS_A_SECOND
 
 
 class Follower:
@@ -85,6 +86,7 @@ class Follower:
         self._clock = clock
         self._emit = emit
         self._snapshots, self._lookups = _Allowance(), _Allowance()  # of requests; one is used by each thread
+        self._starts = _Allowance()  # of tools that users start
         self._pending: deque[TraceReading] = deque()
         self._scheduled = False  # `_emit_pending` has been called into the loop and has not run yet
         self._loop = asyncio.get_running_loop()
@@ -201,12 +203,13 @@ class Follower:
     # The thread that looks up tasks
 
     def _resolve(self) -> None:
-        postponed = False  # readings are pending that _emit_pending is not scheduled for
+        due: float | None = None  # when readings that are pending are emitted at the latest; None: there are none
         while True:
             try:
-                item = self._queue.get(timeout=_STARTS_WAIT if postponed else None)
+                item = self._queue.get(timeout=None if due is None else max(0.0, due - time.monotonic()))
             except queue.Empty:
-                postponed = self._schedule()
+                self._schedule()
+                due = None
                 continue
             if item is None:
                 self._schedule()
@@ -214,7 +217,10 @@ class Follower:
             reading = self._reading(item)
             if reading is not None:
                 self._pending.append(reading)
-                postponed = reading.only_starts() or self._schedule()
+                due = due or time.monotonic() + _WAIT
+                if not reading.only_provokable or time.monotonic() >= due:
+                    self._schedule()
+                    due = None
 
     def _reading(self, item: TraceReading | TraceBatch | IntegrityCheck) -> TraceReading | None:
         match item:
@@ -232,12 +238,11 @@ class Follower:
         self._instance.set_up()
         return self._began(lost=1)
 
-    def _schedule(self) -> bool:
-        """Have the loop emit what is pending; always False: nothing is postponed any more."""
+    def _schedule(self) -> None:
+        """Have the loop emit what is pending."""
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon_threadsafe(self._emit_pending)
-        return False
 
     def _emit_pending(self) -> None:
         # In the loop. Readings appended while it was busy are merged: a hundred loads cost it little more than one.
@@ -277,9 +282,13 @@ class Follower:
             case TraceKind.LOAD | TraceKind.FREE | TraceKind.REQUEST:
                 return self._actors.capture(event.tid, event.trace_usec, snapshot)
             case TraceKind.EXEC:
-                return self._actors.started(event.tid, event.comm, event.trace_usec, snapshot), None
+                brief = snapshot is not None and self._is_brief(snapshot, event.trace_usec)
+                return self._actors.started(event.tid, event.comm, event.trace_usec, snapshot, brief=brief), None
             case TraceKind.INIT:
                 return None, None
+
+    def _is_brief(self, snapshot: "ProcSnapshot", at_usec: int) -> bool:
+        return snapshot.of_kernel or (snapshot.status.uid != 0 and not self._starts.take(at_usec))
 
 
 def _merge(readings: Iterable[TraceReading]) -> Iterator[TraceReading]:

@@ -14,6 +14,8 @@ from kmodmon.types.units import Usec
 if TYPE_CHECKING:
     from kmodmon.sources.actor import ProcSnapshot
 
+_PROVOKABLE = frozenset({TraceKind.EXEC, TraceKind.REQUEST})
+
 
 @dataclass(frozen=True, slots=True)
 class TracedEvent:
@@ -52,13 +54,15 @@ class TraceReading:
     quiet: bool = False
 
     def reading(self) -> Reading:
-        """What is emitted."""
-        return Reading(outcome=Read(self.read), lost=self.lost, unreadable=self.unreadable, quiet=self.quiet)
+        """What is emitted. Execs and requests have changed no module yet, so nothing else is read because of them."""
+        quiet = self.quiet or self.only_provokable
+        return Reading(outcome=Read(self.read), lost=self.lost, unreadable=self.unreadable, quiet=quiet)
 
-    def only_starts(self) -> bool:
-        """Whether it only reports execs of tools; they are emitted with the events that the tools cause."""
+    @property
+    def only_provokable(self) -> bool:
+        """Whether it only has events that any user can cause; they are emitted with those that they cause."""
         entries = self.read.entries
-        return bool(entries) and not self.lost and all(entry.kind is TraceKind.EXEC for entry in entries)
+        return bool(entries) and not self.lost and all(entry.kind in _PROVOKABLE for entry in entries)
 
     def merged(self, after: "TraceReading") -> "TraceReading | None":
         """Both as one, if both only bring entries."""

@@ -70,6 +70,9 @@ ROOMS: Mapping[str, Mapping[str, Tests]] = {
     },
     "kernel": {
         "kmodmon/kernel/trace.py": ("tests/kernel/test_trace.py",),
+        "kmodmon/kernel/trace_format.py": ("tests/kernel/test_trace_format.py", "tests/kernel/test_trace.py"),
+        "kmodmon/kernel/ring_buffer.py": ("tests/kernel/test_ring_buffer.py", "tests/kernel/test_trace.py"),
+        "kmodmon/kernel/saved_cmdlines.py": ("tests/kernel/test_saved_cmdlines.py",),
         "kmodmon/kernel/kmsg.py": ("tests/kernel/test_kmsg.py", "tests/test_pipeline.py"),
         "kmodmon/kernel/modules.py": ("tests/kernel/test_modules.py",),
         "kmodmon/kernel/taint.py": ("tests/kernel/test_taint.py",),

@@ -338,6 +338,26 @@ def test_trace_when_requests_come_in_floods_then_few_tasks_are_looked_up(tracefs
     asyncio.run(scenario())
 
 
+def test_trace_when_requests_never_cease_then_they_are_told_meanwhile(
+    tracefs: Tracefs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each comes while those before wait for what they cause; the wait has an end all the same.
+    monkeypatch.setattr("kmodmon.sources.trace._WAIT", 0.05)
+
+    async def scenario() -> None:
+        async with following(tracefs) as heard:
+            await heard.until(lambda: began(heard))
+            number = 0
+            async with asyncio.timeout(10):
+                while not heard.kinds:
+                    number += 1
+                    tracefs.write(request(900000, b"fs-x", number))
+                    await asyncio.sleep(0.001)
+        assert all(look.quiet for look in heard.looks if look.outcome != heard.looks[0].outcome)
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("off", ["setting", "recorded", "nothing there"])
 def test_trace_when_it_cannot_be_then_absent_and_why(tracefs: Tracefs, off: str) -> None:
     where = context(tracefs, build_settings({"trace.enabled": off != "setting"}))

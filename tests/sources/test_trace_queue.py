@@ -5,7 +5,8 @@ import queue
 import pytest
 
 from kmodmon.kernel.trace import TraceEvent
-from kmodmon.sources.trace_queue import IntegrityCheck, Item, TraceBatch, TracedEvent, TraceQueue
+from kmodmon.lifecycle.signals import TraceEntry, TraceKind, TraceRead
+from kmodmon.sources.trace_queue import IntegrityCheck, Item, TraceBatch, TracedEvent, TraceQueue, TraceReading
 from kmodmon.types.units import Usec
 
 
@@ -40,3 +41,30 @@ def test_backlog_when_taken_from_then_in_order_and_it_is_empty() -> None:
     assert [backlog.get_nowait() for _ in items] == items and backlog.empty()
     with pytest.raises(queue.Empty):
         backlog.get_nowait()
+
+
+def reading(*kinds: TraceKind, lost: int = 0) -> TraceReading:
+    entries = tuple(TraceEntry(kind=kind, monotonic_usec=Usec(1), tid=5) for kind in kinds)
+    return TraceReading(TraceRead(entries=entries), lost=lost)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "quiet"),
+    [
+        ((TraceKind.EXEC, TraceKind.REQUEST), True),
+        ((TraceKind.REQUEST, TraceKind.LOAD), False),
+        ((TraceKind.FREE,), False),
+        ((TraceKind.INIT,), False),
+        ((), False),
+    ],
+)
+def test_reading_when_users_can_cause_all_of_it_then_no_other_source_is_read(
+    kinds: tuple[TraceKind, ...], quiet: bool
+) -> None:
+    assert reading(*kinds).reading().quiet is quiet
+    assert not reading(*kinds, lost=1).reading().quiet
+
+
+def test_reading_when_merged_with_a_load_then_others_are_read() -> None:
+    merged = reading(TraceKind.REQUEST).merged(reading(TraceKind.LOAD))
+    assert merged is not None and not merged.reading().quiet
