@@ -192,12 +192,11 @@ class Assembler:
 
     def _add_to(self, draft: Draft, line: LogLine, text: str) -> None:
         more_modules = line.continuation and draft.previous is LineKind.MODULES
-        kind = LineKind.MODULES if more_modules else kind_of(text, draft.previous)
+        named = without_name(text) or text  # the name of a task may look like a line of a report
+        kind = LineKind.MODULES if more_modules else kind_of(named, draft.previous)
         match kind:
             case LineKind.FOREIGN:
                 return
-            case _ if without_name(text) is not None:
-                return  # the name of a task looks like a line of a report
             case LineKind.CUT:
                 self._add_cut(draft, line, text)
             case LineKind.END | LineKind.END_PANIC:
@@ -207,7 +206,7 @@ class Assembler:
             case _ if draft.ended and not draft.panic:
                 return  # the registers of the first oops again, or the exit note: they belong to no report
             case _:
-                draft.add_body(kind, text)
+                draft.add_body(kind, named)
                 draft.add_line(line, text, self.count)
 
     def _add_cut(self, draft: Draft, line: LogLine, text: str) -> None:

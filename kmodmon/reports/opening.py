@@ -10,8 +10,7 @@ first line by itself is no banner, line feeds count as blanks: a task may have o
 from dataclasses import dataclass
 
 from kmodmon.reports.signatures.signature import SignatureMatch, texts
-from kmodmon.reports.signatures.table import imitation, match_line
-from kmodmon.reports.signatures.task_line import without_name
+from kmodmon.reports.signatures.table import judge_line, match_line
 
 MAX_JOINED = 4096  # characters of the lines of a record that are taken as one
 
@@ -29,24 +28,15 @@ class Opening:
 def read_opening(printable: str) -> Opening:
     """Return what a record of the kernel may open; `printable`: its text as safe text."""
     lines = texts(printable)
-    first = _match(lines[0])
+    first, first_imitated = judge_line(lines[0].lstrip(" "))
     if len(lines) == 1:
-        return Opening(text=lines[0], match=first, imitated=_imitation(lines[0]))
-    joined = " ".join(lines)[:MAX_JOINED]
-    name_goes_on = without_name(joined) is not None and without_name(lines[0]) is None
-    if first is not None and not name_goes_on:
+        return Opening(text=lines[0], match=first, imitated=first_imitated)
+    joined = " ".join(lines)[:MAX_JOINED].rstrip(" ")
+    match, imitated = judge_line(joined.lstrip(" "))
+    # A user who ends the first line where the banner would end does not end the kernel's line.
+    if first is not None and match is not None and match.signature is first.signature:
         rest = tuple(line for line in lines[1:] if line)
-        return Opening(text=lines[0], match=first, rest=rest, imitated=_imitation(lines[0]))
-    match = _match(joined)
-    imitated = _imitation(joined)
+        return Opening(text=lines[0], match=first, rest=rest, imitated=first_imitated)
     if match is None and imitated is None:
-        imitated = next(filter(None, map(_match, lines)), None)
+        imitated = next(filter(None, (match_line(line.lstrip(" ")) for line in lines)), None)
     return Opening(text=joined, match=match, imitated=imitated)
-
-
-def _match(line: str) -> SignatureMatch | None:
-    return match_line(line.lstrip(" "))
-
-
-def _imitation(line: str) -> SignatureMatch | None:
-    return imitation(line.lstrip(" "))

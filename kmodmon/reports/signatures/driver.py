@@ -31,7 +31,7 @@ SIGNATURES: tuple[LogSignature, ...] = (
         ("GPU HANG", "GPU hang", "ring ", "GPU lockup", "GPU reset", "GPU fault", "NVRM: Xid", "fallen off the bus"),
         rf"{BUS}(?:i915 |amdgpu: |\[drm[^\]\[]*(?:\[\w+\])?\] ?|\*ERROR\* ?)*(?:GPU HANG: |GPU hang|stuck on \w+ "
         r"ring|ring \S+ timeout|ring \d+ stalled|"
-        r"GPU lockup|GPU fault detected|NVRM: Xid|NVRM: GPU .*fallen off the bus|GPU reset begin)",
+        r"GPU lockup|GPU fault detected|NVRM: Xid \(PCI:[0-9a-f]{4}:|NVRM: GPU .*fallen off the bus|GPU reset begin)",
         "The graphics processor stopped answering.", "drivers/gpu/drm/",
     ),
     _driver(

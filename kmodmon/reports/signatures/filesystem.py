@@ -73,7 +73,8 @@ SIGNATURES: tuple[LogSignature, ...] = (
     _fs(
         "xfs_error", "XFS: {kind}",
         ("XFS", "xfs_"),
-        r"(?:XFS ?(?:\([^)]+\))?: (?!SB validate failed with error -22\b|[Bb]ad magic number)"
+        r"(?:XFS ?(?:\([^)]+\))?: (?!SB validate failed with error -22\b|"
+        r".*(?:mount option|\(\d+\) possible memory|should use fallocate)|[Bb]ad magic number)"
         r"(?P<kind>Metadata (?:corruption|CRC error|I/O error)|[Mm]etadata I/O error|"
         r"Corruption (?:of in-memory data|detected|warning)|Internal error|"
         r"[Ll]og I/O [Ee]rror|I/O Error Detected|xfs_do_force_shutdown|xfs_force_shutdown|Filesystem has been shut "
@@ -94,20 +95,23 @@ SIGNATURES: tuple[LogSignature, ...] = (
         ("BTRFS", "btrfs", "Btrfs"),
         r"(?:(?:BTRFS|Btrfs|btrfs):? (?P<kind>error|critical|emerg|alert|fatal)\b"
         # These report a wrong request, not a damaged file system.
-        r"(?!(?: \(device [^)]*\))?: (?:unrecognized |balance: |cannot |deleting default |'|device \S+ belongs )).*|"
+        r"(?!(?: \(device [^)]*\))?: (?:unrecognized |balance: |cannot |deleting default |'|subvol |"
+        r"device \S+ belongs )).*|"
         r"BTRFS (?:info|warning) \(device "
-        r"[^)]+(?:: state \w+)?\): (?:forced readonly|csum(?: failed|$)|checksum (?:verify failed|error)|"
+        r"[^)]+(?:: state \w+)?\): (?!duplicate device |.*(?:scanned by |zeroed by |(?:option|value) '))"
+        r"(?:forced readonly|csum(?: failed|$)|checksum (?:verify failed|error)|"
         r".*(?:i/o error|transid verify failed|lost page write|failed to (?:load(?! free space cache)|read)|"
         r"bad eb member|direct IO failed))|[Bb]trfs:? (?:\w+ )?(?:csum "
         r"failed|bad tree block|parent transid verify failed|transaction abort|open_ctree failed|corrupt)|"
         r"parent transid verify failed on|btrfs (?:csum failed|bad fsid|read error corrected|no csum found)|BTRFS: "
-        r"(?:open_ctree failed|device .* missing|Transaction aborted|error))",
+        r"(?:open_ctree failed|device \S+ missing|Transaction aborted|error \(device ))",
         "A btrfs file system found itself damaged, or its disk failed.", "fs/btrfs/",
     ),
     _fs(
         "f2fs_error", "F2FS error",
         ("F2FS-fs",),
-        r"F2FS-fs (?!(?:\([^)]*\))?:? ?Magic Mismatch)(?:\([^)]+\))?:? ?(?:.*(?:Stopped filesystem|"
+        r"F2FS-fs (?!(?:\([^)]*\))?:? ?Magic Mismatch|.*(?:[Uu]nrecognized|option|"
+        r"zone failed: ))(?:\([^)]+\))?:? ?(?:.*(?:Stopped filesystem|"
         r"run fsck|Run fsck|[Rr]emounting filesystem|[Cc]orrupt|"
         r"inconsistent|Inconsistent|I/O error|IO error|invalid blkaddr|"
         r"access invalid|wrong (?!format)\w+|Mismatch|mismatch|checkpoint=.*error|"
@@ -117,7 +121,8 @@ SIGNATURES: tuple[LogSignature, ...] = (
     _fs(
         "fat_error", "{fs} error",
         ("FAT-fs (", "FAT: Filesystem error", "exFAT-fs (", "NTFS-fs error", "ntfs3: ", "ntfs: (device"),
-        r"(?:(?P<fs>FAT|exFAT)-fs \([^)]+\): (?!Volume was not)(?:error\b|Filesystem has been set read-only|"
+        r"(?:(?P<fs>FAT|exFAT)-fs \([^)]+\): (?!Volume was not|.*(?:[Uu]nrecognized |option ))(?:error\b|"
+        r"Filesystem has been set read-only|"
         r".*(?:[Cc]orrupt|I/O error|bread failed|Directory bread\(block \d+\) failed|"
         r"FAT read failed|fs panic))|FAT: Filesystem (?:error|panic)|"
         r"NTFS-fs error \(device [^)]+\): (?!read_ntfs_boot_sector\(\): (?:Primary boot|Mount option)|"
@@ -133,11 +138,13 @@ SIGNATURES: tuple[LogSignature, ...] = (
          "bcachefs", "fs-verity", "jffs2", "JFFS2", "hfs", "UDF-fs: error", "ufs", "ZFS: ", "WARNING: Pool",
          "WARNING: blkptr at ",
          "bcache: "),
-        r"(?:(?P<fs>REISERFS|ReiserFS)[: ].*(?:error|panic|abort|I/O|read-only)|ERROR: \(device [^)]+\): |"
+        r"(?:(?P<fs>REISERFS|ReiserFS)(?:: \S{1,32}: warning: | (?=\w+ \(|abort)).*(?:error|panic|abort|I/O|"
+        r"read-only)|ERROR: \(device [^)]+\): |"
         r"(?P<fs2>GFS2): fsid=\S+ .*(?:fatal|withdraw|I/O error|corrupt)|"
         r"(?P<fs3>OCFS2): (?:ERROR|abort|Filesystem)|(?P<fs4>NILFS)(?: error|: error)? \(?(?:device )?[^)]*\)?:? "
         r".*(?:bad|error|[Cc]orrupt|read-only|broken)|"
-        r"(?:squashfs: )?(?P<fs5>SQUASHFS) error: (?!Can't find|unable to set blocksize|unable to read squashfs_super|"
+        r"(?:squashfs: )?(?P<fs5>SQUASHFS) error: (?!Can't find|unable to set blocksize|"
+        r"unable to read squashfs_super|"
         r".*to read block 0x0\b)(?:.*(?:[Ff]ailed|corrupt|"
         r"Unable to read|unable to read))|(?P<fs6>UBIFS) error (?!\(pid:? \d+\): cannot (?:open|init))|"
         r"(?P<fs7>erofs):? (?:\(device [^)]+\): ).*(?:[Cc]orrupt|failed|invalid)|(?P<fs8>bcachefs) "

@@ -90,7 +90,8 @@ SIGNATURES: tuple[LogSignature, ...] = (
         "The module is a live patch.", "Expected with kpatch, kGraft or a vendor's live patching.",
     ),
     _taint(
-        "forced_load", "module loaded by force", "kernel tainted.", r"(?P<symbol>\S.{0,80}): kernel tainted\.",
+        "forced_load", "module loaded by force", "kernel tainted.", r"(?P<symbol>[\w.]{1,128}|(?:no|"
+            r"bad) vermagic|no versions for exported symbols): kernel tainted\.$",
         "The module was loaded although its version does not match.", _REBUILD,
     ),
     _taint(
@@ -132,7 +133,8 @@ SIGNATURES: tuple[LogSignature, ...] = (
     ),
     _refusal(
         "unsigned_module", LoadFailure.UNSIGNED, ("of unsigned module",),
-        r"(?:Loading of unsigned module is rejected|Request for unknown module key|module: Loading of unsigned module)",
+        r"(?:Loading of unsigned module is rejected|Request for unknown module key|"
+        r"module: Loading of unsigned module)",
         "The kernel takes only signed modules, and this one is not signed. The line does not say which module.", _SIGN,
     ),
     _refusal(
@@ -162,7 +164,8 @@ SIGNATURES: tuple[LogSignature, ...] = (
     ),
     _refusal(
         "key_blacklisted", LoadFailure.KEY_REJECTED, ("blacklisted key", "is blacklisted", "key rejected"),
-        r"(?:The key 'id:[0-9a-f]+' |X\.509: )?.{0,40}(?:signed with a blacklisted key|is blacklisted key)",
+        r"(?:The key 'id:[0-9a-f]+' |X\.509: (?:Cert \S{1,80} )?)?(?:is |was |"
+        r"Cert )?(?:signed with a blacklisted key|is blacklisted key)",
         "The key that signed the module is revoked.", _SIGN,
     ),
     _refusal(
@@ -243,12 +246,14 @@ SIGNATURES: tuple[LogSignature, ...] = (
                                             "empty section name", "relocation", " BTF: -"),
         r"(?:Invalid ELF (?:header|section|symbol)|ELF Spec violation: |Invalid (?:module )?architecture in ELF "
         r"header|Module len \d+ truncated|Module has invalid ELF|"
-        r"Only one \.modinfo section|empty section name table|(?:empty )?symbol string table|symbol name out of bounds|"
+        r"Only one \.modinfo section|empty section name table|(?:empty )?symbol string table|"
+        r"symbol name out of bounds|"
         r"(?:module )?(?P<module>[\w-]+): (?:(?:Only|Exactly) one \.gnu\.linkonce\.this_module|"
         r"\.gnu\.linkonce\.this_module section|No module found in object|"
         r"module has no symbols|Symbol \S+ has an invalid section index|section \S+ \(index \d+\) has invalid WRITE|"
         r"section \d+ reloc \d+ sym '[^']*': (?:relocation \d+ out of range|unsupported)|unknown \w+ relocation: \d+|"
-        r"Unknown (?:rela relocation: |relocation type )\d+)|(?:module(?:_\d+)?: )?overflow in relocation type \d+ val|"
+        r"Unknown (?:rela relocation: |relocation type )\d+)|"
+        r"(?:module(?:_\d+)?: )?overflow in relocation type \d+ val|"
         r"(?:module: )?(?:x86/modules: )?(?:Skipping i|I)nvalid relocation target, existing value is nonzero|"
         r"(?:BPF: ?)*failed to validate module \[(?P<module2>[\w-]+)\] BTF: -\d+)",
         "The file is no module of this architecture, or is damaged or cut short.", "Reinstall the module.",

@@ -125,8 +125,8 @@ SIGNATURES: tuple[LogSignature, ...] = (
                   "BUG: rwsem", "BUG: sem", "BUG: raw_spinlock"),
         pattern=r"(?:\[ ?)?BUG: (?P<kind>(?:raw_)?spinlock (?:bad magic|lockup(?: suspected)?|recursion|already "
         r"unlocked|trylock failure|"
-        r"wrong (?:owner|CPU|cpu)|cpu recursion|uninitialized)?|rwlock (?:bad magic|lockup|wrong|recursion|cpu)?[\w "
-        r"-]*?|write-lock lockup|rwlock-\w+|rt_mutex|mutex|rwsem|semaphore)",
+        r"wrong (?:owner|CPU|cpu)|cpu recursion|uninitialized)|rwlock (?:bad magic|lockup|wrong|recursion|cpu)|"
+        r"write-lock lockup|rwlock-\w+|rt_mutex|mutex|rwsem|semaphore)",
         help="A spinning lock is damaged, was never initialised, or is taken twice by the same CPU.",
         advice="Look at the function that takes the lock; the memory around it may be corrupted.",
         origin="kernel/locking/spinlock_debug.c spin_dump()",

@@ -19,6 +19,8 @@ _CRITICAL = Severity.CRITICAL
 _SUSPECT = "Reboot soon, test the memory (memtest86+), and suspect the modules in the trace."
 _LIST_DEBUG = warning_at(r"lib/list_debug\.c")
 _USERCOPY = warning_at(r"mm/usercopy\.c")
+# The end of the line: a text that a user chose ends otherwise.
+_MODE = r"mode:0x[0-9a-f]+(?:\([\w|]+\))?(?:, ?nodemask=[\w(),-]+?(?:,cpuset=.*,mems_allowed=[\d,-]+)?)?\s*$"
 _STACK = "Look for recursion and big local variables in the functions of the trace."
 
 SIGNATURES: tuple[LogSignature, ...] = (
@@ -63,7 +65,7 @@ SIGNATURES: tuple[LogSignature, ...] = (
         name="fortify", report_class=_CORRUPT, severity=_CRITICAL, stage=MatchStage.PREFACE,
         title="buffer overflow in {kind}",
         contains=("detected buffer overflow in ", ": detected buffer overflow"),
-        pattern=r"(?:detected buffer overflow in (?P<kind>\w+)|(?P<kind2>\w+): detected buffer overflow)",
+        pattern=r"(?:detected buffer overflow in (?P<kind>\w+)|(?P<kind2>(?:mem|str)\w+): detected buffer overflow)",
         help="A string or memory function was about to write or read past the end of its object.",
         advice=_SUSPECT,
         origin="lib/string_helpers.c fortify_panic()",
@@ -121,7 +123,8 @@ SIGNATURES: tuple[LogSignature, ...] = (
         name="bad_page", report_class=_CORRUPT, severity=_CRITICAL,
         title="bad {kind}",
         contains=("Bad page ", "Bad pte", "Bad page_state"),
-        pattern=r"(?:<\d>)?(?:BUG: )?Bad (?P<kind>page (?:state|map|cache|table)|pte)\b(?!.{0,40}messages suppressed)",
+        pattern=r"(?:<\d>)?(?:BUG: )?Bad (?P<kind>page (?:state|map|cache|table)|"
+        r"pte)\b(?!.{0,40}messages suppressed)",
         help="A page of memory, or a page table, is in a state that it cannot be in.",
         advice=_SUSPECT,
         origin="mm/page_alloc.c bad_page(), mm/memory.c print_bad_pte()",
@@ -167,7 +170,7 @@ SIGNATURES: tuple[LogSignature, ...] = (
         r"stack overflow: ?\d+|"
         r"[Kk]ernel stack overflow(?: in process| detected|[.!:]| -|$)|do_IRQ\(\): .{1,24} has overflown the kernel "
         r"stack|"
-        r"(?:do_IRQ|handle_irq|\w+)\(?\)?:? .{0,24}has overflown|Thread overran stack, or stack corrupted|CPU\d*: "
+        r"(?:do_IRQ|handle_irq)\(?\)?:? .{0,24}has overflown|Thread overran stack, or stack corrupted|CPU\d*: "
         r"stack overflow|"
         r"stack overflow detected in kernel)",
         help="Kernel code ran over the end of its stack.",
@@ -178,7 +181,7 @@ SIGNATURES: tuple[LogSignature, ...] = (
         name="oom_kill", report_class=ReportClass.OOM, severity=Severity.ERROR,
         title="out of memory",
         contains=("invoked oom-killer", "oom-killer: gfp_mask"),
-        pattern=rf"(?:<\d>)?(?:{COMM} invoked oom-killer: |oom-killer: gfp_mask)",
+        pattern=rf"(?:<\d>)?(?:{COMM} invoked oom-killer: gfp_mask=0x.*(?:order|adj)=-?\d+$|oom-killer: gfp_mask)",
         help="No memory was left, so the kernel killed a process.",
         advice="The table below shows who used the memory; set limits, add memory or swap.",
         origin="mm/oom_kill.c dump_header()",
@@ -192,7 +195,8 @@ SIGNATURES: tuple[LogSignature, ...] = (
                   "ut of memory and no killable", "ut of memory (oom_kill_allocating", "Killed process ",
             "VM: killing process ",
                   "killed as a result of limit of "),
-        pattern=r"(?:<\d>)?(?:(?:Memory cgroup )?[Oo]ut of [Mm]emory(?: \(oom_kill_allocating_task\))?: [Kk]ill|Memory "
+        pattern=r"(?:<\d>)?(?:(?:Memory cgroup )?[Oo]ut of [Mm]emory(?: \(oom_kill_allocating_task\))?: [Kk]ill|"
+        r"Memory "
         r"cgroup out of memory: |"
         r"oom-kill:constraint=|lowmemorykiller: Killing(?!.*\badj (?:[2-9]\d\d|1000)\b)|"
         r"Out of memory and no killable|VM: killing process \S|Task in \S+ killed as a result of limit of |"
@@ -211,8 +215,9 @@ SIGNATURES: tuple[LogSignature, ...] = (
                   "vmalloc error", "nable to allocate memory on node", "alloc failed, req-size",
             "-order allocation failed",
             "allocation failed, size="),
-        pattern=rf"(?:<\d>)?(?:{COMM}: page allocation (?:failure|stalls for)|page allocation failure: order:\d|"
-        r"warn_alloc: |(?:.{0,24}: )?(?:vmalloc: allocation failure|vmalloc error: size)|"
+        pattern=rf"(?:<\d>)?(?:{COMM}: page allocation (?:failure[:.] |stalls for \d+ms, )order:\d+, {_MODE}|"
+        rf"page allocation failure: order:\d|"
+        rf"warn_alloc: |(?:[^:]{{0,24}}: )?(?:vmalloc: allocation failure|vmalloc error: size)[^'\"]*?, ?{_MODE}|"
         r"(?:vmalloc: )?vmap allocation for size \d+ failed|SL[AUO]B: Unable to allocate memory on node|"
         r"cma: (?:__)?cma_alloc: (?:\S+: )?alloc failed|__alloc_pages: \d+-order allocation failed|"
         r"(?:percpu|PERCPU): allocation failed, size=)",

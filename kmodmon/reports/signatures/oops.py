@@ -71,7 +71,7 @@ SIGNATURES: tuple[LogSignature, ...] = (
         contains=("Kernel Fault: Code=", "Bad Address (null pointer", "Kernel addressing fault", "): Kernel Fault",
                   " (code "),
         pattern=r"(?:Kernel Fault: Code=|Bad Address \(null pointer deref\?\)|Kernel addressing fault|"
-        r"\S.{0,20} \(pid \d+\): (?:Kernel Fault|[A-Z][\w ]{3,60} \(code \d+\)))",
+        r"\S.{0,14} \(pid \d+\): (?:Kernel Fault|[A-Z][\w ]{3,60} \(code \d+\)))",
         help="Kernel code used an address that is not mapped or not allowed (parisc, powerpc wording).",
         advice=_REBOOT,
         origin="arch/parisc/kernel/traps.c parisc_terminate()",
@@ -80,7 +80,8 @@ SIGNATURES: tuple[LogSignature, ...] = (
         name="kasan_range", report_class=_OOPS, severity=_CRITICAL, stage=MatchStage.PREFACE, weak=True,
         title="bad address: {kind}",
         contains=("KASAN: ",),
-        pattern=r"KASAN: (?P<kind>null-ptr-deref|maybe wild-memory-access|probably user-memory-access|maybe [\w-]+) in "
+        pattern=r"KASAN: (?P<kind>null-ptr-deref|maybe wild-memory-access|probably user-memory-access|"
+        r"maybe [\w-]+) in "
         r"range \[",
         help="KASAN says which address a fault in kernel code was about; the fault itself is reported beside it.",
         advice=_REBOOT,
@@ -180,7 +181,7 @@ SIGNATURES: tuple[LogSignature, ...] = (
         name="divide_error", report_class=_OOPS, severity=_CRITICAL, stage=MatchStage.DIE,
         title="divide error",
         contains=("divide error: ", "ivide by zero", "divide exception"),
-        pattern=r"(?:<\d>)?(?:Oops: |\S.{0,20}\(\d+\): )?(?:divide error: |[Kk]ernel divide by zero|"
+        pattern=r"(?:<\d>)?(?:Oops: |\S.{0,14}\(\d+\): )?(?:divide error: |[Kk]ernel divide by zero|"
         r"fixpoint divide exception: |Divide by zero exception(?! in user)|TL0: Kernel divide by zero)",
         help="Kernel code divided by zero.",
         advice=_READ,
@@ -190,9 +191,9 @@ SIGNATURES: tuple[LogSignature, ...] = (
         name="bug_trap", report_class=ReportClass.BUG, severity=_CRITICAL, stage=MatchStage.DIE,
         title="kernel BUG",
         contains=("[#", "Kernel Bug ", "bugcheck! "),
-        pattern=r"(?:(?:Internal error: |\S.{0,20}\(\d+\): )?(?:Oops - BUG|"
-        r"Kernel [Bb](?:UG|ug)(?: detected)?)\b.*\[#\d+\]|\S.{0,20}\(\d+\): Kernel Bug \d+$|"
-        r"\S.{0,20}\[\d+\]: bugcheck! \d+(?: \[\d+\])?$)",
+        pattern=r"(?:(?:Internal error: |\S.{0,14}\(\d+\): )?(?:Oops - BUG|"
+        r"Kernel [Bb](?:UG|ug)(?: detected)?)\b.*\[#\d+\]|\S.{0,14}\(\d+\): Kernel Bug \d+$|"
+        r"\S.{0,14}\[\d+\]: bugcheck! \d+(?: \[\d+\])?$)",
         help="A developer's assertion about the kernel's own state did not hold.",
         advice=_REBOOT,
         origin="arch/*/kernel/traps.c",
@@ -213,8 +214,9 @@ SIGNATURES: tuple[LogSignature, ...] = (
         name="oops", report_class=_OOPS, severity=_CRITICAL, stage=MatchStage.DIE,
         title="Oops",
         contains=("Oops",),
-        pattern=r"(?:<\d>)?(?:(?:\S.{0,20})?(?:\(\d+\)|\[\d+\]|\(pid \d+\)): |CPU \d+ )?"
-        r"Oops(?:#?:? ?(?:[\w ,.'()/-]*, sig: |sig: |kernel access of bad area)| - | ?\[#\d+\]|: Fatal|#?: "
+        pattern=r"(?:<\d>)?(?:(?:\S.{0,14})?(?:\(\d+\)|\[\d+\]|\(pid \d+\)): |CPU \d+ )?"
+        r"Oops(?:#?:? ?(?:[\w ,.'()/-]*, sig: |sig: |kernel access of bad area)| - |"
+        r" ?\[#\d+\]:?[ A-Z_]*(?:NR_CPUS=.*)?$|: Fatal|#?: "
         r"?[0-9a-f]{4,16}\b|"
         r": .*\[#\d+\]| [0-9]+(?: \[\d+\])?$|$)",
         help="Kernel code failed and the task that ran it was killed.",
@@ -228,8 +230,8 @@ SIGNATURES: tuple[LogSignature, ...] = (
         title="{what}",
         contains=("Instruction fault ", "Arithmetic fault ", "NaT consumption ", "General Exception: ",
                   "Unsupported data reference ", "Disabled FP-register ", "Illegal operation fault ", " ***  "),
-        pattern=r"(?:\S.{0,20}\(\d+\): (?P<what>Instruction fault|Arithmetic fault) \d+$|"
-        r"\S.{0,20}\[\d+\]: (?P<what2>NaT consumption|General Exception: [\w ,/()-]{4,60}|Unsupported data reference|"
+        pattern=r"(?:\S.{0,14}\(\d+\): (?P<what>Instruction fault|Arithmetic fault) \d+$|"
+        r"\S.{0,14}\[\d+\]: (?P<what2>NaT consumption|General Exception: [\w ,/()-]{4,60}|Unsupported data reference|"
         r"Disabled FP-register|Illegal operation fault) \d+(?: \[\d+\])?$|"
         r"\*\*\* (?P<what3>[A-Z][A-Za-z]+(?: [A-Z][A-Za-z0-9]+){0,3}) \*\*\* +FORMAT=)",
         help="The processor raised an exception in kernel code and the task that ran it was killed.",
@@ -250,7 +252,9 @@ SIGNATURES: tuple[LogSignature, ...] = (
         name="die", report_class=_OOPS, severity=_CRITICAL, stage=MatchStage.DIE,
         title="{what}",
         contains=("[#",),
-        pattern=r"(?:(?P<task>\S.{0,20}\(\d+\): ))?(?P<what>[A-Za-z#][A-Za-z0-9 ,.'()/#_!-]{1,60}?)"
+        # A line that ends in the name of a file or an option is no die line.
+        pattern=r"(?!.*\b(?:path|file|option|directory|"
+        r"name)\b)(?:(?P<task>\S.{0,14}\(\d+\): ))?(?P<what>[A-Za-z#][A-Za-z0-9 ,.'()/#_!-]{1,60}?)"
         r"(?:: [0-9a-f]{2,16}(?: ilc:\d)?,? ?\[#\d+\]|[,:] sig: \d+ \[#\d+\]| ?\[#\d+\]:|(?(task) \[#\d+\]|(?!)))"
         # Only flags follow. A process named `Oops: 0002 [#1]` is in a sentence, which goes on.
         r"[ A-Z_]*(?:NR_CPUS=.*)?$",
@@ -283,8 +287,9 @@ SIGNATURES: tuple[LogSignature, ...] = (
         title="{what} failed",
         contains=("VERIFY", "PANIC at ", "ASSERT", "SPL PANIC", "PANIC: ", "LBUG"),
         pattern=r"(?:(?:SPLError|LustreError): \d+:\d+:\(\S+ )?(?:(?P<what>VERIFY\d?|ASSERT(?:ION)?\d?|"
-        r"PANIC)(?:\(.*\)? "
-        r"failed| at [\w./-]+\.c:\d+:\w+\(\))|(?P<what2>SPL PANIC|LBUG)$|(?P<what3>PANIC): (?=\S+: |blkptr at |"
+        r"PANIC)(?:(?:\((?:(?!\w: ).)*\))? "
+        r"failed(?: \(|$)| at [\w./-]+\.c:\d+:\w+\(\))|(?P<what2>SPL PANIC|LBUG)$|"
+        r"(?P<what3>PANIC): (?=\S+: (?:blkptr at |adding |removing |freeing |allocating )|blkptr at |"
         r"\w+ (?:existent|nonexistent|free|allocated) segment)(?!double|early))",
         help="ZFS met a state that it holds to be impossible and stopped the task.",
         advice="Check the pool (`zpool status`, scrub) and update ZFS.",
@@ -296,8 +301,8 @@ SIGNATURES: tuple[LogSignature, ...] = (
         contains=("BUG: using ", "BUG: Dentry ", "BUG: workqueue leaked", "BUG: Function graph", "BUG: unsupported FP",
                   "BUG: FP", "BUG: looking for a dentry", "BUG: recent printk", "BUG: nobody cared", "BUG: corrupted",
                   "BUG: Unable to handle", "BUG: driver ", "BUG: atomic counter"),
-        pattern=r"(?:\w+: )?BUG: (?P<what>using (?:__this_cpu_\w+|smp_processor_id|\w+)(?:\(\))? in preemptible|"
-        r"Dentry\b|"
+        pattern=r"BUG: (?P<what>using (?:__this_cpu_\w+|smp_processor_id|\w+)(?:\(\))? in preemptible|"
+        r"Dentry [0-9a-f]{8,16}\{i=|"
         r"workqueue leaked (?:lock or )?atomic|workqueue leaked lock|workqueue leaked|Function graph tracer hang|"
         r"unsupported FP instruction|FP instruction issued|FPU is used|atomic counter underflow|corrupted )",
         help="A debugging check of the kernel did not hold.",

@@ -88,7 +88,8 @@ SIGNATURES: tuple[LogSignature, ...] = (
         name="refcount", report_class=ReportClass.REFCOUNT, severity=Severity.ERROR, stage=MatchStage.PREFACE,
         title="refcount_t: {kind}",
         contains=("refcount_t: ",),
-        pattern=r"refcount_t: (?P<kind>[a-z][a-z -]*[0a-z])\b",
+        pattern=r"refcount_t: (?P<kind>addition on 0|decrement hit 0|increment on 0|saturated|underflow); "
+        r"(?:use-after-free|leaking memory)",
         help="A reference count was used after it fell to zero, fell below it, or overflowed.",
         advice="The object may have been freed while in use. " + _FIX,
         origin="lib/refcount.c refcount_warn_saturate()",

@@ -71,10 +71,11 @@ SYMBOL = r"(?P<function>[A-Za-z_.$][\w.$:<>]*)(?:\+(?P<offset>0x[0-9a-f]+)/0x[0-
 MODULE = r"(?:\s+\[(?P<module>[\w-]+)(?:@[0-9a-f]+\+0x[0-9a-f]+)?(?: [0-9a-f]{8,})?\])?"
 FUNC = rf"(?:{SYMBOL}|0x[0-9a-f]+|[0-9a-f]{{8,16}}){MODULE}"
 PLACE = r"(?P<file>[\w./+,@~-]+\.(?:c|h|S|rs|cc|cpp|inc|y|l)):(?P<line>\d+)"
-COMM = r"(?P<comm>.{0,24}?)"
+COMM = r"(?P<comm>(?:\\x[0-9a-f]{2}|.){0,15}?)"  # a byte may be written as an escape
 DEV = r"(?P<dev>[\w:!./-]+)"
 # dev_err() and the like put driver and device, `ahci 0000:00:1f.2: `, before the text.
-BUS = r"(?:[\w.-]+ [\w:.-]+(?: \S{1,16})?: )?"
+# The text goes on with a name of the kernel; `usb 1-1: Product: ` is followed by a text of the device.
+BUS = r"(?:[\w.-]+ (?=\S*\d)[\w:.-]*[\w.-](?: [^\s:]{1,16})?: )?"
 
 
 def texts(text: str) -> list[str]:

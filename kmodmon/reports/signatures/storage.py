@@ -157,7 +157,7 @@ SIGNATURES: tuple[LogSignature, ...] = (
     _line(
         "beyond_end", "access beyond the end of {dev}",
         ("attempt to access beyond end of device",),
-        r"(?:(?P<comm>[^\s:]{1,16}): )?attempt to access beyond end of device",
+        r"(?:(?P<comm>[^\s:]{1,16}): )?attempt to access beyond end of device(?:$| \S+: rw=)",
         "Something asked for sectors that the disk does not have; a file system may be larger than its partition.",
         "block/blk-core.c bio_check_eod()",
     ),

@@ -97,7 +97,7 @@ _KEYED = tuple(tuple((literal, _key(literal)) for literal in signature.contains)
 
 
 def match_line(text: str) -> SignatureMatch | None:
-    """Return the first signature that `text` matches; None when none does, or only by the name of a task."""
+    """Return the first signature that `text` matches; None when none does, or only by a name that a user chose."""
     return _believed(text, search(text), search)
 
 
@@ -106,11 +106,12 @@ def match_line_naive(text: str) -> SignatureMatch | None:
     return _believed(text, _search_all(text), _search_all)
 
 
-def imitation(text: str) -> SignatureMatch | None:
-    """Return the signature that `text` matches only because a task chose its name so; None: no such line."""
+def judge_line(text: str) -> tuple[SignatureMatch | None, SignatureMatch | None]:
+    """Return what :func:`match_line` does, and the signature that `text` matches only by a name that a user chose."""
     match = search(text)
     believed = _believed(text, match, search)
-    return match if match is not None and (believed is None or believed.signature is not match.signature) else None
+    same = match is None or (believed is not None and believed.signature is match.signature)
+    return believed, None if same else match
 
 
 def search(text: str) -> SignatureMatch | None:

@@ -137,7 +137,7 @@ SIGNATURES: tuple[LogSignature, ...] = (
         stage=MatchStage.PREFACE, weak=True,
         title="NETDEV WATCHDOG: transmit queue timed out ({driver})",
         contains=("NETDEV WATCHDOG: ",),
-        pattern=r"(?:[\w.-]+ [\w:.-]+ (?P<dev>\S+): )?NETDEV WATCHDOG: "
+        pattern=r"(?:[\w.-]+ [\w:.-]*[\w.-] (?P<dev>[^\s:]+): )?NETDEV WATCHDOG: "
         r"(?:CPU: \d+: |(?P<dev2>[^\s:]\S*?)(?: \((?P<driver>[\w-]*)\))?: )?"
         r"transmit (?:queue \d+ )?timed out",
         help="A network card did not report packets as sent for seconds.",
