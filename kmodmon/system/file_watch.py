@@ -52,6 +52,7 @@ _EVENTS: list[type[FileSystemEvent]] = [
 _KUBERNETES = "..data"  # the symbolic link that is renamed when a ConfigMap or Secret changes
 _MAX_BURST = 60.0  # seconds; what goes on for longer is reported in parts
 _MAX_DELAY = 0.2  # seconds by which a short burst may be late because a long one is waited for
+_WALK = 60.0  # seconds, more than a busy machine needs for all directories of a module tree
 _MAX_NAMES = 10_000  # of files created in one burst, to tell a creation from a later write
 
 
@@ -251,7 +252,7 @@ class DirectoryWatch:
         return list(dict.fromkeys((*removed, *added)))
 
     def _schedule(self, observer: Observer, watched: Watched) -> ObservedWatch:
-        note_progress(watched.path)
+        note_progress(watched.path, lasts=_WALK if watched.recursive else 0.0)
         handler = _Handler(watched, self._on_event)
         return observer.schedule(handler, watched.path, recursive=watched.recursive, event_filter=_EVENTS)
 

@@ -18,9 +18,9 @@ class Progress:
         self.path = b""  # empty: nothing was begun yet
         self.since = time.monotonic()  # CLOCK_MONOTONIC, seconds
 
-    def note(self, path: bytes) -> None:
-        """Begin to read this path."""
-        self.path, self.since = path, time.monotonic()
+    def note(self, path: bytes, lasts: float = 0.0) -> None:
+        """Begin to read this path, which may take that many seconds longer than a file."""
+        self.path, self.since = path, time.monotonic() + lasts
 
 
 class _Current(threading.local):
@@ -35,8 +35,11 @@ def watch_this_thread(progress: Progress | None) -> None:
     _current.progress = progress
 
 
-def note_progress(path: bytes | str) -> None:
-    """Note that this thread begins to read `path`, or has read a part of it."""
+def note_progress(path: bytes | str, lasts: float = 0.0) -> None:
+    """Note that this thread begins to read `path`, or has read a part of it.
+
+    `lasts`: seconds by which that may take longer than a file, as another library's walk through a tree does.
+    """
     progress = _current.progress
     if progress is not None:
-        progress.note(path if isinstance(path, bytes) else path.encode("utf-8", "surrogateescape"))
+        progress.note(path if isinstance(path, bytes) else path.encode("utf-8", "surrogateescape"), lasts)

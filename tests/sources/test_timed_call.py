@@ -82,6 +82,18 @@ def test_call_when_no_file_takes_long_then_it_may_last_as_long_as_it_wants(monke
     assert now == 40.0
 
 
+def test_call_when_it_walks_through_a_tree_then_it_has_the_time_for_it(gate: Gate) -> None:
+    def walk() -> str:
+        note_progress("/lib/modules", lasts=PATIENCE)
+        gate.begun.set()
+        gate.open.wait(PATIENCE)
+        return "walked"
+
+    attempt = TimedCall(walk, SHORT).start("test")
+    threading.Timer(3 * SHORT, gate.open.set).start()
+    assert gate.begun.wait(PATIENCE) and attempt.ends_in_time()
+
+
 def test_call_when_a_file_is_over_its_deadline_by_the_clock_then_it_gets_a_second_look(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
