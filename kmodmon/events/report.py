@@ -4,6 +4,7 @@ import enum
 from dataclasses import dataclass
 
 from kmodmon.events.event import Severity
+from kmodmon.kernel.module_name import fits
 from kmodmon.kernel.taint import Letters
 from kmodmon.types.units import JsonObject
 
@@ -151,6 +152,12 @@ class KernelReport:
     printk_usec: int | None = None  # stamp of the first line by printk's clock
     lines: int = 1  # number of lines
     evidence: tuple[str, ...] = ()  # the first lines
+
+    def __post_init__(self) -> None:
+        """Name no module where the lines have a name that no kernel can hold: it becomes a label of metrics."""
+        if self.module is not None and not fits(self.module):
+            object.__setattr__(self, "module", None)
+            object.__setattr__(self, "module_reason", None)
 
     @property
     def taint_letters(self) -> str | None:
