@@ -4,6 +4,7 @@ import enum
 from dataclasses import dataclass
 
 from kmodmon.events.event import Severity
+from kmodmon.kernel.module_name import fits
 from kmodmon.kernel.taint import Letters
 from kmodmon.types.units import JsonObject
 
@@ -157,6 +158,12 @@ class KernelReport:
     def unconfirmed(self) -> bool:
         """Whether the kernel would have counted a real report of this kind, and did not."""
         return self.confirmed is False
+
+    def __post_init__(self) -> None:
+        """Name no module where the lines have a name that no kernel can hold: it becomes a label of metrics."""
+        if self.module is not None and not fits(self.module):
+            object.__setattr__(self, "module", None)
+            object.__setattr__(self, "module_reason", None)
 
     @property
     def taint_letters(self) -> str | None:

@@ -4,10 +4,19 @@ Interface: scripts/Makefile.lib `name-fix` makes the kernel's name of a file's; 
 holds it. The kernel checks no byte of it: a module may carry any name of at most 55 bytes (59 on 32-bit kernels).
 """
 
-from kmodmon.types.text import safe_text
+from kmodmon.types.text import raw_bytes, safe_text
 
+NAME_MAX = 59  # bytes: MODULE_NAME_LEN - 1 on 32-bit kernels; 55 on 64-bit ones
+# Bytes that an interface may show: a name that a hostile module does not end with a zero runs on into what follows it
+# in struct module. Dropping it would hide that module.
+SHOWN_MAX = 255
 THIS_MODULE = b".gnu.linkonce.this_module"
 SUFFIXES = (".ko", ".ko.gz", ".ko.xz", ".ko.zst")
+
+
+def fits(name: str) -> bool:
+    """Whether a kernel can hold this name (safe text) of a module, or of a request for one (kernel/module/kmod.c)."""
+    return len(name) <= NAME_MAX or len(raw_bytes(name)) <= NAME_MAX
 
 
 def kernel_name(name: str) -> str:

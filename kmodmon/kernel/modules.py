@@ -28,9 +28,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from kmodmon.kernel.module_name import NAME_MAX, SHOWN_MAX
 from kmodmon.types.text import safe_text
 
-NAME_MAX = 59  # MODULE_NAME_LEN - 1 on 32-bit kernels; 55 on 64-bit ones
 PAGE = 4096  # bytes; the smallest page of any architecture, so the least that one read() returns
 _PIECES_MAX = 256  # pieces of one line that newlines in names cut; more pieces are no line
 
@@ -76,7 +76,7 @@ class MergedPasses:
 _STATES = {b"Live": ModuleState.LIVE, b"Loading": ModuleState.COMING, b"Unloading": ModuleState.GOING}
 _NUMBERS = rb"([0-9]{1,20}) (-?[0-9]{1,11}|-)"
 _TAIL = rb"(Live|Loading|Unloading) 0x([0-9a-f]{1,16})(?: \(([^() ]*)\))?"
-_PLAIN = re.compile(rb"([^\s,]+) " + _NUMBERS + rb" (-|(?:[^\s,]+,)+) " + _TAIL)
+_PLAIN = re.compile(rb"([^\s,]{1,%d}) " % SHOWN_MAX + _NUMBERS + rb" (-|(?:[^\s,]+,)+) " + _TAIL)
 _END = re.compile(rb"[,-] " + _TAIL + rb"\Z")
 _MIDDLE = re.compile(rb" " + _NUMBERS + rb" (-|.*,)\Z", re.DOTALL)
 _ODD_NAME = re.compile(rb"[\s,]")

@@ -24,6 +24,7 @@ Facts the code below is written from:
 import re
 from dataclasses import dataclass
 
+from kmodmon.kernel.module_name import SHOWN_MAX
 from kmodmon.types.error import ParseError
 from kmodmon.types.text import safe_text
 
@@ -90,6 +91,6 @@ def _fields(parts: list[bytes], datagram: bytes) -> dict[bytes, bytes]:
 
 def _module(subsystem: bytes, devpath: bytes) -> str | None:
     name = devpath.removeprefix(_MODULE)
-    if subsystem != b"module" or name == devpath or not name or b"/" in name:
+    if subsystem != b"module" or name == devpath or not 0 < len(name) <= SHOWN_MAX or b"/" in name:
         return None
     return safe_text(name)

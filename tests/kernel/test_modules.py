@@ -131,13 +131,18 @@ def test_parse_modules_when_an_odd_name_is_as_long_as_a_name_can_be_then_it_is_r
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [b"x" * 80, b"a\0b"])
+@pytest.mark.parametrize("name", [b"x" * 80, b"x" * 255, b"a\0b"])
 def test_parse_modules_when_a_name_without_blanks_is_one_that_no_kernel_gives_then_it_is_read(name: bytes) -> None:
     assert raw_bytes(one(name + b" 16384 0 - Live 0xffffffffc0100000\n").name) == name
 
 
 def test_parse_modules_when_an_odd_name_is_longer_than_a_name_can_be_then_it_is_no_line() -> None:
     text = b"a b" + b"x" * 57 + b" 16384 0 - Live 0xffffffffc0100000"
+    assert parse_modules(text + b"\n") == ModulesFile(lines=(), skipped=(text,))
+
+
+def test_parse_modules_when_a_name_is_longer_than_any_that_is_shown_then_it_is_no_line() -> None:
+    text = b"x" * 256 + b" 16384 0 - Live 0xffffffffc0100000"
     assert parse_modules(text + b"\n") == ModulesFile(lines=(), skipped=(text,))
 
 

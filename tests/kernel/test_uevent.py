@@ -25,6 +25,12 @@ def test_parse_uevent_when_a_load_then_the_module() -> None:
     assert (event.action, event.module, event.synthetic) == ("add", "dummy", False)
 
 
+@pytest.mark.parametrize(("length", "known"), [(55, True), (255, True), (256, False)])
+def test_parse_uevent_when_the_name_is_longer_than_any_that_is_shown_then_no_module(length: int, known: bool) -> None:
+    name = b"x" * length
+    assert parse_uevent(ADD.replace(b"dummy", name)).module == (name.decode() if known else None)
+
+
 def test_parse_uevent_when_written_by_hand_then_synthetic() -> None:
     event = parse_uevent(SYNTHETIC)
     assert event.synthetic and event.synth_uuid == "0"

@@ -96,6 +96,18 @@ def process_whole(stream: Sequence[bytes]) -> Listener:
     return listener
 
 
+@pytest.mark.parametrize(("length", "known"), [(55, True), (59, True), (60, False), (900, False)])
+def test_process_records_when_a_name_is_longer_than_a_kernel_holds_then_no_module_is_named(
+    length: int, known: bool
+) -> None:
+    # A name from the log becomes a label of metrics, and a line with a line feed in it may be a user's.
+    name = "x" * length
+    oops = (line.replace(b"oops_mod", name.encode()) for line in OOPS)
+    listener = process_whole(records((b"Module %b is blacklisted" % name.encode(), *oops), priority=3))
+    named = [listener.of(kind.kind.type) for kind in (ModuleLoadFailed, KernelReported)]
+    assert [[event.module for event in events] for events in named] == [[name if known else None]] * 2
+
+
 def mixed(seed: int = 1, length: int = 40) -> tuple[bytes, ...]:
     """A log of quiet lines, reports and refusals, some of which are interrupted by others."""
     rng = random.Random(seed)

@@ -139,6 +139,42 @@ def test_parameters_when_of_every_kind_then_each_comes_out_right(
     )
 
 
+PATHS = ("/", "/metrics", "/api/v1/events?limit=1000", "/api/v1/status", "/api/v1/modules", "/api/v1/parameters",
+         "/api/v1/modules/params_mod", "/api/v1/findings", "/api/v1/reports", "/api/v1/sources")  # fmt: skip
+
+
+def test_secrets_when_in_a_shells_command_line_and_in_the_log_then_kmodmon_shows_them_nowhere(
+    bookworm: Kernel, boot: Boot, kmodmon: Product
+) -> None:
+    guest = boot(bookworm, fresh=True)
+    client = start(guest, kmodmon, "[actor]\nparents_arguments = true\n[poll]\nparameters = '5s'\n")
+    module, secret = f"{MODULES}/params_mod.ko", "topsecret"
+    guest.run("sh", "-c", f"insmod {module} psk={secret} int_rw=5; true", check=False)
+    refused = client.until_rows("/api/v1/events?type=ModuleLoadFailed")
+    assert "`<redacted>' invalid for parameter `psk'" in json.dumps(refused)
+    guest.run("sh", "-c", f"insmod {module} password={secret} -- -- psk={secret}; true")
+    client.until_rows("/api/v1/events?type=ModuleLoaded&module=params_mod")
+    guest.run("rmmod", "params_mod")
+    client.until_rows("/api/v1/events?type=ModuleUnloaded&module=params_mod")
+    guest.run("sh", "-c", f"TOKEN={secret} insmod {module} password={secret} int_rw=7; curl -u bob:{secret} / || true")
+    loads = json.dumps(client.until_rows("/api/v1/events?type=ModuleLoaded&module=params_mod", 2))
+    assert '"password=<redacted>", "int_rw=7"' in loads
+    assert f"TOKEN=<redacted> insmod {module} password=<redacted> int_rw=7; curl -u bob:<redacted> / || true" in loads
+    client.until(
+        lambda _: "<redacted>" in client.text("/api/v1/parameters?module=params_mod"), "the parameters of params_mod"
+    )
+    kernels_log = guest.run("dmesg").stdout.decode()
+    assert f"`{secret}' invalid for parameter `psk'" in kernels_log and f"'psk={secret}' after" in kernels_log
+    shown = {path: client.text(path) for path in PATHS}
+    shown["journal"] = guest.run("journalctl", "-u", "kmodmon", "-o", "export", "--no-pager").stdout.decode()
+    for command in ("events", "status", "modules", "metrics"):
+        shown[command] = client.command(command)[1]
+    assert "ModuleLoadFailed" in shown["journal"] + shown["events"]
+    assert {where for where, text in shown.items() if secret in text} == set()
+    history = "/var/lib/kmodmon"
+    assert guest.shell(f"systemctl stop kmodmon; ls {history}; ! grep -rqa {secret} {history}").stdout.strip()
+
+
 def test_names_when_hostile_then_they_are_shown_and_harmless(bookworm: Kernel, boot: Boot, kmodmon: Product) -> None:
     client = start(boot(bookworm), kmodmon)
     loaded = [

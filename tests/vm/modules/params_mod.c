@@ -68,6 +68,9 @@ static char *password = "hunter2";
 module_param(password, charp, 0444);
 static char *api_token = "tok-4f5a1c0ffee";
 module_param(api_token, charp, 0400);
+/* A secret that is no number: the kernel's log shows it ("`...' invalid for parameter `psk'"). */
+static int psk;
+module_param(psk, int, 0);
 
 static int slow_ms;
 module_param(slow_ms, int, 0644);
