@@ -88,7 +88,7 @@ class ProcSnapshot:
     @property
     def of_kernel(self) -> bool:
         """Whether it is the modprobe that the kernel starts for request_module()."""
-        return _requested_name(_arguments(self.cmdline)) is not None
+        return _requested_name(self.cmdline) is not None
 
 
 class Actors:
@@ -153,9 +153,9 @@ class Actors:
         module, that event has it looked up.
         """
         if brief and snapshot is not None and self.resolves:
-            arguments = _arguments(snapshot.cmdline)
+            arguments = self._arguments(snapshot.cmdline)
             process = self._process(snapshot.status.process, comm or snapshot.status.comm, arguments, None)
-            actor, requested_name = Actor(process=process, uid=snapshot.status.uid), _requested_name(arguments)
+            actor, requested_name = Actor(process=process, uid=snapshot.status.uid), _requested_name(snapshot.cmdline)
         else:
             actor, requested_name = self._captured(tid, comm, monotonic_usec, snapshot)
         started = _Started(
