@@ -57,7 +57,7 @@ class PublicState:
 
     def of(self, state: State) -> State:
         """The public form of `state`."""
-        known, inventory = state.parameters.parameters, state.inventory
+        parameters, inventory = state.parameters.parameters, state.inventory
         loaded = self._kept("loaded", lambda: _loaded(inventory.loaded), inventory.loaded)
         return replace(
             state,
@@ -65,9 +65,9 @@ class PublicState:
             inventory=self._kept("inventory", lambda: replace(inventory, loaded=loaded), inventory, loaded),
             taint=self._kept("taint", lambda: _taint(state.taint), state.taint),
             hidden=self._kept("hidden", lambda: _hidden(state.hidden), state.hidden),
-            posture=self._kept("posture", lambda: _posture(state.posture, known), state.posture, known),
-            findings=self._kept("findings", lambda: _findings(state.findings, known), state.findings, known),
-            baseline=self._kept("baseline", lambda: _baseline(state.baseline, known), state.baseline, known),
+            posture=self._kept("posture", lambda: _posture(state.posture, parameters), state.posture, parameters),
+            findings=self._kept("findings", lambda: _findings(state.findings, parameters), state.findings, parameters),
+            baseline=self._kept("baseline", lambda: _baseline(state.baseline, parameters), state.baseline, parameters),
         )
 
     def _kept(self, name: str, make: Callable[[], T], *inputs: object) -> T:
@@ -77,15 +77,15 @@ class PublicState:
         return cast(T, last[1])
 
 
-def public_event(stored: StoredEvent, known: Parameters) -> StoredEvent:
-    """The public form of an event; `known`: the parameters and their modes as they are now.
+def public_event(stored: StoredEvent, parameters: Parameters) -> StoredEvent:
+    """The public form of an event; `parameters`: with their modes as they are now.
 
-    The mode of a parameter that is not there any more is not known, and its value is not shown.
+    The mode of a parameter that is not there any more is unknown, and its value is not shown.
     """
     event = stored.event
     fields = dict(event.fields)
     evidence = _lines(event.evidence)
-    if _is_secret(event, fields, known):
+    if _is_secret(event, fields, parameters):
         fields |= dict.fromkeys(_VALUES.get(event.type, ()), ROOT_ONLY_VALUE)
         evidence = () if event.type == ParameterChanged.kind.type else (_without_values(event, fields),)
     if event.type == KernelReported.kind.type:
@@ -102,9 +102,9 @@ def public_event(stored: StoredEvent, known: Parameters) -> StoredEvent:
     return replace(stored, event=shown)
 
 
-def public_event_json(stored: StoredEvent, known: Parameters) -> JsonObject:
+def public_event_json(stored: StoredEvent, parameters: Parameters) -> JsonObject:
     """The JSON object of the public form. Its hashes are null: those of the whole event would confirm a guess."""
-    return {**public_event(stored, known).to_json(), "prev_hash": None, "hash": None}
+    return {**public_event(stored, parameters).to_json(), "prev_hash": None, "hash": None}
 
 
 def public_actor(actor: Actor) -> Actor:
@@ -117,41 +117,41 @@ def public_actor(actor: Actor) -> Actor:
     )
 
 
-def is_public(known: Parameters, module: str, name: str) -> bool:
-    """Whether every user may read the parameter; False: also if its mode is not known."""
-    parameter = known.get(module, {}).get(name)
+def is_public(parameters: Parameters, module: str, name: str) -> bool:
+    """Whether every user may read the parameter; False: also if its mode is unknown."""
+    parameter = parameters.get(module, {}).get(name)
     return parameter is not None and parameter.mode is not None and bool(parameter.mode & _OTHERS_READ)
 
 
-def _is_secret(event: Event, fields: JsonObject, known: Parameters) -> bool:
+def _is_secret(event: Event, fields: JsonObject, parameters: Parameters) -> bool:
     """Whether the event has the value of a parameter that not every user may read."""
     match event.type:
         case ParameterChanged.kind.type:
-            return not is_public(known, event.module or "", str(fields.get("parameter")))
+            return not is_public(parameters, event.module or "", str(fields.get("parameter")))
         case PostureChanged.kind.type:
-            return _is_secret_setting(str(fields.get("setting")), known)
+            return _is_secret_setting(str(fields.get("setting")), parameters)
         case BaselineDrifted.kind.type:
-            return _is_secret_drift(str(fields.get("kind")), str(fields.get("name")), known)
+            return _is_secret_drift(str(fields.get("kind")), str(fields.get("name")), parameters)
         case PolicyViolated.kind.type:
-            return fields.get("check") == Check.POSTURE and _is_secret_setting(str(fields.get("subject")), known)
+            return fields.get("check") == Check.POSTURE and _is_secret_setting(str(fields.get("subject")), parameters)
         case _:
             return False
 
 
-def _is_secret_setting(name: str, known: Parameters) -> bool:
-    return name in _PARAMETERS_OF_SETTINGS and not is_public(known, *_PARAMETERS_OF_SETTINGS[name])
+def _is_secret_setting(name: str, parameters: Parameters) -> bool:
+    return name in _PARAMETERS_OF_SETTINGS and not is_public(parameters, *_PARAMETERS_OF_SETTINGS[name])
 
 
-def _is_secret_drift(kind: str, name: str, known: Parameters) -> bool:
+def _is_secret_drift(kind: str, name: str, parameters: Parameters) -> bool:
     if kind == DriftKind.POSTURE:
-        return _is_secret_setting(name, known)
+        return _is_secret_setting(name, parameters)
     if kind != DriftKind.PARAMETER:
         return False
     # A module's name may hold a dot, as the name of a parameter may: each way to read the text has to be public.
     dots = (index for index, letter in enumerate(name) if letter == ".")
     ways = [(name[:dot], name[dot + 1 :]) for dot in dots]
-    there = [way for way in ways if way[1] in known.get(way[0], {})]
-    return not there or not all(is_public(known, *way) for way in there)
+    there = [way for way in ways if way[1] in parameters.get(way[0], {})]
+    return not there or not all(is_public(parameters, *way) for way in there)
 
 
 def _without_values(event: Event, fields: JsonObject) -> str:
@@ -190,8 +190,8 @@ def _parameters(table: ParameterTable) -> ParameterTable:
     return replace(table, parameters=MappingProxyType(shown), hidden=hidden)
 
 
-def _hides(known: Parameters, module: str, name: str) -> bool:
-    return known[module][name].value is not None and not is_public(known, module, name)
+def _hides(parameters: Parameters, module: str, name: str) -> bool:
+    return parameters[module][name].value is not None and not is_public(parameters, module, name)
 
 
 def _loaded(loaded: Mapping[str, Loaded]) -> Mapping[str, Loaded]:
@@ -216,12 +216,12 @@ def _taint(taint: TaintState) -> TaintState:
 
 
 def _hidden(hidden: HiddenState) -> HiddenState:
-    findings = {name: replace(found, evidence=_lines(found.evidence)) for name, found in hidden.findings.items()}
+    findings = {name: replace(hiding, evidence=_lines(hiding.evidence)) for name, hiding in hidden.findings.items()}
     return replace(hidden, findings=MappingProxyType(findings))
 
 
-def _posture(posture: Posture, known: Parameters) -> Posture:
-    secret = {name for name in _PARAMETERS_OF_SETTINGS if _is_secret_setting(name, known)}
+def _posture(posture: Posture, parameters: Parameters) -> Posture:
+    secret = {name for name in _PARAMETERS_OF_SETTINGS if _is_secret_setting(name, parameters)}
     switches = posture.switches
     if switches is not None and not secret.isdisjoint(switches.settings):
         settings = {name: value for name, value in switches.settings.items() if name not in secret}
@@ -230,27 +230,27 @@ def _posture(posture: Posture, known: Parameters) -> Posture:
     return replace(posture, switches=switches, facts=facts)
 
 
-def _findings(findings: Findings, known: Parameters) -> Findings:
-    current = {name: _finding(finding, known) for name, finding in findings.current.items()}
+def _findings(findings: Findings, parameters: Parameters) -> Findings:
+    current = {name: _finding(finding, parameters) for name, finding in findings.current.items()}
     return replace(findings, current=MappingProxyType(current))
 
 
-def _finding(finding: Finding, known: Parameters) -> Finding:
+def _finding(finding: Finding, parameters: Parameters) -> Finding:
     secret = False
     if finding.check is Check.POSTURE:
-        secret = _is_secret_setting(finding.subject, known)
+        secret = _is_secret_setting(finding.subject, parameters)
     elif finding.check is Check.DRIFT:
         kind, _, name = finding.subject.partition("/")
-        secret = _is_secret_drift(kind, name, known)
+        secret = _is_secret_drift(kind, name, parameters)
     evidence = (f"{finding.subject}: {ROOT_ONLY_VALUE}",) if secret else _lines(finding.evidence)
     return replace(finding, evidence=evidence)
 
 
-def _baseline(baseline: BaselineState, known: Parameters) -> BaselineState:
-    return replace(baseline, drift=tuple(_drift(drift, known) for drift in baseline.drift))
+def _baseline(baseline: BaselineState, parameters: Parameters) -> BaselineState:
+    return replace(baseline, drift=tuple(_drift(drift, parameters) for drift in baseline.drift))
 
 
-def _drift(drift: Drift, known: Parameters) -> Drift:
-    if not _is_secret_drift(drift.kind, drift.name, known):
+def _drift(drift: Drift, parameters: Parameters) -> Drift:
+    if not _is_secret_drift(drift.kind, drift.name, parameters):
         return drift
     return replace(drift, expected=ROOT_ONLY_VALUE, actual=ROOT_ONLY_VALUE)

@@ -78,15 +78,15 @@ class Responder:
 
     async def _answer(self, request: Request, users: Mapping[str, str]) -> Response:
         """Authenticate and route; without a free place only what is kept free for metrics and health."""
-        known = self._authenticator.known(request.header("authorization"), users)
-        if known is not None and is_reserved(request.path):
-            return self._judged(request, known) or await self._route(self._with_detail(request, users))
+        verdict = self._authenticator.known(request.header("authorization"), users)
+        if verdict is not None and is_reserved(request.path):
+            return self._judged(request, verdict) or await self._route(self._with_detail(request, users))
         if self._answering >= self.most:
             self._counters.add(SelfMetric.HTTP_BUSY)
             return _error(request, 503, "too many requests are being answered", _RETRY + _CLOSE)
         self._answering += 1
         try:
-            verdict = known or await self._authenticator.check(request.header("authorization"), users)
+            verdict = verdict or await self._authenticator.check(request.header("authorization"), users)
             return self._judged(request, verdict) or await self._route(self._with_detail(request, users))
         finally:
             self._answering -= 1

@@ -171,11 +171,11 @@ class Site:
         return await self._stored(query, request.detail)
 
     async def _stored(self, query: EventQuery, detail: Detail) -> Response:
-        known = self._host.state.parameters.parameters
+        parameters = self._host.state.parameters.parameters
 
         def response(events: Sequence[StoredEvent]) -> Response:
             if detail is Detail.PUBLIC:
-                return json_response([public_event_json(event, known) for event in events])
+                return json_response([public_event_json(event, parameters) for event in events])
             return json_response([event.to_json() for event in events])
 
         async def work() -> Response:

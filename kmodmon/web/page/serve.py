@@ -94,12 +94,12 @@ class PageSite:
 
     async def _public_data(self) -> PageData:
         data = await self._data()
-        known = data.state.parameters.parameters
+        parameters = data.state.parameters.parameters
         return replace(
             data,
             state=self._public.of(data.state),
-            events=tuple(public_event(stored, known) for stored in data.events),
-            reports=tuple(public_event(stored, known) for stored in data.reports),
+            events=tuple(public_event(stored, parameters) for stored in data.events),
+            reports=tuple(public_event(stored, parameters) for stored in data.reports),
         )
 
 
