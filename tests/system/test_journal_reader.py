@@ -36,6 +36,15 @@ def test_entry_when_anybody_else_wrote_it_or_it_is_malformed_then_it_does_not_co
     assert read({**GENUINE, **change}, GENUINE) == [JournalEvent(7, HASH, "ModuleLoaded")]
 
 
+def test_journal_when_recorded_on_debian_12_then_its_events_and_not_what_a_user_forged() -> None:
+    recorded = Path(__file__).parent / "journals/debian12-6.1.json"
+    found = list(journal_events(recorded))
+    assert '"KMODMON_EVENT_HASH":"00"' in recorded.read_text()  # by logger --journald, as uid 65534
+    assert [event.id for event in found] == list(range(1, len(found) + 1)) and len(found) > 10
+    assert {len(event.hash) for event in found} == {64}
+    assert [event.type for event in found[:3]] == ["Started", "Stopped", "Started"]
+
+
 def test_lines_when_they_are_no_objects_then_they_are_left_out() -> None:
     lines = [b"", b"-- No entries --", b"[]", b"[" * 100_000, b"7", json.dumps(GENUINE).encode()]
     assert list(events_of(lines)) == [JournalEvent(7, HASH, "ModuleLoaded")]
