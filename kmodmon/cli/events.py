@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kmodmon.cli import UsageError
-from kmodmon.cli.options import settings_of
+from kmodmon.cli.options import settings_of, whole_number
 from kmodmon.cli.output import Screen, Tint, Tinted, local_time
 from kmodmon.cli.when import moment
 from kmodmon.events.event import EventType, Severity, StoredEvent
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", metavar="WHEN", help="Older than that.")
     parser.add_argument("--type", metavar="TYPE", action="append", default=[], help="Only of this type; repeatable.")
     parser.add_argument("--module", metavar="NAME", help="Only those of one module.")
-    parser.add_argument("--limit", metavar="N", type=int, help="At most the newest N; 0: all.")
+    parser.add_argument("--limit", metavar="N", type=whole_number, help="At most the newest N; 0: all.")
     parser.add_argument("--follow", "-f", action="store_true", help="Go on with what happens from now on.")
     parser.add_argument("--verify", action="store_true", help="Check that no event was edited, removed or added.")
     parser.add_argument(

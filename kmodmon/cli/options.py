@@ -32,6 +32,14 @@ def add_shared(parser: argparse.ArgumentParser, verb: Verb) -> None:
         add_flags(parser, verb.sections, hidden=not verb.shown)
 
 
+def whole_number(text: str) -> int:
+    """The type of options that take a number: ASCII digits; raises ArgumentTypeError, also for what int() takes."""
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 19):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
 def settings_of(args: argparse.Namespace) -> "Settings":
     """Give the settings of the file and flags in `args`; raises ConfigError."""
     from kmodmon.config.load import flags_of, load

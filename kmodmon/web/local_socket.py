@@ -91,6 +91,7 @@ def _bound(path: Path, group: int | None, group_name: str) -> socket.socket:
         if group is not None:
             _hand_to(path, group, group_name)
         sock.listen(BACKLOG)
+        sock.setblocking(False)
     except OSError as error:
         sock.close()
         raise ListenError(f"cannot listen on {path}: {error.strerror or error}; web.socket takes another") from error

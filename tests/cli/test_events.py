@@ -173,6 +173,8 @@ def test_history_that_is_not_there_gives_three_and_a_sentence(
         (["--since", "soon"], "--since: 'soon' is no moment"),
         (["--type", "Nonsense"], "there is no such type; there are ModuleLoaded"),
         (["--limit", "-1"], "--limit -1"),
+        (["--limit", "1_0"], "not a whole number"),
+        (["--limit", "٣"], "not a whole number"),
     ],
 )
 def test_nonsense_gives_two_and_a_sentence(

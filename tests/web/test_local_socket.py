@@ -2,10 +2,10 @@
 
 import grp
 import os
+import shutil
 import socket
 import stat
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +22,8 @@ from tests.web.serving import Served, read_all
 NOBODY = 65534
 ROUTES = (Route(path="/", handler=lambda request: text_response(f"detail {request.detail}")),)
 GET = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+PYTHON = shutil.which("python3", path="/usr/bin:/bin")  # the one of the tests may be out of another user's reach
+needs_root = pytest.mark.skipif(os.geteuid() != 0 or PYTHON is None, reason="becomes another user")
 
 
 def ask(path: Path) -> bytes:
@@ -40,8 +41,9 @@ def ask_as(path: Path, uid: int, gid: int, groups: list[int]) -> str:
         "except OSError as error: sys.exit(print(error.strerror))\n"
         f"sock.sendall({GET!r})\nprint(sock.makefile('rb').read().decode().splitlines()[-1])"
     )
+    assert PYTHON is not None
     done = subprocess.run(
-        [sys.executable, "-I", "-c", program, str(path)], user=uid, group=gid, extra_groups=groups, check=True,
+        [PYTHON, "-I", "-c", program, str(path)], user=uid, group=gid, extra_groups=groups, check=True,
         capture_output=True, text=True, cwd="/",
     )  # fmt: skip
     return done.stdout.strip()

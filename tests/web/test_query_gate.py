@@ -1,19 +1,22 @@
 """Queries of the history: few at a time, the others wait a moment or are refused, and nobody gets past by leaving."""
 
 import asyncio
+import threading
+from collections.abc import Sequence
 
 import pytest
 
-from kmodmon.events.event import Event
+from kmodmon.events.event import Event, StoredEvent
 from kmodmon.events.kinds.daemon import Started
+from kmodmon.events.query import EventQuery
 from kmodmon.state.state import State
 from kmodmon.types.error import KmodmonError
-from kmodmon.web import query_gate
+from kmodmon.web import query_gate, site
 from kmodmon.web.message import Busy
 from kmodmon.web.query_gate import RUNNING, WAITING, QueryGate
 from tests.browser.shown import ShownHost
 from tests.states import BOOT
-from tests.web.serving import Served
+from tests.web.serving import Served, wait_until
 from tests.web.test_detail import NOW
 
 
@@ -109,22 +112,34 @@ def test_api_and_page_when_too_many_ask_for_the_history_then_503_and_when_to_com
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(query_gate, "WAITING", 0)
-    host = ShownHost(State(boot_id=BOOT, started=NOW), [Event(details=Started(), at=NOW)])
-    monkeypatch.setattr(QueryGate, "_finish", _never)
+    host, gate = HeldHost(), QueryGate()
+    monkeypatch.setattr(site, "QueryGate", lambda: gate)
     with Served(routes=host.routes()) as served:
         stuck = [served.connect() for _ in range(RUNNING)]
         for sock in stuck:
             sock.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: h\r\n\r\n")
+        wait_until(lambda: host.asked == RUNNING, "both run")
         for path in ("/api/v1/events", "/api/v1/reports", "/"):
             answer = served.get(path)
-            while answer.status == 200:  # before both of the others were taken in
-                answer = served.get(path)
             assert (answer.status, answer.headers["retry-after"]) == (503, "5")
-        assert served.stats.busy >= 3
+        assert served.stats.busy == 3
         assert served.get("/metrics").status == 200
         for sock in stuck:
             sock.close()
+        host.end.set()
+        wait_until(lambda: not gate._running, "both have ended")
+        assert served.get("/api/v1/events").status == 200
 
 
-async def _never(gate: QueryGate, work: object) -> None:
-    await asyncio.sleep(3600)
+class HeldHost(ShownHost):
+    """A host whose history answers once `end` is set."""
+
+    def __init__(self) -> None:
+        super().__init__(State(boot_id=BOOT, started=NOW), [Event(details=Started(), at=NOW)])
+        self.end = threading.Event()
+        self.asked = 0
+
+    async def events(self, query: EventQuery) -> Sequence[StoredEvent]:
+        self.asked += 1
+        await asyncio.to_thread(self.end.wait)
+        return await super().events(query)
