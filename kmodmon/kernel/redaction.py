@@ -240,6 +240,8 @@ class _Words:
         return None
 
     def _named(self, word: str, *, is_script: bool) -> list[Span]:
+        if "=" not in word and ":" not in word and not _SPECIAL.search(word):
+            return []
         # Each rule reads the text in which what the others hide is hidden, as it does when all of it is hidden.
         hidden = HiddenText(word)
         if not is_script or not _is_text(word):

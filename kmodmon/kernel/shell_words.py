@@ -12,6 +12,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from kmodmon.kernel.parameter import REDACTED
 
@@ -37,8 +38,7 @@ _SUBSTITUTED = re.compile(r"""\\.|["'()]""", re.DOTALL)
 _ESCAPED_IN_QUOTES = frozenset('"\\$`\n')
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
+class _Piece(NamedTuple):
     """Characters of a word that lie side by side in the text; of an escape, its one character."""
 
     at: int  # of the first character, in the word

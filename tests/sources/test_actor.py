@@ -179,7 +179,7 @@ def test_capture_when_the_arguments_are_cut_in_a_secret_then_its_head_is_not_sho
     who, clock = actors(procfs)
     head = b"sh\0" + b"a" * 100 + b"\0" + b"-c\0"
     for cut in range(1, len(tail)):
-        script = b"x" * (8192 - len(head) - 100 - cut)
+        script = b"x" * (4096 - len(head) - 100 - cut)
         procfs.process(344, "sh", 320, head + script + b"\0" + b"y" * 98 + b" " + tail + b"\0", at=99.0)
         cmdline = who.capture(344, "sh", clock.monotonic_usec)[0].process.cmdline
         assert cmdline is not None and "tops" not in " ".join(cmdline)
@@ -202,7 +202,7 @@ def test_capture_when_it_has_parents_then_they_are_names_only_unless_wanted(proc
 
 
 def test_capture_when_arguments_are_many_then_bounded(procfs: Procfs) -> None:
-    procfs.process(344, "insmod", 320, b"x" * 5000 + b"\0" + b"a\0" * 100, at=99.0)
+    procfs.process(344, "insmod", 320, b"x" * 1000 + b"\0" + b"a\0" * 100, at=99.0)
     who, clock = actors(procfs)
     cmdline = who.capture(344, "insmod", clock.monotonic_usec)[0].process.cmdline
     assert cmdline is not None and len(cmdline) == 33 and max(map(len, cmdline)) == 256
