@@ -145,17 +145,15 @@ class Actors:
         return self._captured(tid, None, monotonic_usec, snapshot)
 
     def started(
-        self, tid: int, comm: str | None, monotonic_usec: int, snapshot: ProcSnapshot | None = None, *, brief: bool
+        self, tid: int, comm: str | None, monotonic_usec: int, snapshot: ProcSnapshot | None, *, brief: bool
     ) -> Actor:
-        """Describe a task that has just begun to run a tool of kmod's, and cache it for the events that follow.
+        """Look up a task that has just begun to run a tool of kmod's, and cache it for the events that follow.
 
-        `comm` is its name from now on. `brief`: nothing is read beyond the snapshot; if the task then does load a
-        module, that event has it looked up.
+        `comm` is its name from now on. `brief`: only what the snapshot says; if the task then does load a module, that
+        event has it looked up.
         """
-        if brief and snapshot is not None and self.resolves:
-            arguments = self._arguments(snapshot.cmdline)
-            process = self._process(snapshot.status.process, comm or snapshot.status.comm, arguments, None)
-            actor, requested_name = Actor(process=process, uid=snapshot.status.uid), _requested_name(snapshot.cmdline)
+        if brief:
+            actor, requested_name = self.brief(tid, comm, snapshot)
         else:
             actor, requested_name = self._captured(tid, comm, monotonic_usec, snapshot)
         started = _Started(
@@ -166,6 +164,14 @@ class Actors:
         )
         _cache(self._started, tid, started)
         return actor
+
+    def brief(self, tid: int, comm: str | None, snapshot: ProcSnapshot | None) -> tuple[Actor, str | None]:
+        """Describe a task by its snapshot alone: as `capture`, but nothing is read."""
+        if snapshot is None:
+            return Actor(process=Process(pid=tid, comm=comm)), None
+        arguments = self._arguments(snapshot.cmdline)
+        process = self._process(snapshot.status.process, comm or snapshot.status.comm, arguments, None)
+        return Actor(process=process, uid=snapshot.status.uid), _requested_name(snapshot.cmdline)
 
     def _captured(
         self, tid: int, comm: str | None, monotonic_usec: int, snapshot: ProcSnapshot | None

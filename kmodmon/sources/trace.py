@@ -28,7 +28,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kmodmon.events.event import Actor, Process
+from kmodmon.events.event import Actor
 from kmodmon.kernel.taint import letters
 from kmodmon.kernel.trace import TraceEvent
 from kmodmon.lifecycle.signals import TraceEntry, TraceKind, TraceRead
@@ -52,6 +52,7 @@ _WAIT = 0.1  # seconds that execs and requests, of which there may be any number
 _RETRY = 60.0  # seconds between attempts while tracefs is absent
 _PAUSE = 1.0  # seconds
 _CHECK = 10.0  # seconds between integrity checks
+_LATE = 0.25  # seconds after which the look-up is behind; then what any user can cause is described by its snapshot
 _LOOKUPS_A_SECOND = 20  # of what any user can cause: requests whose task is read and looked up, tools looked up
 _SWITCH = 0.0005  # seconds that another thread may hold the GIL; Python's default is ten times that
 _TASKS = frozenset({TraceKind.LOAD, TraceKind.FREE, TraceKind.EXEC})
@@ -253,16 +254,16 @@ class Follower:
 
     def _batch_read(self, batch: TraceBatch) -> TraceReading | None:
         lost = batch.lost + (0 if batch.dated else len(batch.events))
-        entries = tuple(self._entry(traced) for traced in batch.events) if batch.dated else ()
+        entries = tuple(self._entry(traced, batch) for traced in batch.events) if batch.dated else ()
         if not (entries or lost or batch.unreadable):
             return None
         read = TraceRead(entries=entries, adopted=batch.adopted, at_usec=batch.at_usec)
         return TraceReading(read, lost=lost, unreadable=batch.unreadable)
 
-    def _entry(self, traced: TracedEvent) -> TraceEntry:
+    def _entry(self, traced: TracedEvent, batch: TraceBatch) -> TraceEntry:
         event = traced.event
         kind = TraceKind(event.event)
-        actor, requested_name = self._actor(kind, traced)
+        actor, requested_name = self._actor(kind, traced, batch)
         return TraceEntry(
             kind=kind,
             monotonic_usec=Usec(event.trace_usec),
@@ -274,21 +275,26 @@ class Follower:
             requested_name=requested_name,
         )
 
-    def _actor(self, kind: TraceKind, traced: TracedEvent) -> tuple[Actor | None, str | None]:
+    def _actor(self, kind: TraceKind, traced: TracedEvent, batch: TraceBatch) -> tuple[Actor | None, str | None]:
         event, snapshot = traced.event, traced.snapshot
         match kind:
-            case TraceKind.REQUEST if not self._lookups.take(event.trace_usec):
-                return Actor(process=Process(pid=event.tid)), None
+            case TraceKind.REQUEST if self._is_late(batch) or not self._lookups.take(event.trace_usec):
+                return self._actors.brief(event.tid, None, snapshot)
             case TraceKind.LOAD | TraceKind.FREE | TraceKind.REQUEST:
                 return self._actors.capture(event.tid, event.trace_usec, snapshot)
             case TraceKind.EXEC:
-                brief = snapshot is not None and self._is_brief(snapshot, event.trace_usec)
+                brief = snapshot is not None and self._is_brief(snapshot, event, batch)
                 return self._actors.started(event.tid, event.comm, event.trace_usec, snapshot, brief=brief), None
             case TraceKind.INIT:
                 return None, None
 
-    def _is_brief(self, snapshot: "ProcSnapshot", at_usec: int) -> bool:
-        return snapshot.of_kernel or (snapshot.status.uid != 0 and not self._starts.take(at_usec))
+    def _is_brief(self, snapshot: "ProcSnapshot", event: TraceEvent, batch: TraceBatch) -> bool:
+        if snapshot.of_kernel:
+            return True
+        return snapshot.status.uid != 0 and (self._is_late(batch) or not self._starts.take(event.trace_usec))
+
+    def _is_late(self, batch: TraceBatch) -> bool:
+        return self._clock.now().monotonic_usec - batch.at_usec > _LATE * 1e6
 
 
 def _merge(readings: Iterable[TraceReading]) -> Iterator[TraceReading]:

@@ -89,7 +89,7 @@ def test_capture_when_gone_then_exited_and_the_name_that_the_kernel_saved_if_it_
 
 def test_capture_when_a_tool_exited_before_it_was_read_then_the_name_that_its_exec_gave(procfs: Procfs) -> None:
     who, clock = actors(procfs)
-    assert who.started(999, "rmmod", clock.monotonic_usec, brief=False).exited
+    assert who.started(999, "rmmod", clock.monotonic_usec, None, brief=False).exited
     actor, _ = who.capture(999, clock.monotonic_usec + 5000)
     assert actor.exited and actor.process == Process(pid=999, comm="rmmod")
     # Its id is another's now.
@@ -107,8 +107,8 @@ def test_capture_when_the_pid_was_used_again_then_exited(procfs: Procfs) -> None
 def test_started_when_an_old_exec_names_another_then_exited(procfs: Procfs) -> None:
     procfs.process(344, "bash", 320, b"bash\0", at=1.0)
     who, clock = actors(procfs)
-    assert who.started(344, "insmod", clock.monotonic_usec - 20_000_000, brief=False).exited
-    assert not who.started(344, "insmod", clock.monotonic_usec, brief=False).exited
+    assert who.started(344, "insmod", clock.monotonic_usec - 20_000_000, None, brief=False).exited
+    assert not who.started(344, "insmod", clock.monotonic_usec, None, brief=False).exited
 
 
 def test_capture_when_a_thread_then_its_process(procfs: Procfs) -> None:
@@ -122,7 +122,7 @@ def test_capture_when_a_thread_then_its_process(procfs: Procfs) -> None:
 def test_capture_when_it_was_seen_to_start_then_its_exit_takes_nothing(procfs: Procfs) -> None:
     procfs.process(344, "insmod", 320, b"insmod\0x.ko\0", uid=1000, at=99.0)
     who, clock = actors(procfs)
-    who.started(344, "insmod", clock.monotonic_usec, brief=False)
+    who.started(344, "insmod", clock.monotonic_usec, None, brief=False)
     procfs.exit(344)
     actor, _ = who.capture(344, clock.monotonic_usec + 5000)
     assert actor.uid == 1000 and not actor.exited
@@ -251,7 +251,9 @@ def test_capture_when_switched_off_then_the_event_alone(procfs: Procfs) -> None:
     who, clock = actors(procfs, build_settings({"actor.enabled": False}))
     actor, _ = who.capture(344, clock.monotonic_usec)
     assert (actor.process.comm, actor.uid, actor.exited) == (None, None, False)
-    assert who.started(344, "insmod", clock.monotonic_usec, brief=False).process == Process(pid=344, comm="insmod")
+    assert who.started(344, "insmod", clock.monotonic_usec, None, brief=False).process == Process(
+        pid=344, comm="insmod"
+    )
 
 
 def test_capture_when_procfs_is_of_another_pid_namespace_then_nobody_is_blamed(procfs: Procfs) -> None:
