@@ -1,4 +1,4 @@
-"""Queries of the history, few at a time: each costs a thread, a connection to SQLite, and time of the interpreter.
+"""Queries of the history, one at a time: each costs a thread, a connection to SQLite, and time of the interpreter.
 
 A query whose client has left goes on until its end or its deadline, and keeps its place until then. So clients that
 come and go cannot make more queries run than clients that wait.
@@ -12,13 +12,17 @@ from kmodmon.web.message import Busy
 
 T = TypeVar("T")
 
-RUNNING = 2
-WAITING = 8
+RUNNING = 1
+"""Each more makes every system call of the loop wait longer for the interpreter."""
+WAITING = 48
 WAIT_SECONDS = 1.0
 
 
 class QueryGate:
-    """Lets RUNNING queries run; WAITING others wait for at most WAIT_SECONDS. One for the daemon, used on its loop."""
+    """Lets RUNNING queries run; WAITING others wait for at most WAIT_SECONDS. One for the daemon, used on its loop.
+
+    Who waits cannot ask again meanwhile: refusing clients at once that come back at once costs more than their waiting.
+    """
 
     def __init__(self) -> None:
         self._free = asyncio.Semaphore(RUNNING)

@@ -4,6 +4,7 @@ Nothing that a client sent is repeated in an error. A handler that raises costs 
 logged once per kind; the server goes on.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from email.utils import formatdate
@@ -31,6 +32,8 @@ from kmodmon.web.web_config_reload import WebConfigWatch
 
 _ALLOW = (("allow", "GET, HEAD"),)
 _CLOSE = (("connection", "close"),)
+REFUSE_SECONDS = 0.5
+"""Until a client is told that there is no place: one that comes back at once costs more than one that waits."""
 _RETRY = (("retry-after", "5"),)
 _NO_USERS: Mapping[str, str] = {}
 DEFAULT_HEADERS = (
@@ -83,6 +86,7 @@ class Responder:
             return self._judged(request, verdict) or await self._route(self._with_detail(request, users))
         if self._answering >= self.most:
             self._counters.add(SelfMetric.HTTP_BUSY)
+            await asyncio.sleep(REFUSE_SECONDS)
             return _error(request, 503, "too many requests are being answered", _RETRY + _CLOSE)
         self._answering += 1
         try:

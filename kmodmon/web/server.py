@@ -228,21 +228,21 @@ class WebServer:
         if len(self._open) - len(self._waiting) <= most:
             return True
         self._counters.add(SelfMetric.HTTP_REJECTED)
-        evicted = self._longest_stalled()
+        evicted = self._longest_stalled(any_other=is_reserved(path))
         if evicted is None:
             return False
         evicted.drop()
         return True
 
-    def _longest_stalled(self) -> HttpProtocol | None:
+    def _longest_stalled(self, *, any_other: bool = False) -> HttpProtocol | None:
         """The connection to evict of those that have asked: of those that wait for their client, else that send to it.
 
-        None: every one is in a handler.
+        None: every one is in a handler; with `any_other` that is the last resort.
         """
         asked = [protocol for protocol in self._open if protocol.asked]
         connections = Counter(protocol.client.address for protocol in asked)
         idle = [protocol for protocol in asked if protocol.stalled] or [
-            protocol for protocol in asked if protocol.sending
+            protocol for protocol in asked if any_other or protocol.sending
         ]
         return max(idle, key=lambda protocol: (connections[protocol.client.address], -protocol.since), default=None)
 
