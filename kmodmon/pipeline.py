@@ -56,7 +56,7 @@ def step(
 def _late(
     state: State, happened: tuple[Event, ...], attempts: tuple[TraceEntry, ...]
 ) -> tuple[EventBudget, tuple[Event, ...]]:
-    """The events with those left out before that a tool caused whose start was read just now, as root's have a share."""
+    """The events, and before them those left out earlier that a tool caused whose start was read just now."""
     budget = state.budget
     if not budget.left_out or state.lifecycle.attempts is attempts:
         return budget, happened
