@@ -138,7 +138,8 @@ SIGNATURES: tuple[LogSignature, ...] = (
          "bcachefs", "fs-verity", "jffs2", "JFFS2", "hfs", "UDF-fs: error", "ufs", "ZFS: ", "WARNING: Pool",
          "WARNING: blkptr at ",
          "bcache: "),
-        r"(?:(?P<fs>REISERFS|ReiserFS)(?:: \S{1,32}: warning: | (?=\w+ \(|abort)).*(?:error|panic|abort|I/O|"
+        r"(?:(?P<fs>REISERFS|ReiserFS)(?:: \S{1,32}: warning: |: (?=panic \(|error \()| (?=\w+ \(|"
+        r"abort)).*(?:error|panic|abort|I/O|"
         r"read-only)|ERROR: \(device [^)]+\): |"
         r"(?P<fs2>GFS2): fsid=\S+ .*(?:fatal|withdraw|I/O error|corrupt)|"
         r"(?P<fs3>OCFS2): (?:ERROR|abort|Filesystem)|(?P<fs4>NILFS)(?: error|: error)? \(?(?:device )?[^)]*\)?:? "

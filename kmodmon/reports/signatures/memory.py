@@ -65,7 +65,7 @@ SIGNATURES: tuple[LogSignature, ...] = (
         name="fortify", report_class=_CORRUPT, severity=_CRITICAL, stage=MatchStage.PREFACE,
         title="buffer overflow in {kind}",
         contains=("detected buffer overflow in ", ": detected buffer overflow"),
-        pattern=r"(?:detected buffer overflow in (?P<kind>\w+)|(?P<kind2>(?:mem|str)\w+): detected buffer overflow)",
+        pattern=r"(?:detected buffer overflow in (?P<kind>\w+)|(?P<kind2>(?:k?mem|str)\w+): detected buffer overflow)",
         help="A string or memory function was about to write or read past the end of its object.",
         advice=_SUSPECT,
         origin="lib/string_helpers.c fortify_panic()",

@@ -3,6 +3,7 @@
 A pattern is matched at the start of a record's text, behind every prefix that log files add, and never searched for
 inside it: the text begins with words of the kernel, and what users can choose (process names, at most 15 bytes; file,
 device and volume names) comes behind them or is matched by its structure. `contains` is the cheap test before it.
+tests/reports/test_user_formats.py tries each signature against every line of Linux 6.1 with user text in it.
 """
 
 import enum

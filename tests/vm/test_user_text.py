@@ -1,0 +1,49 @@
+"""A user without privilege chooses what real kernels print: no word of it is believed, and each kind is counted."""
+
+import re
+
+from tests.vm.conftest import Boot
+from tests.vm.kernels import Kernel
+from tests.vm.lab import GUEST_FILES
+from tests.vm.product import Product
+from tests.vm.product_client import Client
+from tests.vm.test_log import assert_counts, events, reports, start, until_reported
+
+AS_NOBODY = "setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs"
+# What each attack brings into the log; some kernels print some of them no more.
+PRINTED = (
+    r"tmpfs: Unknown parameter 'x",
+    r"Oops: 0002 \[#1\]\[\d+\] bad frame in ",
+    r"Oops: 0002 \[#1\]\[\d+\]: segfault at ",
+    r"traps: Oops: 0002 \[#1\]\[\d+\] trap divide error ",
+    r"REISERFS: renamed from ",
+    r"Comm: Oops: 0002 \[#1\] ",  # of kernel.print-fatal-signals
+)
+BELIEVED = ("KernelReport", "ModuleLoadFailed", "LockdownDenied", "TaintAdded")
+
+
+def attack(client: Client) -> None:
+    """Run the hostile program in the guest of `client`."""
+    client.guest.push([GUEST_FILES / "hostile.py"], "/var/tmp")
+    client.guest.shell("sysctl -qw kernel.print-fatal-signals=1")
+    client.guest.shell(f"{AS_NOBODY} python3 /var/tmp/hostile.py", timeout=180)
+
+
+def test_log_when_a_user_chooses_what_the_kernel_prints_then_nothing_is_believed_and_it_is_counted(
+    kernel: Kernel, boot: Boot, kmodmon: Product
+) -> None:
+    client = start(boot(kernel, fresh=True), kmodmon)
+    attack(client)
+    log = client.guest.run("dmesg").text
+    assert [line for line in PRINTED if re.search(line, log) is None] == []
+    # One mount with seven options, and tasks with six names, of which some are cut short to be like a banner.
+    client.until(lambda now: (now.get("kmodmon_kernel_log_forged_total") or 0) >= 12, "the forgeries", timeout=60)
+    assert {kind: events(client, kind) for kind in BELIEVED} == {kind: [] for kind in BELIEVED}
+    assert reports(client) == []
+    (row, *_) = client.until_rows("/api/v1/events?type=LogForged")
+    assert isinstance(row["fields"], dict)
+    assert row["fields"]["facility"] == 0
+    assert_counts(client)
+    # And the truth is told as before.
+    client.guest.insmod("warn_mod")
+    until_reported(client, "warn_mod", "warning")
