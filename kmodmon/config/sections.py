@@ -134,7 +134,7 @@ class WebSettings:
         "",
         OptionalText(what="the name of a group", pattern=r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}"),
         'Group whose processes may use web.socket; "": root and the daemon\'s own user only. The daemon has to be in '
-        "it: in the unit, SupplementaryGroups=.",
+        "it: in the unit, SupplementaryGroups= and SystemCallFilter=@chown.",
         restart=True,
     )
     max_connections: int = setting(

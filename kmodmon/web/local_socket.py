@@ -106,8 +106,8 @@ def _hand_to(path: Path, group: int, name: str) -> None:
         os.chown(path, -1, group)
     except PermissionError:
         raise ListenError(
-            f"{path} cannot be given to the group {name}: the daemon is not in it; add SupplementaryGroups={name} "
-            "to the unit"
+            f"{path} cannot be given to the group {name}: the daemon is not in it, or may not call chown(2); "
+            f"the unit needs SupplementaryGroups={name} and SystemCallFilter=@chown"
         ) from None
     os.chmod(path, 0o660)
 

@@ -12,7 +12,7 @@ PATHS = (
     "/", "/metrics", "/api/v1/status", "/api/v1/modules", "/api/v1/modules/params_mod", "/api/v1/parameters",
     "/api/v1/events?limit=1000", "/api/v1/reports", "/api/v1/findings", "/api/v1/sources",
 )  # fmt: skip
-ARGUMENT = "secretpath"
+DROP = "os.setgroups({groups}), os.setgid(65534), os.setuid(65534)"
 # As a user of the host does: no address that is not its own, no privilege. An answer for each path, or the refusal.
 ASK = """
 import http.client, os, socket, sys
@@ -52,7 +52,6 @@ def test_user_without_privilege_when_he_asks_for_everything_then_nothing_of_root
     guest.write(DROP_IN, kmodmon.listening.replace(FULL_DETAIL, ""))
     client = Client(guest, guest.start_kmodmon("[poll]\nparameters = '5s'\n"))
     secret = 918273645
-    guest.shell(f"mkdir -p /tmp/{ARGUMENT}; cp /opt/modules/params_mod.ko /tmp/{ARGUMENT}/ 2>/dev/null || true")
     guest.insmod("params_mod", f"int_root={secret}")
     guest.insmod("crash_mod", check=False)
 
@@ -77,5 +76,16 @@ def test_user_without_privilege_when_he_asks_for_everything_then_nothing_of_root
     assert (series.get("kmodmon_module_parameters_hidden") or 0) >= 2
     assert series.get("kmodmon_module_parameter", module="params_mod", parameter="int_root") is None
     assert series.get("kmodmon_module_parameter", module="params_mod", parameter="int_rw") == 1
+    guest.run("groupadd", "--gid", "4711", "kmodmon-read")
+    extra = "[Service]\nSupplementaryGroups=kmodmon-read\nSystemCallFilter=@chown\n"  # as in docs/production.md
+    guest.write("/run/systemd/system/kmodmon.service.d/group.conf", extra)
+    guest.start_kmodmon("[web]\ngroup = 'kmodmon-read'\n")
+    assert guest.shell(f"stat -c '%a %g' {SOCKET}").text.strip() == "660 4711"
+    member = ROOT_ASKS.replace("import socket, sys", "import os, socket, sys\n" + DROP.format(groups="[4711]"))
+    assert str(secret + 1) in guest.run("python3", "-c", member, SOCKET, "/api/v1/parameters").text
+    guest.shell(f"chmod 666 {SOCKET}")
+    other = ROOT_ASKS.replace("import socket, sys", "import os, socket, sys\n" + DROP.format(groups="[]"))
+    refused = guest.run("python3", "-c", other, SOCKET, "/api/v1/parameters").text
+    assert " 403 " in refused and str(secret + 1) not in refused
     code, text = client.command("modules", "--json")
     assert code == 0 and "params_mod" in text
