@@ -24,7 +24,7 @@ _REGISTER = re.compile(
     r"(?:0x)?[0-9a-fA-F]{8,16}(?![\w+/.])"
 )
 _TABLE_ENTRY = re.compile(
-    r"(?<!\w)(?P<name>PGD|P4D|PUD|PMD|PTE|pgd|p4d|pud|pmd|pte|\*pgd|\*pmd|\*pte)(?P<mark>[ =]+)[0-9a-fA-F]+"
+    r"(?<!\w)(?P<name>PGD|P4D|PUD|PMD|PTE|pgd|p4d|pud|pmd|pte|\*pgd|\*pmd|\*pte)(?P<mark>[ =]+)(?!0(?!\w))[0-9a-fA-F]+"
 )
 _NUMBERED = re.compile(r"\$ ?\d{1,2} {0,4}:(?: [0-9a-fA-F]{8,16})+")  # MIPS: four registers on a line
 _BYTES = re.compile(r"(?P<name>(?<!\w)(?:Code|Stack|Call Trace raw|raw|Insn): ?)(?=\S*[0-9a-fA-F]{2}).*", re.DOTALL)
