@@ -1,5 +1,7 @@
 """What an unprivileged user of the host learns from the daemon: nothing that the kernel keeps for root."""
 
+import re
+
 from kmodmon.types.text import safe_text
 from tests.vm import kernels
 from tests.vm.conftest import Boot
@@ -12,6 +14,7 @@ PATHS = (
     "/", "/metrics", "/api/v1/status", "/api/v1/modules", "/api/v1/modules/params_mod", "/api/v1/parameters",
     "/api/v1/events?limit=1000", "/api/v1/reports", "/api/v1/findings", "/api/v1/sources",
 )  # fmt: skip
+REGISTERS = re.compile(r"R[A-Z0-9]{2}: [0-9a-f]{16}|ffff[0-9a-f]{12}")
 DROP = "os.setgroups({groups}), os.setgid(65534), os.setuid(65534)"
 # As a user of the host does: no address that is not its own, no privilege. An answer for each path, or the refusal.
 ASK = """
@@ -52,8 +55,8 @@ def test_user_without_privilege_when_he_asks_for_everything_then_nothing_of_root
     guest.write(DROP_IN, kmodmon.listening.replace(FULL_DETAIL, ""))
     client = Client(guest, guest.start_kmodmon("[poll]\nparameters = '5s'\n"))
     secret = 918273645
-    guest.insmod("params_mod", f"int_root={secret}")
-    guest.insmod("crash_mod", check=False)
+    guest.insmod("params_mod", f"int_root={secret}", "slow_ms=0")
+    guest.insmod("warn_mod", check=False)
 
     def by_root(path: str) -> str:
         return guest.run("python3", "-c", ROOT_ASKS, SOCKET, path).text
@@ -61,12 +64,14 @@ def test_user_without_privilege_when_he_asks_for_everything_then_nothing_of_root
     client.until(lambda _: str(secret) in by_root("/api/v1/parameters"), "root reads the parameter", timeout=60)
     client.until(lambda _: "insmod" in by_root("/api/v1/events?type=ModuleLoaded"), "who loaded it", timeout=60)
     assert '"cmdline":["insmod"' in by_root("/api/v1/events?type=ModuleLoaded")
+    client.until(lambda _: bool(REGISTERS.search(by_root("/api/v1/reports"))), "a report with registers", timeout=60)
     guest.shell(f"echo {secret + 1} > /sys/module/params_mod/parameters/int_root")
     client.until(lambda _: str(secret + 1) in by_root("/api/v1/events?type=ParameterChanged"), "its change", timeout=60)
     seen = guest.run("python3", "-c", ASK, str(KMODMON_PORT), SOCKET, *PATHS).text
     assert seen.count("\n200 /") + seen.startswith("200 /") == len(PATHS), safe_text(seen.encode())[:500]
     for mark in (str(secret), str(secret + 1), '"cmdline":["', '"exe":"'):
         assert mark not in seen
+    assert not REGISTERS.search(seen), REGISTERS.search(seen)
     assert '"why":"root only"' in seen
     assert "SOCKET Permission denied" in seen
     assert "KERNEL Permission denied" in seen
