@@ -224,5 +224,5 @@ def test_kernel_image_when_only_root_may_read_it_then_its_certificates_verify_th
     details = [client.json(f"/api/v1/modules/{row['name']}") for row in client.rows("/api/v1/modules")]
     signatures = [cast(dict[str, dict[str, dict[str, object]]], detail)["file"]["signature"] for detail in details]
     assert {(one["verdict"], one["keyring"]) for one in signatures} == {("valid", "builtin")}
-    (files,) = (source for source in client.rows("/api/v1/sources") if source["name"] == "files")
+    (files,) = (source for source in client.rows("/api/v1/sources") if source["source"] == "files")
     assert files["unreadable"] == 0  # it is confined, else the problem would be counted
