@@ -7,7 +7,7 @@ changed. Most are in `state/state.py`, beside the parts they replace.
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Never, cast
 
 from kmodmon.lifecycle.autoload import attribute
 from kmodmon.lifecycle.reconcile import settled
@@ -26,8 +26,10 @@ from kmodmon.state.state import (
     with_lifecycle,
 )
 from kmodmon.subjects.log import LogRead, PstoreRead
+from kmodmon.subjects.posture import CountersRead
 from kmodmon.subjects.reported import add_reported
 from kmodmon.subjects.rules import RulesFileRead
+from kmodmon.subjects.taint import TaintRead
 from kmodmon.types.outcome import Absent, Failed, Observation, Outcome, Read
 from kmodmon.types.source_name import SourceName
 
@@ -53,7 +55,7 @@ def fold(state: State, outcome: Outcome[Observation], context: FoldContext) -> F
 def _log(state: State, read: LogRead, context: FoldContext) -> Folded:
     from kmodmon.reports.live_log import process_records
 
-    return _with_log(state, process_records(state.log, state.log_memory, read, context.at))
+    return _with_log(state, process_records(state.log, state.log_memory, read, context.at, state.readings))
 
 
 def _with_log(state: State, result: "LogResult") -> Folded:
@@ -88,12 +90,27 @@ def _rules(state: State, read: RulesFileRead, context: FoldContext) -> Folded:
 
 def _tick(state: State, tick: Tick, context: FoldContext) -> Folded:
     folded = with_lifecycle(state, settled(state.inventory, state.lifecycle, lifecycle_context(state, context)))
-    if state.log_memory is None:
-        return folded
+    return folded if state.log_memory is None else _with_time(folded, context)
+
+
+def _with_time(folded: Folded, context: FoldContext) -> Folded:
+    """Let the log reader close and tell what is due by now, with the counters as they are read by now."""
     from kmodmon.reports.live_log import process_timeout
 
-    result = _with_log(folded.state, process_timeout(state.log, state.log_memory, context.at))
+    state = folded.state
+    result = _with_log(state, process_timeout(state.log, state.log_memory, context.at, state.readings))
     return replace(result, events=(*folded.events, *result.events), changes=folded.changes)
+
+
+def _confirming(fold: Fold) -> Fold:
+    """After this fold the log reader is asked what the new reading confirms."""
+
+    def confirm(state: State, read: Never, context: FoldContext) -> Folded:
+        folded = fold(state, read, context)
+        memory = folded.state.log_memory
+        return folded if memory is None or not memory.unsettled else _with_time(folded, context)
+
+    return confirm
 
 
 def _policy_unread(state: State, unread: Absent | Failed, context: FoldContext) -> Folded:
@@ -115,7 +132,15 @@ def _baseline_unread(state: State, unread: Absent | Failed, context: FoldContext
 _POLICY_CHANGED = (Change(StatePart.POLICY),)
 
 FOLDS: Mapping[type[Observation], Fold] = MappingProxyType(
-    {**SUBJECT_FOLDS, LogRead: _log, PstoreRead: _dumps, RulesFileRead: _rules, Tick: _tick}
+    {
+        **SUBJECT_FOLDS,
+        TaintRead: _confirming(SUBJECT_FOLDS[TaintRead]),
+        CountersRead: _confirming(SUBJECT_FOLDS[CountersRead]),
+        LogRead: _log,
+        PstoreRead: _dumps,
+        RulesFileRead: _rules,
+        Tick: _tick,
+    }
 )
 UNREAD: Mapping[SourceName, UnreadFold] = MappingProxyType(
     {**UNREAD_FOLDS, SourceName.POLICY: _policy_unread, SourceName.BASELINE: _baseline_unread}

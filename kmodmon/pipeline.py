@@ -65,6 +65,6 @@ def _ledger(folded: Folded, at: Instant) -> tuple[State, tuple[Event, ...]]:
     """The taint ledger takes the events and clues of this step; bits that have a cause now are events."""
     state = folded.state
     taint = notice_clues(state.taint, folded.events, folded.clues)
-    log_open = state.log_memory is not None and state.log_memory.in_report
+    log_open = state.log_memory is not None and state.log_memory.unsettled
     taint, events = explain(taint, at, started=state.started, log_open=log_open)
     return (state if taint is state.taint else replace(state, taint=taint)), events

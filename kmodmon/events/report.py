@@ -151,6 +151,12 @@ class KernelReport:
     printk_usec: int | None = None  # stamp of the first line by printk's clock
     lines: int = 1  # number of lines
     evidence: tuple[str, ...] = ()  # the first lines
+    confirmed: bool | None = None  # whether counters or taint bits of the kernel confirm it; None: it cannot be told
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Whether the kernel would have counted a real report of this kind, and did not."""
+        return self.confirmed is False
 
     @property
     def taint_letters(self) -> str | None:
@@ -192,4 +198,5 @@ class KernelReport:
             "reason": None if self.reason is None else self.reason.value,
             "symbol": self.symbol,
             "lines": self.lines,
+            "confirmed": self.confirmed,
         }

@@ -41,8 +41,16 @@ def _reports(state: State) -> Iterable[Sample]:
     return (((signature,), float(count)) for signature, count in counts.items())
 
 
-def _of_this_boot(event: Event) -> bool:
-    return not isinstance(event.details, PreviousBootReported)
+def _unconfirmed(state: State) -> Iterable[Sample]:
+    if not state.log.opened:
+        return ()
+    counts = {**dict.fromkeys(_REPORTS, 0), **state.log.unconfirmed}
+    return (((signature,), float(count)) for signature, count in counts.items())
+
+
+def _believed_of_this_boot(event: Event) -> bool:
+    details = event.details
+    return isinstance(details, KernelReported) and details.believed and not isinstance(details, PreviousBootReported)
 
 
 METRICS: tuple[Metric, ...] = (
@@ -78,7 +86,8 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="kmodmon_kernel_log_forged_total",
         kind=MetricType.COUNTER,
-        help="Lines that user space wrote into the kernel log in the words of a kernel report.",
+        help="Lines in the words of a kernel report that user space wrote, and reports that the kernel's own counters "
+        "and taint bits do not confirm.",
         interface=_KMSG,
         absent=_UNREADABLE,
         of=("log",),
@@ -87,14 +96,26 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name=_REPORTS_TOTAL,
         kind=MetricType.COUNTER,
-        help="Reports of the kernel about its own failures, one a report and not a line, repeats included.",
+        help="Reports of the kernel about its own failures, one a report and not a line, repeats included and "
+        "unconfirmed ones not.",
         labels=("signature",),
         interface=_KMSG,
         absent=_UNREADABLE,
         bound=f"{len(_REPORTS)} signatures",
         of=("counts", "log"),
-        events=CountOf(kinds=(KernelReported,), where=_of_this_boot),
+        events=CountOf(kinds=(KernelReported,), where=_believed_of_this_boot),
         samples=_reports,
+    ),
+    Metric(
+        name="kmodmon_kernel_reports_unconfirmed_total",
+        kind=MetricType.COUNTER,
+        help="Reports in the log of which the kernel's own counters and taint bits know nothing: forgeries, as a rule.",
+        labels=("signature",),
+        interface="/dev/kmsg, /sys/kernel/*_count, /proc/sys/kernel/tainted",
+        absent=_UNREADABLE,
+        bound=f"{len(_REPORTS)} signatures",
+        of=("log",),
+        samples=_unconfirmed,
     ),
     Metric(
         name="kmodmon_kernel_reports_suppressed_total",
@@ -134,7 +155,7 @@ METRICS: tuple[Metric, ...] = (
         absent="no report within retention.recent",
         bound="retention.max_series",
         of=("stamps",),
-        events=LatestOf(kinds=(KernelReported,), where=_of_this_boot),
+        events=LatestOf(kinds=(KernelReported,), where=_believed_of_this_boot),
     ),
     Metric(
         name="kmodmon_module_load_failures_total",

@@ -12,19 +12,26 @@ are replayed, and not counted again, in three stages:
   same lines and comes to the same reports, so the open report is complete again. Reports whose events are in the
   history are known by the sequence number of their first record.
 - NEW: records that no process has counted.
+
+A complete report is told when the kernel's own counters and taint bits confirm it, or when it is known that they do not
+(`kmodmon.reports.corroboration`); meanwhile it is held, and `Unfinished` covers it.
 """
 
 import enum
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
-from kmodmon.events.event import Event
+from kmodmon.events.event import Event, Severity
 from kmodmon.events.report import KernelReport
 from kmodmon.kernel.kmsg import KmsgRecord, parse_prefix, parse_record
+from kmodmon.reports.budget import NOTHING_TOLD, Admission, ReportBudget, admit
+from kmodmon.reports.corroboration import judge
+from kmodmon.reports.held import HeldReport, hold, settle
 from kmodmon.reports.load_refusal import NO_ATTEMPTS, Attempts, reported_once
 from kmodmon.reports.prefilter import Prefilter
-from kmodmon.reports.recognizer import Recognized, RecognizerState, flush, recognize, tick
+from kmodmon.reports.recognizer import Forgery, Recognized, RecognizerState, flush, recognize, tick
 from kmodmon.reports.report_events import (
     NOTHING_PENDING,
     PendingSummaries,
@@ -34,6 +41,7 @@ from kmodmon.reports.report_events import (
     report_event,
     taint_notice_clue,
 )
+from kmodmon.subjects.counter_readings import UNREAD_COUNTERS, CounterReadings
 from kmodmon.subjects.log import LogAccount, LogMemory, LogRead, Unfinished
 from kmodmon.subjects.log_count import count
 from kmodmon.subjects.taint import Clue, clue_of
@@ -64,6 +72,8 @@ class LogReaderState(LogMemory):
     recognizer: RecognizerState = field(default_factory=RecognizerState)
     stage: ReplayStage = ReplayStage.NEW
     attempts: Attempts = NO_ATTEMPTS
+    held: tuple[HeldReport, ...] = ()
+    budget: ReportBudget = NOTHING_TOLD
     summaries: PendingSummaries = NOTHING_PENDING
 
     @property
@@ -72,9 +82,14 @@ class LogReaderState(LogMemory):
         return self.recognizer.wants_all
 
     @property
+    def unsettled(self) -> bool:
+        """Whether a report is open or held."""
+        return self.in_report or bool(self.held)
+
+    @property
     def waits(self) -> bool:
-        """Whether a report is open, or a summary waits for the end of its pause."""
-        return self.in_report or self.summaries.pending
+        """Whether a report is open or held, or a summary waits for the end of its pause."""
+        return self.unsettled or self.summaries.pending
 
     @property
     def is_idle(self) -> bool:
@@ -92,10 +107,16 @@ class LogResult:
     clues: tuple[Clue, ...] = ()
 
 
-def process_records(account: LogAccount, memory: LogMemory | None, read: LogRead, at: Instant) -> LogResult:
+def process_records(
+    account: LogAccount,
+    memory: LogMemory | None,
+    read: LogRead,
+    at: Instant,
+    readings: CounterReadings = UNREAD_COUNTERS,
+) -> LogResult:
     """Count records in the order in which they were read, and recognize reports in them.
 
-    `memory`: None for the first batch of a process.
+    `memory`: None for the first batch of a process. `readings`: of the counters that confirm reports.
     """
     state = _reader_state(account, memory)
     selected = state.prefilter.select(read.records)
@@ -103,18 +124,19 @@ def process_records(account: LogAccount, memory: LogMemory | None, read: LogRead
     counted = count(account, read.records, account.clock.after_read(at, newest_usec), regular=selected.regular)
     if state.is_idle and not selected.hits and counted.account.is_reported:
         return LogResult(account=counted.account, log_memory=state)
-    reader = _LogReader(account, state, at)
+    reader = _LogReader(counted.account, state, at, readings)
     reader.replay(counted.replayed)
-    reader.account = counted.account
     if counted.fresh or read.end:
         reader.enter(ReplayStage.NEW)
     reader.process(counted.fresh, selected.hits if len(counted.fresh) == len(read.records) else None)
     return reader.result()
 
 
-def process_timeout(account: LogAccount, memory: LogMemory | None, at: Instant) -> LogResult:
-    """Close a report without new lines for a second, and emit summaries whose pause is over."""
-    reader = _LogReader(account, _reader_state(account, memory), at)
+def process_timeout(
+    account: LogAccount, memory: LogMemory | None, at: Instant, readings: CounterReadings = UNREAD_COUNTERS
+) -> LogResult:
+    """Close a report without new lines for a second, tell held ones that are decided, and emit due summaries."""
+    reader = _LogReader(account, _reader_state(account, memory), at, readings)
     reader.flush_idle()
     return reader.result()
 
@@ -124,21 +146,25 @@ def _reader_state(account: LogAccount, memory: LogMemory | None) -> LogReaderSta
         return memory
     if account.next_seq is None:
         return LogReaderState()
-    return LogReaderState(stage=ReplayStage.REPORTED, recognizer=RecognizerState(dedupe=False))
+    return LogReaderState(stage=ReplayStage.REPORTED)
 
 
 class _LogReader:
     """A mutable copy of account and memory for the time of one batch."""
 
-    def __init__(self, account: LogAccount, state: LogReaderState, at: Instant) -> None:
+    def __init__(self, account: LogAccount, state: LogReaderState, at: Instant, readings: CounterReadings) -> None:
         self.account = account
         self.state = state
         self.at = at
+        self.readings = readings
         self.events: list[Event] = []
         self.clues: list[Clue] = []
+        self._settled: list[int] = []  # first lines of the reports that were told or counted since the last tracking
 
     def result(self) -> LogResult:
         """Return the parts as they are now; a part without a change is the same object as before the batch."""
+        self._settle()
+        self._track_unfinished()
         account, summaries, due = emit_due(self.account, self.state.summaries, self.at)
         state = replace(self.state, summaries=summaries)
         return LogResult(account=account, log_memory=state, events=(*self.events, *due), clues=tuple(self.clues))
@@ -164,11 +190,8 @@ class _LogReader:
             return
         if self.state.stage is ReplayStage.REPORTED:
             # A report that a timeout closed is still open here, because a replay has no timeouts: close it.
-            self._apply(*flush(self.state.recognizer, self.at.monotonic_usec))
-        recognizer = replace(self.state.recognizer, dedupe=stage is ReplayStage.NEW)
-        self.state = replace(self.state, stage=stage, recognizer=recognizer)
-        if stage is ReplayStage.NEW and not recognizer.wants_all:
-            self.account = replace(self.account, unfinished=None)
+            self._apply(*flush(self.state.recognizer))
+        self.state = replace(self.state, stage=stage)
 
     def process(self, records: Sequence[bytes], hits: Sequence[int] | None = None) -> None:
         """Give the recognizer the records that matter; `hits`: the prefilter's selection, None: not selected yet."""
@@ -208,54 +231,124 @@ class _LogReader:
         self.clues += (clue for clue in clues if clue is not None)
         reported = () if self.account.unfinished is None else self.account.unfinished.reported
         for report in recognized.reports:
-            self._report(report, again=stage is ReplayStage.REPORTED or report.first_line in reported)
+            if stage is ReplayStage.REPORTED or report.first_line in reported:
+                self._recall(report)
+            else:
+                self._hold(report)
         if stage is ReplayStage.NEW:
             self._emit(recognized, refusals)
-            self._count(recognized)
-            self._track_unfinished(recognized, records, begins)
+        if recognized.reports:
+            self._settle()
+        if stage is ReplayStage.NEW and (begins or self._settled):
+            self._track_unfinished(records if begins else ())
 
-    def _report(self, report: KernelReport, *, again: bool) -> None:
-        event = report_event(report, self.account.clock, self.at)
-        if not again:
-            self.events.append(event)
-        elif (clue := clue_of(event)) is not None:
+    def _recall(self, report: KernelReport) -> None:
+        """Take the clue of a report that is in an event already."""
+        begun, now = self._begun_usec(report), self.at.monotonic_usec
+        answer = judge(report, self.readings, begun_usec=begun, complete_usec=begun, now_usec=now)
+        confirmed = False if answer is None else answer.confirmed
+        clue = clue_of(report_event(_answered(report, confirmed), self.account.clock, self.at))
+        if clue is not None:
             self.clues.append(clue)
+
+    def _hold(self, report: KernelReport) -> None:
+        held = hold(self.state.held, report, self._begun_usec(report), self.at.monotonic_usec)
+        self.state = replace(self.state, held=held)
+
+    def _begun_usec(self, report: KernelReport) -> int:
+        return (self.account.clock.moment(report.printk_usec) or self.at).monotonic_usec
+
+    def _settle(self) -> None:
+        """Tell or count the held reports that are decided."""
+        if not self.state.held:
+            return
+        held, verdicts = settle(self.state.held, self.readings, self.at.monotonic_usec)
+        if not verdicts:
+            return
+        self.state = replace(self.state, held=held)
+        for verdict in verdicts:
+            entry = verdict.held
+            if verdict.answer is None:
+                self._suppress(entry.report, len(entry.numbers))
+            else:
+                self._tell(_answered(entry.report, verdict.answer.confirmed), len(entry.numbers))
+            self._settled += entry.numbers
+
+    def _tell(self, report: KernelReport, times: int) -> None:
+        """Make an event of a report unless it is a repeat, or its share is used up; the other `times` are repeats."""
+        budget, admission = admit(self.state.budget, report, self.at.monotonic_usec)
+        self.state = replace(self.state, budget=budget)
+        if report.unconfirmed:
+            self._count_unconfirmed(report, times)
+        if admission is Admission.SUPPRESSED:
+            self._suppress(report, times)
+            return
+        if admission is Admission.TOLD:
+            self.events.append(report_event(report, self.account.clock, self.at))
+            times -= 1
+        if times and not report.unconfirmed:
+            self.account = replace(self.account, repeats=_added(self.account.repeats, report.signature, times))
+
+    def _suppress(self, report: KernelReport, times: int) -> None:
+        unnamed = _added(self.account.suppressed_unnamed, report.signature, times)
+        self.account = replace(self.account, suppressed=self.account.suppressed + times, suppressed_unnamed=unnamed)
+
+    def _count_unconfirmed(self, report: KernelReport, times: int) -> None:
+        unconfirmed = _added(self.account.unconfirmed, report.signature, times)
+        self.account = replace(self.account, forged=self.account.forged + times, unconfirmed=unconfirmed)
+        text = report.evidence[0] if report.evidence else report.title
+        self._keep_sample(Forgery(signature=report.signature, text=text, number=report.first_line, facility=0))
 
     def _emit(self, recognized: Recognized, refusals: Iterable[KernelReport]) -> None:
         clock, at = self.account.clock, self.at
         self.events += (failure_event(refusal, clock, at) for refusal in refusals)
         self.events += (denial_event(denial, clock, at) for denial in recognized.denials if denial.reason is None)
-        summaries = self.state.summaries
-        if recognized.forgeries and summaries.forged_sample is None:
-            summaries = replace(summaries, forged_sample=recognized.forgeries[0])
+        if recognized.forged:
+            self.account = replace(self.account, forged=self.account.forged + recognized.forged)
+        if recognized.forgeries:
+            self._keep_sample(recognized.forgeries[0])
+
+    def _keep_sample(self, forgery: Forgery) -> None:
+        if self.state.summaries.forged_sample is None:
+            summaries = replace(self.state.summaries, forged_sample=forgery)
             self.state = replace(self.state, summaries=summaries)
 
-    def _count(self, recognized: Recognized) -> None:
-        if not (recognized.repeats or recognized.suppressed or recognized.forged):
+    def _track_unfinished(self, records: Sequence[bytes] = ()) -> None:
+        """Note where a restart continues. `records`: those in which a report opened; empty: no report opened."""
+        before, after, settled = self.account.unfinished, None, tuple(self._settled)
+        self._settled.clear()
+        if self.state.stage is not ReplayStage.NEW and before is None:
             return
-        repeats = dict(self.account.repeats)
-        for signature, times in recognized.repeats.items():
-            repeats[signature] = repeats.get(signature, 0) + times
-        self.account = replace(
-            self.account,
-            repeats=repeats,
-            suppressed=self.account.suppressed + recognized.suppressed,
-            forged=self.account.forged + recognized.forged,
-        )
-
-    def _track_unfinished(self, recognized: Recognized, records: Sequence[bytes], begins: bool) -> None:
-        before, after = self.account.unfinished, None
-        if self.state.in_report and begins:
-            after = Unfinished(since_seq=parse_prefix(records[0])[1], reported=recognized.closed)
-        elif self.state.in_report and before is not None:
-            reported = (*before.reported, *recognized.closed)
-            after = replace(before, reported=reported) if recognized.closed else before
+        if self.state.stage is not ReplayStage.NEW or self.state.unsettled:
+            after = before
+            if before is not None and settled:
+                after = replace(before, reported=(*before.reported, *settled))
+            elif before is None and records:
+                after = Unfinished(since_seq=parse_prefix(records[0])[1], reported=settled)
         if after is not None and len(after.reported) > MAX_UNFINISHED:
-            first = min((draft.first.number for draft in self.state.recognizer.open), default=after.since_seq)
+            pending = (*(draft.first.number for draft in self.state.recognizer.open), *_held_numbers(self.state))
+            first = min(pending, default=after.since_seq)
             reported = tuple(number for number in after.reported if number >= first)
             after = Unfinished(since_seq=first, reported=reported[-MAX_UNFINISHED:])
         if after is not before:
             self.account = replace(self.account, unfinished=after)
+
+
+def _held_numbers(state: LogReaderState) -> Iterator[int]:
+    return (number for entry in state.held for number in entry.numbers)
+
+
+def _answered(report: KernelReport, confirmed: bool | None) -> KernelReport:
+    if confirmed is None:
+        return report
+    severity = report.severity
+    if not confirmed and severity in (Severity.CRITICAL, Severity.ERROR):
+        severity = Severity.WARNING  # it may be a forgery
+    return replace(report, confirmed=confirmed, severity=severity)
+
+
+def _added(counts: Mapping[str, int], signature: str, times: int) -> Mapping[str, int]:
+    return MappingProxyType({**counts, signature: counts.get(signature, 0) + times})
 
 
 def _run_end(hits: Sequence[int], first: int) -> int:

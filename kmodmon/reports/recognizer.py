@@ -1,14 +1,12 @@
 """Recognizes what the kernel reports in lines of its log: failures, refused modules, taints, lockdown's denials.
 
 Pure and incremental: the same lines give the same result, however they are cut into batches. The state is bounded: at
-most `MAX_OPEN` unfinished reports, each of bounded size, and at most `MAX_DISTINCT` fingerprints. A report with the
-fingerprint of an earlier one of the same window is counted and not reported again.
+most `MAX_OPEN` unfinished reports, each of bounded size. Which of the complete ones are told is decided elsewhere
+(`kmodmon.reports.budget`).
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 
 from kmodmon.events.report import FaultReason, KernelReport, ReportClass
 from kmodmon.reports.assembler import Assembler
@@ -20,11 +18,8 @@ from kmodmon.reports.signatures.table import match_line
 from kmodmon.types.text import bounded
 
 IDLE_USEC = 1_000_000  # after so long without a line an open report is complete
-WINDOW_USEC = 60_000_000
-MAX_DISTINCT = 256
 MAX_FORGERIES = 32  # kept with their text, of one batch; the others are only counted
 MAX_TEXT = 240  # characters of a line that are kept as evidence
-_NO_REPEATS: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +40,6 @@ class Recognized:
     notices: tuple[KernelReport, ...] = ()
     forgeries: tuple[Forgery, ...] = ()  # the first MAX_FORGERIES of them
     forged: int = 0  # number of all forgeries
-    repeats: Mapping[str, int] = field(default_factory=lambda: _NO_REPEATS)  # signature -> reports not repeated
-    suppressed: int = 0  # reports left out because the window has MAX_DISTINCT fingerprints
-    closed: tuple[int, ...] = ()  # number of the first line of each completed report, repeats and suppressed included
 
     @property
     def load_failures(self) -> tuple[KernelReport, ...]:
@@ -69,21 +61,11 @@ class Recognized:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """The fingerprints that were reported since a moment; a new window begins after WINDOW_USEC."""
-
-    since_usec: int = 0  # the clock of the caller of recognize()
-    fingerprints: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RecognizerState:
     """The recognizer's memory between two calls; never changed in place."""
 
     assembler: Assembler = field(default_factory=Assembler)
     last_record_usec: int = 0  # when the last kernel line came, by the clock of the caller of recognize()
-    window: Window = Window()
-    dedupe: bool = True  # False: every report is reported (saved logs, replay)
 
     @property
     def open(self) -> tuple[Draft, ...]:
@@ -118,7 +100,7 @@ def recognize(
             if match is not None:
                 notices.append(_notice(line, text, match))
     assembler.drop_stale_cut()
-    state, recognized = _close(replace(state, last_record_usec=last_record_usec), assembler, now_usec)
+    state, recognized = _close(replace(state, last_record_usec=last_record_usec), assembler)
     return state, replace(recognized, notices=tuple(notices), forgeries=tuple(forgeries), forged=forged)
 
 
@@ -126,42 +108,19 @@ def tick(state: RecognizerState, now_usec: int) -> tuple[RecognizerState, Recogn
     """Close all reports when no kernel line has come for IDLE_USEC."""
     if not state.wants_all or now_usec - state.last_record_usec < IDLE_USEC:
         return state, Recognized()
-    return flush(state, now_usec)
+    return flush(state)
 
 
-def flush(state: RecognizerState, now_usec: int = 0) -> tuple[RecognizerState, Recognized]:
+def flush(state: RecognizerState) -> tuple[RecognizerState, Recognized]:
     """Close all reports: the log ends here."""
     assembler = state.assembler.copy()
     assembler.close_all()
-    return _close(state, assembler, now_usec)
+    return _close(state, assembler)
 
 
-def _close(state: RecognizerState, assembler: Assembler, now_usec: int) -> tuple[RecognizerState, Recognized]:
-    reports = [draft.report() for draft in assembler.take_closed()]
-    window, recognized = _deduplicate(state, reports, now_usec)
-    return replace(state, assembler=assembler, window=window), recognized
-
-
-def _deduplicate(state: RecognizerState, reports: list[KernelReport], now_usec: int) -> tuple[Window, Recognized]:
-    window, closed = state.window, tuple(report.first_line for report in reports)
-    if not state.dedupe or not reports:
-        return window, Recognized(reports=tuple(reports), closed=closed)
-    if now_usec - window.since_usec >= WINDOW_USEC:
-        window = Window(since_usec=now_usec)
-    fingerprints = set(window.fingerprints)
-    new: list[KernelReport] = []
-    repeats: Counter[str] = Counter()
-    suppressed = 0
-    for report in reports:
-        if report.fingerprint in fingerprints:
-            repeats[report.signature] += 1
-        elif len(fingerprints) >= MAX_DISTINCT:
-            suppressed += 1
-        else:
-            fingerprints.add(report.fingerprint)
-            new.append(report)
-    window = replace(window, fingerprints=frozenset(fingerprints))
-    return window, Recognized(reports=tuple(new), repeats=repeats, suppressed=suppressed, closed=closed)
+def _close(state: RecognizerState, assembler: Assembler) -> tuple[RecognizerState, Recognized]:
+    reports = tuple(draft.report() for draft in assembler.take_closed())
+    return replace(state, assembler=assembler), Recognized(reports=reports)
 
 
 def _forgery(line: LogLine) -> Forgery | None:

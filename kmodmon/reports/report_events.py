@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from kmodmon.events.cause import Cause
 from kmodmon.events.event import Event, Severity
-from kmodmon.events.kinds.log import KernelReported, LogForged, LogLost
+from kmodmon.events.kinds.log import KernelReported, LogForged, LogLost, ReportsSuppressed
 from kmodmon.events.kinds.module import ModuleRefused
 from kmodmon.events.kinds.posture import LockdownDenied
 from kmodmon.events.report import KernelReport
@@ -42,6 +42,8 @@ _TAINT_BITS: Mapping[str, int] = MappingProxyType(
 )
 LOST_PAUSE_USEC = 10_000_000
 FORGED_PAUSE_USEC = 60_000_000
+SUPPRESSED_PAUSE_USEC = 60_000_000  # from the first report that an event is to name
+MAX_SIGNATURES = 32  # that one event names; the others are one sum
 
 
 def report_event(report: KernelReport, clock: LogClock, at: Instant) -> Event:
@@ -106,7 +108,8 @@ class PendingSummaries:
     lost_reported_usec: int | None = None  # CLOCK_MONOTONIC; None: not by this process
     forged_reported_usec: int | None = None  # CLOCK_MONOTONIC; None: not by this process
     forged_sample: Forgery | None = None  # the first forgery since the last summary; None: there was none
-    pending: bool = False  # losses or forgeries are not in a summary yet
+    suppressed_since_usec: int | None = None  # CLOCK_MONOTONIC; None: no suppressed report waits for an event
+    pending: bool = False  # losses, forgeries or suppressed reports are not in a summary yet
 
 
 NOTHING_PENDING = PendingSummaries()
@@ -125,8 +128,33 @@ def emit_due(
         events.append(_forged(account, summaries.forged_sample, at))
         account = replace(account, forged_reported=account.forged)
         summaries = replace(summaries, forged_reported_usec=at.monotonic_usec, forged_sample=None)
+    account, summaries, suppressed = _suppressed(account, summaries, at)
+    events += suppressed
     pending = not account.is_reported
     return account, (summaries if summaries.pending == pending else replace(summaries, pending=pending)), tuple(events)
+
+
+def _suppressed(
+    account: LogAccount, summaries: PendingSummaries, at: Instant
+) -> tuple[LogAccount, PendingSummaries, tuple[Event, ...]]:
+    since, counts = summaries.suppressed_since_usec, account.suppressed_unnamed
+    if not counts:
+        return account, summaries, ()
+    if since is None:
+        return account, replace(summaries, suppressed_since_usec=at.monotonic_usec), ()
+    if not _is_due(since, SUPPRESSED_PAUSE_USEC, at):
+        return account, summaries, ()
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    others = sum(count for _, count in ordered[MAX_SIGNATURES:])
+    event = Event(
+        details=ReportsSuppressed(
+            count=sum(counts.values()), signatures=MappingProxyType(dict(ordered[:MAX_SIGNATURES])), others=others
+        ),
+        at=at,
+        severity=Severity.WARNING,
+    )
+    account = replace(account, suppressed_unnamed=MappingProxyType({}))
+    return account, replace(summaries, suppressed_since_usec=None), (event,)
 
 
 def _is_due(reported_usec: int | None, pause_usec: int, at: Instant) -> bool:

@@ -7,7 +7,7 @@ from kmodmon.savedlog.savedlog import read_saved_log
 
 def explain_log(data: bytes, *, include_all: bool = False) -> tuple[KernelReport, ...]:
     """Return the reports in any bytes, in the order of their first lines; `include_all`: the notices too."""
-    state, recognized = recognize(RecognizerState(dedupe=False), read_saved_log(data))
+    state, recognized = recognize(RecognizerState(), read_saved_log(data))
     state, rest = flush(state)
     reports = [*recognized.reports, *rest.reports]
     if include_all:

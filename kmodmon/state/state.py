@@ -22,6 +22,7 @@ from kmodmon.lifecycle.reconcile import modules_read, signal_lost, trace_read, u
 from kmodmon.lifecycle.signals import BuiltinRead, ModulesRead, TraceRead, UeventsRead
 from kmodmon.state.change import Change, StatePart
 from kmodmon.subjects.baseline import NO_BASELINE, BaselineState
+from kmodmon.subjects.counter_readings import TAINTED, UNREAD_COUNTERS, CounterReadings, with_reading
 from kmodmon.subjects.crossview import CrossViewRead
 from kmodmon.subjects.file_changes import FileChangesRead, file_change_events
 from kmodmon.subjects.files import UNREAD_FILES, FilesState, ModuleFilesRead, files_read, files_unavailable
@@ -73,6 +74,7 @@ class State:
     findings: Findings = NO_FINDINGS
     log: LogAccount = NO_LOG
     log_memory: LogMemory | None = None  # None: no record was read in this run
+    readings: CounterReadings = UNREAD_COUNTERS  # of the counters and the taint number that confirm reports
     reported: tuple[ReportedFingerprint, ...] = ()  # the newest reports that are in events, of any boot
     own: SelfStats = NO_SELF_STATS
     counts: Counts = field(default_factory=lambda: NO_COUNTS)  # counters that events move
@@ -159,7 +161,10 @@ def _crossview(state: State, read: CrossViewRead, context: FoldContext) -> Folde
 
 def _taint(state: State, read: TaintRead, context: FoldContext) -> Folded:
     taint, events = taint_read(state.taint, read.value, context.at, resumed=state.resumed)
-    return Folded(replace(state, taint=taint), events)  # `pipeline.step` compares the ledger before and after
+    readings = with_reading(state.readings, {TAINTED: read.value}, context.at)
+    return Folded(
+        replace(state, taint=taint, readings=readings), events
+    )  # `pipeline.step` compares the ledger before and after
 
 
 def _kernel(state: State, read: KernelRead, context: FoldContext) -> Folded:
@@ -194,6 +199,7 @@ def _secure_boot(state: State, read: SecureBootRead, context: FoldContext) -> Fo
 
 
 def _counters(state: State, read: CountersRead, context: FoldContext) -> Folded:
+    state = replace(state, readings=with_reading(state.readings, read.counters, context.at))
     return _with_posture(state, replace(state.posture, counters=read.counters), context)
 
 

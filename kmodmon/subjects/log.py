@@ -31,17 +31,22 @@ class LogMemory:
         return False
 
     @property
+    def unsettled(self) -> bool:
+        """Whether a report is open, or complete and not confirmed yet: readings of the kernel's counters decide it."""
+        return self.in_report
+
+    @property
     def waits(self) -> bool:
         """Whether the passing of time without records changes something."""
-        return self.in_report
+        return self.unsettled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unfinished:
-    """Where reading continues after a restart while a report is open."""
+    """Where reading continues after a restart while a report is open, or waits to be confirmed."""
 
-    since_seq: int  # of the record that opened the first report after the last moment without an open one
-    reported: tuple[int, ...] = ()  # the first records of the reports that were completed since then
+    since_seq: int  # of the record that opened the first report after the last moment without such a one
+    reported: tuple[int, ...] = ()  # the first records of the reports that were told or counted since then
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +60,14 @@ class LogAccount:
     lost: int = 0  # sequence numbers that were never read
     lost_reported: int = 0  # how many of them are in events
     malformed: int = 0  # reads that gave no record
-    forged: int = 0  # records of user space (facility above 0) that imitate a kernel report
+    forged: int = 0  # records of user space (facility above 0) that imitate a report, and unconfirmed reports
     forged_reported: int = 0  # how many of them are in events
     repeats: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # signature -> without an event
-    suppressed: int = 0  # reports left out because a window already had the largest number of different ones
-    unfinished: Unfinished | None = None  # None: no report is open
+    suppressed: int = 0  # reports that are in no event because their share was used up, or too many came at once
+    # signature -> suppressed reports that no event has named yet
+    suppressed_unnamed: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    unconfirmed: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # signature -> reports
+    unfinished: Unfinished | None = None  # None: no report is open or waits
     clock: LogClock = UNSET_CLOCK
 
     @property
@@ -69,8 +77,9 @@ class LogAccount:
 
     @property
     def is_reported(self) -> bool:
-        """Whether every loss and forgery is in an event."""
-        return self.lost == self.lost_reported and self.forged == self.forged_reported
+        """Whether every loss, forgery and suppressed report is in an event."""
+        counts = self.lost == self.lost_reported and self.forged == self.forged_reported
+        return counts and not self.suppressed_unnamed
 
 
 NO_LOG = LogAccount()

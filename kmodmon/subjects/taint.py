@@ -266,6 +266,8 @@ def clue_of(event: Event, flags: tuple[Flag, ...] = FLAGS) -> Clue | None:
             return _module_clue(event, gained, f"{event.module} changed")
         case PreviousBootReported():
             return None
+        case KernelReported(believed=False):
+            return None  # a forgery must not be the cause of a bit that something else set
         case KernelReported(report=report):
             bits = REPORT_TAINTS.get(report.report_class, 0) & ~_set_before(report)
             if not bits:

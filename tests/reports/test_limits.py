@@ -24,9 +24,9 @@ def warning(number: int) -> str:
     return BANNER.replace("foo_fn", f"fn_{chr(97 + number % 26)}_{number:x}q")
 
 
-def recognized(given: Sequence[SavedLine], now_usec: int = 0, *, dedupe: bool = False) -> Recognized:
+def recognized(given: Sequence[SavedLine], now_usec: int = 0) -> Recognized:
     """What one batch gives, without what is still open at its end."""
-    return recognize(RecognizerState(dedupe=dedupe), given, now_usec)[1]
+    return recognize(RecognizerState(), given, now_usec)[1]
 
 
 def closed_lines(given: Sequence[SavedLine]) -> list[int]:
@@ -69,7 +69,7 @@ def test_report_when_a_line_has_no_time_then_no_leap_ends_it() -> None:
 
 @pytest.mark.parametrize(("between", "first"), [(0, 1), (11, 1), (12, 14)])
 def test_cut_here_when_the_banner_comes_within_12_lines_then_the_report_begins_there(between: int, first: int) -> None:
-    state, _ = recognize(RecognizerState(dedupe=False), lines(CUT, *[OTHER] * between, BANNER))
+    state, _ = recognize(RecognizerState(), lines(CUT, *[OTHER] * between, BANNER))
     assert [report.first_line for report in flush(state)[1].reports] == [first]
 
 
@@ -85,13 +85,13 @@ def test_reports_when_nine_are_open_then_the_oldest_is_closed() -> None:
 
 def test_modules_when_the_list_is_long_then_512_are_kept() -> None:
     names = " ".join(f"m{number}" for number in range(600))
-    state, _ = recognize(RecognizerState(dedupe=False), lines(BANNER, f"Modules linked in: {names}"))
+    state, _ = recognize(RecognizerState(), lines(BANNER, f"Modules linked in: {names}"))
     (report,) = flush(state)[1].reports
     assert [module.name for module in report.linked] == [f"m{number}" for number in range(512)]
 
 
 def test_evidence_when_a_line_is_long_then_240_characters_are_kept() -> None:
-    state, _ = recognize(RecognizerState(dedupe=False), lines(BANNER, FRAME + "x" * 500))
+    state, _ = recognize(RecognizerState(), lines(BANNER, FRAME + "x" * 500))
     assert [len(line) for line in flush(state)[1].reports[0].evidence] == [len(BANNER), 240]
 
 
@@ -100,22 +100,6 @@ def test_forgeries_when_many_then_32_are_kept_with_240_characters_and_all_are_co
     assert (len(found.forgeries), found.forged, found.reports) == (32, 40, ())
     assert {(len(one.text), one.facility) for one in found.forgeries} == {(240, 3)}
     assert [one.number for one in found.forgeries] == list(range(1, 33))
-
-
-def test_reports_when_256_differ_within_a_window_then_the_others_are_suppressed() -> None:
-    state, found = recognize(RecognizerState(), lines(*map(warning, range(300))), now_usec=1)
-    _, last = flush(state, 1)
-    assert len(found.reports) + len(last.reports) == 256
-    assert found.suppressed + last.suppressed == 44
-    assert len(found.closed) + len(last.closed) == 300
-
-
-@pytest.mark.parametrize(("later", "reports"), [(59_999_999, 0), (60_000_000, 1)])
-def test_repeat_when_the_window_is_over_then_it_is_reported_again(later: int, reports: int) -> None:
-    state, _ = flush(recognize(RecognizerState(), lines(BANNER), 100_000_000)[0], 100_000_000)
-    again = 100_000_000 + later
-    _, found = flush(recognize(state, lines(BANNER), again)[0], again)
-    assert (len(found.reports), sum(found.repeats.values())) == (reports, 1 - reports)
 
 
 def test_tick_when_less_than_a_second_of_silence_then_nothing_is_closed() -> None:
@@ -127,13 +111,13 @@ def test_tick_when_less_than_a_second_of_silence_then_nothing_is_closed() -> Non
 
 
 def test_echo_when_two_consoles_print_a_line_then_it_is_one_banner() -> None:
-    state, _ = recognize(RecognizerState(dedupe=False), lines(BANNER, BANNER))
+    state, _ = recognize(RecognizerState(), lines(BANNER, BANNER))
     assert [report.lines for report in flush(state)[1].reports] == [2]
 
 
 def test_cut_here_when_the_banner_is_in_the_next_batch_then_the_report_begins_there() -> None:
     first, *rest = lines(CUT, OTHER, BANNER)
-    state, _ = recognize(RecognizerState(dedupe=False), [first])
+    state, _ = recognize(RecognizerState(), [first])
     state, _ = recognize(state, rest)
     assert [report.first_line for report in flush(state)[1].reports] == [1]
 
@@ -145,7 +129,7 @@ def test_pointer_when_it_is_on_the_line_after_rip_then_it_is_no_frame() -> None:
         "Call Trace:",
         " [<ffffffff810a376f>] vfs_readdir+0x1f/0x280",
     )
-    (report,) = flush(recognize(RecognizerState(dedupe=False), oops)[0])[1].reports
+    (report,) = flush(recognize(RecognizerState(), oops)[0])[1].reports
     assert (report.function, report.module, report.module_reason) == ("nfs_readdir", "nfs", FaultReason.INSTRUCTION)
     assert [frame.function for frame in report.frames] == ["vfs_readdir"]
 
@@ -153,7 +137,7 @@ def test_pointer_when_it_is_on_the_line_after_rip_then_it_is_no_frame() -> None:
 def test_taint_when_a_second_dump_names_it_again_then_that_of_the_first_stays() -> None:
     task = "CPU: 1 UID: 0 PID: 149 Comm: insmod Tainted: G           O        6.12.0 #1"
     first, second = "Tainted: [O]=OOT_MODULE", "Tainted: [W]=WARN, [O]=OOT_MODULE"
-    state, _ = recognize(RecognizerState(dedupe=False), lines(BANNER, task, first, "Call Trace:", FRAME, task, second))
+    state, _ = recognize(RecognizerState(), lines(BANNER, task, first, "Call Trace:", FRAME, task, second))
     (report,) = flush(state)[1].reports
     assert (report.taint_letters, report.lines) == ("O", 7)
 

@@ -166,7 +166,7 @@ def test_hear_when_the_stream_is_cut_differently_then_the_same_is_told(cuts: lis
 @pytest.mark.parametrize("seed", range(8))
 def test_hear_when_only_what_the_prefilter_picks_is_heard_then_nothing_is_missed(seed: int) -> None:
     stream = mixed(seed, length=80)
-    state, recognized = recognize(RecognizerState(dedupe=False), map(parse_record, stream))
+    state, recognized = recognize(RecognizerState(), map(parse_record, stream))
     _, last = flush(state)
     expected = (*recognized.reports, *last.reports)
     first_of_kind = {report.fingerprint: report for report in reversed(expected)}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from kmodmon.events.report import FaultReason, KernelReport, LoadFailure, ReportClass
 from kmodmon.reports.assembler import MAX_OPEN
-from kmodmon.reports.recognizer import MAX_DISTINCT, WINDOW_USEC, Recognized, RecognizerState, flush, recognize, tick
+from kmodmon.reports.recognizer import Recognized, RecognizerState, flush, recognize, tick
 from kmodmon.reports.saved_log import explain_log
 from kmodmon.savedlog.savedlog import SavedLine, read_saved_log
 from tests.reports.casefile import CASES, read_case
@@ -49,7 +49,7 @@ POOL = _pool()
 
 
 def _all(lines: list[SavedLine], cuts: tuple[int, ...] = ()) -> tuple[KernelReport, ...]:
-    state, reports = RecognizerState(dedupe=False), list[KernelReport]()
+    state, reports = RecognizerState(), list[KernelReport]()
     edges = sorted({0, len(lines), *(cut % (len(lines) + 1) for cut in cuts)})
     for start, end in pairwise(edges):
         state, recognized = recognize(state, lines[start:end])
@@ -73,7 +73,7 @@ def test_recognise_when_given_any_text_then_never_raises(texts: list[str]) -> No
 
 def test_recognise_when_given_a_batch_then_leaves_the_old_state_as_it_was() -> None:
     lines = _lines(WARN)
-    before, _ = recognize(RecognizerState(dedupe=False), lines[:3])
+    before, _ = recognize(RecognizerState(), lines[:3])
     frozen = flush(before)[1].reports
     recognize(before, lines[3:])
     assert flush(before)[1].reports == frozen
@@ -90,32 +90,17 @@ def test_tick_when_a_report_is_silent_for_a_second_then_closes_it() -> None:
     assert not state.wants_all
 
 
-def test_recognise_when_a_report_repeats_within_the_window_then_counts_it() -> None:
-    state, reports, repeats = RecognizerState(), 0, 0
-    for second in range(3):
-        state, recognized = recognize(state, _lines(WARN), now_usec=second * SECOND)
-        state, closed = tick(state, second * SECOND + SECOND)
-        reports += len(recognized.reports) + len(closed.reports)
-        repeats += sum((*recognized.repeats.values(), *closed.repeats.values()))
-    assert (reports, repeats) == (1, 2)
-    state, _ = recognize(state, _lines(WARN), now_usec=WINDOW_USEC + 5 * SECOND)
-    assert len(tick(state, WINDOW_USEC + 6 * SECOND)[1].reports) == 1
-
-
-def test_recognise_when_a_storm_of_different_reports_comes_then_stays_bounded_and_counts() -> None:
+def test_recognise_when_a_storm_of_different_reports_comes_then_stays_bounded_and_gives_each() -> None:
     texts = tuple(f"WARNING: CPU: 0 PID: 1 at drivers/f.c:1 f_{chr(97 + n % 26)}_{n:x}q+0x1/0x2" for n in range(1000))
     state, recognized = recognize(RecognizerState(), _lines(texts), now_usec=SECOND)
-    _, last = flush(state, SECOND)
+    _, last = flush(state)
     assert len(state.open) <= MAX_OPEN
-    reported = len(recognized.reports) + len(last.reports)
-    repeated = sum((*recognized.repeats.values(), *last.repeats.values()))
-    assert reported == MAX_DISTINCT
-    assert reported + repeated + recognized.suppressed + last.suppressed == 1000
+    assert len(recognized.reports) + len(last.reports) == 1000
 
 
 def test_recognise_when_one_report_never_ends_then_closes_it() -> None:
     texts = (WARN[1], *(f" frame_{number}+0x1/0x2" for number in range(5000)))
-    state, recognized = recognize(RecognizerState(dedupe=False), _lines(texts))
+    state, recognized = recognize(RecognizerState(), _lines(texts))
     assert len(recognized.reports) == 1
     assert len(recognized.reports[0].frames) <= 64
     assert not state.open
@@ -131,7 +116,7 @@ def test_recognise_when_user_space_writes_a_report_then_counts_a_forgery_and_rep
 def test_recognise_when_user_space_writes_into_an_open_report_then_the_report_is_untouched() -> None:
     mixed = [line for pair in zip(_lines(WARN), _lines(WARN[::-1], facility=1), strict=True) for line in pair]
     state, _ = recognize(RecognizerState(), mixed, now_usec=SECOND)
-    _, recognized = flush(state, SECOND)
+    _, recognized = flush(state)
     assert [(report.lines, report.comm) for report in recognized.reports] == [(5, "insmod")]
 
 
@@ -306,8 +291,3 @@ def test_recognize_when_no_clock_is_given_then_the_time_is_0() -> None:
     assert tick(state, SECOND - 1)[1].reports == ()
     state, recognized = tick(state, SECOND)
     assert len(recognized.reports) == 1
-    state, _ = recognize(state, _lines(WARN), now_usec=WINDOW_USEC - 1)
-    state, recognized = flush(state, WINDOW_USEC - 1)
-    assert recognized.repeats == {"warning": 1}
-    state, _ = recognize(state, _lines(WARN), now_usec=WINDOW_USEC)
-    assert len(flush(state, WINDOW_USEC)[1].reports) == 1

@@ -1,8 +1,9 @@
 """Event kinds of the kernel log: reports, forgeries, losses."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from kmodmon.events.event import EventDetails, EventKind, EventType
+from kmodmon.events.event import EventDetails, EventKind, EventType, member
 from kmodmon.types.units import JsonObject
 
 if TYPE_CHECKING:  # a command that shows events makes none
@@ -15,10 +16,11 @@ class KernelReported(EventDetails):
     kind: ClassVar[EventKind] = EventKind(
         type=EventType("KernelReport"),
         message_id="5710123c711b4c2597cbee9577ad0fb5",
-        sentence="{title|The kernel reported a failure}[ in module {module}]",
+        sentence="[Unconfirmed{unconfirmed}: ]{title|The kernel reported a failure}[ in module {module}]",
         title="The kernel reported a failure of its own",
         advice="Class, signature, the module at fault and why it is that are in KMODMON_FIELDS, the first lines "
-        "in KMODMON_EVIDENCE.\n"
+        "in KMODMON_EVIDENCE. `confirmed` is false when the kernel's own counters and taint bits do not know of it: "
+        "then the text is a forgery, as a rule.\n"
         "`kmodmon events --type KernelReport --since 1h`, `dmesg`.",
         provokable=True,
     )
@@ -29,9 +31,15 @@ class KernelReported(EventDetails):
         """The log signature of the report."""
         return self.report.signature
 
+    @property
+    def believed(self) -> bool:
+        """Whether the kernel's own numbers confirm the report, or cannot tell."""
+        return not self.report.unconfirmed
+
     def fields(self) -> JsonObject:
-        """The report's own fields, and when it was printed."""
-        return {**self.report.fields(), "printk_usec": self.report.printk_usec}
+        """The report's own fields, and when it was printed; `unconfirmed` is there only when it is true."""
+        fields = {**self.report.fields(), "printk_usec": self.report.printk_usec}
+        return fields if self.believed else {**fields, "unconfirmed": True}
 
 
 class PreviousBootReported(KernelReported):
@@ -59,7 +67,7 @@ class PreviousBootReported(KernelReported):
 
 
 class LogForged(EventDetails):
-    """User space wrote records into the kernel log that imitate a kernel report."""
+    """The kernel log has records that imitate a kernel report: user space wrote them, or had the kernel print them."""
 
     kind: ClassVar[EventKind] = EventKind(
         type=EventType("LogForged"),
@@ -67,7 +75,8 @@ class LogForged(EventDetails):
         sentence="A process wrote into the kernel log what looks like {signature|a kernel report}[: {evidence}]",
         title="A process wrote words of a kernel report into the kernel log",
         advice="It was no report of the kernel, and nothing was counted as one. Whoever may write /dev/kmsg tries "
-        "to mislead monitoring, or a program repeats what it read.",
+        "to mislead monitoring, or a program repeats what it read. Facility 0 is the kernel's own: a user chose text "
+        "that the kernel printed, and neither its counters nor its taint bits know of such a report.",
         provokable=True,
     )
     count: int  # records since the previous event of this kind
@@ -91,3 +100,21 @@ class LogLost(EventDetails):
     lost: int  # records since the previous event of this kind
     next_seq: int | None  # sequence number of the record that is read next
     lost_in_all: int  # records lost since the boot
+
+
+class ReportsSuppressed(EventDetails):
+    """More different kernel reports came than are told one by one."""
+
+    kind: ClassVar[EventKind] = EventKind(
+        type=EventType("ReportsSuppressed"),
+        message_id="5a49c73dde9845319232d09955990cde",
+        sentence="{count|Some} kernel reports were counted and not told one by one[: {signatures}][, {others} others]",
+        title="More different kernel reports came than are told one by one",
+        advice="The kernel falls apart, or somebody forges reports to hide a real one. Reports that the kernel's own "
+        "counters confirm have a share of their own, which others do not use up.\n"
+        "`kmodmon events --type KernelReport --since 1h`, `dmesg`.",
+        provokable=True,
+    )
+    count: int  # reports since the previous event of this kind
+    signatures: Mapping[str, int]  # reports by log signature, the most frequent ones
+    others: int = member(default=0, optional=True)  # reports of other signatures
