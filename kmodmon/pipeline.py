@@ -1,8 +1,9 @@
-"""The product on one screen: what a reading changes, what explains it, what is not allowed, what is counted. Pure."""
+"""The product on one screen: what a reading changes, what explains it, what is not allowed, what is told. Pure."""
 
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from kmodmon.events.budget import spend
 from kmodmon.events.counters import count_events
 from kmodmon.events.event import Event
 from kmodmon.events.timestamps import NO_EVENT_METRICS, EventMetrics, expire, timestamp_events
@@ -30,7 +31,7 @@ class Rules:
 def step(
     state: State, source: SourceName, reading: Reading, at: Instant, rules: Rules
 ) -> tuple[State, tuple[Event, ...]]:
-    """The next state and what happened, from one reading of one source (CLOCK: time has passed)."""
+    """The next state and what is told, from one reading of one source (CLOCK: time has passed)."""
     ticked = source is SourceName.CLOCK
     taint = state.taint
     state, transitions = (state, ()) if ticked else _account(state, source, reading, at)
@@ -39,13 +40,14 @@ def step(
     changes = folded.changes if not _taint_differs(taint, state.taint) else (*folded.changes, Change(StatePart.TAINT))
     events = (*transitions, *folded.events)
     state, judged = evaluate(state, events, changes, at, rules.policy, ticked=ticked)
-    events = (*events, *explained, *judged)
-    counts = count_events(state.counts, events, rules.event_metrics.counters)
+    happened = (*events, *explained, *judged)
+    budget, events = spend(state.budget, happened, at)
+    counts = count_events(state.counts, happened, events, rules.event_metrics.counters)
     stamps = timestamp_events(state.stamps, events, rules.event_metrics.timestamps, rules.recent_series)
     if ticked:
         stamps = expire(stamps, at, rules.keep_recent_seconds)
-    if counts is not state.counts or stamps is not state.stamps:
-        state = replace(state, counts=counts, stamps=stamps)
+    if counts is not state.counts or stamps is not state.stamps or budget is not state.budget:
+        state = replace(state, counts=counts, stamps=stamps, budget=budget)
     return state, events
 
 

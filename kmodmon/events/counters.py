@@ -49,17 +49,25 @@ class EventCounter:
     kinds: tuple[type[EventDetails], ...]  # with their subclasses
     labels: tuple[str, ...] = ()  # see `label_value`
     where: Callable[[Event], bool] = every_event  # only events for which it is true are counted
+    told_only: bool = False  # it leaves out events that their budget keeps out of the history
 
 
-def count_events(counts: Counts, events: Iterable[Event], counters: Iterable[EventCounter]) -> Counts:
-    """Add the events to the counters; return the same object when no counter moved."""
+def count_events(
+    counts: Counts, happened: Iterable[Event], told: Iterable[Event], counters: Iterable[EventCounter]
+) -> Counts:
+    """Add the events to the counters; return the same object when no counter moved.
+
+    `told`: those of them that are told, which are all that some counters count.
+    """
     changed: dict[str, dict[Labels, int]] = {}
-    for event in events:
-        for counter in counters:
-            if isinstance(event.details, counter.kinds) and counter.where(event):
-                series = changed.setdefault(counter.name, dict(counts.get(counter.name, {})))
-                labels = tuple(label_value(event, label) for label in counter.labels)
-                series[labels] = series.get(labels, 0) + 1
+    for events, told_only in ((happened, False), (told, True)):
+        for event in events:
+            for counter in counters:
+                counts_it = counter.told_only is told_only and isinstance(event.details, counter.kinds)
+                if counts_it and counter.where(event):
+                    series = changed.setdefault(counter.name, dict(counts.get(counter.name, {})))
+                    labels = tuple(label_value(event, label) for label in counter.labels)
+                    series[labels] = series.get(labels, 0) + 1
     return MappingProxyType({**counts, **changed}) if changed else counts
 
 

@@ -6,11 +6,11 @@ from the history has that object as it was written (`RecordedDetails`).
 """
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import FrozenInstanceError, dataclass, field
 from inspect import get_annotations
 from types import EllipsisType, MappingProxyType
-from typing import ClassVar, NamedTuple, Never, NewType, TypeVar, cast, dataclass_transform, get_origin
+from typing import ClassVar, NamedTuple, Never, NewType, Self, TypeVar, cast, dataclass_transform, get_origin
 
 from kmodmon.types.codec import INLINE, to_json
 from kmodmon.types.units import Instant, JsonObject, JsonValue
@@ -72,6 +72,11 @@ class Actor:
         return to_json(self)
 
 
+def one_share(event: "Event") -> str:
+    """Let all events of a kind draw on one budget."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventKind:
     """What all events of one kind have in common.
@@ -85,6 +90,10 @@ class EventKind:
     title: str  # what the event means
     advice: str  # what to do next
     provokable: bool = False  # a user without privilege can cause any number of them
+    # The budget of a provokable kind (`kmodmon.events.budget`): events with the same name are repeats of each other.
+    # None: what makes the events bounds them by itself.
+    budget_name: "Callable[[Event], str] | None" = None
+    budget_share: "Callable[[Event], str]" = one_share  # what a user can cause must not use up the share of others
 
 
 _PLAIN = frozenset({str, int, bool, float, type(None)})  # JSON as they are
@@ -166,6 +175,10 @@ class EventDetails:
     def provokable(self) -> bool:
         """Whether a user without privilege can cause any number of such events."""
         return self.kind.provokable
+
+    def after(self, repeats: int, unreported: int) -> Self:
+        """These details of a kind with a budget, with how many events were left out since the last one was told."""
+        return type(self)(**{**vars(self), "repeats": repeats, "unreported": unreported})
 
     def fields(self) -> JsonObject:
         """The JSON object `fields` of the event."""

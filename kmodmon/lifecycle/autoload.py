@@ -1,26 +1,20 @@
 """Attributes loads to the tasks that requested them: the kernel loads on request, and runs modprobe on their behalf.
 
 The trace has the request (module_request, in the task that requests and usually waits) and the load, in a modprobe that
-the kernel started for it. Any user can cause requests at any rate, and for names that no module has: each name is
-reported once per REPORT_PERIOD_USEC, and no more than MAX_REPORTED names in that time, or a user could push other
-events out of the history. What is not reported is counted, and the next reported request has the count.
+the kernel started for it. Any user can cause requests at any rate, and for names that no module has: the events have a
+budget (`kmodmon.events.budget`).
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from types import MappingProxyType
 
 from kmodmon.events.event import Event
 from kmodmon.events.kinds.module import ModuleLoadFailed, ModuleRequested
-from kmodmon.lifecycle.pending import MAX_ATTEMPTS, MAX_REQUESTS, REQUEST_USEC, Lifecycle, RequestCount
+from kmodmon.lifecycle.pending import MAX_ATTEMPTS, MAX_REQUESTS, REQUEST_USEC, Lifecycle
 from kmodmon.lifecycle.signals import TraceEntry
 from kmodmon.types.units import Instant
 
-REPORT_PERIOD_USEC = 600_000_000
-MAX_COUNTS = 256  # names with a count of their own
-MAX_REPORTED = 100
-_UNREPORTED = "\0"  # key of the count of all names that were not reported; no name is this, for names are safe text
 ATTEMPT_USEC = 30_000_000  # a tool that was started longer before a log record did not cause it
 ALONE_USEC = (
     2_000_000  # a tool started this shortly before is the cause if no other was, even without the module's name
@@ -29,42 +23,15 @@ CLOCK_USEC = 1_000_000  # how much the clocks of the log and the trace may diffe
 _SUFFIX = re.compile(r"\.ko(?:\.(?:gz|xz|zst))?$")
 
 
-def requested(lifecycle: Lifecycle, entry: TraceEntry, now: Instant) -> tuple[Lifecycle, tuple[Event, ...]]:
-    """Record a request; it is an event unless the same name, or MAX_REPORTED names, were reported in this period."""
-    lifecycle = replace(lifecycle, requests=(*lifecycle.requests, entry)[-MAX_REQUESTS:])
-    counts, at = lifecycle.request_counts, now.back_to(entry.monotonic_usec)
-    before = counts.get(entry.module)
-    if before is not None and at.monotonic_usec - before.reported_at.monotonic_usec < REPORT_PERIOD_USEC:
-        return _with_count(lifecycle, entry.module, replace(before, repeats=before.repeats + 1)), ()
-    unreported = counts.get(_UNREPORTED, RequestCount(reported_at=at))
-    if _count_reported(lifecycle, at) >= MAX_REPORTED:
-        return _with_count(lifecycle, _UNREPORTED, replace(unreported, repeats=unreported.repeats + 1)), ()
+def requested(lifecycle: Lifecycle, entry: TraceEntry, now: Instant) -> tuple[Lifecycle, Event]:
+    """Record a request, and give its event."""
     event = Event(
-        details=ModuleRequested(
-            name=entry.module,
-            repeats=0 if before is None else before.repeats,
-            unreported=unreported.repeats,
-        ),
-        at=at,
+        details=ModuleRequested(name=entry.module),
+        at=now.back_to(entry.monotonic_usec),
         actor=entry.actor,
         evidence=(f"module_request traced at {entry.monotonic_usec / 1e6:.6f}",),
     )
-    reported = {name: count for name, count in counts.items() if name != _UNREPORTED}
-    lifecycle = replace(lifecycle, request_counts=MappingProxyType(reported))
-    return _with_count(lifecycle, entry.module, RequestCount(reported_at=at)), (event,)
-
-
-def _count_reported(lifecycle: Lifecycle, at: Instant) -> int:
-    horizon = at.monotonic_usec - REPORT_PERIOD_USEC
-    counts = lifecycle.request_counts.items()
-    return sum(count.reported_at.monotonic_usec > horizon for name, count in counts if name != _UNREPORTED)
-
-
-def _with_count(lifecycle: Lifecycle, name: str, count: RequestCount) -> Lifecycle:
-    counts = {key: value for key, value in lifecycle.request_counts.items() if key != name}
-    if len(counts) >= MAX_COUNTS:
-        del counts[next(iter(counts))]
-    return replace(lifecycle, request_counts=MappingProxyType({**counts, name: count}))
+    return replace(lifecycle, requests=(*lifecycle.requests, entry)[-MAX_REQUESTS:]), event
 
 
 def attempted(lifecycle: Lifecycle, entry: TraceEntry) -> Lifecycle:

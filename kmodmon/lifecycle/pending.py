@@ -92,14 +92,6 @@ class ModuleRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequestCount:
-    """Autoload requests for one name: when one was last reported, and how many followed that were only counted."""
-
-    reported_at: Instant
-    repeats: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Lifecycle:
     """What is not decided yet, and what each signal covers."""
 
@@ -110,7 +102,6 @@ class Lifecycle:
     requests: tuple[TraceEntry, ...] = ()  # the newest module_request events
     attempts: tuple[TraceEntry, ...] = ()  # the newest starts of modprobe, insmod and the like
     refusals: tuple[TraceEntry, ...] = ()  # inits that failed, and whose module_load was lost
-    request_counts: Mapping[str, RequestCount] = field(default_factory=lambda: MappingProxyType({}))
     listed_at: Instant | None = None  # last reading of /proc/modules; None: not read yet
     trace_since: Instant | None = None  # the trace is complete from here on; None: it is not read
     trace_intact: Instant | None = None  # when it was last read to its end and found unchanged; None: never

@@ -69,8 +69,8 @@ def _trace_entry(tracker: ModuleTracker, entry: TraceEntry) -> None:
     records = tracker.records
     match entry.kind:
         case TraceKind.REQUEST:
-            records.lifecycle, events = requested(records.lifecycle, entry, records.at)
-            records.events += events
+            records.lifecycle, event = requested(records.lifecycle, entry, records.at)
+            records.events.append(event)
         case TraceKind.EXEC:
             records.lifecycle = attempted(records.lifecycle, entry)
         case TraceKind.LOAD:

@@ -1,13 +1,23 @@
 """Metrics of the sources: whether each is present and readable, and what it lost."""
 
 import platform
+from collections.abc import Iterable
 
 from kmodmon import __version__
 from kmodmon.events.event import EventDetails
 from kmodmon.events.kinds import EVENT_KINDS
-from kmodmon.metrics.metric import CountOf, Metric, MetricType
+from kmodmon.metrics.metric import CountOf, Metric, MetricType, Sample
+from kmodmon.state.state import State
 
 _SOURCES = "sources (fixed by the program)"
+
+_BUDGETED: tuple[str, ...] = tuple(kind.type for kind in EVENT_KINDS.values() if kind.budget_name is not None)
+
+
+def _suppressed(state: State) -> Iterable[Sample]:
+    counts: dict[str, int] = {**dict.fromkeys(_BUDGETED, 0), **state.budget.suppressed}
+    return (((name,), float(count)) for name, count in counts.items())
+
 
 METRICS: tuple[Metric, ...] = (
     Metric(
@@ -73,11 +83,21 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="kmodmon_events_total",
         kind=MetricType.COUNTER,
-        help="Events of this boot by type.",
+        help="Events of this boot by type, without those that their budget kept out of the history.",
         labels=("type",),
         interface="all sources",
         bound="event types",
         of=("counts",),
-        events=CountOf(kinds=(EventDetails,), initial=tuple((name,) for name in EVENT_KINDS)),
+        events=CountOf(kinds=(EventDetails,), initial=tuple((name,) for name in EVENT_KINDS), told_only=True),
+    ),
+    Metric(
+        name="kmodmon_events_suppressed_total",
+        kind=MetricType.COUNTER,
+        help="Events of this boot that users can cause and that were only counted, because there were too many.",
+        labels=("type",),
+        interface="all sources",
+        bound="event types with a budget",
+        of=("budget",),
+        samples=_suppressed,
     ),
 )

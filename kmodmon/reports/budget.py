@@ -8,8 +8,9 @@ share with what is not, or real reports could be silenced by others:
   the module it names is the choice of whoever forged it.
 - OTHER: all others.
 
-A repeat is a report with the fingerprint of one that was told within the same minute, and with the same answer: a
-report that is confirmed is no repeat of one that is not, which may be a forgery of it.
+A repeat is a report with the fingerprint and the module of one that was told within the same minute, and with the same
+answer: a report that is confirmed is no repeat of one that is not, which may be a forgery of it. The fingerprint alone
+is made of functions, whose names another module may have, or a forgery.
 """
 
 import enum
@@ -44,7 +45,7 @@ class ReportBudget:
     """What was told lately, by any clock; in memory only."""
 
     minute_usec: int = 0  # since when `fingerprints` were told
-    fingerprints: frozenset[tuple[str, bool]] = frozenset()  # with whether it was unconfirmed
+    fingerprints: frozenset[tuple[str, str | None, bool]] = frozenset()  # with module, and whether it was unconfirmed
     period_usec: int = 0  # since when `told` counts
     told: Mapping[Share, int] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -63,13 +64,18 @@ def share_of(report: KernelReport) -> Share:
             return Share.OTHER
 
 
+def same_report(one: KernelReport, other: KernelReport) -> bool:
+    """Whether both are reports of the same bug."""
+    return (one.fingerprint, one.module) == (other.fingerprint, other.module)
+
+
 def admit(budget: ReportBudget, report: KernelReport, now_usec: int) -> tuple[ReportBudget, Admission]:
     """Decide whether a report is told."""
     if now_usec - budget.minute_usec >= REPEAT_USEC:
         budget = replace(budget, minute_usec=now_usec, fingerprints=frozenset())
     if now_usec - budget.period_usec >= PERIOD_USEC:
         budget = replace(budget, period_usec=now_usec, told=MappingProxyType({}))
-    key, share = (report.fingerprint, report.confirmed is False), share_of(report)
+    key, share = (report.fingerprint, report.module, report.unconfirmed), share_of(report)
     if key in budget.fingerprints:
         return budget, Admission.REPEATED
     told = budget.told.get(share, 0)

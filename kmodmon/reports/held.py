@@ -6,10 +6,10 @@ real report moves them at once. Only if none was read since, which wants MAX_HEL
 readings, is one given up: the oldest that names no module, else the oldest.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kmodmon.events.report import KernelReport
+from kmodmon.reports.budget import same_report
 from kmodmon.reports.corroboration import SETTLE_USEC, Decided, judge, seen_once
 from kmodmon.subjects.counter_readings import CounterReadings
 
@@ -38,7 +38,7 @@ class Verdict:
 def hold(held: tuple[HeldReport, ...], report: KernelReport, begun_usec: int, now_usec: int) -> tuple[HeldReport, ...]:
     """Add a report that is complete now."""
     for index, entry in enumerate(held):
-        if entry.report.fingerprint == report.fingerprint and now_usec - entry.first_usec < SETTLE_USEC:
+        if same_report(entry.report, report) and now_usec - entry.first_usec < SETTLE_USEC:
             joined = replace(entry, complete_usec=now_usec, numbers=(*entry.numbers, report.first_line))
             return (*held[:index], joined, *held[index + 1 :])
     entry = HeldReport(
@@ -50,7 +50,7 @@ def hold(held: tuple[HeldReport, ...], report: KernelReport, begun_usec: int, no
 def settle(
     held: tuple[HeldReport, ...], readings: CounterReadings, now_usec: int
 ) -> tuple[tuple[HeldReport, ...], tuple[Verdict, ...]]:
-    """Return what goes on waiting, and what is decided."""
+    """Return what goes on waiting, and what is decided by now."""
     waiting: list[HeldReport] = []
     verdicts: list[Verdict] = []
     for entry in held:
@@ -65,27 +65,23 @@ def settle(
             waiting.append(entry)
         else:
             verdicts.append(Verdict(entry, answer))
-    if len(waiting) <= MAX_HELD:
-        return tuple(waiting), tuple(verdicts)
-    kept, early = _crowded_out(waiting, readings)
-    return kept, (*verdicts, *early)
+    return tuple(waiting), tuple(verdicts)
 
 
-def _crowded_out(
-    waiting: Sequence[HeldReport], readings: CounterReadings
+def crowd_out(
+    held: tuple[HeldReport, ...], readings: CounterReadings
 ) -> tuple[tuple[HeldReport, ...], tuple[Verdict, ...]]:
+    """Return at most MAX_HELD entries that go on waiting, and what is decided early for want of room."""
+    if len(held) <= MAX_HELD:
+        return held, ()
     verdicts: list[Verdict] = []
     unread: list[HeldReport] = []
-    for entry in waiting:
-        read = seen_once(entry.report, readings, begun_usec=entry.begun_usec, complete_usec=entry.complete_usec)
-        if read:
+    for entry in held:
+        if seen_once(entry.report, readings, begun_usec=entry.begun_usec, complete_usec=entry.complete_usec):
             verdicts.append(Verdict(entry, Decided(confirmed=False)))
         else:
             unread.append(entry)
-    surplus = len(unread) - MAX_HELD
-    if surplus > 0:
-        order = sorted(range(len(unread)), key=lambda index: unread[index].report.module is not None)  # stable
-        given_up = set(order[:surplus])
-        verdicts += (Verdict(unread[index], None) for index in sorted(given_up))
-        unread = [entry for index, entry in enumerate(unread) if index not in given_up]
-    return tuple(unread), tuple(verdicts)
+    order = sorted(range(len(unread)), key=lambda index: unread[index].report.module is not None)  # stable
+    given_up = frozenset(order[: max(0, len(unread) - MAX_HELD)])
+    verdicts += (Verdict(unread[index], None) for index in sorted(given_up))
+    return tuple(entry for index, entry in enumerate(unread) if index not in given_up), tuple(verdicts)

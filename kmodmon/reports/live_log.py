@@ -28,7 +28,7 @@ from kmodmon.events.report import KernelReport
 from kmodmon.kernel.kmsg import KmsgRecord, parse_prefix, parse_record
 from kmodmon.reports.budget import NOTHING_TOLD, Admission, ReportBudget, admit
 from kmodmon.reports.corroboration import judge
-from kmodmon.reports.held import HeldReport, hold, settle
+from kmodmon.reports.held import HeldReport, Verdict, crowd_out, hold, settle
 from kmodmon.reports.load_refusal import NO_ATTEMPTS, Attempts, reported_once
 from kmodmon.reports.prefilter import Prefilter
 from kmodmon.reports.recognizer import Forgery, Recognized, RecognizerState, flush, recognize, tick
@@ -49,6 +49,7 @@ from kmodmon.types.error import ParseError
 from kmodmon.types.units import Instant
 
 CHUNK = 64  # records given to the recognizer at once while a report is open; they may close it
+JUDGE_USEC = 100_000  # held reports are judged again after it, although no number was read
 MAX_UNFINISHED = 1024  # reports in an unbroken storm; a restart replays the storm only as far back as that
 
 
@@ -73,6 +74,8 @@ class LogReaderState(LogMemory):
     stage: ReplayStage = ReplayStage.NEW
     attempts: Attempts = NO_ATTEMPTS
     held: tuple[HeldReport, ...] = ()
+    judged_with: CounterReadings | None = None  # the readings with which the held reports were last judged
+    judged_usec: int = 0  # CLOCK_MONOTONIC, when that was
     budget: ReportBudget = NOTHING_TOLD
     summaries: PendingSummaries = NOTHING_PENDING
 
@@ -234,11 +237,9 @@ class _LogReader:
             if stage is ReplayStage.REPORTED or report.first_line in reported:
                 self._recall(report)
             else:
-                self._hold(report)
+                self._judge(report)
         if stage is ReplayStage.NEW:
             self._emit(recognized, refusals)
-        if recognized.reports:
-            self._settle()
         if stage is ReplayStage.NEW and (begins or self._settled):
             self._track_unfinished(records if begins else ())
 
@@ -251,21 +252,32 @@ class _LogReader:
         if clue is not None:
             self.clues.append(clue)
 
-    def _hold(self, report: KernelReport) -> None:
-        held = hold(self.state.held, report, self._begun_usec(report), self.at.monotonic_usec)
+    def _judge(self, report: KernelReport) -> None:
+        """Tell a report that is complete now, or hold it until it is decided."""
+        begun, now = self._begun_usec(report), self.at.monotonic_usec
+        answer = judge(report, self.readings, begun_usec=begun, complete_usec=now, now_usec=now)
+        if answer is not None:
+            self._tell(_answered(report, answer.confirmed), 1)
+            self._settled.append(report.first_line)
+            return
+        held, verdicts = crowd_out(hold(self.state.held, report, begun, now), self.readings)
         self.state = replace(self.state, held=held)
+        self._conclude(verdicts)
 
     def _begun_usec(self, report: KernelReport) -> int:
         return (self.account.clock.moment(report.printk_usec) or self.at).monotonic_usec
 
     def _settle(self) -> None:
-        """Tell or count the held reports that are decided."""
-        if not self.state.held:
+        """Decide about the held reports, when a number was read or some time has passed since it was done last."""
+        now = self.at.monotonic_usec
+        judged = self.state.judged_with is self.readings and now - self.state.judged_usec < JUDGE_USEC
+        if not self.state.held or judged:
             return
-        held, verdicts = settle(self.state.held, self.readings, self.at.monotonic_usec)
-        if not verdicts:
-            return
-        self.state = replace(self.state, held=held)
+        held, verdicts = settle(self.state.held, self.readings, now)
+        self.state = replace(self.state, held=held, judged_with=self.readings, judged_usec=now)
+        self._conclude(verdicts)
+
+    def _conclude(self, verdicts: Iterable[Verdict]) -> None:
         for verdict in verdicts:
             entry = verdict.held
             if verdict.answer is None:

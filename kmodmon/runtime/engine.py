@@ -190,9 +190,8 @@ class Engine:
 
     def add_events(self, events: tuple[Event, ...]) -> None:
         """Count and submit events about the daemon itself."""
-        self.state = replace(
-            self.state, counts=count_events(self.state.counts, events, self.rules.event_metrics.counters)
-        )
+        counts = count_events(self.state.counts, events, events, self.rules.event_metrics.counters)
+        self.state = replace(self.state, counts=counts)
         self.sink.submit(events, self._checkpoints())
         self.on_step(self.state, events)
 

@@ -7,6 +7,7 @@ or neither.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from kmodmon.events.budget import budget_from_json, budget_to_json
 from kmodmon.events.counters import counts_from_json, counts_to_json
 from kmodmon.events.timestamps import timestamps_from_json, timestamps_joined, timestamps_to_json
 from kmodmon.lifecycle.checkpoint import (
@@ -125,6 +126,12 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         part=lambda state: source_summaries(state.sources),
         save=lambda state: sources_to_json(state.sources),
         load=lambda state, saved: state,  # the daemon reads its sources again; commands use `sources_from_json`
+    ),
+    Checkpoint(
+        section="budget",
+        part=lambda state: state.budget,
+        save=lambda state: budget_to_json(state.budget),
+        load=lambda state, saved: replace(state, budget=budget_from_json(saved)),
     ),
     Checkpoint(
         section="counts",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Never, TypeAlias
 
+from kmodmon.events.budget import UNSPENT, EventBudget
 from kmodmon.events.counters import NO_COUNTS, Counts
 from kmodmon.events.event import Event
 from kmodmon.events.timestamps import NO_TIMESTAMPS, Timestamps
@@ -77,6 +78,7 @@ class State:
     readings: CounterReadings = UNREAD_COUNTERS  # of the counters and the taint number that confirm reports
     reported: tuple[ReportedFingerprint, ...] = ()  # the newest reports that are in events, of any boot
     own: SelfStats = NO_SELF_STATS
+    budget: EventBudget = UNSPENT  # of events that users can provoke
     counts: Counts = field(default_factory=lambda: NO_COUNTS)  # counters that events move
     stamps: Timestamps = NO_TIMESTAMPS  # gauges of when something last happened
 

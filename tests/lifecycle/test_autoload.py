@@ -2,10 +2,11 @@
 
 import pytest
 
+from kmodmon.events.budget import MAX_NAMES, UNSPENT, spend
 from kmodmon.events.event import Actor, Event, Process
-from kmodmon.events.kinds.module import ModuleRefused
+from kmodmon.events.kinds.module import ModuleRefused, ModuleRequested
 from kmodmon.events.sentence import sentence_of
-from kmodmon.lifecycle.autoload import MAX_COUNTS, MAX_REPORTED, attempted, attribute, requested, with_requester
+from kmodmon.lifecycle.autoload import attempted, attribute, requested, with_requester
 from kmodmon.lifecycle.pending import MAX_ATTEMPTS, MAX_REQUESTS, Lifecycle
 from kmodmon.lifecycle.signals import TraceEntry, TraceKind
 from kmodmon.types.units import Instant, Usec
@@ -20,6 +21,7 @@ class Requester:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.lifecycle = Lifecycle()
+        self.budget = UNSPENT
         self.reported: list[Event] = []
 
     def request(self, name: str, after: float = 0.001) -> tuple[Event, ...]:
@@ -27,9 +29,11 @@ class Requester:
         now = self.clock.now()
         entry = TraceEntry(kind=TraceKind.REQUEST, monotonic_usec=Usec(now.monotonic_usec), tid=7, module=name,
                            actor=ACTOR)  # fmt: skip
-        self.lifecycle, events = requested(self.lifecycle, entry, now)
-        self.reported += events
-        return events
+        self.lifecycle, event = requested(self.lifecycle, entry, now)
+        self.budget, events = spend(self.budget, (event,), now)
+        requests = tuple(event for event in events if event.type == ModuleRequested.kind.type)
+        self.reported += requests
+        return requests
 
 
 def test_request_when_repeated_then_told_again_after_a_while_with_their_number() -> None:
@@ -45,10 +49,10 @@ def test_request_when_names_are_made_up_by_the_thousand_then_few_are_told_and_th
     requester = Requester()
     for number in range(5000):
         requester.request(f"fs-{number}")
-    assert len(requester.reported) == MAX_REPORTED and len(requester.lifecycle.request_counts) <= MAX_REPORTED + 1
+    assert len(requester.reported) == MAX_NAMES == len(requester.budget.told)
     (later,) = requester.request("net-pf-9", after=601)
-    assert later.fields["untold"] == 5000 - MAX_REPORTED
-    assert sentence_of(later).endswith(f"(uid 1000), {5000 - MAX_REPORTED} more before it")
+    assert later.fields["untold"] == 5000 - MAX_NAMES
+    assert sentence_of(later).endswith(f"(uid 1000), {5000 - MAX_NAMES} more before it")
     (following,) = requester.request("net-pf-10")
     assert "untold" not in following.fields
 
@@ -65,31 +69,29 @@ def test_request_when_ten_minutes_are_over_then_its_name_and_other_names_are_rep
     after: float, is_reported: bool
 ) -> None:
     requester = Requester()
-    for number in range(MAX_REPORTED):
+    for number in range(MAX_NAMES):
         assert requester.request(f"fs-{number}", after=0)
     assert not requester.request("net-pf-9", after=0)
     requester.clock.advance(after)
     assert bool(requester.request("fs-0", after=0)) is bool(requester.request("net-pf-9", after=0)) is is_reported
 
 
-def test_request_when_many_names_are_reported_over_hours_then_the_oldest_count_is_dropped() -> None:
+def test_request_when_many_names_come_over_hours_then_the_newest_are_kept() -> None:
     requester = Requester()
     for number in range(300):
         assert requester.request(f"fs-{number}", after=7)
-    assert list(requester.lifecycle.request_counts) == [f"fs-{number}" for number in range(300 - MAX_COUNTS, 300)]
     assert [entry.module for entry in requester.lifecycle.requests] == [
         f"fs-{number}" for number in range(300 - MAX_REQUESTS, 300)
     ]
 
 
-def test_request_when_reported_then_dated_by_the_trace_and_counted_from_there() -> None:
+def test_request_when_reported_then_dated_by_the_trace() -> None:
     requester = Requester()
     late = TraceEntry(kind=TraceKind.REQUEST, monotonic_usec=Usec(requester.clock.monotonic_usec), tid=7, module="fs")
     now = requester.clock.now()
     requester.clock.advance(3)
-    lifecycle, (event,) = requested(requester.lifecycle, late, requester.clock.now())
+    _, event = requested(requester.lifecycle, late, requester.clock.now())
     assert event.at == now and event.fields["name"] == "fs" and event.fields["repeats"] == 0
-    assert lifecycle.request_counts["fs"].reported_at == now
     assert event.evidence == (f"module_request traced at {late.monotonic_usec / 1e6:.6f}",)
 
 

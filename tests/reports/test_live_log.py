@@ -169,11 +169,11 @@ def test_hear_when_only_what_the_prefilter_picks_is_heard_then_nothing_is_missed
     state, recognized = recognize(RecognizerState(), map(parse_record, stream))
     _, last = flush(state)
     expected = (*recognized.reports, *last.reports)
-    first_of_kind = {report.fingerprint: report for report in reversed(expected)}
+    first_of_kind = {(report.fingerprint, report.module): report for report in reversed(expected)}
     reported = [
         (report.report_class.value, report.module, report.first_line)
         for report in expected
-        if report is first_of_kind[report.fingerprint]
+        if report is first_of_kind[report.fingerprint, report.module]
     ]
     listener = process_whole(stream)
     assert [(report_class, module, first) for report_class, module, first, _ in listener.reports] == reported

@@ -189,14 +189,16 @@ def test_taint_when_killed_between_the_report_and_the_reading_then_it_is_still_e
     before = begun()
     before.log(*WARNING, after=1)
     before.tick(after=2)
+    assert before.events == []  # the report waits for the reading
     log, taint = before.state.log, taint_from_json(taint_to_json(before.state.taint))
     story = Told(State(boot_id=BOOT, started=before.clock.now(), resumed=True, taint=taint, log=log))
     story.clock.monotonic_usec, story.clock.realtime_usec = before.clock.monotonic_usec, before.clock.realtime_usec
     story.taint(W, after=1)
     usec = before.clock.monotonic_usec - 2_000_000
     ring = tuple(record(at, text, priority=4, usec=usec) for at, text in enumerate(WARNING))
-    told = story.see("kmsg", LogRead(records=ring, end=True))
-    assert [event.type for event in told] == [TaintAdded.kind.type]
+    story.see("kmsg", LogRead(records=ring, end=True))
+    story.tick(after=2)
+    assert [event.type for event in story.events] == [KernelReported.kind.type, TaintAdded.kind.type]
     assert story.added() == [("W", "report:warning")]
 
 
@@ -213,6 +215,7 @@ def test_taint_when_a_module_carries_the_letter_then_it_is_the_cause() -> None:
 def test_clue_when_a_report_is_of_an_earlier_boot_then_it_explains_nothing() -> None:
     story = begun()
     story.log(*WARNING, after=1)
+    story.taint(W)
     story.tick(after=2)
     (report,) = (event for event in story.events if event.type == KernelReported.kind.type)
     assert clue_of(report) is not None

@@ -1,5 +1,6 @@
 """Event kinds of kmodmon itself."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from kmodmon.events.event import EventDetails, EventKind, EventType
@@ -55,3 +56,20 @@ class Stopped(EventDetails):
         title="kmodmon stopped",
         advice="Until it starts again nobody watches; what happens meanwhile is told later as far as it left traces.",
     )
+
+
+class EventsSuppressed(EventDetails):
+    """Events that users can provoke were left out of the history, because there were too many."""
+
+    kind: ClassVar[EventKind] = EventKind(
+        type=EventType("EventsSuppressed"),
+        message_id="f35535cfaea6402ba1ad06d203e30e98",
+        sentence="{count|Some} events that users can cause were only counted[: {types}]",
+        title="Events that users can cause were only counted",
+        advice="The same event is told once in ten minutes, and so are a hundred different ones of a kind: more would "
+        "push other events out of the history. The metrics count them all, each for its reason.\n"
+        "`kmodmon events --since 20m` shows those that were told; somebody may try to hide one among many.",
+        provokable=True,
+    )
+    count: int  # events since the previous event of this kind
+    types: Mapping[str, int]  # events by type

@@ -2,7 +2,47 @@
 
 from typing import ClassVar
 
-from kmodmon.events.event import EventDetails, EventKind, EventType, member
+from kmodmon.events.event import Event, EventDetails, EventKind, EventType, member
+
+ROOT = "root"
+"""The share of the budget for what root did by itself: nothing that users cause draws on it."""
+
+_KERNELS_MODPROBE = ("-q", "--")  # kernel/module/kmod.c call_modprobe()
+
+
+def _failure_name(event: Event) -> str:
+    details = event.details
+    return f"{event.module or ''} {details.reason if isinstance(details, ModuleLoadFailed) else ''}"
+
+
+def _failure_share(event: Event) -> str:
+    """ROOT for a tool that root started, and that was told to load what was refused, if the refusal says what.
+
+    A refusal in the log is tied to the only tool that was started shortly before, which may be root's, and its text may
+    be a user's. So a module that the tool does not name is not root's.
+    """
+    actor = event.actor
+    if actor is None or actor.uid != 0 or actor.requester is not None:
+        return ""
+    words = actor.process.cmdline
+    if words is None:
+        return "" if actor.name == "modprobe" or event.module is not None else ROOT
+    if words[1:3] == _KERNELS_MODPROBE:
+        return ""
+    named = {_stem(word) for word in words[1:]}
+    return ROOT if event.module is None or event.module in named else ""
+
+
+def _stem(argument: str) -> str:
+    return argument.rpartition("/")[2].partition(".ko")[0].replace("-", "_")
+
+
+def _request_name(event: Event) -> str:
+    return event.details.name if isinstance(event.details, ModuleRequested) else ""
+
+
+def _request_share(event: Event) -> str:
+    return ROOT if event.actor is not None and event.actor.uid == 0 else ""
 
 
 class ModuleLoaded(EventDetails):
@@ -73,14 +113,19 @@ class ModuleLoadFailed(EventDetails):
     kind: ClassVar[EventKind] = EventKind(
         type=EventType("ModuleLoadFailed"),
         message_id="13455d9c046643b0b0939a0d1f023d50",
-        sentence="{module|A module} could not be loaded[: {reason}][ ({symbol})][, wanted by {actor}]",
+        sentence="{module|A module} could not be loaded[: {reason}][ ({symbol})][, wanted by {actor}]"
+        "[, {repeats} times more since it was last told][, {untold} others before it]",
         title="A module could not be loaded",
         advice="The kernel refused it, or its init function failed; the reason is in KMODMON_FIELDS.\n"
         "`kmodmon explain 'MESSAGE'` says what the kernel's line means; `kmodmon preflight FILE.ko` lists "
         "every obstacle.",
         provokable=True,
+        budget_name=_failure_name,
+        budget_share=_failure_share,
     )
     reason: str  # label `reason`
+    repeats: int = member(default=0, optional=True)  # the same module and reason, since it was last told
+    unreported: int = member(default=0, key="untold", optional=True)  # others
 
 
 class ModuleInitFailed(ModuleLoadFailed):
@@ -171,9 +216,11 @@ class ModuleRequested(EventDetails):
         "The requester is in KMODMON_ACTOR_*. What nobody needs is refused with `install NAME /bin/false` "
         "in modprobe.d.",
         provokable=True,
+        budget_name=_request_name,
+        budget_share=_request_share,
     )
     name: str  # the module or alias that was asked for
-    repeats: int  # requests of this name since it was last reported
+    repeats: int = 0  # requests of this name since it was last reported
     unreported: int = member(default=0, key="untold", optional=True)  # other names
 
 

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from kmodmon.events.event import EventDetails, EventKind, EventType
+from kmodmon.events.event import Event, EventDetails, EventKind, EventType, member
 
 
 class SettingChanged(EventDetails):
@@ -28,6 +28,11 @@ class LockdownChanged(SettingChanged):
     )
 
 
+def _denial_name(event: Event) -> str:
+    details = event.details
+    return f"{details.comm} {details.what}" if isinstance(details, LockdownDenied) else ""
+
+
 class LockdownDenied(EventDetails):
     """Lockdown denied an operation to a process, by a line of the kernel log."""
 
@@ -39,11 +44,14 @@ class LockdownDenied(EventDetails):
         advice="A process wanted what a locked-down kernel does not allow even root. KMODMON_FIELDS says what, "
         "and who.",
         provokable=True,
+        budget_name=_denial_name,
     )
     signature: str  # the log signature of the refusal
     what: str | None  # the operation, in the words of the kernel; None: the line does not say
     comm: str | None  # name of the task
     printk_usec: int | None  # printk's clock
+    repeats: int = member(default=0, optional=True)  # the same of the same task, since it was last told
+    unreported: int = member(default=0, key="untold", optional=True)  # others
 
 
 class ModulesDisabled(SettingChanged):

@@ -1,0 +1,136 @@
+"""The budget of events that users can provoke: without one, a user could push other events out of the history.
+
+Each name of a kind is told once in PERIOD_USEC, and at most MAX_NAMES names of each share in that time. The rest is
+counted: the next event of the name has how often it was repeated, the next event of the share how many others there
+were, and one event a period says how many of which types were left out. Name and share are declared with the kind
+(`EventKind.budget_name`). Counters of what happened count every event, told or not, but for those that say otherwise
+(`EventCounter.told_only`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TypeAlias
+
+from kmodmon.events.event import Event, EventType, Severity
+from kmodmon.events.kinds.daemon import EventsSuppressed
+from kmodmon.types.codec import entries_from_json, members_from_json, value_or_none
+from kmodmon.types.units import Instant, JsonObject
+
+PERIOD_USEC = 600_000_000
+MAX_NAMES = 100  # of one share that are told in a period
+MAX_KEPT = 1024  # names that are remembered; more than all shares tell in a period
+
+Share: TypeAlias = tuple[EventType, str]
+Name: TypeAlias = tuple[EventType, str, str]  # a share, and the name
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """When a name was last told, and how often it was repeated since."""
+
+    at_usec: int  # CLOCK_MONOTONIC
+    repeats: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventBudget:
+    """What was told lately, and what was only counted."""
+
+    told: Mapping[Name, Told] = field(default_factory=lambda: MappingProxyType({}))  # the one told first is first
+    others: Mapping[Share, int] = field(default_factory=lambda: MappingProxyType({}))  # events of names not told
+    unnamed: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # by type, in no summary yet
+    since_usec: int = 0  # CLOCK_MONOTONIC when the first of `unnamed` was left out
+    suppressed: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # by type, in this boot
+
+
+UNSPENT = EventBudget()
+
+
+def spend(budget: EventBudget, events: tuple[Event, ...], at: Instant) -> tuple[EventBudget, tuple[Event, ...]]:
+    """Return the events that are told by this budget; both are the same objects when it says nothing about them."""
+    if any(event.details.kind.budget_name is not None for event in events):
+        spender = _Spender(budget, at.monotonic_usec)
+        events = tuple(told for event in events if (told := spender.told_event(event)) is not None)
+        budget = spender.budget()
+    if not budget.unnamed or 0 <= at.monotonic_usec - budget.since_usec < PERIOD_USEC:
+        return budget, events
+    details = EventsSuppressed(count=sum(budget.unnamed.values()), types=budget.unnamed)
+    summary = Event(details=details, at=at, severity=Severity.WARNING)
+    return replace(budget, unnamed=MappingProxyType({})), (*events, summary)
+
+
+class _Spender:
+    """A mutable copy of the budget for the events of one step."""
+
+    def __init__(self, budget: EventBudget, now: int) -> None:
+        self._before = budget
+        self._now = now
+        self._told, self._others = dict(budget.told), dict(budget.others)
+        self._unnamed, self._suppressed = dict(budget.unnamed), dict(budget.suppressed)
+
+    def budget(self) -> EventBudget:
+        """The budget after the events."""
+        for name in list(self._told)[: max(0, len(self._told) - MAX_KEPT)]:
+            del self._told[name]
+        return EventBudget(
+            told=MappingProxyType(self._told),
+            others=MappingProxyType(self._others),
+            unnamed=MappingProxyType(self._unnamed),
+            since_usec=self._before.since_usec if self._before.unnamed else self._now,
+            suppressed=MappingProxyType(self._suppressed),
+        )
+
+    def told_event(self, event: Event) -> Event | None:
+        """The event with what was left out before it; None: it is left out."""
+        kind = event.details.kind
+        if kind.budget_name is None:
+            return event
+        share: Share = (kind.type, kind.budget_share(event))
+        name: Name = (*share, kind.budget_name(event))
+        before = self._told.get(name)
+        if before is not None and self._is_recent(before):
+            self._told[name] = Told(before.at_usec, before.repeats + 1)
+            self._leave_out(kind.type)
+            return None
+        if sum(row[:2] == share and self._is_recent(told) for row, told in self._told.items()) >= MAX_NAMES:
+            self._others[share] = self._others.get(share, 0) + 1
+            self._leave_out(kind.type)
+            return None
+        self._told.pop(name, None)
+        self._told[name] = Told(self._now)
+        repeats, others = 0 if before is None else before.repeats, self._others.pop(share, 0)
+        return event if not (repeats or others) else replace(event, details=event.details.after(repeats, others))
+
+    def _is_recent(self, told: Told) -> bool:
+        return self._now - told.at_usec < PERIOD_USEC
+
+    def _leave_out(self, type: EventType) -> None:
+        self._unnamed[type] = self._unnamed.get(type, 0) + 1
+        self._suppressed[type] = self._suppressed.get(type, 0) + 1
+
+
+def budget_to_json(budget: EventBudget) -> JsonObject:
+    """Write the checkpoint."""
+    return {
+        "told": [[*name, told.at_usec, told.repeats] for name, told in budget.told.items()],
+        "others": [[*share, count] for share, count in budget.others.items()],
+        "unnamed": dict(budget.unnamed),
+        "since": budget.since_usec,
+        "suppressed": dict(budget.suppressed),
+    }
+
+
+def budget_from_json(document: JsonObject) -> EventBudget:
+    """Undo :func:`budget_to_json`; entries of another shape are dropped."""
+    told = entries_from_json(tuple[str, str, str, int, int], document.get("told"))
+    others = entries_from_json(tuple[str, str, int], document.get("others"))
+    return EventBudget(
+        told=MappingProxyType(
+            {(EventType(type), share, name): Told(at, repeats) for type, share, name, at, repeats in told}
+        ),
+        others=MappingProxyType({(EventType(type), share): count for type, share, count in others}),
+        unnamed=members_from_json(int, document.get("unnamed")),
+        since_usec=value_or_none(int, document.get("since")) or 0,
+        suppressed=members_from_json(int, document.get("suppressed")),
+    )
