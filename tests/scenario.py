@@ -108,6 +108,8 @@ STATES: Mapping[str, Rows] = {
     "kmodmon_kernel_log_malformed_total": {(): grows(1)},
     "kmodmon_kernel_log_forged_total": {(): grows(1)},
     "kmodmon_kernel_reports_total": {("null_pointer",): grows(1), ("warning",): grows(12)},
+    "kmodmon_events_suppressed_total": {("ModuleLoadFailed",): grows(1)},
+    "kmodmon_kernel_reports_unconfirmed_total": {("null_pointer",): grows(1)},
     "kmodmon_kernel_reports_suppressed_total": {(): grows(1)},
     "kmodmon_previous_boot_reports_total": {("panic",): grows(1)},
     "kmodmon_module_load_failures_total": {("lockdown",): grows(1), ("unknown_symbol",): grows(4)},

@@ -4,7 +4,7 @@ Each name of a kind is told once in PERIOD_USEC, and at most MAX_NAMES names of 
 counted: the next event of the name has how often it was repeated, the next event of the share how many others there
 were, and one event a period says how many of which types were left out. Name and share are declared with the kind
 (`EventKind.budget_name`). Counters of what happened count every event, told or not, but for those that say otherwise
-(`EventCounter.told_only`).
+(`EventCounter.reported_only`).
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ Name: TypeAlias = tuple[EventType, str, str]  # a share, and the name
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Reported:
     """When a name was last told, and how often it was repeated since."""
 
     at_usec: int  # CLOCK_MONOTONIC
@@ -37,7 +37,7 @@ class Told:
 class EventBudget:
     """What was told lately, and what was only counted."""
 
-    told: Mapping[Name, Told] = field(default_factory=lambda: MappingProxyType({}))  # the one told first is first
+    reported: Mapping[Name, Reported] = field(default_factory=lambda: MappingProxyType({}))  # the oldest first
     others: Mapping[Share, int] = field(default_factory=lambda: MappingProxyType({}))  # events of names not told
     unnamed: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # by type, in no summary yet
     since_usec: int = 0  # CLOCK_MONOTONIC when the first of `unnamed` was left out
@@ -51,7 +51,7 @@ def spend(budget: EventBudget, events: tuple[Event, ...], at: Instant) -> tuple[
     """Return the events that are told by this budget; both are the same objects when it says nothing about them."""
     if any(event.details.kind.budget_name is not None for event in events):
         spender = _Spender(budget, at.monotonic_usec)
-        events = tuple(told for event in events if (told := spender.told_event(event)) is not None)
+        events = tuple(kept for event in events if (kept := spender.reported_event(event)) is not None)
         budget = spender.budget()
     if not budget.unnamed or 0 <= at.monotonic_usec - budget.since_usec < PERIOD_USEC:
         return budget, events
@@ -66,44 +66,44 @@ class _Spender:
     def __init__(self, budget: EventBudget, now: int) -> None:
         self._before = budget
         self._now = now
-        self._told, self._others = dict(budget.told), dict(budget.others)
+        self._reported, self._others = dict(budget.reported), dict(budget.others)
         self._unnamed, self._suppressed = dict(budget.unnamed), dict(budget.suppressed)
 
     def budget(self) -> EventBudget:
         """The budget after the events."""
-        for name in list(self._told)[: max(0, len(self._told) - MAX_KEPT)]:
-            del self._told[name]
+        for name in list(self._reported)[: max(0, len(self._reported) - MAX_KEPT)]:
+            del self._reported[name]
         return EventBudget(
-            told=MappingProxyType(self._told),
+            reported=MappingProxyType(self._reported),
             others=MappingProxyType(self._others),
             unnamed=MappingProxyType(self._unnamed),
             since_usec=self._before.since_usec if self._before.unnamed else self._now,
             suppressed=MappingProxyType(self._suppressed),
         )
 
-    def told_event(self, event: Event) -> Event | None:
+    def reported_event(self, event: Event) -> Event | None:
         """The event with what was left out before it; None: it is left out."""
         kind = event.details.kind
         if kind.budget_name is None:
             return event
         share: Share = (kind.type, kind.budget_share(event))
         name: Name = (*share, kind.budget_name(event))
-        before = self._told.get(name)
+        before = self._reported.get(name)
         if before is not None and self._is_recent(before):
-            self._told[name] = Told(before.at_usec, before.repeats + 1)
+            self._reported[name] = Reported(before.at_usec, before.repeats + 1)
             self._leave_out(kind.type)
             return None
-        if sum(row[:2] == share and self._is_recent(told) for row, told in self._told.items()) >= MAX_NAMES:
+        if sum(row[:2] == share and self._is_recent(entry) for row, entry in self._reported.items()) >= MAX_NAMES:
             self._others[share] = self._others.get(share, 0) + 1
             self._leave_out(kind.type)
             return None
-        self._told.pop(name, None)
-        self._told[name] = Told(self._now)
+        self._reported.pop(name, None)
+        self._reported[name] = Reported(self._now)
         repeats, others = 0 if before is None else before.repeats, self._others.pop(share, 0)
         return event if not (repeats or others) else replace(event, details=event.details.after(repeats, others))
 
-    def _is_recent(self, told: Told) -> bool:
-        return self._now - told.at_usec < PERIOD_USEC
+    def _is_recent(self, entry: Reported) -> bool:
+        return self._now - entry.at_usec < PERIOD_USEC
 
     def _leave_out(self, type: EventType) -> None:
         self._unnamed[type] = self._unnamed.get(type, 0) + 1
@@ -113,7 +113,7 @@ class _Spender:
 def budget_to_json(budget: EventBudget) -> JsonObject:
     """Write the checkpoint."""
     return {
-        "told": [[*name, told.at_usec, told.repeats] for name, told in budget.told.items()],
+        "reported": [[*name, entry.at_usec, entry.repeats] for name, entry in budget.reported.items()],
         "others": [[*share, count] for share, count in budget.others.items()],
         "unnamed": dict(budget.unnamed),
         "since": budget.since_usec,
@@ -123,11 +123,11 @@ def budget_to_json(budget: EventBudget) -> JsonObject:
 
 def budget_from_json(document: JsonObject) -> EventBudget:
     """Undo :func:`budget_to_json`; entries of another shape are dropped."""
-    told = entries_from_json(tuple[str, str, str, int, int], document.get("told"))
+    reported = entries_from_json(tuple[str, str, str, int, int], document.get("reported"))
     others = entries_from_json(tuple[str, str, int], document.get("others"))
     return EventBudget(
-        told=MappingProxyType(
-            {(EventType(type), share, name): Told(at, repeats) for type, share, name, at, repeats in told}
+        reported=MappingProxyType(
+            {(EventType(type), share, name): Reported(at, repeats) for type, share, name, at, repeats in reported}
         ),
         others=MappingProxyType({(EventType(type), share): count for type, share, count in others}),
         unnamed=members_from_json(int, document.get("unnamed")),

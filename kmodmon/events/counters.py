@@ -49,21 +49,21 @@ class EventCounter:
     kinds: tuple[type[EventDetails], ...]  # with their subclasses
     labels: tuple[str, ...] = ()  # see `label_value`
     where: Callable[[Event], bool] = every_event  # only events for which it is true are counted
-    told_only: bool = False  # it leaves out events that their budget keeps out of the history
+    reported_only: bool = False  # it leaves out events that their budget keeps out of the history
 
 
 def count_events(
-    counts: Counts, happened: Iterable[Event], told: Iterable[Event], counters: Iterable[EventCounter]
+    counts: Counts, happened: Iterable[Event], reported: Iterable[Event], counters: Iterable[EventCounter]
 ) -> Counts:
     """Add the events to the counters; return the same object when no counter moved.
 
-    `told`: those of them that are told, which are all that some counters count.
+    `reported`: those of them that are told, which are all that some counters count.
     """
     changed: dict[str, dict[Labels, int]] = {}
-    for events, told_only in ((happened, False), (told, True)):
+    for events, reported_only in ((happened, False), (reported, True)):
         for event in events:
             for counter in counters:
-                counts_it = counter.told_only is told_only and isinstance(event.details, counter.kinds)
+                counts_it = counter.reported_only is reported_only and isinstance(event.details, counter.kinds)
                 if counts_it and counter.where(event):
                     series = changed.setdefault(counter.name, dict(counts.get(counter.name, {})))
                     labels = tuple(label_value(event, label) for label in counter.labels)

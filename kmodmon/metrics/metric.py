@@ -30,7 +30,7 @@ class CountOf:
     kinds: tuple[type[EventDetails], ...]  # with their subclasses
     initial: tuple[Labels, ...] = ((),)  # label values whose series starts at 0, so that the first event increases it
     where: Callable[[Event], bool] = every_event
-    told_only: bool = False  # it leaves out events that their budget keeps out of the history
+    reported_only: bool = False  # it leaves out events that their budget keeps out of the history
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +85,11 @@ def event_metrics(metrics: Iterable[Metric]) -> EventMetrics:
     timestamps: list[EventTimestamp] = []
     for metric in metrics:
         match metric.events:
-            case CountOf(kinds=kinds, where=where, told_only=told_only):
+            case CountOf(kinds=kinds, where=where, reported_only=reported_only):
                 counters.append(
-                    EventCounter(name=metric.name, kinds=kinds, labels=metric.labels, where=where, told_only=told_only)
+                    EventCounter(
+                        name=metric.name, kinds=kinds, labels=metric.labels, where=where, reported_only=reported_only
+                    )
                 )
             case LatestOf(kinds=kinds, where=where, fields=fields, values=values):
                 timestamps.append(

@@ -88,7 +88,7 @@ METRICS: tuple[Metric, ...] = (
         interface="all sources",
         bound="event types",
         of=("counts",),
-        events=CountOf(kinds=(EventDetails,), initial=tuple((name,) for name in EVENT_KINDS), told_only=True),
+        events=CountOf(kinds=(EventDetails,), initial=tuple((name,) for name in EVENT_KINDS), reported_only=True),
     ),
     Metric(
         name="kmodmon_events_suppressed_total",

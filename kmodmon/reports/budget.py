@@ -35,7 +35,7 @@ class Share(enum.Enum):
 class Admission(enum.Enum):
     """What becomes of a report."""
 
-    TOLD = enum.auto()
+    REPORTED = enum.auto()
     REPEATED = enum.auto()
     SUPPRESSED = enum.auto()
 
@@ -46,11 +46,11 @@ class ReportBudget:
 
     minute_usec: int = 0  # since when `fingerprints` were told
     fingerprints: frozenset[tuple[str, str | None, bool]] = frozenset()  # with module, and whether it was unconfirmed
-    period_usec: int = 0  # since when `told` counts
-    told: Mapping[Share, int] = field(default_factory=lambda: MappingProxyType({}))
+    period_usec: int = 0  # since when `reported` counts
+    reported: Mapping[Share, int] = field(default_factory=lambda: MappingProxyType({}))
 
 
-NOTHING_TOLD = ReportBudget()
+NOTHING_REPORTED = ReportBudget()
 
 
 def share_of(report: KernelReport) -> Share:
@@ -64,9 +64,9 @@ def share_of(report: KernelReport) -> Share:
             return Share.OTHER
 
 
-def same_report(one: KernelReport, other: KernelReport) -> bool:
+def same_report(report: KernelReport, other: KernelReport) -> bool:
     """Whether both are reports of the same bug."""
-    return (one.fingerprint, one.module) == (other.fingerprint, other.module)
+    return (report.fingerprint, report.module) == (other.fingerprint, other.module)
 
 
 def admit(budget: ReportBudget, report: KernelReport, now_usec: int) -> tuple[ReportBudget, Admission]:
@@ -74,12 +74,12 @@ def admit(budget: ReportBudget, report: KernelReport, now_usec: int) -> tuple[Re
     if now_usec - budget.minute_usec >= REPEAT_USEC:
         budget = replace(budget, minute_usec=now_usec, fingerprints=frozenset())
     if now_usec - budget.period_usec >= PERIOD_USEC:
-        budget = replace(budget, period_usec=now_usec, told=MappingProxyType({}))
+        budget = replace(budget, period_usec=now_usec, reported=MappingProxyType({}))
     key, share = (report.fingerprint, report.module, report.unconfirmed), share_of(report)
     if key in budget.fingerprints:
         return budget, Admission.REPEATED
-    told = budget.told.get(share, 0)
-    if told >= share.value:
+    count = budget.reported.get(share, 0)
+    if count >= share.value:
         return budget, Admission.SUPPRESSED
-    after = MappingProxyType({**budget.told, share: told + 1})
-    return replace(budget, fingerprints=budget.fingerprints | {key}, told=after), Admission.TOLD
+    after = MappingProxyType({**budget.reported, share: count + 1})
+    return replace(budget, fingerprints=budget.fingerprints | {key}, reported=after), Admission.REPORTED

@@ -68,7 +68,7 @@ def settle(
     return tuple(waiting), tuple(verdicts)
 
 
-def crowd_out(
+def make_room(
     held: tuple[HeldReport, ...], readings: CounterReadings
 ) -> tuple[tuple[HeldReport, ...], tuple[Verdict, ...]]:
     """Return at most MAX_HELD entries that go on waiting, and what is decided early for want of room."""

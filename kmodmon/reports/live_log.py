@@ -26,9 +26,9 @@ from types import MappingProxyType
 from kmodmon.events.event import Event, Severity
 from kmodmon.events.report import KernelReport
 from kmodmon.kernel.kmsg import KmsgRecord, parse_prefix, parse_record
-from kmodmon.reports.budget import NOTHING_TOLD, Admission, ReportBudget, admit
+from kmodmon.reports.budget import NOTHING_REPORTED, Admission, ReportBudget, admit
 from kmodmon.reports.corroboration import judge
-from kmodmon.reports.held import HeldReport, Verdict, crowd_out, hold, settle
+from kmodmon.reports.held import HeldReport, Verdict, hold, make_room, settle
 from kmodmon.reports.load_refusal import NO_ATTEMPTS, Attempts, reported_once
 from kmodmon.reports.prefilter import Prefilter
 from kmodmon.reports.recognizer import Forgery, Recognized, RecognizerState, flush, recognize, tick
@@ -76,7 +76,7 @@ class LogReaderState(LogMemory):
     held: tuple[HeldReport, ...] = ()
     judged_with: CounterReadings | None = None  # the readings with which the held reports were last judged
     judged_usec: int = 0  # CLOCK_MONOTONIC, when that was
-    budget: ReportBudget = NOTHING_TOLD
+    budget: ReportBudget = NOTHING_REPORTED
     summaries: PendingSummaries = NOTHING_PENDING
 
     @property
@@ -257,10 +257,10 @@ class _LogReader:
         begun, now = self._begun_usec(report), self.at.monotonic_usec
         answer = judge(report, self.readings, begun_usec=begun, complete_usec=now, now_usec=now)
         if answer is not None:
-            self._tell(_answered(report, answer.confirmed), 1)
+            self._admit(_answered(report, answer.confirmed), 1)
             self._settled.append(report.first_line)
             return
-        held, verdicts = crowd_out(hold(self.state.held, report, begun, now), self.readings)
+        held, verdicts = make_room(hold(self.state.held, report, begun, now), self.readings)
         self.state = replace(self.state, held=held)
         self._conclude(verdicts)
 
@@ -283,10 +283,10 @@ class _LogReader:
             if verdict.answer is None:
                 self._suppress(entry.report, len(entry.numbers))
             else:
-                self._tell(_answered(entry.report, verdict.answer.confirmed), len(entry.numbers))
+                self._admit(_answered(entry.report, verdict.answer.confirmed), len(entry.numbers))
             self._settled += entry.numbers
 
-    def _tell(self, report: KernelReport, times: int) -> None:
+    def _admit(self, report: KernelReport, times: int) -> None:
         """Make an event of a report unless it is a repeat, or its share is used up; the other `times` are repeats."""
         budget, admission = admit(self.state.budget, report, self.at.monotonic_usec)
         self.state = replace(self.state, budget=budget)
@@ -295,7 +295,7 @@ class _LogReader:
         if admission is Admission.SUPPRESSED:
             self._suppress(report, times)
             return
-        if admission is Admission.TOLD:
+        if admission is Admission.REPORTED:
             self.events.append(report_event(report, self.account.clock, self.at))
             times -= 1
         if times and not report.unconfirmed:

@@ -176,7 +176,7 @@ class Engine:
         if events:
             self.wake(name for name in _wakes_of(events) if name is not source)
         memory = self.state.log_memory
-        if source in _HEARD and memory is not None and memory.unsettled:
+        if source in _LOG_SOURCES and memory is not None and memory.unsettled:
             self.wake(_CONFIRMING, prompt=True)  # the kernel's numbers tell whether the report is its own
         if self.state.taint.clues is not clues:
             self.wake((SourceName.TAINT,))  # a possible cause without an event: the value may have changed
@@ -305,7 +305,7 @@ class Engine:
         self._schedule_tick()
 
 
-_HEARD = frozenset({SourceName.KMSG, SourceName.CLOCK})
+_LOG_SOURCES = frozenset({SourceName.KMSG, SourceName.CLOCK})
 _CONFIRMING = (SourceName.TAINT, SourceName.COUNTERS)
 _TAINTING = (KernelReported, ModuleLoadFailed)
 _OTHER_FILE = (ModuleLoaded, ModuleChanged)

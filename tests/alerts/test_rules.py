@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from grafana.src.alerts import ALERTS, FLEET_GROUPS, GROUPS, HOST_GROUPS
-from grafana.src.alerts.alert import Alert, Group
+from grafana.src.alerts.alert import Alert, AlertSeverity, Group
 from grafana.src.alerts.posture import BPF, ORDERED
 from grafana.src.alerts.reports import panics, signatures
 from grafana.src.alerts.rule_file import rule_file
@@ -21,7 +21,7 @@ from kmodmon.events.report import ReportClass
 from kmodmon.kernel.sysctl import HARDENING
 from kmodmon.kernel.taint_vendor import every_flag
 from kmodmon.reports.signatures.table import SIGNATURES
-from tests.alerts.case import promtool, rule_tests
+from tests.alerts.case import promtool, rule_tests, series, steps
 from tests.alerts.cases import CASES
 from tests.promql import problems
 
@@ -40,6 +40,25 @@ def test_alerts_when_tried_then_each_fires_stays_silent_and_clears(group: Group,
         document = {"rule_files": [f"{alert.name}.rules"], "evaluation_interval": "15s", "tests": tests}
         (tmp_path / f"{alert.name}.yml").write_text(json.dumps(document))  # YAML takes JSON
     promtool("test", "rules", *sorted(tmp_path.glob("*.yml")))
+
+
+def test_alerts_when_every_report_is_unconfirmed_then_none_that_is_critical_fires(tmp_path: Path) -> None:
+    """All that unconfirmed reports move, for every signature; the counter of forgeries is among it."""
+    critical = [alert for alert in ALERTS if alert.severity is AlertSeverity.CRITICAL and "up{" not in alert.expr]
+    alone = Group(name="critical", alerts=tuple(critical))
+    (tmp_path / "critical.rules").write_text(rule_file((alone,), "rules.yml", "On trial."))
+    signatures = {signature.name for signature in SIGNATURES}
+    moved = {series("kmodmon_kernel_reports_unconfirmed_total", signature=name) for name in signatures}
+    moved |= {series("kmodmon_kernel_log_forged_total"), series("kmodmon_events_total", type="KernelReport")}
+    tests = {
+        "interval": "15s",
+        "input_series": [{"series": name, "values": steps((0, 10), (3, 20))} for name in sorted(moved)],
+        "alert_rule_test": [{"eval_time": "12m", "alertname": alert.name, "exp_alerts": []} for alert in critical],
+    }
+    document = {"rule_files": ["critical.rules"], "evaluation_interval": "15s", "tests": [tests]}
+    (tmp_path / "critical.yml").write_text(json.dumps(document))
+    promtool("test", "rules", tmp_path / "critical.yml")
+    assert {"KmodKernelOops", "KmodKernelPanic", "KmodKernelLockup"} <= {alert.name for alert in critical}
 
 
 def test_alerts_when_declared_then_each_is_on_trial() -> None:

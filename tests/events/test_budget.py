@@ -72,7 +72,7 @@ def test_kinds_when_they_have_a_budget_then_their_details_take_what_was_left_out
 
 def test_events_when_fifty_thousand_names_are_refused_then_a_hundred_are_told_and_the_rest_is_counted() -> None:
     budget, told = flood(UNSPENT, [refused(f"m{number}") for number in range(50_000)])
-    assert len(told) == MAX_NAMES and len(budget.told) <= MAX_KEPT
+    assert len(told) == MAX_NAMES and len(budget.reported) <= MAX_KEPT
     assert budget.suppressed == {"ModuleLoadFailed": 50_000 - MAX_NAMES}
     budget, (summary,) = spend(budget, (), at(1000 + PERIOD_USEC / 1e6))
     assert isinstance(summary.details, EventsSuppressed)
@@ -152,7 +152,7 @@ def test_history_when_a_user_floods_refusals_then_every_refusal_is_counted_and_l
     lines = tuple(record(at, b"Module m%d is blacklisted" % at) for at in range(2000))
     story.see("kmsg", read(lines))
     story.modules(module("real", "OE"))
-    told = [event.type for event in story.events]
+    told: list[str] = [event.type for event in story.events]
     assert told.count("ModuleLoadFailed") == MAX_NAMES and "ModuleLoaded" in told
     assert sum(story.state.counts["kmodmon_module_load_failures_total"].values()) == 2000
     assert story.state.counts["kmodmon_events_total"]["ModuleLoadFailed",] == MAX_NAMES

@@ -49,7 +49,7 @@ def test_request_when_names_are_made_up_by_the_thousand_then_few_are_told_and_th
     requester = Requester()
     for number in range(5000):
         requester.request(f"fs-{number}")
-    assert len(requester.reported) == MAX_NAMES == len(requester.budget.told)
+    assert len(requester.reported) == MAX_NAMES == len(requester.budget.reported)
     (later,) = requester.request("net-pf-9", after=601)
     assert later.fields["untold"] == 5000 - MAX_NAMES
     assert sentence_of(later).endswith(f"(uid 1000), {5000 - MAX_NAMES} more before it")

@@ -70,11 +70,13 @@ def _report(stored: StoredEvent) -> Markup:
     event = stored.event
     fields = event.fields
     heading_id = f"report-{stored.id}"
+    unconfirmed = "Unconfirmed: " if fields.get("confirmed") is False else ""
+    heading = unconfirmed + _word(fields.get("title")) if _word(fields.get("title")) else sentence_of(event)
     return element(
         "li",
         element(
             "header",
-            element("h3", _word(fields.get("title")) or sentence_of(event), id=heading_id),
+            element("h3", heading, id=heading_id),
             pill(event.severity.value, SEVERITY_TONES[event.severity]),
         ),
         element("p", moment(event.at.realtime_usec), " ", code(_word(fields.get("signature"))), class_="when"),

@@ -19,11 +19,24 @@ def counter_case(
     )
 
 
-_FORGED = "On db1:10069 lines in the words of the kernel were written to /dev/kmsg by a program."
+_FORGED = "On db1:10069 lines in the words of the kernel are in its log that are no reports of the kernel."
 
 CASES = (
     counter_case("KmodKernelLogForged", "kmodmon_kernel_log_forged_total", _FORGED, clears="31m"),
     counter_case("KmodKernelLogForged", "kmodmon_kernel_log_forged_total", _FORGED, clears="31m", first=True),
+    counter_case(
+        "KmodKernelReportUnconfirmed",
+        "kmodmon_kernel_reports_unconfirmed_total",
+        "On db1:10069 the kernel log has a report null_pointer, and the kernel counted none.",
+        clears="31m",
+        signature="null_pointer",
+    ),
+    counter_case(
+        "KmodEventsSuppressed",
+        "kmodmon_events_suppressed_total",
+        "On db1:10069 events ModuleLoadFailed were only counted.",
+        type="ModuleLoadFailed",
+    ),
     counter_case(
         "KmodKernelLogLost",
         "kmodmon_kernel_log_lost_total",

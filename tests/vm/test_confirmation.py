@@ -1,0 +1,143 @@
+"""Reports of real kernels, and forged ones that a module prints: the kernel's own numbers tell them apart."""
+
+import time
+from collections.abc import Mapping
+from typing import cast
+
+from tests.vm.conftest import Boot
+from tests.vm.guest import Guest
+from tests.vm.kernels import Kernel
+from tests.vm.product import Product
+from tests.vm.product_client import Client, Series
+from tests.vm.test_log import WATCHDOGS
+
+FORGE = "/sys/module/forge_mod/parameters"
+RECORDS = 100_000
+RECORDS_OF_ONE = 12
+GROWTH_KIB = 4096
+
+
+def started(guest: Guest, product: Product) -> Client:
+    guest.install_kmodmon(product)
+    client = Client(guest, guest.start_kmodmon())
+    guest.shell("dmesg -n 1")  # the console of a guest is slow, and the kernel waits for it
+    return client
+
+
+def told(client: Client, module: str) -> list[tuple[object, object, object]]:
+    """Class, severity and whether it is confirmed, of the reports that blame a module."""
+    rows = (row for row in client.rows("/api/v1/reports") if row["module"] == module)
+    fields = ((row, cast(Mapping[str, object], row["fields"])) for row in rows)
+    return [(field["class"], row["severity"], field["confirmed"]) for row, field in fields]
+
+
+def until_told(client: Client, module: str, timeout: float = 30) -> list[tuple[object, object, object]]:
+    began = time.monotonic()
+    client.until(lambda _: bool(told(client, module)), f"a report about {module}", timeout)
+    print(f"{module}: told within {time.monotonic() - began:.1f} s")
+    return told(client, module)
+
+
+def test_reports_when_they_are_real_then_the_kernels_own_numbers_confirm_them(
+    kernel: Kernel, boot: Boot, kmodmon: Product
+) -> None:
+    client = started(boot(kernel, fresh=True), kmodmon)
+    guest = client.guest
+    guest.insmod("warn_mod")
+    assert until_told(client, "warn_mod") == [("warning", "warning", True)]
+    guest.insmod("oops_mod")
+    assert until_told(client, "oops_mod") == [("oops", "critical", True)]
+    guest.shell(f"{WATCHDOGS}insmod /opt/modules/crash_mod.ko kind=soft_lockup seconds=12", timeout=120)
+    until_told(client, "crash_mod", timeout=120)
+    kinds = {(kind, confirmed) for kind, _, confirmed in told(client, "crash_mod")}
+    assert ("soft_lockup", True) in kinds and not any(confirmed is False for _, confirmed in kinds), kinds
+    series = client.scrape()
+    assert series.get("kmodmon_kernel_log_forged_total") == 0
+    assert _unconfirmed(series) == 0
+
+
+def test_reports_when_they_are_forged_in_the_kernels_own_records_then_nobody_is_woken(
+    kernel: Kernel, boot: Boot, kmodmon: Product
+) -> None:
+    client = started(boot(kernel, fresh=True), kmodmon)
+    guest = client.guest
+    guest.insmod("forge_mod")
+    before = guest.read("/sys/kernel/oops_count")
+    guest.shell(f"echo innocent >{FORGE}/oops")
+    assert until_told(client, "innocent") == [("oops", "warning", False)]
+    guest.shell(f"echo 'Kernel panic - not syncing: Attempted to kill init!' >{FORGE}/line")
+    series = client.until(lambda now: _unconfirmed(now) == 2, "the panic that was none")
+    assert guest.read("/sys/kernel/oops_count") == before
+    assert series.get("kmodmon_kernel_log_forged_total") == 2
+    assert series.labels("kmodmon_kernel_report_timestamp_seconds") == [], "what the critical alerts read"
+    reports = {key: value for key, value in series.values.items() if key[0] == "kmodmon_kernel_reports_total"}
+    assert set(reports.values()) == {0}
+    client.until_rows("/api/v1/events?type=LogForged")
+    assert "Unconfirmed: " in client.command("status")[1]
+    assert "Unconfirmed: " in client.command("events", "--type", "KernelReport")[1]
+    # A real one afterwards is believed, although its bit D and its counter tell of one only.
+    guest.insmod("oops_mod")
+    assert until_told(client, "oops_mod") == [("oops", "critical", True)]
+
+
+def _unconfirmed(series: Series) -> float:
+    name = "kmodmon_kernel_reports_unconfirmed_total"
+    return sum(value for (family, _), value in series.values.items() if family == name)
+
+
+def test_reports_when_100000_records_are_forged_around_a_real_one_then_it_is_told_and_nothing_is_lost(
+    kernel: Kernel, boot: Boot, kmodmon: Product
+) -> None:
+    client = started(boot(kernel, "log_buf_len=64M", fresh=True), kmodmon)
+    guest = client.guest
+    guest.insmod("hello_unsigned")
+    guest.insmod("forge_mod")
+    guest.shell(f"echo 1 >{FORGE}/oopses")
+    client.until(lambda now: _unconfirmed(now) == 1, "the first forgery", timeout=30)
+    events = client.rows("/api/v1/events?limit=1000")
+    before = _pss(guest)
+    guest.background("flood", "sh", "-c", f"echo {RECORDS // RECORDS_OF_ONE} >{FORGE}/oopses")
+    guest.insmod("oops_mod")
+    assert until_told(client, "oops_mod", timeout=300) == [("oops", "critical", True)]
+    guest.until("! systemctl is-active flood", timeout=120)
+    assert client.scrape().get("kmodmon_kernel_log_lost_total") == 0
+    client.until(lambda now: _unconfirmed(now) > 1000, "the forgeries", timeout=300)
+    time.sleep(10)  # what was held is decided
+    after = _pss(guest)
+    print(f"{kernel.release}: {before} KiB before, {after} KiB after")
+    assert after - before < GROWTH_KIB
+    kept = {row["id"] for row in client.rows("/api/v1/events?limit=1000")}
+    assert {row["id"] for row in events} <= kept, "every event from before"
+    assert len(kept) < 600, "the flood did not fill the history"
+
+
+def _pss(guest: Guest) -> int:
+    read = "grep ^Pss: /proc/$(systemctl show -p MainPID --value kmodmon)/smaps_rollup"
+    return int(guest.shell(read).text.split()[1])
+
+
+def test_refusals_when_50000_are_forged_then_a_hundred_are_told_and_roots_own_is_among_the_told(
+    kernel: Kernel, boot: Boot, kmodmon: Product
+) -> None:
+    client = started(boot(kernel, "log_buf_len=64M", fresh=True), kmodmon)
+    guest = client.guest
+    guest.insmod("forge_mod")
+    client.until(lambda now: bool(now.labels("kmodmon_module_load_timestamp_seconds")), "the load")
+    guest.shell(f"echo 50000 >{FORGE}/refusals", timeout=120)
+    client.until(
+        lambda now: (now.get("kmodmon_module_load_failures_total", reason="blacklisted") or 0) >= 50_000,
+        "every refusal to be counted",
+        timeout=120,
+    )
+    assert guest.insmod("bad_symbol_mod", check=False).code != 0
+    client.until(
+        lambda _: any(row["module"] == "bad_symbol_mod" for row in _failures(client)), "root's own refusal", timeout=30
+    )
+    assert len(_failures(client)) <= 110
+    assert [row["module"] for row in client.rows("/api/v1/events?type=ModuleLoaded")] == ["forge_mod"]
+    left_out = client.scrape().get("kmodmon_events_suppressed_total", type="ModuleLoadFailed")
+    assert left_out is not None and left_out >= 49_900
+
+
+def _failures(client: Client) -> list[dict[str, object]]:
+    return client.rows("/api/v1/events?type=ModuleLoadFailed&limit=1000")
