@@ -3,11 +3,13 @@
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from kmodmon.events.budget import spend
+from kmodmon.events.budget import EventBudget, reconsider, spend
 from kmodmon.events.counters import count_events
 from kmodmon.events.event import Event
 from kmodmon.events.timestamps import NO_EVENT_METRICS, EventMetrics, expire, timestamp_events
 from kmodmon.folds import fold
+from kmodmon.lifecycle.autoload import attribute_late
+from kmodmon.lifecycle.signals import TraceEntry
 from kmodmon.policy.evaluate import PolicySettings, evaluate
 from kmodmon.state.change import Change, StatePart
 from kmodmon.state.observation import Reading
@@ -33,7 +35,7 @@ def step(
 ) -> tuple[State, tuple[Event, ...]]:
     """The next state and what is told, from one reading of one source (CLOCK: time has passed)."""
     ticked = source is SourceName.CLOCK
-    taint = state.taint
+    taint, attempts = state.taint, state.lifecycle.attempts
     state, transitions = (state, ()) if ticked else _account(state, source, reading, at)
     folded = fold(state, reading.outcome, FoldContext(source=source, at=at, lost=reading.lost))
     state, explained = _ledger(folded, at)
@@ -41,7 +43,7 @@ def step(
     events = (*transitions, *folded.events)
     state, judged = evaluate(state, events, changes, at, rules.policy, ticked=ticked)
     happened = (*events, *explained, *judged)
-    budget, events = spend(state.budget, happened, at)
+    budget, events = spend(*_late(state, happened, attempts), at)
     counts = count_events(state.counts, happened, events, rules.event_metrics.counters)
     stamps = timestamp_events(state.stamps, events, rules.event_metrics.timestamps, rules.recent_series)
     if ticked:
@@ -49,6 +51,17 @@ def step(
     if counts is not state.counts or stamps is not state.stamps or budget is not state.budget:
         state = replace(state, counts=counts, stamps=stamps, budget=budget)
     return state, events
+
+
+def _late(
+    state: State, happened: tuple[Event, ...], attempts: tuple[TraceEntry, ...]
+) -> tuple[EventBudget, tuple[Event, ...]]:
+    """The events, and before them those left out earlier that a tool caused whose start was read just now."""
+    budget = state.budget
+    if not budget.left_out or state.lifecycle.attempts is attempts:
+        return budget, happened
+    budget, late = reconsider(budget, attribute_late(state.lifecycle, budget.left_out))
+    return budget, (*late, *happened) if late else happened
 
 
 def _taint_differs(was: TaintState, now: TaintState) -> bool:

@@ -7,7 +7,7 @@ were, and one event a period says how many of which types were left out. Name an
 (`EventCounter.reported_only`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeAlias
@@ -20,6 +20,7 @@ from kmodmon.types.units import Instant, JsonObject
 PERIOD_USEC = 600_000_000
 MAX_NAMES = 100  # of one share that are told in a period
 MAX_KEPT = 1024  # names that are remembered; more than all shares tell in a period
+MAX_LEFT_OUT = 1024  # events without an actor that are kept for a while: who caused one may be known a moment later
 
 Share: TypeAlias = tuple[EventType, str]
 Name: TypeAlias = tuple[EventType, str, str]  # a share, and the name
@@ -42,6 +43,7 @@ class EventBudget:
     unnamed: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # by type, in no summary yet
     since_usec: int = 0  # CLOCK_MONOTONIC when the first of `unnamed` was left out
     suppressed: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # by type, in this boot
+    left_out: tuple[Event, ...] = ()  # the newest without an actor; in memory only
 
 
 UNSPENT = EventBudget()
@@ -60,6 +62,23 @@ def spend(budget: EventBudget, events: tuple[Event, ...], at: Instant) -> tuple[
     return replace(budget, unnamed=MappingProxyType({})), (*events, summary)
 
 
+def reconsider(budget: EventBudget, attributed: Iterable[tuple[Event, Event]]) -> tuple[EventBudget, tuple[Event, ...]]:
+    """Take back events that were left out, and that draw on another share with the actor that is known now.
+
+    `attributed`: each event as it was left out, and with its actor. They were counted when they were left out.
+    """
+    changed = [
+        (before, after)
+        for before, after in attributed
+        if before.details.kind.budget_share(before) != after.details.kind.budget_share(after)
+    ]
+    if not changed:
+        return budget, ()
+    taken = {id(before) for before, _ in changed}
+    left_out = tuple(event for event in budget.left_out if id(event) not in taken)
+    return replace(budget, left_out=left_out), tuple(after for _, after in changed)
+
+
 class _Spender:
     """A mutable copy of the budget for the events of one step."""
 
@@ -68,6 +87,7 @@ class _Spender:
         self._now = now
         self._reported, self._others = dict(budget.reported), dict(budget.others)
         self._unnamed, self._suppressed = dict(budget.unnamed), dict(budget.suppressed)
+        self._left_out: list[Event] = []
 
     def budget(self) -> EventBudget:
         """The budget after the events."""
@@ -79,6 +99,7 @@ class _Spender:
             unnamed=MappingProxyType(self._unnamed),
             since_usec=self._before.since_usec if self._before.unnamed else self._now,
             suppressed=MappingProxyType(self._suppressed),
+            left_out=(*self._before.left_out, *self._left_out)[-MAX_LEFT_OUT:],
         )
 
     def reported_event(self, event: Event) -> Event | None:
@@ -91,11 +112,11 @@ class _Spender:
         before = self._reported.get(name)
         if before is not None and self._is_recent(before):
             self._reported[name] = Reported(before.at_usec, before.repeats + 1)
-            self._leave_out(kind.type)
+            self._leave_out(event)
             return None
         if sum(row[:2] == share and self._is_recent(entry) for row, entry in self._reported.items()) >= MAX_NAMES:
             self._others[share] = self._others.get(share, 0) + 1
-            self._leave_out(kind.type)
+            self._leave_out(event)
             return None
         self._reported.pop(name, None)
         self._reported[name] = Reported(self._now)
@@ -105,7 +126,10 @@ class _Spender:
     def _is_recent(self, entry: Reported) -> bool:
         return self._now - entry.at_usec < PERIOD_USEC
 
-    def _leave_out(self, type: EventType) -> None:
+    def _leave_out(self, event: Event) -> None:
+        type = event.type
+        if event.actor is None:
+            self._left_out.append(event)
         self._unnamed[type] = self._unnamed.get(type, 0) + 1
         self._suppressed[type] = self._suppressed.get(type, 0) + 1
 

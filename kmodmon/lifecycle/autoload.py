@@ -63,6 +63,18 @@ def attribute(lifecycle: Lifecycle, events: tuple[Event, ...]) -> tuple[Event, .
     return tuple(_attributed(lifecycle, event) if _wants_actor(event) else event for event in events)
 
 
+def attribute_late(lifecycle: Lifecycle, events: tuple[Event, ...]) -> tuple[tuple[Event, Event], ...]:
+    """Find load failures among these that a tool caused whose start was read after them: each without and with it.
+
+    The start of a tool waits a tenth of a second for what the tool causes, and the log is read at once.
+    """
+    names = {name for entry in lifecycle.attempts for name in _module_names(entry)}
+    unnamed = [event for event in events if event.module is None][-MAX_ATTEMPTS:]
+    late = (*(event for event in events if event.module in names), *unnamed)
+    pairs = ((event, _attributed(lifecycle, event)) for event in late if _wants_actor(event))
+    return tuple((before, after) for before, after in pairs if after is not before)
+
+
 def _wants_actor(event: Event) -> bool:
     return isinstance(event.details, ModuleLoadFailed) and event.actor is None
 

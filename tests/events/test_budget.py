@@ -1,6 +1,7 @@
 """The budget of events that users can provoke: what it leaves out is counted, and root's events are not among it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from kmodmon.events.budget import (
     MAX_KEPT,
+    MAX_LEFT_OUT,
     MAX_NAMES,
     PERIOD_USEC,
     UNSPENT,
@@ -22,6 +24,7 @@ from kmodmon.events.kinds.daemon import EventsSuppressed, Started
 from kmodmon.events.kinds.module import ROOT, ModuleLoadFailed, ModuleRefused
 from kmodmon.events.kinds.posture import LockdownDenied
 from kmodmon.events.sentence import sentence_of
+from kmodmon.lifecycle.signals import TraceEntry, TraceKind, TraceRead
 from kmodmon.types.units import Instant, Usec
 from tests.kmsg_maker import read, record
 from tests.states import Story, field, module
@@ -74,6 +77,7 @@ def test_events_when_fifty_thousand_names_are_refused_then_a_hundred_are_told_an
     budget, told = flood(UNSPENT, [refused(f"m{number}") for number in range(50_000)])
     assert len(told) == MAX_NAMES and len(budget.reported) <= MAX_KEPT
     assert budget.suppressed == {"ModuleLoadFailed": 50_000 - MAX_NAMES}
+    assert len(budget.left_out) == MAX_LEFT_OUT
     budget, (summary,) = spend(budget, (), at(1000 + PERIOD_USEC / 1e6))
     assert isinstance(summary.details, EventsSuppressed)
     assert summary.fields == {"count": 50_000 - MAX_NAMES, "types": {"ModuleLoadFailed": 50_000 - MAX_NAMES}}
@@ -126,6 +130,25 @@ def test_refusal_when_a_flood_is_taken_for_roots_tool_then_the_real_one_is_told(
     assert spend(budget, (refused(None, tool, "unsigned"),), at(1000))[1]
 
 
+def test_refusal_when_the_start_of_roots_tool_is_read_after_it_then_it_is_told() -> None:
+    story = Story()
+    lines = (
+        *(b"Module m%d is blacklisted" % number for number in range(500)),
+        b"bad_mod: Unknown symbol nowhere (err -2)",
+    )
+    batch = tuple(record(number, text, usec=story.clock.monotonic_usec) for number, text in enumerate(lines))
+    story.see("kmsg", read(batch, live=True))
+    assert len(story.events) == MAX_NAMES
+    usec = story.clock.monotonic_usec - 50_000
+    start = TraceEntry(kind=TraceKind.EXEC, monotonic_usec=Usec(usec), tid=9, actor=insmod("/root/bad-mod.ko"))
+    story.see("trace", TraceRead(entries=(start,)), after=0.1)
+    (late,) = story.events[MAX_NAMES:]
+    assert (late.type, late.module, late.actor) == ("ModuleLoadFailed", "bad_mod", start.actor)
+    assert sum(story.state.counts["kmodmon_module_load_failures_total"].values()) == 501
+    story.see("trace", TraceRead(entries=(replace(start, tid=10),)), after=0.1)
+    assert len(story.events) == MAX_NAMES + 1, "told once"
+
+
 def test_denials_when_one_task_causes_many_then_each_kind_is_told_once() -> None:
     details = LockdownDenied(signature="lockdown_denial", what="/dev/mem", comm="dd", printk_usec=1)
     assert len(flood(UNSPENT, [Event(details=details, at=at(0))] * 50)[1]) == 1
@@ -143,7 +166,7 @@ def test_budget_when_remembered_then_it_is_the_same(steps: list[tuple[int, int]]
     for name, seconds in steps:
         now += seconds
         budget, _ = spend(budget, (refused(f"m{name}"),), at(now))
-    assert budget_from_json(budget_to_json(budget)) == budget
+    assert budget_from_json(budget_to_json(budget)) == replace(budget, left_out=())
 
 
 def test_history_when_a_user_floods_refusals_then_every_refusal_is_counted_and_loads_are_told() -> None:

@@ -9,9 +9,16 @@ from tests.vm.guest import Guest
 from tests.vm.kernels import Kernel
 from tests.vm.product import Product
 from tests.vm.product_client import Client, Series
-from tests.vm.test_log import WATCHDOGS
+from tests.vm.test_log import STEPS, WATCHDOGS
 
 FORGE = "/sys/module/forge_mod/parameters"
+CRASH = "/opt/modules/crash_mod.ko"
+REMOVE = "rmmod crash_mod 2>/dev/null || true; "
+STALLS = {
+    "soft_lockup": "/sys/kernel/softlockup_count",
+    "rcu_stall": "/sys/kernel/rcu_stall_count",
+    "hung_task": "/proc/sys/kernel/hung_task_detect_count",
+}
 RECORDS = 100_000
 RECORDS_OF_ONE = 12
 GROWTH_KIB = 4096
@@ -26,7 +33,7 @@ def started(guest: Guest, product: Product) -> Client:
 
 def told(client: Client, module: str) -> list[tuple[object, object, object]]:
     """Class, severity and whether it is confirmed, of the reports that blame a module."""
-    rows = (row for row in client.rows("/api/v1/reports") if row["module"] == module)
+    rows = client.rows(f"/api/v1/events?type=KernelReport&module={module}&limit=1000")
     fields = ((row, cast(Mapping[str, object], row["fields"])) for row in rows)
     return [(field["class"], row["severity"], field["confirmed"]) for row, field in fields]
 
@@ -43,17 +50,39 @@ def test_reports_when_they_are_real_then_the_kernels_own_numbers_confirm_them(
 ) -> None:
     client = started(boot(kernel, fresh=True), kmodmon)
     guest = client.guest
-    guest.insmod("warn_mod")
-    assert until_told(client, "warn_mod") == [("warning", "warning", True)]
-    guest.insmod("oops_mod")
-    assert until_told(client, "oops_mod") == [("oops", "critical", True)]
-    guest.shell(f"{WATCHDOGS}insmod /opt/modules/crash_mod.ko kind=soft_lockup seconds=12", timeout=120)
-    until_told(client, "crash_mod", timeout=120)
-    kinds = {(kind, confirmed) for kind, _, confirmed in told(client, "crash_mod")}
-    assert ("soft_lockup", True) in kinds and not any(confirmed is False for _, confirmed in kinds), kinds
+    # After an oops the kernel looks for no hung tasks any more.
+    for kind, counter in STALLS.items():
+        guest.shell(f"{WATCHDOGS}{REMOVE}insmod {CRASH} kind={kind} seconds=12", timeout=120)
+        counted = guest.shell(f"test -e {counter}", check=False).code == 0
+        confirmed = until_answered(client, "crash_mod", kind, timeout=120)
+        # L is set by the first soft lockup; the others set no bit
+        assert confirmed is (True if counted or kind == "soft_lockup" else None), (kind, counter)
+    for step in STEPS:
+        guest.shell(step.script)
+        until_answered(client, step.module, step.report_class)
+    assert told(client, "warn_mod") == [("warning", "warning", True)]
+    assert told(client, "oops_mod") == [("oops", "critical", True)]
+    assert ("refcount", True) in answers(client)
+    assert {confirmed for _, confirmed in answers(client)} <= {True, None}
     series = client.scrape()
     assert series.get("kmodmon_kernel_log_forged_total") == 0
     assert _unconfirmed(series) == 0
+
+
+def answers(client: Client) -> set[tuple[object, object]]:
+    """Class of each report that was told, and whether it is confirmed."""
+    fields = (cast(Mapping[str, object], row["fields"]) for row in client.rows("/api/v1/reports"))
+    return {(field["class"], field["confirmed"]) for field in fields}
+
+
+def until_answered(client: Client, module: str, report_class: str, timeout: float = 30) -> object:
+    """Wait for a report of a class that blames a module; whether it is confirmed."""
+
+    def mine() -> list[object]:
+        return [confirmed for kind, _, confirmed in told(client, module) if kind == report_class]
+
+    client.until(lambda _: bool(mine()), f"{report_class} of {module}", timeout)
+    return mine()[0]
 
 
 def test_reports_when_they_are_forged_in_the_kernels_own_records_then_nobody_is_woken(
