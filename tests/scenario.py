@@ -89,6 +89,7 @@ STATES: Mapping[str, Rows] = {
     "kmodmon_module_parameter_info": {("ext4", "mode", "fast"): same(1)},
     "kmodmon_module_parameter_series_dropped": {(): same(0)},
     "kmodmon_module_parameters_unreadable": {(): same(1)},
+    "kmodmon_module_parameters_hidden": {(): same(2)},
     "kmodmon_module_parameter_changes_total": {(): grows(1)},
     "kmodmon_policy_findings": {("unsigned-module", "error"): (0, 1), ("hidden-module", "critical"): (0, 1)},
     "kmodmon_policy_finding": {
@@ -123,6 +124,8 @@ STATES: Mapping[str, Rows] = {
     "kmodmon_http_bad_requests_total": {(): grows(1)},
     "kmodmon_http_handshake_failures_total": {(): grows(1)},
     "kmodmon_http_rate_limited_total": {(): grows(1)},
+    "kmodmon_http_misdirected_total": {(): grows(1)},
+    "kmodmon_http_busy_total": {(): grows(1)},
     "kmodmon_http_accept_errors_total": {(): grows(1)},
     "kmodmon_recent_series_dropped_total": {(): grows(1)},
     "kmodmon_http_handler_errors_total": {(): grows(1)},

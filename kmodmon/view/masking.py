@@ -23,9 +23,7 @@ _REGISTER = re.compile(
     r"(?<![\w.])(?P<name>[A-Za-z][A-Za-z0-9_]{1,11})(?P<mark> ?[:=] ?)(?P<segment>[0-9a-fA-F]{4}:)?"
     r"(?:0x)?[0-9a-fA-F]{8,16}(?![\w+/.])"
 )
-_TABLE_ENTRY = re.compile(
-    r"(?<!\w)(?P<name>PGD|P4D|PUD|PMD|PTE|pgd|p4d|pud|pmd|pte|\*pgd|\*pmd|\*pte)(?P<mark>[ =]+)[0-9a-fA-F]+"
-)
+_TABLE_ENTRY = re.compile(r"(?<!\w)(?P<name>\*?(?i:PGD|P4D|PUD|PMD|PTE))(?P<mark>[ =]+)[0-9a-fA-F]{2,}")
 _NUMBERED = re.compile(r"\$ ?\d{1,2} {0,4}:(?: [0-9a-fA-F]{8,16})+")  # MIPS: four registers on a line
 _BYTES = re.compile(r"(?P<name>(?<!\w)(?:Code|Stack|Call Trace raw|raw|Insn): ?)(?=\S*[0-9a-fA-F]{2}).*", re.DOTALL)
 
