@@ -66,7 +66,10 @@ class TraceBuffer:
             raise
 
     def open_new_cpus(self) -> None:
-        """Open the buffers that are not open yet; raises OSError."""
+        """Open the buffers that are not open yet, and let each event end `wait` from now on; raises OSError."""
+        self._instance.wake_for_every_event()
+        for fd in self._cpus:
+            self._epoll.modify(fd, select.EPOLLIN)  # asks the file again, in case that somebody had set it otherwise
         for cpu in sorted(set(self._instance.cpus()) - set(self._cpus.values())):
             fd = self._instance.open_cpu(cpu)
             self._cpus[fd] = cpu

@@ -15,6 +15,7 @@ Facts the code below is written from:
   instance.
 - poll() of trace_pipe_raw waits for `buffer_percent` of the buffer unless that is 0. The file exists since Linux kernel
   commit 03329f993978 ("tracing: Add tracefs file buffer_percentage"); setting it fails silently where it is absent.
+  Who waits for a part of the buffer waits in another queue, and epoll enters a queue once, when a file is added.
 - The clock `mono` is CLOCK_MONOTONIC; setting the clock empties the buffer.
 - insmod may have exited before its event is read. Its exec is traced too, which comes some milliseconds earlier, and
   names who ran a load that is refused without a trace event. Only kmod's tools in the usual directories are traced,
@@ -71,6 +72,10 @@ class Instance:
             raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), os.fsdecode(path)) from None
         return fd
 
+    def wake_for_every_event(self) -> None:
+        """Let poll() of what `open_cpu` gives end with the first event; to be called before it is polled."""
+        self._try(b"buffer_percent", b"0")
+
     def cpus(self) -> tuple[bytes, ...]:
         """Names of the directories in per_cpu, one for each CPU that the machine could have; raises OSError."""
         path = self._path + b"/per_cpu"
@@ -100,7 +105,6 @@ class Instance:
         """Enable the events of which `layout` knows the format; raises OSError when they are not and cannot be."""
         if not self.readable_clock():
             self._write(b"trace_clock", b"mono")
-        self._try(b"buffer_percent", b"0")
         if self.adopted and self._number(b"buffer_size_kb") > 4 * self._kib:
             self._try(b"buffer_size_kb", b"%d" % self._kib)
         for event in _NEEDED:

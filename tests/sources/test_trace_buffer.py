@@ -47,6 +47,32 @@ def full(second: int) -> list[Made]:
     return [free(second)] * FULL
 
 
+def test_buffers_when_they_are_first_polled_then_each_event_wakes_already(
+    tracefs: Tracefs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # epoll enters a queue of waiting tasks once: that for a part of the buffer, if the instance still waits for one.
+    set_then = []
+
+    def open_cpu(instance: Instance, cpu: bytes) -> int:
+        set_then.append(tracefs.read("buffer_percent"))
+        return opened(instance, cpu)
+
+    opened = Instance.open_cpu
+    monkeypatch.setattr(Instance, "open_cpu", open_cpu)
+    root = Root(tracefs=str(tracefs.place).encode())
+    TraceBuffer(Instance(root, str(tracefs.instance).encode(), 65536), FakeClock()).close()
+    assert set_then == ["0", "0"]
+
+
+def test_buffers_when_somebody_set_the_part_to_wait_for_then_it_is_set_again(
+    tracefs: Tracefs, buffer: TraceBuffer
+) -> None:
+    (tracefs.instance / "buffer_percent").write_text("50\n")
+    buffer.open_new_cpus()
+    tracefs.write(load(5))
+    assert tracefs.read("buffer_percent") == "0" and buffer.wait(0.0)
+
+
 def test_read_when_nothing_is_there_then_nothing_is_unread(buffer: TraceBuffer) -> None:
     assert buffer.read() == TraceTurn() and not buffer.wait(0.0)
 

@@ -7,7 +7,7 @@ from tests.vm.conftest import Boot
 from tests.vm.guest import MODULES
 from tests.vm.kernels import Kernel
 from tests.vm.product import Product
-from tests.vm.test_lifecycle import actor, events, fields, newest, no_contradictions, of, start, until
+from tests.vm.test_lifecycle import actor, at_rest, events, fields, newest, no_contradictions, of, start, until
 from tests.vm.traced import AS_NOBODY, FORGER, push_forger, record_trace
 
 LOADS = 6
@@ -56,7 +56,7 @@ def test_trace_when_a_user_forges_lines_then_loads_have_their_actor_and_nothing_
 def test_trace_when_a_cpu_comes_online_later_then_its_events_are_told(
     kernel: Kernel, boot: Boot, kmodmon: Product
 ) -> None:
-    client = start(boot(kernel, "maxcpus=1", fresh=True), kmodmon)
+    client = at_rest(start(boot(kernel, "maxcpus=1", fresh=True), kmodmon))
     before = newest(client)
     client.guest.shell("echo 1 > /sys/devices/system/cpu/cpu1/online")
     client.guest.run("taskset", "-c", "1", "insmod", f"{MODULES}/hello_unsigned.ko")
