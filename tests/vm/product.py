@@ -8,6 +8,7 @@ compiles them at each start, which is slower and no different.
 import shutil
 import sys
 import tempfile
+import time
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ _SOURCES = ("kmodmon", "grafana", "systemd", "pyproject.toml", "README.md", "LIC
 _FOR_GUEST = ("--python-version", "3.11", "--only-binary", ":all:")
 _PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input")
 _RECIPE = "2c"
+_KEPT_SECONDS = 24 * 3600
 
 SITE = "/opt/kmodmon"
 """Where kmodmon lies in a guest."""
@@ -67,22 +69,27 @@ def product() -> Product:
         def make(target: Path) -> None:
             _make_site(dependencies, target)
 
-        return Product(image=build(directory("product") / "site", wanted, make) / "site.img", unit=UNIT)
+        return Product(image=build(_made(f"site-{wanted}"), wanted, make) / "site.img", unit=UNIT)
 
 
 def _dependencies() -> Path:
     # Apart, because they change seldom and take long to fetch.
     project = tomllib.loads((TREE / "pyproject.toml").read_text())["project"]
     wanted = stamp(_RECIPE, *project["dependencies"])
-    target = directory("product") / f"dependencies-{wanted}"
 
     def make(target: Path) -> None:
         run(*_PIP, "install", *_FOR_GUEST, "--target", target / "site", *project["dependencies"])
 
-    if not target.exists():
-        for old in directory("product").glob("dependencies-*"):
+    return build(_made(f"dependencies-{wanted}"), wanted, make)
+
+
+def _made(name: str) -> Path:
+    # Each is named by what it is made from: another tree may run its tests beside this one. Those of yesterday go.
+    target = directory("product") / name
+    for old in directory("product").glob(f"{name.partition('-')[0]}-*"):
+        if old != target and old.stat().st_mtime < time.time() - _KEPT_SECONDS:
             shutil.rmtree(old)
-    return build(target, wanted, make)
+    return target
 
 
 def _make_site(dependencies: Path, target: Path) -> None:
