@@ -25,7 +25,7 @@ BELIEVED = ("KernelReport", "ModuleLoadFailed", "LockdownDenied", "TaintAdded")
 def attack(client: Client) -> None:
     """Run the hostile program in the guest of `client`."""
     client.guest.push([GUEST_FILES / "hostile.py"], "/var/tmp")
-    client.guest.shell("sysctl -qw kernel.print-fatal-signals=1")
+    client.guest.shell("sysctl -qw kernel.print-fatal-signals=1 kernel.printk_ratelimit=0")
     client.guest.shell(f"{AS_NOBODY} python3 /var/tmp/hostile.py", timeout=180)
 
 

@@ -54,6 +54,7 @@ def test_user_without_privilege_when_he_asks_for_everything_then_nothing_of_root
     guest.install_kmodmon(kmodmon)
     guest.write(DROP_IN, kmodmon.listening.replace(FULL_DETAIL, ""))
     client = Client(guest, guest.start_kmodmon("[poll]\nparameters = '5s'\n"))
+    client.until(lambda now: now.get("kmodmon_source_up", source="trace") == 1, "the trace is followed", timeout=60)
     secret = 918273645
     guest.insmod("params_mod", f"int_root={secret}", "slow_ms=0")
     guest.insmod("warn_mod", check=False)
@@ -84,10 +85,11 @@ def test_user_without_privilege_when_he_asks_for_everything_then_nothing_of_root
     guest.run("groupadd", "--gid", "4711", "kmodmon-read")
     extra = "[Service]\nSupplementaryGroups=kmodmon-read\nSystemCallFilter=@chown\n"  # as in docs/production.md
     guest.write("/run/systemd/system/kmodmon.service.d/group.conf", extra)
-    guest.start_kmodmon("[web]\ngroup = 'kmodmon-read'\n")
+    client = Client(guest, guest.start_kmodmon("[web]\ngroup = 'kmodmon-read'\n"))
     assert guest.shell(f"stat -c '%a %g' {SOCKET}").text.strip() == "660 4711"
     member = ROOT_ASKS.replace("import socket, sys", "import os, socket, sys\n" + DROP.format(groups="[4711]"))
-    assert str(secret + 1) in guest.run("python3", "-c", member, SOCKET, "/api/v1/parameters").text
+    ask = ("python3", "-c", member, SOCKET, "/api/v1/parameters")
+    client.until(lambda _: str(secret + 1) in guest.run(*ask).text, "a member of the group reads it", timeout=60)
     guest.shell(f"chmod 666 {SOCKET}")
     other = ROOT_ASKS.replace("import socket, sys", "import os, socket, sys\n" + DROP.format(groups="[]"))
     refused = guest.run("python3", "-c", other, SOCKET, "/api/v1/parameters").text
