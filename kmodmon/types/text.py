@@ -11,19 +11,21 @@ import re
 
 _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 _PLAIN = re.compile(rb"[ -\[\]-~]*")
+_NOT_PLAIN = re.compile(r"[^ -\[\]-~]")
 
 
 def safe_text(raw: bytes) -> str:
     r"""Return `raw` as printable text: unprintable characters and the backslash become ``\xNN`` of their bytes."""
     if _PLAIN.fullmatch(raw):
         return raw.decode("ascii")
-    out: list[str] = []
-    for char in raw.decode("utf-8", "surrogateescape"):
-        if char == "\\" or not char.isprintable():
-            out += (f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))
-        else:
-            out.append(char)
-    return "".join(out)
+    return _NOT_PLAIN.sub(_shown, raw.decode("utf-8", "surrogateescape"))
+
+
+def _shown(found: re.Match[str]) -> str:
+    char = found[0]
+    if char != "\\" and char.isprintable():
+        return char
+    return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))
 
 
 def printable(text: str) -> str:

