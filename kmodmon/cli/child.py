@@ -20,12 +20,16 @@ _SIGNALLED = 128  # exit code of a child that a signal ended, as shells count
 def run_in_child(command: Callable[[], int]) -> int:
     """Run a command in a child process and give its exit code."""
     receive, send = os.pipe()
+    # Held back until there is somebody to pass them on: a parent that ended before would leave the child behind.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     child = os.fork()
     if not child:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         _run_and_answer(command, send)
     os.close(send)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the child too, which answers it
     signal.signal(signal.SIGTERM, lambda number, frame: os.kill(child, number))
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     answer = os.read(receive, 1)
     if not answer:
         status = os.waitpid(child, 0)[1]
@@ -40,7 +44,10 @@ def _run_and_answer(command: Callable[[], int], send: int) -> NoReturn:
         code = command()
         sys.stdout.flush()
         sys.stderr.flush()
+    except KeyboardInterrupt:
+        os._exit(_SIGNALLED + signal.SIGINT)
     except BaseException:  # noqa: BLE001 - this process must not go on as the parent would
+        sys.excepthook(*sys.exc_info())
         os._exit(_CANNOT)
     os.write(send, bytes((code,)))
     os._exit(code)

@@ -21,8 +21,8 @@ def safe_text(raw: bytes) -> str:
     return _NOT_PLAIN.sub(_shown, raw.decode("utf-8", "surrogateescape"))
 
 
-def _shown(found: re.Match[str]) -> str:
-    char = found[0]
+def _shown(character: re.Match[str]) -> str:
+    char = character[0]
     if char != "\\" and char.isprintable():
         return char
     return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))

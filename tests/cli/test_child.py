@@ -53,6 +53,12 @@ def test_command_when_the_caller_is_terminated_then_the_child_is_too() -> None:
         assert process.wait(30) == 128 + signal.SIGTERM
 
 
+def test_command_when_it_fails_by_a_fault_of_its_own_then_that_is_shown() -> None:
+    code = f"{PROLOGUE}def command():\n raise LookupError('a fault')\nsys.exit(run_in_child(command))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 3 and "LookupError: a fault" in done.stderr
+
+
 def test_pipe_when_the_reader_of_a_command_is_gone_then_it_ends_quietly() -> None:
     reader, writer = os.pipe()
     os.close(reader)
