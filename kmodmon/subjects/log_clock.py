@@ -15,21 +15,30 @@ from kmodmon.types.units import Instant, JsonObject, JsonValue
 
 STEP_USEC = 1_000_000  # a smaller change of the offset is NTP steering the wall clock
 MAX_OFFSETS = 16
+DRIFT = (
+    100  # the clocks drift apart by less than one part of so many; real ones by far less, emulated ones by up to that
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogClock:
     """The measured differences between printk's clock, CLOCK_MONOTONIC and the wall clock."""
 
-    ahead_usec: int = 0  # CLOCK_MONOTONIC minus printk's clock
+    ahead_usec: int = 0  # CLOCK_MONOTONIC minus printk's clock; 0: not measured yet
     last_at_offset: tuple[Instant, ...] = ()  # in order; the last one is the newest read of the log
 
     def after_read(self, at: Instant, newest_usec: int | None) -> "LogClock":
-        """Return the clock after a read of the log; `newest_usec`: stamp of a record written just then, None: none."""
-        ahead = self.ahead_usec if newest_usec is None else at.monotonic_usec - newest_usec
+        """Return the clock after a read of the log; `newest_usec`: stamp of a record written just then, None: none.
+
+        A record is read at once or later, never earlier than it was written. So the distance of the clocks falls as it
+        is seen, and rises no faster than clocks drift apart: more is a reader that was late.
+        """
         kept = self.last_at_offset
         if kept and at.monotonic_usec < kept[-1].monotonic_usec:  # another boot's: a saved machine that was restored
             kept = ()
+        ahead = self.ahead_usec if newest_usec is None else at.monotonic_usec - newest_usec
+        if kept and 0 != self.ahead_usec < ahead:
+            ahead = min(ahead, self.ahead_usec + (at.monotonic_usec - kept[-1].monotonic_usec) // DRIFT)
         if kept and abs(_offset(kept[-1]) - _offset(at)) < STEP_USEC:
             kept = kept[:-1]
         return replace(self, ahead_usec=ahead, last_at_offset=(*kept, at)[-MAX_OFFSETS:])

@@ -34,6 +34,13 @@ def test_moment_when_printk_has_drifted_then_it_is_learnt_from_a_record_read_as_
     assert later.moment(948 * SECOND) == at(1000)
 
 
+def test_moment_when_the_reader_was_late_then_the_clocks_have_not_drifted_by_that() -> None:
+    clock = UNSET_CLOCK.after_read(at(900), None).after_read(at(1000), 990 * SECOND)
+    late = clock.after_read(at(1010), 994 * SECOND)  # six seconds late
+    assert late.moment(995 * SECOND) == at(1005.1)  # a hundredth of the ten seconds may be drift
+    assert late.after_read(at(1020), 1011 * SECOND).moment(1000 * SECOND) == at(1009)  # less is the better measure
+
+
 def test_moment_when_the_stamp_is_ahead_of_us_then_it_is_not_in_the_future() -> None:
     assert UNSET_CLOCK.after_read(at(100), None).moment(400 * SECOND) == at(100)
 
