@@ -19,7 +19,7 @@ from kmodmon.types.units import Instant, JsonObject
 
 PERIOD_USEC = 600_000_000
 MAX_NAMES = 100  # of one share that are told in a period
-MAX_KEPT = 1024  # names that are remembered; more than all shares tell in a period
+MAX_KEPT = 1024  # names that are remembered, of all shares
 MAX_LEFT_OUT = 1024  # events without an actor that are kept for a while: who caused one may be known a moment later
 
 Share: TypeAlias = tuple[EventType, str]

@@ -2,35 +2,43 @@
 
 from typing import ClassVar
 
-from kmodmon.events.event import Event, EventDetails, EventKind, EventType, member
+from kmodmon.events.event import Actor, Event, EventDetails, EventKind, EventType, member
 
 ROOT = "root"
-"""The share of the budget for what root did by itself: nothing that users cause draws on it."""
+"""Begins the shares of the budget for what root did by itself: nothing that users cause draws on them."""
 
 _KERNELS_MODPROBE = ("-q", "--")  # kernel/module/kmod.c call_modprobe()
 
 
 def _failure_name(event: Event) -> str:
+    """The refusal; in a share of root's, the process: each attempt of root's is told."""
+    actor = event.actor
+    return str(actor.process.pid) if actor is not None and _is_roots_attempt(event, actor) else _refusal(event)
+
+
+def _failure_share(event: Event) -> str:
+    """A share for each refusal of root's: a service that tries the same again and again uses up its own."""
+    actor = event.actor
+    return f"{ROOT} {_refusal(event)}" if actor is not None and _is_roots_attempt(event, actor) else ""
+
+
+def _refusal(event: Event) -> str:
     details = event.details
     return f"{event.module or ''} {details.reason if isinstance(details, ModuleLoadFailed) else ''}"
 
 
-def _failure_share(event: Event) -> str:
-    """ROOT for a tool that root started, and that was told to load what was refused, if the refusal says what.
+def _is_roots_attempt(event: Event, actor: Actor) -> bool:
+    """Whether root started the tool, and told it to load what was refused, if the refusal says what.
 
     A refusal in the log is tied to the only tool that was started shortly before, which may be root's, and its text may
     be a user's. So a module that the tool does not name is not root's.
     """
-    actor = event.actor
-    if actor is None or actor.uid != 0 or actor.requester is not None:
-        return ""
+    if actor.uid != 0 or actor.requester is not None:
+        return False
     words = actor.process.cmdline
     if words is None:
-        return "" if actor.name == "modprobe" or event.module is not None else ROOT
-    if words[1:3] == _KERNELS_MODPROBE:
-        return ""
-    named = {_stem(word) for word in words[1:]}
-    return ROOT if event.module is None or event.module in named else ""
+        return actor.name != "modprobe" and event.module is None
+    return words[1:3] != _KERNELS_MODPROBE and (event.module is None or event.module in map(_stem, words[1:]))
 
 
 def _stem(argument: str) -> str:
