@@ -21,7 +21,7 @@ from tests.vm.product_client import Client, Series
 
 LEVELS = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 WATCHDOGS = """sysctl -qw kernel.watchdog_thresh=2
-sysctl -qw kernel.hung_task_timeout_secs=3 kernel.hung_task_check_interval_secs=1
+sysctl -qw kernel.hung_task_timeout_secs=3 kernel.hung_task_check_interval_secs=1 kernel.hung_task_warnings=-1
 echo 3 >/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout
 """
 RAMOOPS_AT, RAMOOPS_SIZE = 0x30000000, 0x100000
