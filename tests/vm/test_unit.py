@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.test_unit import MOST_EXPOSURE
+from tests.test_unit import MOST_EXPOSURE, MOST_EXPOSURE_OF_SOCKET, SOCKET_DROP_IN
 from tests.vm.conftest import Boot
 from tests.vm.guest import MODULES, Guest
 from tests.vm.kernels import Kernel
@@ -77,6 +77,11 @@ def start(guest: Guest, product: Product) -> None:
     guest.start_kmodmon("")
 
 
+def exposed_at_most(guest: Guest, tenths: int) -> None:
+    """What systemd in the guest says of the unit and its drop-ins."""
+    guest.run("systemd-analyze", "--no-pager", "security", f"--threshold={tenths}", "kmodmon.service")
+
+
 def main_pid(guest: Guest) -> str:
     return guest.shell("systemctl show -p MainPID --value kmodmon").text.strip()
 
@@ -86,8 +91,7 @@ def test_unit_when_shipped_then_little_exposed_and_every_source_works_after_rest
 ) -> None:
     guest = boot(kernel, fresh=True)
     start(guest, kmodmon)
-    security = guest.run("systemd-analyze", "--no-pager", "security", f"--threshold={MOST_EXPOSURE}", "kmodmon.service")
-    assert "Overall exposure level" in security.text
+    exposed_at_most(guest, MOST_EXPOSURE)
     assert guest.shell("sysctl -n kernel.dmesg_restrict").text.strip() == "1"
     capabilities = guest.shell(f"grep -h ^Cap /proc/{main_pid(guest)}/status").text
     assert {int(line.split()[1], 16) for line in capabilities.splitlines()} <= {0, 1 << 2}  # CAP_DAC_READ_SEARCH
@@ -108,6 +112,43 @@ def test_unit_when_shipped_then_little_exposed_and_every_source_works_after_rest
     guest.insmod("warn_mod", check=False)
     guest.until(f"python3 -c '{ASK}' /api/v1/reports | grep -q warn_mod")  # the log was opened anew, and is followed
     assert guest.shell("systemctl show -p NFileDescriptorStore --value kmodmon").text.strip() == "1"
+
+
+def test_unit_when_systemd_listens_for_it_then_least_exposed_and_every_source_works_without_a_network(
+    kernel: Kernel, boot: Boot, kmodmon: Product
+) -> None:
+    guest = boot(kernel, fresh=True)
+    guest.install_kmodmon(kmodmon)
+    guest.write("/run/systemd/system/kmodmon.service.d/socket.conf", SOCKET_DROP_IN.read_bytes())
+    start(guest, kmodmon)
+    exposed_at_most(guest, MOST_EXPOSURE_OF_SOCKET)
+    interfaces = guest.read(f"/proc/{main_pid(guest)}/net/dev").decode().splitlines()
+    assert [line.split(":")[0].strip() for line in interfaces[2:]] == ["lo"]  # not the guest's
+    scrape = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:10069/metrics').status)"
+    for again in ("true", "systemctl reload kmodmon", "systemctl restart kmodmon", "systemctl stop kmodmon"):
+        guest.shell(again, timeout=120)  # what is stopped is started by who connects
+        assert guest.run("python3", "-c", scrape, timeout=120).text.strip() == "200", again
+        assert down(guest) == {}, again
+    guest.insmod("hello_unsigned")
+    # Not from the trace, which tells it as well: from the kernel's uevents, in a network namespace of its own.
+    guest.write("/etc/kmodmon/kmodmon.toml", "[trace]\nenabled = false\n[poll]\nmodules = '1h'\n")
+    guest.shell("rmmod hello_unsigned; systemctl restart kmodmon", timeout=120)
+    guest.until(f'python3 -c \'{ASK}\' /api/v1/sources | grep -q \'"uevent","present":true,"up":true\'')
+    guest.insmod("hello_unsigned")
+    guest.until(f"python3 -c '{ASK}' /api/v1/modules | grep -q hello_unsigned")
+
+
+def test_unit_when_it_has_neither_network_nor_capability_then_only_what_takes_one_is_down(
+    bookworm: Kernel, boot: Boot, kmodmon: Product
+) -> None:
+    guest = boot(bookworm, fresh=True)
+    guest.install_kmodmon(kmodmon)
+    for drop_in in (SOCKET_DROP_IN, SOCKET_DROP_IN.with_name("no-root-files.conf.example")):
+        guest.write(f"/run/systemd/system/kmodmon.service.d/{drop_in.stem}", drop_in.read_bytes())
+    start(guest, kmodmon)
+    exposed_at_most(guest, MOST_EXPOSURE_OF_SOCKET - 2)
+    assert set(guest.shell(f"grep -h ^Cap /proc/{main_pid(guest)}/status").text.split()[1::2]) == {"0" * 16}
+    assert down(guest).keys() == {"pstore"}
 
 
 @pytest.mark.parametrize("what", REMOVED)
