@@ -1,12 +1,13 @@
 """What an unprivileged user of the host learns from the daemon: nothing that the kernel keeps for root."""
 
 import re
+import shlex
 
 from kmodmon.types.text import safe_text
 from tests.vm import kernels
 from tests.vm.conftest import Boot
 from tests.vm.product import FULL_DETAIL, KMODMON_PORT, Product
-from tests.vm.product_client import Client
+from tests.vm.test_lifecycle import start
 
 DROP_IN = "/run/systemd/system/kmodmon.service.d/listen.conf"
 SOCKET = "/run/kmodmon/kmodmon.sock"
@@ -53,7 +54,7 @@ def test_user_without_privilege_when_he_asks_for_everything_then_nothing_of_root
     guest = boot(kernels.kernel("bookworm"), fresh=True)
     guest.install_kmodmon(kmodmon)
     guest.write(DROP_IN, kmodmon.listening.replace(FULL_DETAIL, ""))
-    client = Client(guest, guest.start_kmodmon("[poll]\nparameters = '5s'\n"))
+    client = start(guest, kmodmon, "[poll]\nparameters = '5s'\n")
     secret = 918273645
     guest.insmod("params_mod", f"int_root={secret}", "slow_ms=0")
     guest.insmod("warn_mod", check=False)
@@ -82,15 +83,15 @@ def test_user_without_privilege_when_he_asks_for_everything_then_nothing_of_root
     assert series.get("kmodmon_module_parameter", module="params_mod", parameter="int_root") is None
     assert series.get("kmodmon_module_parameter", module="params_mod", parameter="int_rw") == 1
     guest.run("groupadd", "--gid", "4711", "kmodmon-read")
-    extra = "[Service]\nSupplementaryGroups=kmodmon-read\nSystemCallFilter=@chown\n"  # as in docs/production.md
-    guest.write("/run/systemd/system/kmodmon.service.d/group.conf", extra)
+    as_documented = "[Service]\nSupplementaryGroups=kmodmon-read\nSystemCallFilter=@chown\n"
+    guest.write("/run/systemd/system/kmodmon.service.d/group.conf", as_documented)
     guest.start_kmodmon("[web]\ngroup = 'kmodmon-read'\n")
     assert guest.shell(f"stat -c '%a %g' {SOCKET}").text.strip() == "660 4711"
     member = ROOT_ASKS.replace("import socket, sys", "import os, socket, sys\n" + DROP.format(groups="[4711]"))
-    assert str(secret + 1) in guest.run("python3", "-c", member, SOCKET, "/api/v1/parameters").text
+    by_member = shlex.join(("python3", "-c", member, SOCKET, "/api/v1/parameters"))
+    guest.until(f"{by_member} | grep -q {secret + 1}", timeout=60)
     guest.shell(f"chmod 666 {SOCKET}")
-    other = ROOT_ASKS.replace("import socket, sys", "import os, socket, sys\n" + DROP.format(groups="[]"))
+    other = member.replace("[4711]", "[]")
     refused = guest.run("python3", "-c", other, SOCKET, "/api/v1/parameters").text
     assert " 403 " in refused and str(secret + 1) not in refused
-    code, text = client.command("modules", "--json")
-    assert code == 0 and "params_mod" in text
+    assert "params_mod" in client.guest.run("kmodmon", "modules", "--json").text
