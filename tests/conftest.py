@@ -30,6 +30,7 @@ PROCESSES = (
     "cli/test_child.py",
     "cli/test_events.py",
     "cli/test_frame.py",
+    "cli/test_handover.py",
     "cli/test_imports.py",
     "dashboards/test_dashboards.py",
     "dashboards/test_queries.py",

@@ -68,6 +68,8 @@ VERBS: tuple[Verb, ...] = (
     Verb(name="doctor", help="say what can be seen on this host, and what to change to see the rest"),
     Verb(name="metrics", help="print one reading as Prometheus metrics", listing=False),
     Verb(name="record", help="copy this host's interfaces, redacted, into a directory", listing=False),
+    Verb(name="handover", help="for the systemd unit: open, as root, what the daemon may not open, and pass it on",
+         host=False, listing=False, once=False),
     Verb(
         name="export",
         help="write the packaged rules, dashboards, systemd unit, journal catalog or a commented configuration",

@@ -1,7 +1,11 @@
-"""`kmodmon doctor`: which sources can be read on this host, and what to change to read the others."""
+"""`kmodmon doctor`: which sources can be read on this host, and what to change to read the others.
+
+Root, who calls it, may read more than the daemon. So while a daemon runs, what that cannot read is shown as it says.
+"""
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 
 from kmodmon.cli.gather import CommandInput, gather
@@ -11,9 +15,10 @@ from kmodmon.sources.probe import PROBES
 from kmodmon.sources.registry import POLLED
 from kmodmon.sources.source import EventSource, PollSource
 from kmodmon.sources.timed_call import HungError, call_in_time
-from kmodmon.subjects.source import SourceState, source_read
+from kmodmon.subjects.source import SourceState, SourceStatus, source_read
 from kmodmon.system.clock import SystemClock
 from kmodmon.types.outcome import Failed, Outcome
+from kmodmon.types.source_name import SourceName
 from kmodmon.view.sources import source_view
 
 _COLUMNS = (
@@ -34,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the sources; 0 all can be read, 1 some cannot. A source that the kernel does not offer is no failure."""
     host = gather(args)
-    sources = [*host.state.sources.values(), *_followed(host)]
+    sources = [_as_of_daemon(source, host.of_daemon) for source in (*host.state.sources.values(), *_followed(host))]
     screen = Screen.of(args)
     if args.json:
         screen.json(
@@ -62,6 +67,13 @@ def _followed(host: CommandInput) -> Iterator[SourceState]:
         yield source_read(SourceState(name=name), outcome, at)[0]
 
 
+def _as_of_daemon(source: SourceState, of_daemon: Mapping[SourceName, SourceState]) -> SourceState:
+    theirs = of_daemon.get(source.name, source)
+    if theirs.status is SourceStatus.NOT_READ or (theirs.up and theirs.unreadable <= source.unreadable):
+        return source
+    return replace(theirs, why=f"the running daemon: {theirs.why or f'{theirs.unreadable} parts cannot be read'}")
+
+
 def _probed(probe: Callable[[], Outcome[None]]) -> Outcome[None]:
     try:
         return call_in_time(probe)
@@ -74,6 +86,8 @@ def _row(source: SourceState) -> tuple[Cell, ...]:
     if source.up:
         state = Tinted("up", Tint.GOOD)
         missing = f"{source.unreadable} unreadable" if source.unreadable else ""
+        if source.why:  # the daemon reads less of it than this command does
+            missing = f"{source.why}; {declared.remedy}"
     elif source.present:
         state = Tinted("hung" if source.hung else "failed", Tint.BAD)
         missing = f"{source.why}; {declared.remedy}" if declared.remedy else source.why

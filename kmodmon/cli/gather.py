@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from kmodmon.cli.options import root_of, settings_of
@@ -12,6 +12,7 @@ from kmodmon.runtime.one_shot import DaemonMemory, Scope, boot_id, look_once
 from kmodmon.sources.source import SourceContext
 from kmodmon.state.state import State
 from kmodmon.store.checkpoints import load_checkpoints
+from kmodmon.subjects.source import SourceState, sources_from_json
 from kmodmon.system.clock import SystemClock
 from kmodmon.system.root import Root
 from kmodmon.types.source_name import SourceName
@@ -25,6 +26,7 @@ class CommandInput:
     root: Root
     state: State
     history_error: str  # why the history cannot be read; empty: it can
+    of_daemon: Mapping[SourceName, SourceState]  # sources as the daemon that runs now reads them; empty: none runs
 
     def why_unreadable(self, source: SourceName) -> str:
         """Why a source could not be read, and what the user can do."""
@@ -52,7 +54,8 @@ def gather(
         Scope(only=only, thorough=thorough, say=_say),
         event_metrics,
     )
-    return CommandInput(settings=settings, root=root, state=state, history_error=checkpoints.why)
+    of_daemon = sources_from_json(checkpoints.saved.get("sources", {})) if checkpoints.daemon_running else {}
+    return CommandInput(settings=settings, root=root, state=state, history_error=checkpoints.why, of_daemon=of_daemon)
 
 
 def _say(sentence: str) -> None:

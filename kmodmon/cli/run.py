@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import importlib.util
+import os
 import sys
 
 from kmodmon.cli.options import root_of, settings_of
@@ -10,6 +11,7 @@ from kmodmon.config.load import default_file
 from kmodmon.system.clock import SystemClock
 from kmodmon.system.memory_footprint import limit_memory
 from kmodmon.system.partial_import import absent, import_submodule, placeholders
+from kmodmon.system.passed import with_handed
 
 # What prometheus_client.exposition imports for its web server and its push gateway client, which are not used here.
 _UNUSED = ("http.server", "socketserver", "urllib.error", "urllib.request", "wsgiref.simple_server")
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
     options = Options(
         load=lambda: settings_of(args),
-        root_of=lambda settings: root_of(args, settings),
+        root_of=lambda settings: with_handed(root_of(args, settings), os.environ),
         config_file=args.config or default_file(),
     )
     run_daemon(options, settings, SystemClock(), Notifier())

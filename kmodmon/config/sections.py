@@ -29,6 +29,7 @@ from kmodmon.config.values import (
     Location,
     OptionalLocation,
     OptionalText,
+    PassedSockets,
     Seconds,
     Size,
     Switch,
@@ -93,10 +94,12 @@ MODULE_NAMES = ListOf(of=Text(what="a module name", pattern=r"\S{1,64}"))
 class WebSettings:
     """HTTP: metrics, API, status page. Read-only; on loopback unless you say otherwise."""
 
-    listen: tuple[Address, ...] = setting(
+    listen: tuple[Address | PassedSockets, ...] = setting(
         (Address("127.0.0.1", DEFAULT_PORT),),
         ListOf(of=ListenAddress(), least=1, most=16),
-        "Addresses to serve HTTP on. Under the shipped systemd unit only this host may connect: network.conf.example.",
+        "Addresses to serve HTTP on. Under the shipped systemd unit only this host may connect: network.conf.example. "
+        "`systemd`: the sockets that systemd passes; `systemd:NAME`: those with FileDescriptorName=NAME: "
+        "socket.conf.example.",
         flags=("--listen", "--web.listen-address"),
         restart=True,
     )

@@ -22,6 +22,7 @@ _BYTES_OF: Mapping[str, int] = {
 }  # fmt: skip
 _DURATION_PART = re.compile(r"([0-9]+)(ms|[dhms])")
 _SIZE = re.compile(r"([0-9]+) ?([A-Za-z]*)")
+_PASSED = re.compile(r"systemd(?::(?P<name>[A-Za-z0-9_.@-]{1,255}))?")
 _ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.%]+)\]|(?P<host>[^\[\]:/\s]*)):(?P<port>[0-9]{1,5})")
 
 
@@ -62,6 +63,17 @@ class Address:
     def __str__(self) -> str:
         """Give it with an IPv6 address in brackets."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class PassedSockets:
+    """Sockets that systemd listens on and passes: those with that FileDescriptorName=, with an empty name all."""
+
+    name: str
+
+    def __str__(self) -> str:
+        """Give it as it is written in the settings."""
+        return f"systemd:{self.name}" if self.name else "systemd"
 
 
 class ValueType(ABC, Generic[T_co]):
@@ -249,15 +261,17 @@ class OptionalLocation(ValueType[Path | None]):
         return None if raw == "" else Path(printable_text(raw, "a path"))
 
 
-class ListenAddress(ValueType[Address]):
-    """An address and port to listen on."""
+class ListenAddress(ValueType[Address | PassedSockets]):
+    """An address and port to listen on, or sockets that systemd listens on."""
 
     metavar = "ADDR:PORT"
-    hint = 'write "127.0.0.1:10069", "[::1]:10069", or ":10069" for every address'
+    hint = 'write "127.0.0.1:10069", "[::1]:10069", ":10069" for every address, or "systemd" for its .socket unit'
 
-    def read(self, raw: object) -> Address:
-        """Read `host:port`, an IPv6 address in brackets."""
+    def read(self, raw: object) -> Address | PassedSockets:
+        """Read `host:port`, an IPv6 address in brackets; `systemd` or `systemd:NAME`."""
         text = printable_text(raw, "an address and port")
+        if (passed := _PASSED.fullmatch(text)) is not None:
+            return PassedSockets(passed["name"] or "")
         match = _ADDRESS.fullmatch(text)
         if match is None or int(match["port"]) > 65535:
             raise ValueError(f"{describe(text)} is not an address and port")

@@ -51,5 +51,5 @@ SOURCE = PollSource(
     make=_make,
     every=lambda settings: _HOUR,
     interfaces=("/lib/modules/<release>/modules.builtin", "/sys/module/<module> without initstate"),
-    remedy="mount sysfs of the host where --path.sysfs says",
+    remedy="mount sysfs of the host where --path.sysfs says, and its /usr/lib/modules where --path.modules says",
 )

@@ -248,6 +248,6 @@ SOURCE = PollSource(
         "/sys/kernel/debug/kprobes/list",
         "/proc/vmallocinfo",
     ),
-    remedy="CAP_DAC_READ_SEARCH, and CAP_SYSLOG, as in the packaged unit: without them only /proc/modules, /sys/module "
-    "and /proc/kallsyms are compared",
+    remedy="CAP_DAC_READ_SEARCH, as in the packaged unit: without it only /proc/modules, /sys/module and "
+    "/proc/kallsyms are compared",
 )

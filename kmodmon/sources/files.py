@@ -97,6 +97,6 @@ SOURCE = PollSource(
     threaded=True,
     depends_on=lambda settings: (settings.files, settings.certificates),  # a reader made anew examines every file again
     interfaces=("/lib/modules/<release>", "/boot/vmlinuz-<release>", "package databases", "EFI variables db and MOK"),
-    remedy="mount the host's root file system where --path.rootfs says; kernel images readable by root only need "
-    "CAP_DAC_READ_SEARCH",
+    remedy="mount the host's root file system where --path.rootfs says, and its /usr/lib/modules where --path.modules "
+    "says; kernel images readable by root only need CAP_DAC_READ_SEARCH",
 )

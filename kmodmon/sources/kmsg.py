@@ -1,9 +1,10 @@
 """/dev/kmsg: the kernel's log, one record a read(), followed.
 
 Interface: kernel/printk/printk.c (Documentation/ABI/testing/dev-kmsg). Opening needs CAP_SYSLOG in the initial user
-namespace while kernel.dmesg_restrict=1 (EPERM otherwise), and printk_devkmsg=off refuses everybody. Absent: a container
-without the device. Readers are independent of each other. The first read gives the oldest record of the ring; records
-that an earlier run has read are recognised by their sequence number.
+namespace while kernel.dmesg_restrict=1 (EPERM otherwise), and printk_devkmsg=off refuses everybody. In the packaged
+unit root opens it and passes it on (`system.passed`). Absent: a container without the device. Readers are independent
+of each other. The first read gives the oldest record of the ring; records that an earlier run has read are recognised
+by their sequence number.
 
 - EPIPE: the ring was overwritten and the position moved to the oldest record. The gap in the sequence numbers tells how
   many records were lost, so nothing else is done.
@@ -203,5 +204,6 @@ SOURCE = EventSource(
     run=run,
     interfaces=("/dev/kmsg",),
     depends_on=lambda settings: (settings.parameters.redact, settings.parameters.redact_allow),
-    remedy="CAP_SYSLOG, /dev/kmsg in the service's device list, and printk.devkmsg other than off",
+    remedy="ExecStartPre=-+/usr/bin/kmodmon handover and FileDescriptorStoreMax=, as in the packaged unit (elsewhere "
+    "CAP_SYSLOG, and /dev/kmsg in the service's device list), and printk.devkmsg other than off",
 )

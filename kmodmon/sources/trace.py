@@ -17,9 +17,7 @@ Facts the code below is written from:
 import asyncio
 import logging
 import math
-import os
 import queue
-import sys
 import threading
 import time
 from collections import deque
@@ -54,7 +52,6 @@ _PAUSE = 1.0  # seconds
 _CHECK = 10.0  # seconds between integrity checks
 _LATE = 0.25  # seconds after which the look-up is behind; then what any user can cause is described by its snapshot
 _LOOKUPS_A_SECOND = 20  # of what any user can cause: requests whose task is read and looked up, tools looked up
-_SWITCH = 0.0005  # seconds that another thread may hold the GIL; Python's default is ten times that
 _TASKS = frozenset({TraceKind.LOAD, TraceKind.FREE, TraceKind.EXEC})
 
 
@@ -144,7 +141,6 @@ class Follower:
     # The thread that reads
 
     def _follow(self) -> None:
-        _raise_priority()
         check = time.monotonic() + _CHECK
         while not self._buffer.interrupted:
             ready = self._buffer.wait(0.0 if self._order.holds else check - time.monotonic())
@@ -309,19 +305,6 @@ def _merge(readings: Iterable[TraceReading]) -> Iterator[TraceReading]:
         last = reading
     if last is not None:
         yield last
-
-
-def _raise_priority() -> None:
-    """Let this thread run as soon as there is an event, before the task behind it continues; the unit permits it.
-
-    A fair scheduler would often let insmod exit first. Where the priority is refused, more tasks have exited before
-    they are looked up, and their events have `exited` set.
-    """
-    sys.setswitchinterval(_SWITCH)
-    try:
-        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
-    except OSError as error:
-        log.debug("the trace is followed at usual priority: %s", error)
 
 
 async def run_trace(context: SourceContext, emit: Emit) -> None:

@@ -173,5 +173,6 @@ SOURCE = EventSource(
     run=run_uevent,
     interfaces=("NETLINK_KOBJECT_UEVENT group 1",),
     wakes=(SourceName.MODULES, SourceName.TAINT),
-    remedy="run in a network namespace owned by the initial user namespace (hostNetwork, or an ordinary container)",
+    remedy="AF_NETLINK in the unit's RestrictAddressFamilies=, and a network namespace owned by the initial user "
+    "namespace (hostNetwork, or an ordinary container)",
 )

@@ -58,7 +58,7 @@ async def follow(context: SourceContext, emit: Emit) -> None:
             bursts = await watch.bursts(_RENEW)
             await in_thread(watch.renew)
             if bursts:
-                changes = FileChangesRead(trees=tuple(_changes_of(burst) for burst in bursts))
+                changes = FileChangesRead(trees=tuple(_changes_of(burst, context.root) for burst in bursts))
                 wakes = tuple(dict.fromkeys(name for tree in changes.trees for name in _WAKES.get(tree.tree, ())))
                 emit(Reading(outcome=Read(changes), lost=watch.lost - lost, wakes=wakes))
                 lost = watch.lost
@@ -115,11 +115,14 @@ def _host(root: Root, path: str) -> str:
     return str(Path(os.fsdecode(root.rootfs), path.lstrip("/")))
 
 
-def _changes_of(burst: Burst) -> TreeChanges:
+def _changes_of(burst: Burst, root: Root) -> TreeChanges:
     tree = burst.watched.key.partition(" ")[0]
     path = burst.watched.path
     if burst.watched.only:
         path += "/" + min(burst.watched.only)
+    below = path.removeprefix(os.fsdecode(root.modules))
+    if tree in {"modules", "kernels"} and below != path:  # the packaged unit has it at another place
+        path = "/lib/modules" + below
     return TreeChanges(
         tree=tree,
         path=safe_text(os.fsencode(path)),

@@ -58,6 +58,7 @@ class Root:
     kallsyms: bytes = b"/proc/kallsyms"
     failures: Mapping[bytes, int] = field(default_factory=lambda: MappingProxyType({}))
     live: bool = True  # False: a recorded tree, which does not change and is not written to
+    handed: Mapping[bytes, int] = field(default_factory=lambda: MappingProxyType({}))  # open files by path: `passed`
 
     def failing(self, failures: Mapping[bytes, int]) -> "Root":
         """Give this root as a recorded tree, in which reading these paths fails with these errno numbers."""
@@ -170,9 +171,20 @@ class Root:
         return os.path.lexists(path)
 
     def open(self, path: bytes, flags: int) -> int:
-        """Open an interface that the caller keeps open (kmsg, trace_pipe_raw); raises OSError."""
+        """Open an interface that the caller keeps open (kmsg, trace_pipe_raw); raises OSError.
+
+        One that was handed over is given at its beginning, whatever `flags` says.
+        """
         self._begin(path)
-        return os.open(path, flags | os.O_CLOEXEC)
+        if path not in self.handed:
+            return os.open(path, flags | os.O_CLOEXEC)
+        fd = os.dup(self.handed[path])
+        try:
+            os.lseek(fd, 0, os.SEEK_SET)
+        except OSError:
+            os.close(fd)
+            raise
+        return fd
 
     def write(self, path: bytes, text: bytes) -> None:
         """Write a control file of kmodmon's tracefs instance, the only thing it writes to; raises OSError."""

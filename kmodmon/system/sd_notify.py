@@ -9,7 +9,8 @@ manager reads READY=1 at once because it waits for it.
 import os
 import socket
 import time
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
 
 
 class Notifier:
@@ -40,17 +41,26 @@ class Notifier:
         """Reset the watchdog; to be called after a completed cycle of the event loop, never by a timer of its own."""
         self._send("WATCHDOG=1")
 
+    def hand_over(self, name: str, fd: int) -> None:
+        """Store a descriptor for the service under `name`, in place of one that an earlier start stored.
+
+        systemd would forget one that poll() reports an error of, as it does of a log that was overrun: hence FDPOLL=0.
+        """
+        self._send("FDSTOREREMOVE=1", f"FDNAME={name}")
+        self._send("FDSTORE=1", "FDPOLL=0", f"FDNAME={name}", fds=(fd,))
+
     def close(self) -> None:
         """Close the socket."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
-    def _send(self, *lines: str) -> None:
+    def _send(self, *lines: str, fds: Sequence[int] = ()) -> None:
         if self._socket is None or self._address is None:
             return
         try:
-            self._socket.sendto("\n".join(lines).encode(), self._address)
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))] if fds else ()
+            self._socket.sendmsg(("\n".join(lines).encode(),), rights, 0, self._address)
         except OSError:
             self.dropped += 1
 

@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import MutableMapping, Sequence
 
+from kmodmon.system.passed import HANDED, passed
 from kmodmon.types.error import ConfigError, KmodmonError
 
 BACKLOG = 4096
@@ -18,7 +19,6 @@ RECEIVE_BUFFER = 16384
 SEND_BUFFER = 262144
 """Bound what the kernel buffers of unread requests and answers; it doubles both values (socket(7))."""
 
-_FIRST_FD = 3
 _FLAG = "web.listen-address"
 _HINT = "write HOST:PORT, [IPV6]:PORT, :PORT or systemd"
 
@@ -113,17 +113,18 @@ def _reason(error: OSError) -> str:
 
 
 def _inherited(name: str, environ: MutableMapping[str, str]) -> list[socket.socket]:
-    """The sockets that systemd passed to this process: LISTEN_PID differs in a child that inherited the variables."""
-    pid, count = environ.get("LISTEN_PID", ""), environ.get("LISTEN_FDS", "")
-    if pid != str(os.getpid()) or not (count.isascii() and count.isdigit()):
+    """The sockets of this name that systemd passed to this process; empty: all."""
+    all_passed = passed(environ)
+    if all_passed is None:
         raise ListenError(
             "no sockets from systemd: LISTEN_PID does not name this process; is the .socket unit started?"
         )
-    names = environ.get("LISTEN_FDNAMES", "").split(":")
-    numbers = range(_FIRST_FD, _FIRST_FD + int(count))
-    chosen = [fd for index, fd in enumerate(numbers) if not name or names[index : index + 1] == [name]]
+    sockets = {fd: given for fd, given in all_passed.items() if given not in HANDED}
+    chosen = [fd for fd, given in sockets.items() if not name or given == name]
+    if not sockets:
+        raise ListenError("systemd passed no sockets; is the .socket unit started?")
     if not chosen:
-        raise ListenError(f"systemd passed {count} sockets and none is called {name!r}; see FileDescriptorName=")
+        raise ListenError(f"systemd passed {len(sockets)} sockets and none is called {name!r}; see FileDescriptorName=")
     return [_take(fd) for fd in chosen]
 
 

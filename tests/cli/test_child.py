@@ -76,4 +76,4 @@ def test_verbs_when_they_read_the_host_then_they_run_in_a_child(name: str) -> No
 
 def test_verbs_when_they_read_no_host_or_go_on_then_they_do_not() -> None:
     assert not any(map(reads_once, ([], ["--version"], ["run"], ["events", "--follow"], ["export"], ["unknown"])))
-    assert {verb.name for verb in VERBS if not verb.once} == {"run", "events", "explain", "export"}
+    assert {verb.name for verb in VERBS if not verb.once} == {"run", "events", "explain", "handover", "export"}

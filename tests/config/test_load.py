@@ -13,7 +13,7 @@ from kmodmon.config.load import add_flags, default_file, flags_of, load, parse_f
 from kmodmon.config.render import default_toml, markdown_table
 from kmodmon.config.settings import SETTINGS, Settings, build_settings
 from kmodmon.config.toml_writer import toml_value
-from kmodmon.config.values import Address, Bytes, Seconds
+from kmodmon.config.values import Address, Bytes, PassedSockets, Seconds
 from kmodmon.types.error import ConfigError
 
 
@@ -58,6 +58,13 @@ def test_setting_when_a_flag_too_is_the_flags(tmp_path: Path) -> None:
 def test_listen_when_given_twice_holds_both(flag: str, tmp_path: Path) -> None:
     read = settings_of("", tmp_path, flag, ":1", flag, "localhost:2")
     assert read.web.listen == (Address("", 1), Address("localhost", 2))
+
+
+@pytest.mark.parametrize("text", ["systemd", "systemd:web"])
+def test_listen_when_systemd_listens_then_as_the_server_takes_it(text: str, tmp_path: Path) -> None:
+    read = settings_of("", tmp_path, "--listen", text)
+    assert read.web.listen == (PassedSockets(text.partition(":")[2]),)
+    assert [*map(str, read.web.listen)] == [text]
 
 
 def test_state_directory_when_systemd_names_it_stands_before_the_default_only(tmp_path: Path) -> None:

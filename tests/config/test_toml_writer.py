@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kmodmon.config.toml_writer import assignments, comment, list_on_lines, table, toml_key, toml_value
-from kmodmon.config.values import Address, Bytes, Seconds
+from kmodmon.config.values import Address, Bytes, PassedSockets, Seconds
 
 VALUES = st.recursive(
     st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=20),
@@ -47,6 +47,7 @@ def test_text_when_it_has_a_lone_surrogate_then_it_is_refused(char: str) -> None
         (Seconds(90), '"90s"'),
         (Bytes(4096), '"4KiB"'),
         (Address("::1", 80), '"[::1]:80"'),
+        (PassedSockets("web"), '"systemd:web"'),
         (Path("/etc"), '"/etc"'),
         (("a", "b"), '["a", "b"]'),
         ({"a-b": 1, "c.d": True}, '{ a-b = 1, "c.d" = true }'),

@@ -376,7 +376,7 @@ def test_trace_when_it_cannot_be_then_absent_and_why(tracefs: Tracefs, off: str)
 
 def write_and_see_it_taken(tracefs: Tracefs, *records: Made) -> None:
     tracefs.write(*records)
-    while select.select((tracefs.writers[0],), (), (), 0)[0] or not is_waiting("actors"):
+    while select.select((tracefs.readers[0],), (), (), 0)[0] or not is_waiting("actors"):
         time.sleep(0.001)
 
 

@@ -41,6 +41,25 @@ def test_life_of_a_service_is_told(manager: tuple[socket.socket, str]) -> None:
     assert notifier.dropped == 0
 
 
+def test_descriptor_when_handed_over_then_it_replaces_the_one_of_that_name(
+    manager: tuple[socket.socket, str], tmp_path: Path
+) -> None:
+    listening, name = manager
+    notifier = Notifier({"NOTIFY_SOCKET": name})
+    with (tmp_path / "file").open("w+") as file:
+        notifier.hand_over("kmsg", file.fileno())
+        assert received(listening) == ["FDSTOREREMOVE=1", "FDNAME=kmsg"]
+        message, fds, _, _ = socket.recv_fds(listening, 4096, 4)
+        assert message.decode().split("\n") == ["FDSTORE=1", "FDPOLL=0", "FDNAME=kmsg"]
+        (fd,) = fds
+        try:
+            assert os.path.samestat(os.fstat(fd), os.fstat(file.fileno()))
+        finally:
+            os.close(fd)
+    notifier.close()
+    assert notifier.dropped == 0
+
+
 @pytest.mark.parametrize("name", ["", "relative", "vsock:2:1234"])
 def test_without_a_manager_nothing_happens(name: str) -> None:
     notifier = Notifier({"NOTIFY_SOCKET": name} if name else {})

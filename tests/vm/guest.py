@@ -183,7 +183,8 @@ class Guest:
         self.attach(product.image, SITE)
         self.write("/usr/bin/kmodmon", LAUNCHER)
         self.run("chmod", "755", "/usr/bin/kmodmon")
-        self.write("/etc/systemd/system/kmodmon.service", product.unit.read_bytes())
+        for unit in (product.unit, product.unit.with_suffix(".socket")):
+            self.write(f"/etc/systemd/system/{unit.name}", unit.read_bytes())
         self.write("/run/systemd/system/kmodmon.service.d/listen.conf", product.listening)
 
     def start_kmodmon(self, config: str | None = None, *, timeout: float = 120) -> str:

@@ -161,5 +161,18 @@ def test_open_listeners_when_systemd_passed_nothing_to_us_says_so(environ: dict[
         open_listeners(("systemd",), environ)
 
 
+def test_open_listeners_when_systemd_passed_only_what_was_handed_over_says_so() -> None:
+    environ = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "kmsg"}
+    with pytest.raises(ListenError, match="passed no sockets"):
+        open_listeners(("systemd",), environ)
+
+
+def test_open_listeners_when_a_file_was_handed_over_too_then_it_is_no_socket(tmp_path: Path) -> None:
+    script = INHERITOR.replace('"LISTEN_FDNAMES": "web:admin"', '"LISTEN_FDNAMES": "web:kmsg"')
+    command = [sys.executable, "-W", "ignore", "-c", script, "systemd", str(tmp_path / "s"), "deaf"]
+    port, output = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
+    assert output == f"127.0.0.1:{port}"
+
+
 def test_open_listeners_when_a_passed_descriptor_does_not_listen_says_so(tmp_path: Path) -> None:
     assert "does not listen" in inherit("systemd", str(tmp_path / "s"), "deaf")[1]
