@@ -36,6 +36,7 @@ from kmodmon.kernel.cgroup import Cgroup, parse_cgroup
 from kmodmon.kernel.redaction import redact_arguments
 from kmodmon.kernel.saved_cmdlines import parse_saved_cmdlines
 from kmodmon.kernel.task_status import TaskStatus, parse_task_status
+from kmodmon.sources.command_line import CMDLINE_MAX, CommandLines
 from kmodmon.sources.parameters import secret_names
 from kmodmon.system.clock import Clock
 from kmodmon.system.root import NUMBER, SMALL, Root
@@ -50,7 +51,6 @@ _NO_LOGIN = 0xFFFFFFFF
 _PARENTS_MAX = 8
 _ARGUMENTS_MAX, _ARGUMENT_MAX = 32, 256
 _SAVED_MAX = 1 << 20  # bytes of saved_cmdlines
-_CMDLINE_MAX = 4096  # bytes that are read: a user without privilege may choose them, and redacting takes time
 _STATUS_HEAD = 4096  # bytes; `Groups`, which may be long, is behind the ids
 _CACHED = 512  # entries of each cache
 _PARENT_KEPT = 10.0  # seconds
@@ -108,6 +108,10 @@ class Actors:
         self._started: OrderedDict[int, _Started] = OrderedDict()
         self._parents: OrderedDict[int, tuple[int, Process, int]] = OrderedDict()
         self._secrets = secret_names(settings.parameters)
+        self._first_lines, self._lines = (
+            CommandLines(root, at_once=frozenset({0})),
+            CommandLines(root),
+        )  # the first: of `snapshots`
 
     def snapshots(self, tids: Iterable[int]) -> Mapping[int, ProcSnapshot]:
         """Read at once what the exit of these tasks would take away; `capture` reads the rest later, one by one.
@@ -117,21 +121,20 @@ class Actors:
         if not self.resolves:
             return {}
         statuses = {tid: status for tid in tids if (status := _status(self._root, tid)) is not None}
-        return {tid: self._with_cmdline(status) for tid, status in statuses.items()}
+        return {tid: self._with_cmdline(status, self._first_lines) for tid, status in statuses.items()}
 
     def _snapshot(self, tid: int, *, arguments: bool = True) -> ProcSnapshot | None:
         status = _status(self._root, tid)
         if status is None:
             return None
         if arguments:
-            return self._with_cmdline(status)
+            return self._with_cmdline(status, self._lines)
         return ProcSnapshot(status=status, cmdline=b"", at_usec=self._clock.now().monotonic_usec)
 
-    def _with_cmdline(self, status: TaskStatus) -> ProcSnapshot:
+    def _with_cmdline(self, status: TaskStatus, lines: CommandLines) -> ProcSnapshot:
         at = self._clock.now().monotonic_usec
-        # Reading cmdline may wait for a lock that the task holds, so unlike the status it is read without the GIL.
-        outcome = self._root.head(self._root.proc(b"%d" % status.process, b"cmdline"), _CMDLINE_MAX)
-        return ProcSnapshot(status=status, cmdline=outcome.value if isinstance(outcome, Read) else b"", at_usec=at)
+        cmdline = lines.read(status)
+        return ProcSnapshot(status=status, cmdline=cmdline, at_usec=at)
 
     def capture(self, tid: int, monotonic_usec: int, snapshot: ProcSnapshot | None = None) -> tuple[Actor, str | None]:
         """Look up the task of an event: the actor, and the alias to load if it is the kernel's own modprobe.
@@ -230,7 +233,7 @@ class Actors:
         if not cmdline or not self._settings.actor.arguments:
             return None
         raw = _split(cmdline)
-        if len(cmdline) >= _CMDLINE_MAX:
+        if len(cmdline) >= CMDLINE_MAX:
             # It was cut, and the cut word may be the head of a secret: `https://user:passwo` has no `@` any more.
             raw[-1] = b" ".join((*raw[-1].rsplit(maxsplit=1)[:-1], "…".encode()))
         # Rules need the characters themselves, not escapes, which safe text has for quotes behind a backslash.

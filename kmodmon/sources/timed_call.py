@@ -15,11 +15,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from kmodmon.system.progress import Progress, watch_this_thread
 from kmodmon.types.outcome import Failed
 from kmodmon.types.text import safe_text
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 
@@ -76,6 +79,10 @@ class TimedCall(Generic[T]):
         """Wait for the result, without a deadline; raises what the call raised."""
         return self._future.result()
 
+    def wait(self) -> None:
+        """Wait until the call has ended, without a deadline."""
+        self._future.exception()
+
     def ends_within(self, seconds: float) -> bool:
         """Wait at most this long; tell whether the call has ended."""
         try:
@@ -93,29 +100,27 @@ class TimedCall(Generic[T]):
 
     async def answers_in_time(self) -> bool:
         """The same for a coroutine."""
-        while not self.ended:
-            await self._wait(max(self._left(), 0.0))
-            if not self.ended and self._left() <= 0:
-                await self._wait(_SECOND_LOOK)
-                if not self.ended and self._left() <= 0:
+        import asyncio  # here and below: a command has no loop
+
+        if self.ended:
+            return True
+        waiter = asyncio.wrap_future(self._future)
+        try:
+            while not await _done(waiter, max(self._left(), 0.0)):
+                if self._left() <= 0 and not await _done(waiter, _SECOND_LOOK) and self._left() <= 0:
                     return False
-        return True
+            return True
+        finally:
+            if waiter.done():
+                waiter.exception()  # taken note of: the result is asked for later
+            else:
+                waiter.cancel()
 
     async def answer(self) -> T:
         """Wait for the result in a coroutine, without a deadline; raises what the call raised."""
-        import asyncio  # here and below: a command has no loop
-
-        return await asyncio.wrap_future(self._future)
-
-    async def _wait(self, seconds: float) -> None:
         import asyncio
 
-        waiter = asyncio.wrap_future(self._future)
-        await asyncio.wait((waiter,), timeout=seconds)
-        if waiter.done():
-            waiter.exception()  # taken note of: the result is asked for later
-        else:
-            waiter.cancel()
+        return await asyncio.wrap_future(self._future)
 
     def _left(self) -> float:
         """Seconds until the deadline."""
@@ -129,6 +134,13 @@ class TimedCall(Generic[T]):
     def hung(self) -> Failed:
         """What a reading is that has not answered."""
         return Failed(self.why(), errno.ETIMEDOUT, hung=True)
+
+
+async def _done(waiter: "asyncio.Future[T]", seconds: float) -> bool:
+    import asyncio
+
+    await asyncio.wait((waiter,), timeout=seconds)
+    return waiter.done()
 
 
 class ReadingThread:

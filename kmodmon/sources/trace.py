@@ -21,9 +21,10 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kmodmon.events.event import Actor
@@ -31,10 +32,12 @@ from kmodmon.kernel.taint import letters
 from kmodmon.kernel.trace import TraceEvent
 from kmodmon.lifecycle.signals import TraceEntry, TraceKind, TraceRead
 from kmodmon.sources.source import Emit, EventSource, Reading, SourceContext
+from kmodmon.sources.timed_call import Calls, HungError, TimedCall
 from kmodmon.sources.trace_buffer import TimeOrder, TraceBuffer, TraceTurn
 from kmodmon.sources.trace_queue import IntegrityCheck, Item, TraceBatch, TracedEvent, TraceQueue, TraceReading
 from kmodmon.sources.tracefs import Instance
 from kmodmon.system.clock import Clock
+from kmodmon.system.progress import note_progress
 from kmodmon.system.root import Root
 from kmodmon.types.outcome import Absent, AbsentReason, switched_off
 from kmodmon.types.source_name import SourceName
@@ -78,65 +81,93 @@ class Follower:
     emits.
     """
 
-    def __init__(self, instance: Instance, actors: "Actors", emit: Emit, clock: Clock) -> None:
+    def __init__(self, instance: Instance, actors: "Actors", emit: Emit, clock: Clock, calls: Calls) -> None:
         self._instance = instance
         self._actors = actors
         self._clock = clock
         self._emit = emit
+        self._calls = calls
         self._snapshots, self._lookups = _Allowance(), _Allowance()  # of requests; one is used by each thread
         self._starts = _Allowance()  # of tools that users start
         self._pending: deque[TraceReading] = deque()
         self._scheduled = False  # `_emit_pending` has been called into the loop and has not run yet
         self._loop = asyncio.get_running_loop()
-        self._broken: asyncio.Future[None] = self._loop.create_future()
         self._queue = TraceQueue(_BACKLOG)
         self._order = TimeOrder()
-        dated = instance.readable_clock() or not instance.adopted
-        self._buffer = TraceBuffer(instance, clock)
-        self._reader = threading.Thread(target=self._guarded, args=(self._follow,), name="trace", daemon=True)
-        self._resolver = threading.Thread(target=self._guarded, args=(self._resolve,), name="actors", daemon=True)
-        try:
-            self._take_all(adopted=instance.adopted, dated=dated)
-            instance.set_up()
-        except BaseException:
-            self._buffer.close()
-            raise
+        self._buffer: TraceBuffer  # from the start of the threads on
+        self._reader, self._resolver = (TimedCall(work, calls.deadline) for work in (self._follow, self._resolve))
+        self._turn = threading.Lock()  # of the two that follow
+        self._begun, self._left = False, False
 
     async def follow(self) -> None:
-        """Follow until cancelled, which removes the instance; raises OSError when it can no longer be read."""
+        """Follow until cancelled, which removes the instance.
+
+        Raises OSError when it can no longer be read, HungError when reading it, or looking up a task, does not return.
+        """
         try:
-            self._resolver.start()
-            self._put(self._began())
-            self._reader.start()
-            await self._broken
-        except asyncio.CancelledError:
+            await self._calls.run(SourceName.TRACE, self._begin)
+            await self._until_one_ends()
+        except BaseException as error:
+            await self._leave(remove=isinstance(error, asyncio.CancelledError))
+            raise
+
+    def _begin(self) -> None:
+        # In a thread, as `_end`: the kernel may not answer.
+        dated = self._instance.readable_clock() or not self._instance.adopted
+        self._buffer = TraceBuffer(self._instance, self._clock)
+        self._resolver.start("actors")
+        try:
+            self._take_all(adopted=self._instance.adopted, dated=dated)
+            self._instance.set_up()
+        except BaseException:
+            self._end_resolver()
+            raise
+        self._put(self._began())
+        with self._turn:
+            self._begun = not self._left
+            if self._begun:
+                self._reader.start("trace")
+        if not self._begun:
+            self._end_resolver()
+
+    async def _until_one_ends(self) -> None:
+        threads = {asyncio.create_task(each.answers_in_time()): each for each in (self._reader, self._resolver)}
+        try:
+            ended, _ = await asyncio.wait(threads, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in threads:
+                task.cancel()
+        for task in ended:
+            if not task.result():
+                raise HungError(threads[task].why())
+            threads[task].result()
+
+    async def _leave(self, *, remove: bool) -> None:
+        # Where it hangs, a thread is left behind that ends what can be ended then; until then, nothing is begun anew.
+        with self._turn:
+            self._left = True
+        if self._begun:
+            try:
+                await self._calls.run(SourceName.TRACE, partial(self._end, remove=remove))
+            except OSError as error:
+                log.debug("the trace is left as it is: %s", error)
+
+    def _end(self, *, remove: bool) -> None:
+        if remove:
             self._instance.switch_off()
-            self._end_reader()
+        self._buffer.interrupt()
+        self._reader.wait()
+        if remove:
             with suppress(OSError):
                 self._take_all()
-            self._buffer.close()
+        self._end_resolver()
+        if remove:
             self._instance.remove()
-            raise
-        finally:
-            self._end_reader()
-            self._put(None)
-            self._resolver.join()
-            self._buffer.close()
 
-    def _end_reader(self) -> None:
-        if self._reader.is_alive():
-            self._buffer.interrupt()
-            self._reader.join()
-
-    def _guarded(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except Exception as error:  # noqa: BLE001  # any error ends this thread, and follow() raises it
-            self._loop.call_soon_threadsafe(self._break, error)
-
-    def _break(self, error: Exception) -> None:
-        if not self._broken.done():
-            self._broken.set_exception(error)
+    def _end_resolver(self) -> None:
+        self._put(None)
+        self._resolver.wait()
+        self._buffer.close()
 
     # The thread that reads
 
@@ -167,7 +198,8 @@ class Follower:
                 self._queue.put(item, timeout=_PAUSE)
                 return
             except queue.Full:
-                if not self._resolver.is_alive():
+                note_progress(b"")  # the other thread is late, not this one
+                if self._resolver.ended:
                     return  # it failed, and so will follow()
 
     def _take_all(self, *, adopted: bool = False, dated: bool = True) -> None:
@@ -202,12 +234,15 @@ class Follower:
     def _resolve(self) -> None:
         due: float | None = None  # when readings that are pending are emitted at the latest; None: there are none
         while True:
+            wait = 2 * _CHECK if due is None else max(0.0, due - time.monotonic())
+            note_progress(b"", lasts=wait)
             try:
-                item = self._queue.get(timeout=None if due is None else max(0.0, due - time.monotonic()))
+                item = self._queue.get(timeout=wait)
             except queue.Empty:
                 self._schedule()
                 due = None
                 continue
+            note_progress(b"")
             if item is None:
                 self._schedule()
                 return
@@ -308,26 +343,31 @@ def _merge(readings: Iterable[TraceReading]) -> Iterator[TraceReading]:
 
 
 async def run_trace(context: SourceContext, emit: Emit) -> None:
-    """Follow the trace until cancelled; raises OSError when the instance can be neither made nor read."""
+    """Follow the trace until cancelled.
+
+    Raises OSError when the instance can be neither made nor read, HungError when the kernel does not answer.
+    """
     absent: Absent | None = None
     while True:
-        why = _absence(context)
-        if why is None:
-            await _follow(context, emit)
-        elif why != absent:
-            emit(Reading(outcome=why))
-            absent = why
+        found = await context.calls.run(SourceName.TRACE, partial(_found, context))
+        if not isinstance(found, Absent):
+            await Follower(*found, emit, context.clock, context.calls).follow()
+        elif found != absent:
+            emit(Reading(outcome=found))
+            absent = found
         await asyncio.sleep(_RETRY)
 
 
-async def _follow(context: SourceContext, emit: Emit) -> None:
+def _found(context: SourceContext) -> "Absent | tuple[Instance, Actors]":
+    absent = _absence(context)
+    if absent is not None:
+        return absent
     from kmodmon.sources.actor import Actors  # psutil: only the daemon needs it
 
     settings = context.settings.trace
     instances = _instances(context.root)
-    instance = Instance(context.root, instances + b"/" + settings.instance.encode(), settings.buffer)
     actors = Actors(context.root, context.settings, context.clock, instances.removesuffix(b"/instances"))
-    await Follower(instance, actors, emit, context.clock).follow()
+    return Instance(context.root, instances + b"/" + settings.instance.encode(), settings.buffer), actors
 
 
 def _absence(context: SourceContext) -> Absent | None:

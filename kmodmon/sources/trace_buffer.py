@@ -25,6 +25,7 @@ from kmodmon.kernel.trace import TraceChunk, TraceEvent, parse_trace_page
 from kmodmon.sources.trace_queue import TracedEvent
 from kmodmon.sources.tracefs import Instance
 from kmodmon.system.clock import Clock
+from kmodmon.system.progress import note_progress
 
 _READS = 64  # pages in one turn of reading, of all CPUs
 _READS_ALL = 1 << 16  # pages of a CPU's whole buffer, at start, at a check and at the end
@@ -77,12 +78,14 @@ class TraceBuffer:
 
     def wait(self, seconds: float) -> bool:
         """Wait so long for something to read; False: nothing came, or `interrupt` was called."""
+        note_progress(b"", lasts=max(0.0, seconds))
         ready = [fd for fd, _ in self._epoll.poll(max(0.0, seconds))]
         self.interrupted |= self._interrupt in ready
         return bool(ready) and not self.interrupted
 
     def pause(self, seconds: float) -> None:
         """Wait so long, or until `interrupt` is called."""
+        note_progress(b"", lasts=seconds)
         poll = select.poll()
         poll.register(self._interrupt, select.POLLIN)
         self.interrupted |= bool(poll.poll(seconds * 1000))
@@ -128,7 +131,9 @@ class TraceBuffer:
         # Pages, and whether nothing was left. Unless all is asked for, a page that is not full is the last: to be told
         # EAGAIN would cost time in which the task may exit.
         chunks: list[TraceChunk] = []
+        path = self._instance.pages_of(self._cpus[fd])
         for _ in range(limit):
+            note_progress(path)
             try:
                 size = os.readv(fd, (self._room,))
             except BlockingIOError:

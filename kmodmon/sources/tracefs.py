@@ -87,7 +87,11 @@ class Instance:
 
     def open_cpu(self, cpu: bytes) -> int:
         """Open the pages of one CPU without blocking; raises OSError."""
-        return self._root.open(self._path + b"/per_cpu/" + cpu + b"/trace_pipe_raw", os.O_RDONLY | os.O_NONBLOCK)
+        return self._root.open(self.pages_of(cpu), os.O_RDONLY | os.O_NONBLOCK)
+
+    def pages_of(self, cpu: bytes) -> bytes:
+        """Path of the pages of one CPU."""
+        return self._path + b"/per_cpu/" + cpu + b"/trace_pipe_raw"
 
     def layout(self) -> TraceLayout:
         """Read how pages and events are laid out; raises OSError when they cannot be read, or not be understood."""

@@ -188,7 +188,7 @@ class Root:
 
     def write(self, path: bytes, text: bytes) -> None:
         """Write a control file of kmodmon's tracefs instance, the only thing it writes to; raises OSError."""
-        self._refuse_writing(path)
+        self._begin_writing(path)
         fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
         try:
             os.write(fd, text)
@@ -197,7 +197,7 @@ class Root:
 
     def make_directory(self, path: bytes) -> bool:
         """Make a directory, which in tracefs makes an instance; False when it existed. Raises OSError."""
-        self._refuse_writing(path)
+        self._begin_writing(path)
         try:
             os.mkdir(path, 0o750)
         except FileExistsError:
@@ -206,7 +206,7 @@ class Root:
 
     def remove_directory(self, path: bytes) -> None:
         """Remove a directory, which in tracefs removes an instance; raises OSError."""
-        self._refuse_writing(path)
+        self._begin_writing(path)
         os.rmdir(path)
 
     def _opened(self, path: bytes) -> int:
@@ -217,7 +217,8 @@ class Root:
         note_progress(path)
         self._raise_recorded_failure(path)
 
-    def _refuse_writing(self, path: bytes) -> None:
+    def _begin_writing(self, path: bytes) -> None:
+        note_progress(path)
         if not self.live:
             raise OSError(errno.EROFS, "a recorded machine is not written to", os.fsdecode(path))
 
