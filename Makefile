@@ -38,8 +38,10 @@ test-chain: $(VENV)/.test  ## run the tests with a real Prometheus and Alertmana
 	$(BIN)/python tests/tools.py
 	$(PYTEST) -m 'chain and not vm and not soak' $(ARGS)
 
-fuzz: $(VENV)/.test  ## try the property tests on inputs that no run has seen
-	$(PYTEST) --hypothesis-profile=fuzz -m hypothesis $(ARGS)
+fuzz: $(VENV)/.test  ## look for inputs that no run has seen and that break something (BUDGET=1200 TARGET=modfile_elf)
+	$(if $(TARGET),,$(PYTEST) --hypothesis-profile=fuzz -m hypothesis)
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary atheris --editable '.[fuzz]'
+	nice $(BIN)/python -m tests.fuzz --budget $(or $(BUDGET),1200) $(if $(TARGET),--target $(TARGET)) $(ARGS)
 
 mutants: $(VENV)/.test  ## change the product a little at a time and see whether its tests notice (ROOM=lifecycle BUDGET=600)
 	$(BIN)/python -m tests.mutants $(if $(ROOM),--room $(ROOM)) $(if $(BUDGET),--budget $(BUDGET)) $(ARGS)
