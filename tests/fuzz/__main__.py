@@ -23,6 +23,7 @@ MOST_SEEDS = 60
 # Of the committed corpus of one target, where more is not needed to cover its code:
 MOST_BYTES = 8_000
 MOST_INPUTS = 40
+LARGEST = 200_000  # bytes of the committed corpus of one target, also where more would cover more
 _EXECUTED = re.compile(r"stat::number_of_executed_units:\s*(\d+)")
 _EDGES = re.compile(r"\bcov: (\d+)")
 _WITHOUT = (
@@ -181,6 +182,12 @@ def chosen(found: Sequence[Path], measured: str) -> list[Path]:
     rows = [line.split() for line in measured.splitlines()]
     kept = {int(row[1]) for row in rows if row[:1] == ["COV"] and len(row) > 2}
     features = {int(row[1]): set(row[2:]) for row in rows if row[:1] == ["FT"]}
+    size = 0
+    for index in sorted(kept):
+        size += found[index].stat().st_size
+        if size > LARGEST:
+            kept = {each for each in kept if each < index}
+            break
     seen = {feature for index in kept for feature in features.get(index, ())}
     size = sum(found[index].stat().st_size for index in kept)
     for index, reached in features.items():

@@ -1,5 +1,6 @@
 """Targets of kmodmon/savedlog and kmodmon/reports: the kernel's log, live and saved."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ from kmodmon.types.error import ParseError
 from kmodmon.types.units import Instant, Usec
 from tests.fuzz.inputs import tried
 
+_NUMBERED = re.compile(rb"[0-9]*,[0-9]*,")
 AT = Instant(realtime_usec=Usec(1_700_000_000_000_000), monotonic_usec=Usec(100_000_000))
 LATER = Instant(realtime_usec=Usec(1_700_000_900_000_000), monotonic_usec=Usec(1_000_000_000))
 
@@ -81,12 +83,12 @@ def live_log(data: bytes) -> object:
 
 
 def _ascending(records: Iterable[bytes]) -> tuple[bytes, ...]:
-    """The records without those that the kernel cannot give: a sequence number that is not above the one before."""
+    """The records without those that the kernel cannot give: their number is not above the one before, or is none."""
     kept: list[bytes] = []
     newest = -1
     for record in records:
         prefix = tried(ParseError, parse_prefix, record)
-        if prefix is None or prefix[1] > newest:
+        if (prefix is None and _NUMBERED.match(record) is None) or (prefix is not None and prefix[1] > newest):
             kept.append(record)
             newest = newest if prefix is None else prefix[1]
     return tuple(kept)

@@ -42,7 +42,11 @@ def test_lock_when_a_python_is_supported_then_it_satisfies_pyproject(lock: Lock,
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.file)
 def test_lock_when_what_it_names_is_installed_then_all_that_this_needs_is_locked_too(lock: Lock) -> None:
     locked = entries(lock)
-    found = {name: here for name in locked if (here := installed(name)) is not None}
+    found = {
+        name: here
+        for name, chosen in locked.items()
+        if (here := installed(name)) is not None and here.version in {each.version for each in chosen}
+    }
     missing = {name: set(needed(here)) - locked.keys() for name, here in found.items()}
     assert {name: names for name, names in missing.items() if names} == {}
     assert found or lock.extra == "fuzz"
