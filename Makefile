@@ -76,14 +76,14 @@ screenshots: $(VENV)/.test  ## take the pictures of README anew
 	KMODMON_SCREENSHOTS=1 $(PYTEST) -m browser tests/browser -k photographed
 
 lock: $(VENV)/.test  ## write the lock files anew, with the newest versions that pyproject.toml allows
-	$(PIP) install --quiet 'uv>=0.8'
+	$(PIP) $(HASHED) --requirement $(LOCK)-lock.txt
 	$(BIN)/python -m tests.supply.lock
 
 sbom: $(VENV)/.test  ## build the wheel and list what it is made of (dist/*.cdx.json, CycloneDX)
 	$(BIN)/python -m tests.supply.sbom
 
 test-floor: $(VENV)/.test  ## run the tests of `make check` with the lowest versions that pyproject.toml allows
-	$(PIP) install --quiet 'uv>=0.8'
+	$(PIP) $(HASHED) --requirement $(LOCK)-lock.txt
 	$(BIN)/python -m tests.supply.floor $(ARGS)
 
 generate: $(VENV)/.test  ## write the files that are made from declarations

@@ -29,6 +29,7 @@ LOCKS = (
     RUNTIME,
     Lock("requirements-build.txt", build=True, within="requirements-dev.txt"),
     Lock("requirements-fuzz.txt", extra="fuzz", within="requirements-dev.txt"),
+    Lock("requirements-lock.txt", extra="lock", within="requirements-dev.txt"),
 )
 
 

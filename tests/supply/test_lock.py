@@ -1,12 +1,13 @@
 """The lock files: they satisfy pyproject.toml, hold everything that is needed in turn, and a hash for all of it."""
 
+import re
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.supply.lock import DIRECTORY, LOCKS, RUNTIME, Lock, requirements
+from tests.supply.lock import DIRECTORY, LOCKS, ROOT, RUNTIME, Lock, requirements
 from tests.supply.locked import PYTHONS, Locked, applies, read_lock
 from tests.supply.sbom import needed
 
@@ -49,7 +50,7 @@ def test_lock_when_what_it_names_is_installed_then_all_that_this_needs_is_locked
     }
     missing = {name: set(needed(here)) - locked.keys() for name, here in found.items()}
     assert {name: names for name, names in missing.items() if names} == {}
-    assert found or lock.extra == "fuzz"
+    assert found or lock.extra in ("fuzz", "lock")
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.file)
@@ -70,3 +71,14 @@ def test_lock_when_it_is_within_another_then_they_agree(lock: Lock) -> None:
                 (each.version, each.hashes) for each in larger[name]
             ]
     assert lock != RUNTIME or entries(lock).keys() <= larger.keys()
+
+
+def test_makefile_when_it_installs_then_by_hashes_or_the_tree_itself() -> None:
+    text = (ROOT / "Makefile").read_text()
+    installs = re.findall(r"\$\(PIP\) (.*)", text)
+    assert len(installs) >= 5
+    assert [line for line in installs if not line.startswith("$(HASHED) ") and line != "$(OWN)"] == []
+    assert re.search(r"^HASHED := install .*--require-hashes$", text, re.MULTILINE)
+    assert re.search(r"^OWN +:= install .*--no-deps --no-build-isolation --editable \.$", text, re.MULTILINE)
+    named = set(re.findall(r"\$\(LOCK\)(-\w+)?\.txt", text))
+    assert {f"requirements{suffix}.txt" for suffix in named} == BY_FILE.keys()
