@@ -1,8 +1,7 @@
-"""Targets that read what people and other programs wrote: settings, rules, the history, checkpoints, command lines."""
+"""Targets that read what people and other programs wrote: settings, rules, checkpoints, command lines."""
 
 import functools
 import json
-import shutil
 
 import psutil
 
@@ -18,17 +17,14 @@ from kmodmon.metrics.exposition import Exposition, ExpositionFormat
 from kmodmon.policy.baseline_document import baseline_toml, parse_baseline
 from kmodmon.sources.actor import Actors, ProcSnapshot
 from kmodmon.state.checkpoint import CHECKPOINTS
-from kmodmon.state.state import State
-from kmodmon.store import body
-from kmodmon.store.database import FILE
-from kmodmon.store.reader import SqliteReader
-from kmodmon.store.row import NO_HASH, HistoryRow, digest, read_back
 from kmodmon.system.root import Root
+from kmodmon.view.public import PublicState
 from kmodmon.view.status import status_view
 from kmodmon.web.webconfig import read_web_config
-from tests.fake_clock import EPOCH, FakeClock
+from tests.fake_clock import FakeClock
 from tests.fuzz.examiner_targets import put, scratch
-from tests.fuzz.inputs import pieces, tried
+from tests.fuzz.inputs import tried
+from tests.fuzz.page_targets import EMPTY, loaded
 
 _SECRET = "hunter2hunter2"
 
@@ -69,43 +65,6 @@ def event_json(data: bytes) -> object:
     return None
 
 
-def packed_body(data: bytes) -> object:
-    """A body that can be unpacked is bounded, and the same after it is packed again."""
-    whole = body.unpack(data)
-    assert len(whole) <= body.MAX_BODY_BYTES
-    assert body.unpack(body.pack(whole)) == whole
-    return None
-
-
-def history_row(data: bytes) -> object:
-    """A row: type, severity, module and the three lines of the body; what can be read can be written again."""
-    kind, severity, module, text = pieces(data, 4)
-    row = HistoryRow(
-        id=1, boot_id="b", realtime_usec=1, monotonic_usec=1, type=kind.decode("utf-8", "replace"),
-        severity=severity.decode("utf-8", "replace"), module=module.decode("utf-8", "replace") or None, body=text,
-        prev_hash=NO_HASH, hash=NO_HASH,
-    )  # fmt: skip
-    tried(ValueError, digest, row)
-    stored = read_back(row)
-    json.dumps(stored.to_json())
-    return None
-
-
-def history_file(data: bytes) -> object:
-    """The file of a history; whatever is wrong with it is a StoreError or a problem that is told."""
-    directory = scratch() / "history"
-    shutil.rmtree(directory, ignore_errors=True)
-    put(f"history/{FILE}", data)
-    reader = SqliteReader.open(directory)
-    try:
-        problems = [problem.kind for problem in reader.verify()]
-        events = sum(1 for _ in reader.events())
-        reader.load_checkpoints(None)
-        return problems[:10], events
-    finally:
-        reader.close()
-
-
 def checkpoints(data: bytes) -> object:
     """What was read of a checkpoint can be written, and is then read back as the same part of the state."""
     document = parse_json(data, "checkpoint")
@@ -114,28 +73,21 @@ def checkpoints(data: bytes) -> object:
     for checkpoint in CHECKPOINTS:
         saved = document.get(checkpoint.section)
         if isinstance(saved, dict):
-            state = checkpoint.load(_EMPTY, saved)
+            state = checkpoint.load(EMPTY, saved)
             written = canonical_json(checkpoint.save(state))
             again = parse_json(written, "checkpoint")
             assert isinstance(again, dict)
-            assert canonical_json(checkpoint.save(checkpoint.load(_EMPTY, again))) == written, checkpoint.section
+            assert canonical_json(checkpoint.save(checkpoint.load(EMPTY, again))) == written, checkpoint.section
             checkpoint.join(state, saved)
     return None
 
 
 def shown_checkpoints(data: bytes) -> object:
-    """A state that was read of checkpoints can be shown."""
-    document = parse_json(data, "checkpoint")
-    state = _EMPTY
-    for checkpoint in CHECKPOINTS:
-        saved = document.get(checkpoint.section) if isinstance(document, dict) else None
-        if isinstance(saved, dict):
-            state = checkpoint.load(state, saved)
-    json.dumps(status_view(state))
-    return len(Exposition(METRICS).body(state, ExpositionFormat.OPENMETRICS))
-
-
-_EMPTY = State(boot_id="b", started=EPOCH)
+    """A state that was read of checkpoints can be shown, whole and to anybody."""
+    state = loaded(data)
+    public = PublicState().of(state)
+    json.dumps([status_view(state), status_view(public)])
+    return [len(Exposition(METRICS).body(each, ExpositionFormat.OPENMETRICS)) for each in (state, public)]
 
 
 @functools.cache
@@ -144,7 +96,12 @@ def _actors() -> Actors:
     status = b"Name:\tkthreadd\nTgid:\t2\nPid:\t2\nPPid:\t0\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\n"
     file = put("proc/2/status", status)
     put("proc/stat", b"btime 1699999900\n")
-    actors = Actors(Root(procfs=bytes(file.parent.parent), rootfs=bytes(scratch())), build_settings({}), FakeClock())
+    actors = Actors(
+        Root(procfs=bytes(file.parent.parent), rootfs=bytes(scratch())),
+        build_settings({}),
+        FakeClock(),
+        b"/nonexistent",
+    )
     assert actors.resolves
     return actors
 
@@ -159,7 +116,7 @@ def redaction(data: bytes) -> object:
     try:
         actors = _actors()
         psutil.PROCFS_PATH = str(scratch() / "proc")
-        actor, alias = actors.capture(3, "insmod", clock.monotonic_usec, snapshot)
+        actor, alias = actors.capture(3, clock.monotonic_usec, snapshot)
     finally:
         psutil.PROCFS_PATH = before
     kept = actor.process.cmdline or ()

@@ -2,8 +2,11 @@
 
 import asyncio
 import functools
+import ipaddress
+import socket
 from collections import deque
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from kmodmon.events.event import StoredEvent
 from kmodmon.events.query import EventQuery
@@ -11,11 +14,12 @@ from kmodmon.metrics import METRICS
 from kmodmon.metrics.exposition import Exposition
 from kmodmon.state.state import State
 from kmodmon.subjects.self_stats import SelfCounters, SelfMetric
+from kmodmon.web.access import Access
 from kmodmon.web.auth import credentials
 from kmodmon.web.faults import FaultLog
 from kmodmon.web.limits import HttpLimits
 from kmodmon.web.listen import parse_address
-from kmodmon.web.message import Request, Routes, decode_tail
+from kmodmon.web.message import Client, Request, Routes, decode_tail
 from kmodmon.web.negotiate import choose_format, gzip_wanted
 from kmodmon.web.protocol import ConnectionContext, HttpProtocol
 from kmodmon.web.responder import Responder
@@ -24,6 +28,7 @@ from kmodmon.web.web_config_reload import WebConfigWatch
 from tests.fake_clock import EPOCH, FakeClock
 from tests.fuzz.inputs import cut
 
+_ACCESS = Access(hosts=("*.host.test",))
 _TURNS = 2000  # of the loop until an answer must be complete
 
 
@@ -93,10 +98,16 @@ def _before_refusal(answers: bytes) -> bytes | None:
     return before if refused and b"HTTP/1.1 " not in last else None
 
 
+def _has_room(protocol: HttpProtocol, path: str) -> bool:
+    return True
+
+
 async def _talk(chunks: Sequence[bytes]) -> bytes:
     context = _context()
     ended: list[HttpProtocol] = []
-    protocol = HttpProtocol(context, limits=HttpLimits(), peer="192.0.2.1", on_closed=ended.append)
+    protocol = HttpProtocol(
+        context, limits=HttpLimits(), client=Client(address="192.0.2.1"), on_asked=_has_room, on_closed=ended.append
+    )
     transport = _Transport(chunks)
     protocol.connection_made(transport)
     for _ in range(_TURNS):
@@ -158,3 +169,15 @@ def address(data: bytes) -> object:
     host, port = parse_address(data.decode("utf-8", "surrogateescape"))
     assert 0 <= port <= 65535
     return len(host)
+
+
+def authority(data: bytes) -> object:
+    """A Host header that is accepted names this host for the URL parser of the standard library too."""
+    text = data.decode("latin-1")
+    if not _ACCESS.names(text):
+        return False
+    host = (urlsplit("//" + text.strip(" \t")).hostname or "").removesuffix(".")
+    own = socket.gethostname().lower()
+    named = host in ("localhost", "localhost.localdomain", "ip6-localhost", own, own.partition(".")[0])
+    assert named or host.endswith(".host.test") or ipaddress.ip_address(host), text
+    return True

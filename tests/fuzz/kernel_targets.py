@@ -1,15 +1,35 @@
 """Targets of kmodmon/kernel that need more than one parser and one file."""
 
-from kmodmon.kernel import cmdline, crossview, efivar, identity, livepatch, modules, parameter, pstore, sysctl, taint
+import functools
+
+from kmodmon.kernel import (
+    cmdline,
+    crossview,
+    efivar,
+    identity,
+    livepatch,
+    modprobe_d,
+    modules,
+    parameter,
+    pstore,
+    ring_buffer,
+    sysctl,
+    taint,
+    trace,
+    trace_format,
+)  # fmt: skip
 from kmodmon.kernel.kmsg import parse_prefix, parse_record, split_records
 from kmodmon.kernel.module_name import parse_this_module
 from kmodmon.kernel.modules import is_complete, merge_passes
 from kmodmon.kernel.note import build_id, parse_notes
+from kmodmon.kernel.release import is_newer
 from kmodmon.kernel.sysmodule import module_name, parse_build_id, parse_size, parse_version, sysfs_name
+from kmodmon.kernel.taint_vendor import choose_flags
 from kmodmon.kernel.uevent import is_about_modules, parse_uevent
 from kmodmon.kernel.vmallocinfo import parse_module_areas
 from kmodmon.types.error import ParseError
 from tests.fuzz.inputs import cut, pieces, tried
+from tests.kernel.trace_recording import KERNELS, TRACES, Recording
 
 _INTERFACE = "/proc/sys/kernel/x"
 
@@ -110,6 +130,16 @@ def pstore_dump(data: bytes) -> object:
     return len(pstore.assemble(parts))
 
 
+def names_of_files(data: bytes) -> object:
+    """Releases as in /lib/modules: one is newer than the other, or neither; names in modprobe.d."""
+    first, second, *others = pieces(data, 4)
+    releases = [raw.decode("utf-8", "surrogateescape") for raw in (first, second)]
+    assert not (is_newer(*releases) and is_newer(*reversed(releases))) and not is_newer(releases[0], releases[0])
+    listing = {name: [each.decode("utf-8", "replace") for each in others] for name in modprobe_d.DIRECTORIES}
+    assert len(modprobe_d.effective_files(listing)) <= len(others)
+    return [flag.bit for flag in choose_flags(releases[0], releases[1].split())]
+
+
 def sysctl_values(data: bytes) -> object:
     parsers = (sysctl.parse_number, sysctl.parse_counter, sysctl.parse_switch)
     return [tried(ParseError, parse, data, _INTERFACE) for parse in parsers], sysctl.parse_words(data)
@@ -131,6 +161,29 @@ def taint_number(data: bytes) -> object:
 def taint_text(data: bytes) -> object:
     text = data.decode("utf-8", "surrogateescape")
     return taint.parse_letters(text).value, taint.parse_tainted_text(text).value
+
+
+@functools.cache
+def _layouts() -> tuple[trace.TraceLayout, ...]:
+    return tuple(Recording(TRACES / name).layout for name in KERNELS)
+
+
+def trace_page(data: bytes) -> object:
+    """A page as each kernel lays it out: its records lie inside of it, and one that does not hold is unreadable."""
+    chunks = []
+    for layout in _layouts():
+        raw = data[: layout.page.page_size].ljust(layout.page.page_size, b"\0")
+        page = tried(ParseError, ring_buffer.parse_page, raw, layout.page)
+        assert page is None or all(0 <= start <= end <= len(raw) for _, start, end in page.records)
+        chunks.append(trace.parse_trace_page(raw, layout))
+        assert page is not None or chunks[-1].unreadable
+    return chunks
+
+
+def trace_formats(data: bytes) -> object:
+    pages = [tried(ParseError, trace_format.parse_header_page, data, order) for order in ("little", "big")]
+    parsers = (trace_format.parse_event_format, trace.parse_trace_clock)
+    return pages, [tried(ParseError, parse, data) for parse in parsers]
 
 
 def uevent(data: bytes) -> object:

@@ -10,14 +10,17 @@ from kmodmon.kernel.kmsg import parse_prefix, split_records
 from kmodmon.reports import body, frame
 from kmodmon.reports.explain import explain_line
 from kmodmon.reports.live_log import LogReaderState, LogResult, process_records, process_timeout
+from kmodmon.reports.opening import read_opening
 from kmodmon.reports.prefilter import Prefilter, is_relevant
 from kmodmon.reports.saved_log import explain_log
 from kmodmon.reports.signatures import table
+from kmodmon.reports.signatures.table import judge_line
 from kmodmon.savedlog import logjournal
 from kmodmon.savedlog.logprefix import strip_prefix
 from kmodmon.savedlog.savedlog import read_saved_log
 from kmodmon.subjects.log import LogAccount, LogRead
 from kmodmon.types.error import ParseError
+from kmodmon.types.text import safe_text
 from kmodmon.types.units import Instant, Usec
 from tests.fuzz.inputs import tried
 
@@ -129,3 +132,13 @@ def prefilter(data: bytes) -> object:
     for _ in range(2):
         assert tuple(learning.select(records).hits) == wanted
     return len(wanted)
+
+
+def opening(data: bytes) -> object:
+    """What follows a line feed opens nothing, whatever it is, in a record whose beginning opens nothing."""
+    text = safe_text(data)
+    found = read_opening(text)
+    assert found.match is None or found.match == judge_line(found.text.lstrip(" "))[0]
+    behind = read_opening(f"tmpfs: Unknown parameter 'x\n{text}'")
+    assert behind.match is None, behind
+    return found.text, found.rest

@@ -1,5 +1,8 @@
 """Seeds that are a part of a recorded file, or that the product makes of recorded hosts."""
 
+import json
+import re
+import sqlite3
 import struct
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -17,10 +20,15 @@ from kmodmon.policy.baseline_document import BaselineDocument, baseline_toml
 from kmodmon.policy.drift import learn_baseline
 from kmodmon.state.checkpoint import CHECKPOINTS
 from kmodmon.store.body import body_of, pack
-from kmodmon.store.database import FILE
+from kmodmon.store.chain import Link
+from kmodmon.store.database import FILE, KEY_FILE
+from kmodmon.store.interface import SealCause
+from kmodmon.store.seal import Seal, first_key, series_of, write_key
 from kmodmon.store.sqlite import SqliteHistory
 from kmodmon.subjects.module_file import Stamp
+from kmodmon.types.units import Usec
 from tests.fuzz.inputs import SEPARATOR, TESTS, behind_cuts, changed, examples, heads, joined, lines, recorded, together
+from tests.fuzz.store_targets import SECRET
 from tests.fuzz.target import Seeds
 from tests.module_files import MODULES, RECORDED, reader
 
@@ -92,13 +100,56 @@ def package_lists() -> Iterator[bytes]:
 
 
 def history_file() -> Iterator[bytes]:
-    """The file of a history with a few events and checkpoints."""
+    """The files of a history that is sealed, with a few events and checkpoints, and of one in the older format."""
     from tests.store.making import BOOT, event
 
     with tempfile.TemporaryDirectory() as name:
+        _key_file(Path(name))
         with closing(SqliteHistory(Path(name), BOOT)) as history:
             history.append([event(number) for number in range(1, 4)], {"baseline": {"drift": []}})
-        yield (Path(name) / FILE).read_bytes()
+            history.seal(SealCause.START, Usec(1_700_000_000_000_000))
+        yield _in_small_pages((Path(name) / FILE).read_bytes())
+    yield from map(_in_small_pages, recorded("store/histories/*")())
+
+
+def _in_small_pages(raw: bytes) -> bytes:
+    """The same database in pages of 512 bytes, so that fewer bytes say as much."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / FILE
+        path.write_bytes(raw)
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            for statement in ("journal_mode = DELETE", "page_size = 512"):
+                connection.execute(f"PRAGMA {statement}")
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA journal_mode = WAL")
+        return path.read_bytes()
+
+
+def _key_file(directory: Path) -> Path:
+    """The file of the key of epoch 1."""
+    path = directory / KEY_FILE
+    path.touch()
+    write_key(path, first_key(SECRET))
+    return path
+
+
+def sealed() -> Iterator[bytes]:
+    """The file of a key, and a genuine seal as the table holds it."""
+    head = Link(7, bytes(range(32)))
+    made = Seal(series_of(SECRET), 1, 1_700_000_000_000_000, SealCause.START, head, head, 2, 4).signed(
+        first_key(SECRET)
+    )
+    row = [*made[1:4], head.id, f"x{head.hash.hex()}", head.id, f"x{head.hash.hex()}", 2, 4, f"x{made.mac.hex()}"]
+    with tempfile.TemporaryDirectory() as name:
+        yield SEPARATOR.join([_key_file(Path(name)).read_bytes(), json.dumps([row, [2, *row[1:]]]).encode()])
+
+
+def trace_pages() -> Iterator[bytes]:
+    """The recorded pages of the ring buffer."""
+    from tests.kernel.trace_recording import KERNELS, TRACES, Recording
+
+    for name in KERNELS:
+        yield from (page for part in (1, 2, 3) for page in list(Recording(TRACES / name).pages(part))[:8])
 
 
 def event_bodies() -> Iterator[bytes]:
@@ -106,6 +157,16 @@ def event_bodies() -> Iterator[bytes]:
     from tests.store.making import typical
 
     yield from (body_of(typical(number)) for number in range(4))
+
+
+def shown() -> Iterator[bytes]:
+    """Events and checkpoints, with elements of HTML in place of names."""
+    hostile = b"<script>x</script>' onload='x"
+    for kind, raw in zip((b"KernelReported", b"ModuleLoaded"), event_bodies(), strict=False):
+        yield SEPARATOR.join([kind, hostile, raw.replace(b"dummy", hostile), b"{}"])
+    for saved in saved_checkpoints():
+        yield SEPARATOR.join([b"", b"", b"", re.sub(rb"(?<=[a-z])_(?=[a-z])", hostile, saved)])
+        yield SEPARATOR.join([b"", b"", b"", saved])
 
 
 def baselines() -> Iterator[bytes]:
@@ -149,6 +210,7 @@ def http_requests() -> Iterator[bytes]:
     yield b"GET /metrics HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\nabc"
 
 
+SECRETS = examples("kernel/test_redaction")
 TABLES = examples("modfile/test_module_tables")
 KO = recorded("files/modules/*.ko*")
 DER = recorded("files/modules/*.der")
@@ -180,11 +242,22 @@ SEEDS: Mapping[str, Seeds] = MappingProxyType(
         "kernel_note": recorded("kernel/recorded/*/build_id_note"),
         "kernel_parameter": changed(recorded(f"{SYSFS}/parameters/*"), lambda raw: b"psk" + SEPARATOR + raw),
         "kernel_pstore": together(changed(LOGS, _dump), examples("kernel/test_pstore")),
+        "kernel_redacted_log": together(heads(LOGS, 2000), examples("kernel/test_redacted_log")),
+        "kernel_redaction": together(SECRETS, changed(SECRETS, lambda raw: b"\0".join(raw.split()))),
+        "kernel_release": changed(
+            examples("kernel/test_release"), lambda raw: SEPARATOR.join([raw, b"6.1.0-18-amd64"])
+        ),
+        "kernel_saved_cmdlines": examples("kernel/test_saved_cmdlines"),
+        "kernel_shell_words": SECRETS,
         "kernel_sysctl": recorded(f"{TREE}/proc/sys/kernel/*", f"{TREE}/sys/kernel/*_count"),
         "kernel_sysmodule": recorded(f"{SYSFS}/coresize", f"{SYSFS}/version", f"{SYSFS}/srcversion"),
         "kernel_taint": recorded("trees/*/proc/sys/kernel/tainted"),
         "kernel_taint_text": examples("kernel/test_taint"),
         "kernel_task_status": examples("kernel/test_task_status"),
+        "kernel_trace_formats": recorded(
+            "kernel/traces/*/header_page", "kernel/traces/*/[mis]*", "kernel/recorded/*/trace_clock"
+        ),
+        "kernel_trace_page": trace_pages,
         "kernel_uevent": examples("kernel/test_uevent"),
         "kernel_vmallocinfo": behind_cuts(heads(recorded("kernel/recorded/*/vmalloc*"), 3000)),
         "modfile_boot_image": together(changed(KO, lambda raw: raw[:512]), changed(KO, _bzimage)),
@@ -218,23 +291,31 @@ SEEDS: Mapping[str, Seeds] = MappingProxyType(
         "savedlog_reports": LOGS,
         "reports_line": lines(LOGS, 7),
         "reports_live_log": changed(KMSG, lambda raw: b"\2" + raw),
+        "reports_opening": together(
+            lines(LOGS, 7), examples("reports/test_user_text", "reports/test_live_log_hostile")
+        ),
         "reports_prefilter": KMSG,
         "reports_replayed_log": changed(KMSG, lambda raw: b"\x80" + raw),
         "events_json": together(lines(event_bodies), heads(recorded("golden/*/api.txt"), 3000)),
         "store_body": changed(event_bodies, pack),
         "store_row": changed(event_bodies, lambda raw: SEPARATOR.join([b"ModuleLoaded", b"info", b"dummy", raw])),
         "store_file": history_file,
+        "store_journal": heads(recorded("system/journals/*"), 4000),
+        "store_seal": sealed,
         "state_checkpoints": together(examples("subjects/test_checkpoint_documents"), saved_checkpoints),
         "state_shown": saved_checkpoints,
+        "view_masking": together(lines(LOGS, 7), examples("view/test_masking")),
         "config_settings": together(examples("config/test_load"), files_of_the_project("docs/settings.md")),
         "config_toml": together(files_of_the_project("pyproject.toml"), baselines, examples("config/test_toml_writer")),
         "config_yaml": together(examples("web/test_webconfig"), files_of_the_project("grafana/alertmanager.yml")),
         "policy_document": examples("policy/test_document"),
         "policy_baseline": together(baselines, examples("policy/test_baseline")),
         "web_address": lambda: [b"127.0.0.1:10069", b"[::1]:10069", b":0", b"systemd:kmodmon"],
+        "web_authority": together(examples("web/test_access"), lambda: [b"a.host.test:80"]),
         "web_config": examples("web/test_webconfig"),
         "web_connection": behind_cuts(together(http_requests, examples("web/test_abuse", "web/test_server"))),
         "web_headers": examples("web/test_negotiate", "web/test_auth"),
+        "web_page": shown,
         "web_path": examples("web/test_message", "web/test_api"),
         "web_query": examples("web/test_api"),
         "sources_redaction": lambda: [b"insmod\0x.ko\0psk=a\0", b"modprobe\0-q\0--\0fs-ext4"],

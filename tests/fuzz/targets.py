@@ -7,7 +7,7 @@ no target.
 
 from kmodmon.events.codec import ShapeError
 from kmodmon.examiner.tree import FileError
-from kmodmon.kernel import builtin, cgroup, kconfig, lockdown, modprobe_d, task_status
+from kmodmon.kernel import builtin, cgroup, kconfig, lockdown, modprobe_d, saved_cmdlines, task_status
 from kmodmon.modfile import efi_signature_list, modinfo, symvers
 from kmodmon.policy.document import parse_policy
 from kmodmon.store.error import StoreError
@@ -19,6 +19,9 @@ from tests.fuzz import http_targets as http
 from tests.fuzz import kernel_targets as kernel
 from tests.fuzz import log_targets as logs
 from tests.fuzz import modfile_targets as modfile
+from tests.fuzz import page_targets as page
+from tests.fuzz import redaction_targets as redaction
+from tests.fuzz import store_targets as store
 from tests.fuzz.inputs import each
 from tests.fuzz.target import Target
 
@@ -43,11 +46,18 @@ TARGETS: tuple[Target, ...] = (
     Target("kernel_note", kernel.notes, NOTHING),
     Target("kernel_parameter", kernel.module_parameter, NOTHING),
     Target("kernel_pstore", kernel.pstore_dump, NOTHING),
+    Target("kernel_redacted_log", redaction.redacted_log, NOTHING, 2048),
+    Target("kernel_redaction", redaction.command_line, NOTHING, 2048),
+    Target("kernel_release", kernel.names_of_files, NOTHING, 255),
+    Target("kernel_saved_cmdlines", saved_cmdlines.parse_saved_cmdlines, NOTHING),
+    Target("kernel_shell_words", redaction.words, NOTHING, 1024),
     Target("kernel_sysctl", kernel.sysctl_values, NOTHING, 8192),
     Target("kernel_sysmodule", kernel.sysfs_module, NOTHING, 8192, safe=False),
     Target("kernel_taint", kernel.taint_number, PARSE, 8192),
     Target("kernel_taint_text", kernel.taint_text, NOTHING),
     Target("kernel_task_status", task_status.parse_task_status, PARSE, 8192),
+    Target("kernel_trace_formats", kernel.trace_formats, NOTHING, safe=False),
+    Target("kernel_trace_page", kernel.trace_page, NOTHING),
     Target("kernel_uevent", kernel.uevent, PARSE),
     Target("kernel_vmallocinfo", kernel.module_areas, NOTHING, 8192),
     # modfile
@@ -84,15 +94,19 @@ TARGETS: tuple[Target, ...] = (
     Target("savedlog_reports", logs.saved_log, NOTHING, 8192, safe=False),
     Target("reports_line", logs.log_line, NOTHING, 1024, safe=False),
     Target("reports_live_log", logs.live_log, NOTHING, 8192),
+    Target("reports_opening", logs.opening, NOTHING, 2048),
     Target("reports_prefilter", logs.prefilter, NOTHING, 4096),
     Target("reports_replayed_log", logs.replayed_log, NOTHING, 8192),
-    # events, store, state
+    # events, store, state, view
     Target("events_json", documents.event_json, (ShapeError,)),
-    Target("store_body", documents.packed_body, (ValueError,)),
-    Target("store_row", documents.history_row, (ShapeError,)),
-    Target("store_file", documents.history_file, (StoreError,), 53248),
+    Target("store_body", store.packed_body, (ValueError,)),
+    Target("store_row", store.history_row, (ShapeError,)),
+    Target("store_file", store.history_file, (StoreError,), 32768),
+    Target("store_journal", store.journal, NOTHING),
+    Target("store_seal", store.seals, (ShapeError,), 12288),
     Target("state_checkpoints", documents.checkpoints, (ShapeError,), 8192),
     Target("state_shown", documents.shown_checkpoints, (ShapeError,), 8192, safe=False),
+    Target("view_masking", redaction.masked, NOTHING, 1024),
     # config, policy
     Target("config_settings", documents.settings, (ConfigError,)),
     Target("config_toml", documents.toml, (ConfigError,), 8192),
@@ -101,9 +115,11 @@ TARGETS: tuple[Target, ...] = (
     Target("policy_baseline", documents.baseline, (ConfigError,)),
     # web
     Target("web_address", http.address, (ConfigError,), 8192),
+    Target("web_authority", http.authority, NOTHING, 256),
     Target("web_config", documents.web_config, (ConfigError,)),
     Target("web_connection", http.connection, NOTHING, 4096),
     Target("web_headers", http.headers, NOTHING, 2048),
+    Target("web_page", page.status_page, NOTHING, 8192),
     Target("web_path", http.path, NOTHING, 2048),
     Target("web_query", http.query, (BadRequest,), 2048),
     # sources
