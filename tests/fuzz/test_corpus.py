@@ -64,6 +64,11 @@ def test_corpus_when_measured_then_it_stays_small() -> None:
     assert [path for path, size in sizes.items() if size > largest[path.parent.name]] == []
 
 
+def test_corpus_when_read_then_no_input_names_a_directory_of_the_machine_it_was_found_on() -> None:
+    inputs = [path for target in TARGETS for path in corpus(target)]
+    assert [path for path in inputs if re.search(rb"/\w+/tests/(trees|fuzz)/", path.read_bytes())] == []
+
+
 def test_functions_of_foreign_bytes_when_all_targets_run_then_each_is_called() -> None:
     wanted = dict(foreign())
     assert wanted
