@@ -2,23 +2,30 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 PYTEST := $(BIN)/python -m pytest
 # Two tests at a time, because many of them wait.
 MANY   := -n 2 --dist worksteal
 
-.PHONY: help run check test test-chain fuzz mutants vm-ready test-vm soak-vm soak-fleet test-browser screenshots bench demo \
-	generate clean
+.PHONY: help run check test test-chain test-floor fuzz mutants vm-ready test-vm soak-vm soak-fleet test-browser \
+	screenshots bench demo lock sbom generate clean
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
-$(VENV)/.run: pyproject.toml
+LOCK   := packaging/requirements
+# What is installed is what the lock files name, byte for byte; the build backend too, so nothing is built in isolation.
+HASHED := install --quiet --require-hashes
+OWN    := install --quiet --no-deps --no-build-isolation --editable .
+
+$(VENV)/.run: pyproject.toml $(LOCK).txt $(LOCK)-build.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(PIP) $(HASHED) --requirement $(LOCK).txt --requirement $(LOCK)-build.txt
+	$(PIP) $(OWN)
 	touch $@
 
-$(VENV)/.test: pyproject.toml $(VENV)/.run
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+$(VENV)/.test: pyproject.toml $(VENV)/.run $(LOCK)-dev.txt
+	$(PIP) $(HASHED) --requirement $(LOCK)-dev.txt
 	touch $@
 
 run: $(VENV)/.run  ## set up all that is needed and run the daemon on this host
@@ -38,8 +45,10 @@ test-chain: $(VENV)/.test  ## run the tests with a real Prometheus and Alertmana
 	$(BIN)/python tests/tools.py
 	$(PYTEST) -m 'chain and not vm and not soak' $(ARGS)
 
-fuzz: $(VENV)/.test  ## try the property tests on inputs that no run has seen
-	$(PYTEST) --hypothesis-profile=fuzz -m hypothesis $(ARGS)
+fuzz: $(VENV)/.test  ## look for inputs that no run has seen and that break something (BUDGET=1200 TARGET=modfile_elf)
+	$(if $(TARGET),,$(PYTEST) --hypothesis-profile=fuzz -m hypothesis)
+	-$(PIP) $(HASHED) --only-binary :all: --requirement $(LOCK)-fuzz.txt
+	nice $(BIN)/python -m tests.fuzz --budget $(or $(BUDGET),1200) $(if $(TARGET),--target $(TARGET)) $(ARGS)
 
 mutants: $(VENV)/.test  ## change the product a little at a time and see whether its tests notice (ROOM=lifecycle BUDGET=600)
 	$(BIN)/python -m tests.mutants $(if $(ROOM),--room $(ROOM)) $(if $(BUDGET),--budget $(BUDGET)) $(ARGS)
@@ -65,6 +74,17 @@ test-browser: $(VENV)/.test  ## look at the status page in Debian's Chromium (as
 screenshots: $(VENV)/.test  ## take the pictures of README anew
 	$(BIN)/python -m tests.browser.tools
 	KMODMON_SCREENSHOTS=1 $(PYTEST) -m browser tests/browser -k photographed
+
+lock: $(VENV)/.test  ## write the lock files anew, with the newest versions that pyproject.toml allows
+	$(PIP) $(HASHED) --requirement $(LOCK)-lock.txt
+	$(BIN)/python -m tests.supply.lock
+
+sbom: $(VENV)/.test  ## build the wheel and list what it is made of (dist/*.cdx.json, CycloneDX)
+	$(BIN)/python -m tests.supply.sbom
+
+test-floor: $(VENV)/.test  ## run the tests of `make check` with the lowest versions that pyproject.toml allows
+	$(PIP) $(HASHED) --requirement $(LOCK)-lock.txt
+	$(BIN)/python -m tests.supply.floor $(ARGS)
 
 generate: $(VENV)/.test  ## write the files that are made from declarations
 	$(BIN)/python -m grafana.src.generate

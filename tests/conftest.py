@@ -45,6 +45,8 @@ PROCESSES = (
     "sources/test_files.py",
     "store/test_check_by_hand.py",
     "store/test_faults.py",
+    "supply/test_sbom.py",
+    "supply/test_wheel.py",
     "system/test_journal.py",
     "system/test_memory_footprint.py",
     "system/test_partial_import.py",

@@ -137,7 +137,8 @@ def _rpm(host: HostTree, wanted: set[str]) -> Mapping[str, Package]:
                     packages[path] = package
         finally:
             connection.close()
-    except (sqlite3.Error, UnicodeDecodeError) as error:  # the second: a message that quotes damaged text of the file
+    # The second: a message that quotes damaged text of the file. The third: SQLite says so of some damaged schemas.
+    except (sqlite3.Error, UnicodeDecodeError, MemoryError) as error:
         raise FileError(f"{database}: {error}") from error
     return packages
 

@@ -18,7 +18,8 @@ from kmodmon.kernel.redaction import redact_text
 from kmodmon.kernel.secret_spans import Span, replaced
 
 _CUT_RECORD = 900  # characters; a longer record may have been cut (LOG_LINE_MAX is 992 to 2048 bytes less a prefix)
-_PRINTED_VALUE = re.compile(r"' (?:invalid|too large) for parameter `")
+# Names of parameters are identifiers of C, with dots and dashes on the command line; a cut record may end in one.
+_PRINTED_VALUE = re.compile(r"' (?:invalid|too large) for parameter `(?=([\w.\-]{0,256}+)(\Z)?)")
 _PRINTED_LINES = (
     # what stands before the line of words, and what may stand behind it
     (re.compile(r"(?:\A|: )parameters '"), "' after `--' ignored"),
@@ -85,6 +86,6 @@ def _printed_value(text: str, names: SecretNames, module: str) -> Span | None:
         # The kernel cuts a long record, and a line feed in the value begins another line of a dump.
         begins = bool(module) and text.startswith(": `", len(module))
         return (start, len(text)) if begins and (len(text) >= _CUT_RECORD or "'" not in text[start:]) else None
-    if not any(names.hides(text[end.end() :].partition("'")[0], module) for end in ends):
+    if not any(names.hides(end[1], module) or end[2] is not None for end in ends):
         return None
     return (start, ends[-1].start()) if start <= ends[-1].start() else None

@@ -12,9 +12,10 @@ A value is a secret by the name in front of it, and names are judged by the rule
 - A word with spaces or quotes in it is a text with words of its own, `MAX_DEPTH` times; deeper, everything behind the
   first name that suggests a secret is hidden.
 
-What is hidden (`kernel.secret_spans`) is replaced by `REDACTED`; all other text stays as it is, and hiding twice
-changes nothing. Time is linear in the length of the text: patterns either cannot backtrack or look at a bounded number
-of characters.
+What is hidden (`kernel.secret_spans`) is replaced by `REDACTED`; all other text stays as it is. A quote, `#` or `&`
+that was hidden no longer ends what stood before it, so a text is read again until nothing more is hidden: hiding twice
+changes nothing. Of a text that needs more than `MAX_PASSES` nothing is shown. Time is linear in the length of the text:
+patterns either cannot backtrack or look at a bounded number of characters.
 """
 
 import re
@@ -27,6 +28,7 @@ from kmodmon.kernel.shell_words import Word, split_commands
 from kmodmon.kernel.tool_options import FLAGS, HEADERS, RUNNERS, SHELLS, TOOLS, Part, Tool
 
 MAX_DEPTH = 8  # of quoted texts within each other
+MAX_PASSES = 8  # over a text
 
 _NAMED = re.compile(r"([\w.\-]++)(\]?\+?=|:(?!//))?")
 _NAME = re.compile(r"[\w.\-]+")
@@ -43,13 +45,23 @@ _QUERY_END = re.compile(r"[&#]")
 
 def redact_arguments(arguments: Sequence[str], names: SecretNames) -> tuple[str, ...]:
     """Hide the secrets in the arguments of a process, the first of which is its name."""
-    spans = _Words(names, arguments, depth=0).spans()
-    return tuple(replaced(text, hidden) for text, hidden in zip(arguments, spans, strict=True))
+    before = tuple(arguments)
+    for _ in range(MAX_PASSES):
+        spans = _Words(names, before, depth=0).spans()
+        after = tuple(replaced(text, hidden) for text, hidden in zip(before, spans, strict=True))
+        if after == before:
+            return after
+        before = after
+    return tuple(REDACTED if text else "" for text in before)
 
 
 def redact_text(text: str, names: SecretNames) -> str:
     """Hide the secrets in a line of words as the kernel or a shell reads it."""
-    return replaced(text, _text_spans(text, names, depth=0))
+    for _ in range(MAX_PASSES):
+        before, text = text, replaced(text, _text_spans(text, names, depth=0))
+        if text == before:
+            return text
+    return REDACTED
 
 
 def _text_spans(text: str, names: SecretNames, depth: int) -> list[Span]:

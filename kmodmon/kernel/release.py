@@ -7,7 +7,9 @@ Interface: include/generated/utsrelease.h of the build, shown in /proc/sys/kerne
 """
 
 import re
+from typing import TypeAlias
 
+_Number: TypeAlias = tuple[int, str]
 _PART = re.compile(r"[0-9]+|[A-Za-z]+")
 _NO_FLAVOUR = frozenset({"rc", "bpo", "deb", "trunk"})  # stages of one kernel, not another kind of it
 
@@ -21,11 +23,16 @@ def _flavour(release: str) -> frozenset[str]:
     return frozenset(word for word in _PART.findall(release) if not word.isdigit()) - _NO_FLAVOUR
 
 
-def _version(release: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    # rc3 comes before the release itself: 6.12-rc3 < 6.12, and 6.12.0-rc3 too
+def _version(release: str) -> tuple[tuple[_Number, ...], tuple[_Number, ...]]:
     before, candidate, rest = release.partition("-rc")
-    numbers = [tuple(int(part) for part in re.findall(r"[0-9]+", text)) for text in (before, rest)]
+    numbers = [tuple(_number(part) for part in re.findall(r"[0-9]+", text)) for text in (before, rest)]
     upstream = re.match(r"[0-9]+(?:\.[0-9]+)*", before)
-    base = tuple(int(part) for part in upstream[0].split(".")) if upstream else ()
-    padded = base + (0,) * (3 - len(base)) + numbers[0][len(base) :]
-    return padded, (0, *numbers[1]) if candidate else (1,)
+    base = tuple(_number(part) for part in upstream[0].split(".")) if upstream else ()
+    padded = base + (_number("0"),) * (3 - len(base)) + numbers[0][len(base) :]
+    return padded, (_number("0"), *numbers[1]) if candidate else (_number("1"),)
+
+
+def _number(digits: str) -> _Number:
+    # Ordered as the number is; int() refuses thousands of digits.
+    significant = digits.lstrip("0")
+    return len(significant), significant

@@ -73,8 +73,8 @@ class ModulesReader:
     def _same_modules(self, raw: bytes) -> bool:
         """Replace the lines that differ, if each is still about the same module; otherwise do nothing."""
         texts = raw.split(b"\n")
-        if len(texts) != len(self._texts):
-            return False
+        if len(texts) != len(self._texts) or len(self._modules) != len(self._lines):
+            return False  # the second: a module is listed twice, and its later line counts
         changed = tuple(compress(count(), map(ne, self._texts, texts)))
         file = parse_modules(b"\n".join(texts[at] for at in changed))
         before = [self._lines.get(self._texts[at]) for at in changed]

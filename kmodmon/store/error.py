@@ -79,12 +79,15 @@ class Refused(StoreError):
         super().__init__(Trouble.REFUSED, path, f"{what} cannot be stored: {why}")
 
 
-# sqlite3 raises the second where SQLite's message quotes text of the file (its schema) that is not UTF-8.
-SqliteErrors = (sqlite3.Error, UnicodeDecodeError)
+# sqlite3 raises the second where SQLite's message quotes text of the file (its schema) that is not UTF-8, and the third
+# for SQLITE_NOMEM, which SQLite also returns for some damaged schemas.
+SqliteErrors = (sqlite3.Error, UnicodeDecodeError, MemoryError)
 
 
-def of_sqlite(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> StoreError:
+def of_sqlite(error: sqlite3.Error | UnicodeDecodeError | MemoryError, path: Path) -> StoreError:
     """Translate an error of SQLite; the text names its extended code (SQLITE_IOERR_WRITE, …)."""
+    if isinstance(error, MemoryError):  # not CORRUPT: while memory is short, no history is moved aside
+        return StoreError(Trouble.BROKEN, path, "SQLite finds no memory to read it, which damage can cause as well")
     if isinstance(error, UnicodeDecodeError):
         return StoreError(Trouble.CORRUPT, path, "its schema is damaged: it holds text that is not UTF-8")
     code = getattr(error, "sqlite_errorcode", None)

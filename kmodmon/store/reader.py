@@ -118,11 +118,13 @@ class SqliteReader:
     def load_checkpoints(self, boot_id: str | None) -> Mapping[str, JsonObject]:
         """The newest checkpoints of a boot (None: of any boot), by section; what is not a JSON object is left out."""
         with self._store_errors():
-            rows: list[tuple[str, str]] = self._connection.execute(
+            rows: list[tuple[object, object]] = self._connection.execute(
                 "SELECT section, body FROM checkpoint WHERE ?1 IS NULL OR boot_id = ?1", (boot_id,)
             ).fetchall()
         documents: dict[str, JsonObject] = {}
         for section, text in rows:
+            if not (isinstance(section, str) and isinstance(text, str)):
+                continue  # an edited file may hold any type in any column
             try:
                 documents[section] = object_from_json(parse_json(text, section), section)
             except ShapeError:

@@ -2,18 +2,29 @@
 
 inotify(7): when more than fs.inotify.max_queued_events wait, the kernel drops what follows and queues one event with
 IN_Q_OVERFLOW and the watch descriptor -1. watchdog 7.1 repairs its recursive watches then and writes a log line, but
-calls no handler, so the reader of the queue is overridden. Earlier versions drop the event where they read it
-(`if wd == -1: continue`): with them an overflow cannot be known.
+calls no handler, so the reader of the queue is overridden.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from watchdog.observers.api import BaseObserver
 from watchdog.observers.inotify import InotifyEmitter
+from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, InotifyFD
 
-if TYPE_CHECKING:
-    from watchdog.observers.inotify_c import InotifyEvent, InotifyFD
+
+class Queue(InotifyFD):
+    """The inotify instance and the thread that reads it. `overflowed` is called on that thread."""
+
+    def __init__(self, overflowed: Callable[[], None]) -> None:
+        """Open the inotify instance; raises OSError when the kernel allows no more."""
+        super().__init__()
+        self._overflowed = overflowed
+
+    def handle_event(self, event: InotifyEvent) -> None:
+        """Take one event; watchdog's own method hands it to the watches."""
+        super().handle_event(event)
+        if event.mask & InotifyConstants.IN_Q_OVERFLOW:
+            self._overflowed()
 
 
 class Observer(BaseObserver):
@@ -22,31 +33,12 @@ class Observer(BaseObserver):
     def __init__(self) -> None:
         """Open the inotify instance; raises OSError when the kernel allows no more. :meth:`stop` closes it."""
         self.on_overflow: Callable[[], None] = lambda: None
-        self._queue = _open_queue(lambda: self.on_overflow())
-        if self._queue is None:
-            super().__init__(InotifyEmitter)
-        else:
-            self._queue.start()
-            super().__init__(InotifyEmitter, inotify_fd=self._queue)
+        self._queue = Queue(lambda: self.on_overflow())
+        self._queue.start()
+        super().__init__(InotifyEmitter, inotify_fd=self._queue)
 
     def on_thread_stop(self) -> None:
         """Stop the emitters, then the thread that reads the queue."""
         super().on_thread_stop()
-        if self._queue is not None:
-            self._queue.stop()
-            self._queue.join()
-
-
-def _open_queue(overflowed: Callable[[], None]) -> "InotifyFD | None":
-    try:
-        from watchdog.observers.inotify_c import InotifyConstants, InotifyFD
-    except ImportError:  # before 7.0 each emitter opens an inotify instance
-        return None
-
-    class Queue(InotifyFD):
-        def handle_event(self, event: "InotifyEvent") -> None:
-            super().handle_event(event)
-            if event.mask & InotifyConstants.IN_Q_OVERFLOW:
-                overflowed()
-
-    return Queue()
+        self._queue.stop()
+        self._queue.join()

@@ -81,6 +81,20 @@ def test_log_when_a_value_goes_over_two_lines_of_a_dump_then_both_parts_are_hidd
     assert redact_log_lines(dump, SHIPPED) == shown
 
 
+def test_log_when_more_than_a_name_follows_the_words_for_a_parameter_then_the_name_alone_counts() -> None:
+    # Found by fuzzing: what was hidden once was taken for another name when it was read again.
+    line = f"Kernel command line: a' invalid for parameter `mode] psk-te: {'b' * 300} c"
+    once = redact_log_text(line, SHIPPED)
+    assert once == f"Kernel command line: a' invalid for parameter `mode] psk-te: {REDACTED} c"
+    assert redact_log_text(once, SHIPPED) == once
+
+
+def test_log_when_a_record_is_cut_within_the_name_of_a_parameter_then_the_value_is_not_shown() -> None:
+    assert redact_log_text("x: `topsecret' invalid for parameter `ps", SHIPPED) == (
+        f"x: `{REDACTED}' invalid for parameter `ps"
+    )
+
+
 VALUES = st.text(st.sampled_from("abcdefXYZ0123 '\"`\\=:,;|"), min_size=1, max_size=40)
 
 

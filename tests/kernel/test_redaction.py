@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -340,6 +341,20 @@ def test_arguments_when_any_text_then_bounded_and_hiding_twice_changes_nothing(w
     for word in words:
         once = redact_text(word, SHIPPED)
         assert len(once) <= len(REDACTED) * len(word) and redact_text(once, SHIPPED) == once
+
+
+def test_word_when_what_ends_a_value_is_hidden_too_then_all_of_the_value_is() -> None:
+    # Found by fuzzing: `#` ends the value of a query, and is itself a part of the shell's word behind `&`.
+    kept = redact_arguments(["modpi&pin=ad#r<ctr&&d'"], SHIPPED)
+    assert kept == ("modpi&pin=<redacted>&&d'",)
+    assert redact_arguments(kept, SHIPPED) == kept
+
+
+def test_text_when_every_pass_would_hide_more_then_nothing_of_it_is_shown() -> None:
+    with patch("kmodmon.kernel.redaction.MAX_PASSES", 1):
+        assert redact_arguments(["insmod", "psk=a", ""], SHIPPED) == (REDACTED, REDACTED, "")
+        assert redact_text("insmod x psk=a", SHIPPED) == REDACTED
+        assert redact_text("insmod x y=a", SHIPPED) == "insmod x y=a"
 
 
 QUOTES, MANY = 100_000, 20_000

@@ -21,6 +21,8 @@ from kmodmon.kernel.release import is_newer
         ("6.12", "6.12-rc7"),
         ("6.12.1", "6.12"),
         ("6.12.22+bpo-amd64", "6.1.0-18-amd64"),
+        ("6.1.0-010-amd64", "6.1.0-9-amd64"),
+        (f"6.1.0-{'9' * 5000}-amd64", "6.1.0-18-amd64"),  # int() refuses it; found by fuzzing
     ],
 )
 def test_releases_when_of_one_flavour_then_the_later_one_is_newer(release: str, running: str) -> None:

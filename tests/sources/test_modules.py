@@ -153,6 +153,14 @@ def test_list_when_read_again_and_again_then_as_if_read_for_the_first_time(passe
         assert list(found.modules.items()) == list(wanted.modules.items()) and found.skipped == wanted.skipped
 
 
+def test_list_when_a_module_is_listed_twice_and_its_first_line_changes_then_the_later_line_counts() -> None:
+    line = b"a 16384 %d - Live 0x0000000000000000\n"
+    root = PassesRoot(sysfs=b"/nonexistent")
+    object.__setattr__(root, "passes", [line % 0 + line % 1, line % 2 + line % 1])
+    reader = ModulesReader(root)
+    assert [observation(reader()).modules["a"].refcnt for _ in range(2)] == [1, 1]
+
+
 def test_list_when_absent_or_unreadable_then_the_outcome_says_which(tmp_path: Path) -> None:
     assert isinstance(ModulesReader(Root(procfs=str(tmp_path).encode()))().outcome, Absent)
     (tmp_path / "modules").mkdir()

@@ -161,6 +161,32 @@ def test_file_when_its_schema_quotes_what_is_no_text_then_the_history_is_said_to
     assert caught.value.trouble is Trouble.CORRUPT
 
 
+def test_file_when_sqlite_finds_no_memory_for_its_schema_then_the_history_is_in_trouble(tmp_path: Path) -> None:
+    # Found by fuzzing: SQLITE_NOMEM, for which sqlite3 raises MemoryError.
+    damaged = Path(__file__).parents[1] / "fuzz/corpus/store_file/found-7071a8496b8dbdd1"
+    (tmp_path / FILE).write_bytes(damaged.read_bytes())
+    with pytest.raises(StoreError) as caught:
+        SqliteReader.open(tmp_path)
+    assert caught.value.trouble is Trouble.BROKEN
+
+
+@pytest.mark.parametrize("value", ["NULL", "7", "x'7b7d'"])
+def test_checkpoint_when_its_body_is_no_text_then_it_is_left_out(tmp_path: Path, value: str) -> None:
+    with closing(filled(tmp_path, 1)) as history:
+        history.append([], {"baseline": {"drift": []}, "taint": {}})
+    connection = sqlite3.connect(tmp_path / FILE)
+    connection.execute("PRAGMA writable_schema = ON")
+    connection.execute("UPDATE sqlite_schema SET sql = replace(sql, ' NOT NULL', '') WHERE name = 'checkpoint'")
+    connection.commit()
+    connection.close()
+    connection = sqlite3.connect(tmp_path / FILE)
+    connection.execute(f"UPDATE checkpoint SET body = {value} WHERE section = 'taint'")
+    connection.commit()
+    connection.close()
+    with closing(SqliteReader.open(tmp_path)) as reader:
+        assert reader.load_checkpoints(None) == {"baseline": {"drift": []}}
+
+
 def test_directory_with_any_name_can_be_opened(tmp_path: Path) -> None:
     odd = tmp_path / "a?b#c%20d e\udcff"
     history = SqliteHistory(odd, BOOT)
