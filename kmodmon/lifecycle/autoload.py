@@ -83,11 +83,25 @@ def _attributed(lifecycle: Lifecycle, event: Event) -> Event:
     recent = [entry for entry in lifecycle.attempts if -CLOCK_USEC <= _age(entry, event) <= ATTEMPT_USEC]
     naming = [entry for entry in recent if event.module is not None and event.module in _module_names(entry)]
     shortly_before = [entry for entry in recent if _age(entry, event) <= ALONE_USEC]
-    attempt = naming[-1] if naming else shortly_before[0] if len(shortly_before) == 1 else None
+    attempt: TraceEntry | None = None
+    how = "it was told to load it"
+    if naming:
+        attempt = naming[-1]
+    elif len(shortly_before) == 1:
+        (attempt,) = shortly_before
+        how = "the only tool started in the two seconds before"
+    elif event.module is None and shortly_before and all(map(_is_roots, shortly_before)):
+        attempt = min(shortly_before, key=lambda entry: abs(_age(entry, event)))
+        how = f"of {len(shortly_before)} tools that root started in the two seconds before, the nearest"
     if attempt is None or attempt.actor is None:
         return event
-    how = "it was told to load it" if naming else "the only tool started in the two seconds before"
     return replace(event, actor=attempt.actor, evidence=(*event.evidence, f"exec traced, {how}"))
+
+
+def _is_roots(entry: TraceEntry) -> bool:
+    """Whether root started the tool: neither another user, nor the kernel for somebody's request."""
+    actor = entry.actor
+    return actor is not None and actor.uid == 0 and actor.requester is None and entry.requested_name is None
 
 
 def _age(entry: TraceEntry, event: Event) -> int:

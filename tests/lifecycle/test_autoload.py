@@ -222,6 +222,25 @@ def test_failure_when_a_tool_names_the_module_in_an_argument_then_it_was_told_to
     assert (after.actor == actor) is is_named
 
 
+def test_failure_when_root_tries_twice_within_two_seconds_then_each_attempt_is_the_actor_of_its_own() -> None:
+    """Lockdown does not say which module it refused. Who else starts a tool then could have caused it as well."""
+
+    def started(seconds: float, uid: int, alias: str | None = None) -> TraceEntry:
+        actor = Actor(process=Process(pid=int(seconds * 10), comm="insmod", cmdline=("insmod", "/m.ko")), uid=uid)
+        usec = Usec(int(seconds * 1_000_000))
+        return TraceEntry(kind=TraceKind.EXEC, monotonic_usec=usec, tid=9, actor=actor, requested_name=alias)
+
+    twice = attempted(attempted(Lifecycle(), started(100, 0)), started(101, 0))
+    first, second = attribute(twice, (failure(None, 100.1), failure(None, 101.1)))
+    assert (first.actor, second.actor) == (started(100, 0).actor, started(101, 0).actor)
+    assert second.evidence[-1] == "exec traced, of 2 tools that root started in the two seconds before, the nearest"
+    for other in (started(101.05, 1000), started(101.05, 0, "fs-xfs")):
+        (event,) = attribute(attempted(twice, other), (failure(None, 101.1),))
+        assert event.actor is None
+    (named,) = attribute(twice, (failure("other", 101.1),))
+    assert named.actor is None
+
+
 def test_attempts_when_there_are_many_then_the_newest_are_kept() -> None:
     kept = attempts(*((float(number), f"m{number}") for number in range(100))).attempts
     assert [attempt.module for attempt in kept] == [f"m{number}" for number in range(100 - MAX_ATTEMPTS, 100)]
