@@ -49,11 +49,26 @@ def with_requester(lifecycle: Lifecycle, load: TraceEntry) -> TraceEntry:
     ]  # fmt: skip
     if load.requested_name is not None:
         recent = [entry for entry in recent if entry.module == load.requested_name]
-    elif not actor.exited or len({entry.module for entry in recent}) != 1:
-        return load  # a modprobe that a user started, or one that could have served several requests
+    else:
+        recent = _not_served_by_others(lifecycle, recent, load)
+        if not actor.exited or len({entry.module for entry in recent}) != 1:
+            return load  # a modprobe that a user started, or one that could have served several requests
     if not recent:
         return load
     return replace(load, actor=replace(actor, requester=recent[-1].actor))
+
+
+def _not_served_by_others(lifecycle: Lifecycle, requests: list[TraceEntry], load: TraceEntry) -> list[TraceEntry]:
+    """The requests that came before the tool behind a load was started, each without one that another tool served."""
+    started = [entry.monotonic_usec for entry in lifecycle.attempts if entry.tid == load.tid]
+    left = [entry for entry in requests if not started or entry.monotonic_usec <= started[-1]]
+    for other in lifecycle.attempts:
+        if other.tid != load.tid and other.requested_name is not None:
+            for request in left:
+                if request.module == other.requested_name and request.monotonic_usec <= other.monotonic_usec:
+                    left.remove(request)
+                    break
+    return left
 
 
 def attribute(lifecycle: Lifecycle, events: tuple[Event, ...]) -> tuple[Event, ...]:

@@ -1,5 +1,7 @@
 """Autoload requests, which any user can cause: reported once per name, and a flood of names is only counted."""
 
+from dataclasses import replace
+
 import pytest
 
 from kmodmon.events.budget import MAX_NAMES, UNSPENT, spend
@@ -130,6 +132,13 @@ def requests(*moments: tuple[float, str]) -> Lifecycle:
     return Lifecycle(requests=tuple(entries))
 
 
+def tools(lifecycle: Lifecycle, *starts: tuple[float, int, str | None]) -> Lifecycle:
+    """Tools that were started too: when, with which id, and for which request, where that is known."""
+    for seconds, tid, alias in starts:
+        lifecycle = attempted(lifecycle, replace(entry(TraceKind.EXEC, seconds, requested_name=alias), tid=tid))
+    return lifecycle
+
+
 FS, NET = (100.0, "fs-xfs"), (101.0, "net-pf-9")
 
 
@@ -145,6 +154,13 @@ FS, NET = (100.0, "fs-xfs"), (101.0, "net-pf-9")
         (requests(FS), entry(TraceKind.LOAD, 105, exited=True), "mount"),
         (requests(FS, NET), entry(TraceKind.LOAD, 105, exited=True), None),
         (requests(FS), entry(TraceKind.LOAD, 105), None),
+        # By another tool the first request was served, or is; or the second came after the tool had been started.
+        (tools(requests(FS, NET), (100.1, 8, "fs-xfs")), entry(TraceKind.LOAD, 105, exited=True), "mount"),
+        (tools(requests(FS, NET), (99.9, 8, "fs-xfs")), entry(TraceKind.LOAD, 105, exited=True), None),
+        (tools(requests(FS, NET), (100.1, 8, None)), entry(TraceKind.LOAD, 105, exited=True), None),
+        (tools(requests(FS, FS, NET), (100.1, 8, "fs-xfs")), entry(TraceKind.LOAD, 105, exited=True), None),
+        (tools(requests(FS, NET), (100.5, 9, None)), entry(TraceKind.LOAD, 105, exited=True), "mount"),
+        (tools(requests(FS, NET), (101.5, 9, None)), entry(TraceKind.LOAD, 105, exited=True), None),
         (requests(FS), entry(TraceKind.LOAD, 105, task="insmod", requested_name="fs-xfs"), None),
         (requests(FS), entry(TraceKind.LOAD, 105, task=None, requested_name="fs-xfs"), None),
     ],

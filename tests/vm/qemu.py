@@ -31,7 +31,9 @@ _TCG = "tcg,thread=multi"
 _TCG_CPU = "qemu64,+rdrand,+ssse3,+sse4.1,+sse4.2,+popcnt,-svm"
 _KVM_PROBE_SECONDS = 12.0
 # tsc=unstable: under emulation it is, and newer kernels notice in the middle of a test, and say so.
-_KERNEL_OPTIONS = "console=ttyS0 quiet net.ifnames=0 random.trust_cpu=on tsc=unstable panic=-1"
+# nohz=off highres=off: the timers of the CPUs are periodic. One that fires once can be lost when a state is saved while
+# its interrupt is pending: the CPU then sleeps for ever in what is restored.
+_KERNEL_OPTIONS = "console=ttyS0 quiet net.ifnames=0 random.trust_cpu=on tsc=unstable nohz=off highres=off panic=-1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -166,7 +166,7 @@ def parameter(chain: Chain) -> None:
 def hidden(chain: Chain) -> None:
     """A module takes itself out of the module list; the views are compared every five seconds."""
     hides = time.monotonic()
-    chain.guest.insmod("hidden_mod", "mode=1", "seconds=60")
+    chain.guest.insmod("hidden_mod", "mode=1", "seconds=600")
     chain.client.until(
         lambda seen: any(row["module"] == "hidden_mod" for row in seen.labels("kmodmon_module_hidden")),
         "the module to be found",

@@ -91,8 +91,8 @@ def test_tail_when_it_is_cut_then_journal_metric_and_seal_tell_and_the_chain_doe
 def test_log_when_it_is_cut_after_a_kill_then_journal_and_seal_tell(kept: Client) -> None:
     guest = kept.guest
     guest.shell(
-        "systemctl kill -s KILL kmodmon; systemctl stop kmodmon; systemctl start kmodmon; sleep 1;"
-        "systemctl kill -s KILL kmodmon; systemctl stop kmodmon"
+        "systemctl kill --kill-who=main -s KILL kmodmon; systemctl stop kmodmon; systemctl start kmodmon; sleep 1;"
+        "systemctl kill --kill-who=main -s KILL kmodmon; systemctl stop kmodmon"
     )
     assert problems(kept, "--journal", "--seal-key", KEY) == []
     guest.shell(f"[ -s {STATE}/history.sqlite3-wal ]; : > {STATE}/history.sqlite3-wal; rm -f {STATE}/*-shm")

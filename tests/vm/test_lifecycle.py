@@ -247,7 +247,7 @@ def test_daemon_when_killed_then_what_the_trace_kept_is_told_with_time_and_task(
     until(client, 0, lambda rows: bool(of(rows, "ModuleLoaded", "stack_a")))
     before, killed = newest(client), main_pid(guest)
     guest.shell(
-        f"""systemctl kill -s KILL kmodmon; insmod {MODULES}/hello_unsigned.ko
+        f"""kill -KILL {killed}; insmod {MODULES}/hello_unsigned.ko
         insmod {MODULES}/transient.ko; rmmod transient; rmmod stack_a"""
     )
     # systemd may still take the killed one for active, so another process must be.

@@ -101,7 +101,7 @@ def test_unit_when_shipped_then_little_exposed_and_every_source_works_after_rest
     guest.shell("systemctl restart kmodmon", timeout=120)
     assert down(guest) == {}
     killed = main_pid(guest)
-    guest.shell(f"systemctl kill -s KILL kmodmon; insmod {MODULES}/hello_unsigned.ko; rmmod hello_unsigned")
+    guest.shell(f"kill -KILL {killed}; insmod {MODULES}/hello_unsigned.ko; rmmod hello_unsigned")
     running = f"systemctl is-active kmodmon && [ $(systemctl show -p MainPID --value kmodmon) != {killed} ]"
     guest.until(running, timeout=120)
     assert down(guest) == {}
