@@ -349,16 +349,16 @@ async def run_trace(context: SourceContext, emit: Emit) -> None:
     """
     absent: Absent | None = None
     while True:
-        found = await context.calls.run(SourceName.TRACE, partial(_found, context))
-        if not isinstance(found, Absent):
-            await Follower(*found, emit, context.clock, context.calls).follow()
-        elif found != absent:
-            emit(Reading(outcome=found))
-            absent = found
+        outcome = await context.calls.run(SourceName.TRACE, partial(_instance, context))
+        if not isinstance(outcome, Absent):
+            await Follower(*outcome, emit, context.clock, context.calls).follow()
+        elif outcome != absent:
+            emit(Reading(outcome=outcome))
+            absent = outcome
         await asyncio.sleep(_RETRY)
 
 
-def _found(context: SourceContext) -> "Absent | tuple[Instance, Actors]":
+def _instance(context: SourceContext) -> "Absent | tuple[Instance, Actors]":
     absent = _absence(context)
     if absent is not None:
         return absent

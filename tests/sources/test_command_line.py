@@ -59,19 +59,19 @@ def test_command_lines_when_many_users_let_them_hang_then_few_threads_are_left_b
     tmp_path: Path, now: SimpleNamespace
 ) -> None:
     tasks = Tasks(tmp_path)
-    before = threading.active_count()
+    before = set(threading.enumerate())
     for number in range(2 * MOST):
         assert tasks.lines.read(tasks.add(10 + number, 1000 + number, None)) == b""
-    assert threading.active_count() - before == MOST
+    left_behind = set(threading.enumerate()) - before
+    assert len(left_behind) == MOST
     now.at += 2 * PAUSE
     user = tasks.add(500, 33, b"php\0")
     assert tasks.lines.read(user) == b"", "the threads still hang"
     assert tasks.lines.read(tasks.add(501, 0, b"insmod\0")) == b"insmod\0"
     for pipe in tasks.pipes[:MOST]:
         release(pipe)
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and thread.name == "readings":
-            thread.join(10)
+    for thread in left_behind:
+        thread.join(10)
     assert tasks.lines.read(user) == b"php\0"
 
 
