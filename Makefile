@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 # Two tests at a time, because many of them wait.
 MANY   := -n 2 --dist worksteal
 
-.PHONY: help run check test test-chain test-floor fuzz mutants vm-ready test-vm soak-vm soak-fleet test-browser \
+.PHONY: help run check test test-chain test-floor fuzz mutants vm-ready test-vm soak-vm soak-kill soak-fleet test-browser \
 	screenshots bench demo lock sbom generate clean
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -62,6 +62,9 @@ test-vm: vm-ready  ## run the tests on real kernels under QEMU
 
 soak-vm: vm-ready  ## the long runs on a real kernel
 	$(PYTEST) -m soak tests/vm $(ARGS)
+
+soak-kill: $(VENV)/.test  ## kill the daemon at 200 random system calls, and compare what it knows (ten minutes)
+	$(PYTEST) -s -m soak tests/runtime/test_killed.py $(ARGS)
 
 soak-fleet: $(VENV)/.test  ## the rules over a thousand hosts in a real Prometheus: how long they take (a quarter of an hour)
 	$(BIN)/python tests/tools.py

@@ -41,6 +41,7 @@ PROCESSES = (
     "examiner/test_verify.py",
     "modfile/test_module_signature.py",
     "runtime/test_hung_daemon.py",
+    "runtime/test_killed.py",
     "runtime/test_reload.py",
     "sources/test_files.py",
     "store/test_check_by_hand.py",

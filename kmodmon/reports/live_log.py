@@ -129,7 +129,7 @@ def process_records(
         return LogResult(account=counted.account, log_memory=state)
     reader = _LogReader(counted.account, state, at, readings)
     reader.replay(counted.replayed)
-    if counted.fresh or read.end:
+    if counted.fresh or _all_replayed(counted.replayed, account):
         reader.enter(ReplayStage.NEW)
     reader.process(counted.fresh, selected.hits if len(counted.fresh) == len(read.records) else None)
     return reader.result()
@@ -142,6 +142,11 @@ def process_timeout(
     reader = _LogReader(account, _reader_state(account, memory), at, readings)
     reader.flush_idle()
     return reader.result()
+
+
+def _all_replayed(records: Sequence[bytes], account: LogAccount) -> bool:
+    """Whether the newest of the records that were counted before is among these."""
+    return bool(records) and account.next_seq is not None and parse_prefix(records[-1])[1] + 1 >= account.next_seq
 
 
 def _reader_state(account: LogAccount, memory: LogMemory | None) -> LogReaderState:

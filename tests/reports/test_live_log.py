@@ -255,6 +255,19 @@ def test_hear_when_the_ring_is_opened_again_by_the_same_process_then_an_open_rep
     assert listener.reports == process_whole(stream).reports
 
 
+@pytest.mark.parametrize("pauses", [(0,), (5,), (0, 3, 9), (13,), (14,)])
+def test_hear_when_the_ring_pauses_while_it_is_read_again_then_an_open_report_goes_on(pauses: Sequence[int]) -> None:
+    """Nothing more for now does not mean that all is read again: whoever writes may be late."""
+    stream = records((*QUIET, *WARNING))
+    listener = Listener()
+    listener.take(stream[:14])
+    listener = listener.killed()
+    for begin, end in pairwise((0, *pauses, len(stream))):
+        listener.take(stream[begin:end])
+    listener.wait(later(5))
+    assert listener.reports == process_whole(stream).reports
+
+
 def test_hear_when_restarted_then_what_was_told_gives_clues_again_and_no_events() -> None:
     stream = records((b"hello_mod: loading out-of-tree module taints kernel.", *WARNING))
     listener = process_whole(stream).killed()

@@ -40,20 +40,37 @@ _PATHS = {
 class Process:
     """`kmodmon run` on a host of `tests.blocked`."""
 
-    def __init__(self, host: BlockedHost, state: Path, *flags: str) -> None:
+    def __init__(self, host: BlockedHost, state: Path, *flags: str, wrapper: Sequence[str] = ()) -> None:
         self.state = state
-        state.mkdir()
+        state.mkdir(exist_ok=True)
         paths = [word for name, path in _PATHS.items() for word in (f"--path.{name}", str(host.tree / path))]
         rules = [f"--{what}.file={host.tree}/etc/kmodmon/{what}.toml" for what in ("policy", "baseline")]
         (state / "kmodmon.toml").write_text("[files]\nenabled = false\n[parameters]\nread_timeout = '50ms'\n")
         command = (
-            sys.executable, "-m", "kmodmon", "run", "--config", str(state / "kmodmon.toml"),
+            *wrapper, sys.executable, "-m", "kmodmon", "run", "--config", str(state / "kmodmon.toml"),
             "--listen", "127.0.0.1:0", *paths, *rules, *flags,
         )  # fmt: skip
         self._log = state / "log"
-        with self._log.open("w") as stream:
-            self.process = subprocess.Popen(command, stderr=stream, env={**os.environ, "STATE_DIRECTORY": str(state)})
+        environment = {**os.environ, "STATE_DIRECTORY": str(state)}
+        self._output = state / "output"
+        with self._log.open("w") as log, self._output.open("w") as output:
+            self.process = subprocess.Popen(command, stdout=output, stderr=log, env=environment)
         self.address = ""  # until it serves
+
+    @property
+    def log(self) -> str:
+        """What it has logged."""
+        return self._log.read_text()
+
+    @property
+    def said(self) -> str:
+        """What it, or its wrapper, has printed."""
+        return self._output.read_text()
+
+    def kill(self) -> None:
+        """Kill it, if it runs."""
+        self.process.kill()
+        self.process.wait()
 
     def until_it_serves(self) -> str:
         """Wait until it listens, and give the address."""
@@ -105,8 +122,7 @@ def running(host: BlockedHost, state: Path, *flags: str) -> Iterator[Process]:
         daemon.address = daemon.until_it_serves()
         yield daemon
     finally:
-        daemon.process.kill()
-        daemon.process.wait()
+        daemon.kill()
 
 
 def test_daemon_when_started_while_files_do_not_answer_then_it_serves_says_so_and_stops(tmp_path: Path) -> None:
