@@ -69,6 +69,7 @@ _GARBAGE_AFTER = 1_000  # objects
 # scrape makes hundreds. Python's default is 5 ms. It costs nothing while no two threads compute.
 _SWITCH = 0.0001  # seconds
 _SOURCES = (*(source.name for source in POLLED), *(source.name for source in FOLLOWED))
+BEGIN_TO_FOLLOW = 6.0  # seconds to begin to follow; a kernel that does not answer is known to hang before
 STALL = 60.0  # seconds without a completed step after which the engine counts as stuck
 CLOSE_HISTORY = 5.0  # seconds for writing what is queued
 STOP_TASKS = 1.0  # seconds until tasks that were cancelled are left behind
@@ -154,6 +155,7 @@ class Daemon:
         await self._server.start()
         self._emit_notice(Started())
         await self._engine.start()
+        await _first(self._engine.until_followed(BEGIN_TO_FOLLOW), self._stop.wait())
         self._ready = True
         gc.collect()
         gc.freeze()  # the objects made so far live as long as the daemon, so the collector skips them
@@ -380,6 +382,14 @@ def _access(settings: Settings) -> Access:
 
 def _level(settings: Settings) -> int:
     return {"debug": 10, "info": 20, "notice": 25, "warning": 30, "error": 40}[settings.log.level.value]
+
+
+async def _first(*waits: Coroutine[object, object, object]) -> None:
+    """Wait until one of these has ended, and cancel the others."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
 
 
 def run_daemon(options: Options, settings: Settings, clock: Clock, notifier: Notifier) -> None:

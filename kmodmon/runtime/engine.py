@@ -94,6 +94,8 @@ class Engine:
     _saved: dict[str, object] = field(default_factory=dict)
     _thread: ReadingThread = field(default_factory=ReadingThread)
     _tick: asyncio.TimerHandle | None = None
+    _awaited: set[SourceName] = field(default_factory=set)  # of which nothing was said yet
+    _followed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def clock(self) -> Clock:
@@ -102,6 +104,7 @@ class Engine:
 
     async def start(self) -> None:
         """Read every poll source once, in order, then poll them and follow the event sources."""
+        self._awaited |= {source.name for source in self.event_sources if source.awaited}
         for source in self.polled_sources:
             self._polled[source.name] = _Polled(source=source, read=source.make(self.context))
         for name, polled in self._polled.items():
@@ -114,6 +117,14 @@ class Engine:
                 self.read_now(name)
             self._arm(polled)
         self._schedule_tick()
+
+    async def until_followed(self, seconds: float) -> None:
+        """Wait until the awaited sources are followed, or cannot be; at most so long."""
+        if self._awaited and not self._followed.is_set():
+            try:
+                await asyncio.wait_for(self._followed.wait(), seconds)
+            except TimeoutError:
+                log.warning("not followed yet: %s", ", ".join(sorted(self._awaited)))
 
     async def stop(self) -> None:
         """Stop all readings. A thread that hangs ends with the process."""
@@ -186,6 +197,9 @@ class Engine:
                 self.feed(source, replace(reading, outcome=failed, lost=reading.lost + 1), at)
             return
         self.cycles += 1
+        self._awaited.discard(source)
+        if not self._awaited:
+            self._followed.set()
         self.sink.submit(events, self._checkpoints())
         self.on_step(self.state, events)
         if self.state.waits and not waited:

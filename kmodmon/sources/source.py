@@ -93,8 +93,9 @@ class EventSource:
     """A source that is followed: `run` hands every look to `emit` until it is cancelled or raises OSError.
 
     When it ends it is started again with back-off. After each look the poll sources in `wakes` are read: soon, because
-    more is likely to come, or at once if it is `prompt`, because others have told already. `heeds` gives those of its
-    settings that may change while it runs: then it is cancelled and run anew.
+    more is likely to come, or at once if it is `prompt`, because others have told already. `depends_on` gives those of
+    its settings that may change while it runs: then it is cancelled and run anew. The daemon says that it is ready when
+    it follows every source that is `awaited`: what happens from then on is not missed.
     """
 
     name: SourceName
@@ -102,5 +103,6 @@ class EventSource:
     interfaces: tuple[str, ...]
     wakes: tuple[SourceName, ...] = ()
     prompt: bool = False
+    awaited: bool = True
     remedy: str = ""
     depends_on: Callable[[Settings], object] = no_settings

@@ -137,6 +137,7 @@ def _changes_of(burst: Burst, root: Root) -> TreeChanges:
 SOURCE = EventSource(
     name=SourceName.WATCH,
     run=follow,
+    awaited=False,  # a tree of modules takes a while, and is read before as well
     interfaces=("inotify: /lib/modules, modprobe.d, modules-load.d, /var/lib/dkms, /etc/kmodmon",),
     remedy="raise fs.inotify.max_user_watches and fs.inotify.max_user_instances",
     depends_on=_depends_on,

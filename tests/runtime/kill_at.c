@@ -1,7 +1,7 @@
 /*
  * Runs a command and kills it (SIGKILL) at the Nth system call of all its threads: kill_at N COMMAND ARGUMENT...
  *
- * Prints "NUMBER enter", with the number of the system call that was entered, or "return"; or "ended" if it made fewer.
+ * Prints "NUMBER enter", with the number of the system call that was entered, or "return"; or "ended with status S" if it made fewer.
  * A system call is counted twice, when it is entered and when it returns. Processes that the command starts are not
  * followed.
  */
@@ -64,7 +64,7 @@ int main(int argc, char **argv)
 			break;
 		if (!WIFSTOPPED(status)) {
 			if (thread == child)
-				break;
+				break; /* status says how */
 			continue;
 		}
 		if (WSTOPSIG(status) == (SIGTRAP | 0x80)) {
@@ -81,6 +81,6 @@ int main(int argc, char **argv)
 		ptrace(PTRACE_SYSCALL, thread, 0, number);
 	}
 	if (!killed)
-		puts("ended");
+		printf("ended with status %#x\n", status);
 	return 0;
 }

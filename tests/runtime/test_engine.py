@@ -520,6 +520,39 @@ def test_threaded_source_when_it_takes_longer_than_its_period_then_its_readings_
     assert probe.times == [0, 25, 50, 75] and probe.overlaps == 0
 
 
+async def refused(context: SourceContext, emit: Emit) -> None:
+    raise PermissionError(1, "Operation not permitted")
+
+
+@pytest.mark.parametrize(
+    ("sources", "seconds"),
+    [
+        ({}, 0.0),
+        ({"uevent": emitting((2.0, NOTHING))}, 2.0),
+        ({"uevent": emitting((2.0, NOTHING)), "trace": emitting((3.0, NOTHING))}, 3.0),
+        ({"uevent": emitting((2.0, NOTHING)), "trace": refused}, 2.0),
+        ({"uevent": emitting((2.0, NOTHING)), "trace": forever}, 6.0),
+    ],
+)
+def test_engine_when_its_sources_are_followed_or_cannot_be_then_that_is_known(
+    sources: Mapping[str, Callable[[SourceContext, Emit], Awaitable[None]]], seconds: float, world: World
+) -> None:
+    """A service manager is told that the daemon is ready then: a module loaded from then on has its actor."""
+    world.probe("modules")
+    for name, follow in sources.items():
+        world.follow(name, follow)
+    world.followed.append(EventSource(name=SourceName.WATCH, run=forever, interfaces=(), awaited=False))
+    took: list[float] = []
+
+    async def work(engine: Engine) -> None:
+        begun = world.clock.seconds
+        await engine.until_followed(6.0)
+        took.append(world.clock.seconds - begun)
+
+    world.run(work)
+    assert took == [seconds]
+
+
 def test_engine_when_stopped_then_nothing_is_read_and_readings_end(world: World) -> None:
     slow, quick = world.probe("files", takes=5.0), world.probe("modules", every=10)
     world.follow("uevent", forever)
