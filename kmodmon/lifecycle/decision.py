@@ -54,9 +54,10 @@ S11  never      not traced   list read since; pending for 2 * SETTLE_USEC       
 S12  never      not traced   -                                                   WAIT
 S13  yes        traced       -                                                   as P1 to P9
 S14  not Live   not traced   -                                                   as P1 to P9
-S15  Live       not traced   trace not complete since a reading without it       LOADED
-S16  Live       not traced   trace confirmed                                     LOADED_NOT_TRACED
-S17  Live       not traced   -                                                   WAIT
+S15  Live       not traced   trace about to be opened; pending for < INIT_USEC   WAIT
+S16  Live       not traced   trace not complete since a reading without it       LOADED
+S17  Live       not traced   trace confirmed                                     LOADED_NOT_TRACED
+S18  Live       not traced   -                                                   WAIT
 
 A discrepancy has lasted for SETTLE_USEC, or trace events were lost (`decide_discrepancy`):
 
@@ -226,16 +227,18 @@ def _was_live(load: PendingLoad) -> bool:
 
 
 def decide_pending_after_wait(load: PendingLoad, coverage: SignalCoverage) -> Decision:
-    """Rows S1 to S17."""
+    """Rows S1 to S18."""
     if load.listed is None:
         if load.module_load is not None:
             return _decide_traced_unlisted(load, load.module_load, coverage)
         return _decide_untraced_unlisted(load, coverage)
     if load.module_load is not None or load.listed.state is not ModuleState.LIVE:
         return decide_pending(load, coverage)  # S13, S14
+    if not coverage.is_trace_read and coverage.may_trace_report and coverage.age(load.since) < INIT_USEC:
+        return Decision.WAIT  # S15
     if load.not_listed_at is None or not coverage.is_trace_complete_since(load.not_listed_at):
-        return Decision.LOADED  # S15
-    return Decision.LOADED_NOT_TRACED if coverage.is_trace_confirmed_past(load.since) else Decision.WAIT  # S16, S17
+        return Decision.LOADED  # S16
+    return Decision.LOADED_NOT_TRACED if coverage.is_trace_confirmed_past(load.since) else Decision.WAIT  # S17, S18
 
 
 def _decide_traced_unlisted(load: PendingLoad, module_load: TraceEntry, coverage: SignalCoverage) -> Decision:

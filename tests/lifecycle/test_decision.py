@@ -167,9 +167,15 @@ AFTER_WAIT: dict[str, tuple[tuple[PendingLoad, SignalCoverage], ...]] = {
     "S12": ((load(added=91), NO_TRACE), (load(added=97, since=97), LISTED)),
     "S13": ((load(LIVE, traced=92, ret=0), TRACE), (load(LIVE, traced=92), TRACE), (load(LOADING, traced=92), TRACE)),
     "S14": ((load(LOADING, since=91), NO_TRACE), (load(LOADING, since=89), NO_TRACE), (load(UNLOADING), TRACE)),
-    "S15": ((load(LIVE), CONFIRMED), (load(LIVE, not_listed_at=89.5), LATE_TRACE), (load(LIVE), NO_TRACE)),
-    "S16": ((load(LIVE, not_listed_at=89), CONFIRMED),),
-    "S17": ((load(LIVE, not_listed_at=89), TRACE),),
+    "S15": ((load(LIVE), EXPECTED), (load(LIVE, not_listed_at=89), EXPECTED), (load(LIVE, since=90.1), EXPECTED)),
+    "S16": (
+        (load(LIVE), CONFIRMED),
+        (load(LIVE, not_listed_at=89.5), LATE_TRACE),
+        (load(LIVE), NO_TRACE),
+        (load(LIVE, since=90), EXPECTED),
+    ),
+    "S17": ((load(LIVE, not_listed_at=89), CONFIRMED),),
+    "S18": ((load(LIVE, not_listed_at=89), TRACE),),
 }
 TRACED = loaded("trace")
 SITUATIONS: dict[str, tuple[Decision, ...]] = {
