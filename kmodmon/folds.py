@@ -59,13 +59,20 @@ def _log(state: State, read: LogRead, context: FoldContext) -> Folded:
 
 
 def _with_log(state: State, result: "LogResult") -> Folded:
-    events = attribute(state.lifecycle, result.events)
+    lifecycle, events = attribute(state.lifecycle, result.events)
     reported = add_reported(state.reported, events)
     sources = state.sources
     kmsg = sources.get(SourceName.KMSG)
     if kmsg is not None and kmsg.lost != result.account.lost:  # only the numbers of the records tell what was lost
         sources = MappingProxyType({**sources, SourceName.KMSG: replace(kmsg, lost=result.account.lost)})
-    after = replace(state, log=result.account, log_memory=result.log_memory, reported=reported, sources=sources)
+    after = replace(
+        state,
+        log=result.account,
+        log_memory=result.log_memory,
+        reported=reported,
+        sources=sources,
+        lifecycle=lifecycle,
+    )
     return Folded(after, events, clues=result.clues)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from kmodmon.events.budget import EventBudget, reconsider, spend
+from kmodmon.events.budget import reconsider, spend
 from kmodmon.events.counters import count_events
 from kmodmon.events.event import Event
 from kmodmon.events.timestamps import NO_EVENT_METRICS, EventMetrics, expire, timestamp_events
@@ -43,7 +43,8 @@ def step(
     events = (*transitions, *folded.events)
     state, judged = evaluate(state, events, changes, at, rules.policy, ticked=ticked)
     happened = (*events, *explained, *judged)
-    budget, events = spend(*_late(state, happened, attempts), at)
+    state, late = _late(state, attempts)
+    budget, events = spend(state.budget, (*late, *happened), at)
     counts = count_events(state.counts, happened, events, rules.event_metrics.counters)
     stamps = timestamp_events(state.stamps, events, rules.event_metrics.timestamps, rules.recent_series)
     if ticked:
@@ -53,15 +54,15 @@ def step(
     return state, events
 
 
-def _late(
-    state: State, happened: tuple[Event, ...], attempts: tuple[TraceEntry, ...]
-) -> tuple[EventBudget, tuple[Event, ...]]:
-    """The events, and before them those left out earlier that a tool caused whose start was read just now."""
-    budget = state.budget
-    if not budget.left_out or state.lifecycle.attempts is attempts:
-        return budget, happened
-    budget, late = reconsider(budget, attribute_late(state.lifecycle, budget.left_out))
-    return budget, (*late, *happened) if late else happened
+def _late(state: State, attempts: tuple[TraceEntry, ...]) -> tuple[State, tuple[Event, ...]]:
+    """Events that were left out earlier, and that a tool caused whose start was read just now."""
+    if not state.budget.left_out or state.lifecycle.attempts is attempts:
+        return state, ()
+    lifecycle, pairs = attribute_late(state.lifecycle, state.budget.left_out)
+    if not pairs:
+        return state, ()
+    budget, late = reconsider(state.budget, pairs)
+    return replace(state, lifecycle=lifecycle, budget=budget), late
 
 
 def _taint_differs(was: TaintState, now: TaintState) -> bool:

@@ -71,33 +71,53 @@ def _not_served_by_others(lifecycle: Lifecycle, requests: list[TraceEntry], load
     return left
 
 
-def attribute(lifecycle: Lifecycle, events: tuple[Event, ...]) -> tuple[Event, ...]:
+def answered(lifecycle: Lifecycle, load: TraceEntry) -> Lifecycle:
+    """Record that the tool behind a load was not refused; the same object when none was started."""
+    if all(entry.tid != load.tid or entry.answered for entry in lifecycle.attempts):
+        return lifecycle
+    entries = (replace(entry, answered=True) if entry.tid == load.tid else entry for entry in lifecycle.attempts)
+    return replace(lifecycle, attempts=tuple(entries))
+
+
+def attribute(lifecycle: Lifecycle, events: tuple[Event, ...]) -> tuple[Lifecycle, tuple[Event, ...]]:
     """Add the actor to load failures that only the log reported, where the trace has the start of the tool."""
     if not lifecycle.attempts or not any(_wants_actor(event) for event in events):
-        return events
-    return tuple(_attributed(lifecycle, event) if _wants_actor(event) else event for event in events)
+        return lifecycle, events
+    attributed: list[Event] = []
+    for event in events:
+        lifecycle, after = _attributed(lifecycle, event) if _wants_actor(event) else (lifecycle, event)
+        attributed.append(after)
+    return lifecycle, tuple(attributed)
 
 
-def attribute_late(lifecycle: Lifecycle, events: tuple[Event, ...]) -> tuple[tuple[Event, Event], ...]:
+def attribute_late(
+    lifecycle: Lifecycle, events: tuple[Event, ...]
+) -> tuple[Lifecycle, tuple[tuple[Event, Event], ...]]:
     """Find load failures among these that a tool caused whose start was read after them: each without and with it.
 
     The start of a tool waits a tenth of a second for what the tool causes, and the log is read at once.
     """
     names = {name for entry in lifecycle.attempts for name in _module_names(entry)}
     unnamed = [event for event in events if event.module is None][-MAX_ATTEMPTS:]
-    late = (*(event for event in events if event.module in names), *unnamed)
-    pairs = ((event, _attributed(lifecycle, event)) for event in late if _wants_actor(event))
-    return tuple((before, after) for before, after in pairs if after is not before)
+    pairs: list[tuple[Event, Event]] = []
+    for before in (*(event for event in events if event.module in names), *unnamed):
+        if _wants_actor(before):
+            lifecycle, after = _attributed(lifecycle, before)
+            if after is not before:
+                pairs.append((before, after))
+    return lifecycle, tuple(pairs)
 
 
 def _wants_actor(event: Event) -> bool:
     return isinstance(event.details, ModuleLoadFailed) and event.actor is None
 
 
-def _attributed(lifecycle: Lifecycle, event: Event) -> Event:
+def _attributed(lifecycle: Lifecycle, event: Event) -> tuple[Lifecycle, Event]:
+    # A tool that has its answer does not get another: the next one may have been started, and not be read yet.
     recent = [entry for entry in lifecycle.attempts if -CLOCK_USEC <= _age(entry, event) <= ATTEMPT_USEC]
     naming = [entry for entry in recent if event.module is not None and event.module in _module_names(entry)]
-    shortly_before = [entry for entry in recent if _age(entry, event) <= ALONE_USEC]
+    started = [entry for entry in recent if _age(entry, event) <= ALONE_USEC]
+    shortly_before = [entry for entry in started if not entry.answered]
     attempt: TraceEntry | None = None
     how = "it was told to load it"
     if naming:
@@ -105,12 +125,16 @@ def _attributed(lifecycle: Lifecycle, event: Event) -> Event:
     elif len(shortly_before) == 1:
         (attempt,) = shortly_before
         how = "the only tool started in the two seconds before"
+        if len(started) > 1:
+            how += " that the kernel had not answered yet"
     elif event.module is None and shortly_before and all(map(_is_roots, shortly_before)):
         attempt = min(shortly_before, key=lambda entry: abs(_age(entry, event)))
         how = f"of {len(shortly_before)} tools that root started in the two seconds before, the nearest"
     if attempt is None or attempt.actor is None:
-        return event
-    return replace(event, actor=attempt.actor, evidence=(*event.evidence, f"exec traced, {how}"))
+        return lifecycle, event
+    attempts = tuple(replace(entry, answered=True) if entry is attempt else entry for entry in lifecycle.attempts)
+    event = replace(event, actor=attempt.actor, evidence=(*event.evidence, f"exec traced, {how}"))
+    return replace(lifecycle, attempts=attempts), event
 
 
 def _is_roots(entry: TraceEntry) -> bool:

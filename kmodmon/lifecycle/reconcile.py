@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from kmodmon.events.event import Event, Severity
 from kmodmon.events.kinds.source import TraceEventsLost
-from kmodmon.lifecycle.autoload import attempted, requested, with_requester
+from kmodmon.lifecycle.autoload import answered, attempted, requested, with_requester
 from kmodmon.lifecycle.inventory import Inventory, other_modules
 from kmodmon.lifecycle.pending import Lifecycle, LifecycleContext
 from kmodmon.lifecycle.signals import ModulesRead, TraceEntry, TraceKind, TraceRead, UeventsRead
@@ -74,6 +74,7 @@ def _trace_entry(tracker: ModuleTracker, entry: TraceEntry) -> None:
         case TraceKind.EXEC:
             records.lifecycle = attempted(records.lifecycle, entry)
         case TraceKind.LOAD:
+            records.lifecycle = answered(records.lifecycle, entry)
             tracker.module_load(with_requester(records.lifecycle, entry))
         case TraceKind.INIT:
             tracker.initcall_finish(entry)

@@ -35,6 +35,7 @@ class TraceEntry:
     ret: int | None = None  # of an init: what it returned
     actor: Actor | None = None  # None: not looked up (init), or look-ups are off and the name is unknown
     requested_name: str | None = None  # what the kernel told its own modprobe to load; None: another task
+    answered: bool = False  # of an exec: a load by this task was traced, or a refusal attributed to it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from kmodmon.events.budget import MAX_NAMES, UNSPENT, spend
 from kmodmon.events.event import Actor, Event, Process
 from kmodmon.events.kinds.module import ModuleRefused, ModuleRequested
 from kmodmon.events.sentence import sentence_of
-from kmodmon.lifecycle.autoload import attempted, attribute, requested, with_requester
+from kmodmon.lifecycle.autoload import answered, attempted, attribute, attribute_late, requested, with_requester
 from kmodmon.lifecycle.pending import MAX_ATTEMPTS, MAX_REQUESTS, Lifecycle
 from kmodmon.lifecycle.signals import TraceEntry, TraceKind
 from kmodmon.types.units import Instant, Usec
@@ -209,7 +209,7 @@ def attempts(*moments: tuple[float, str]) -> Lifecycle:
 def test_failure_when_only_the_log_has_it_then_the_tool_that_was_started_for_it_is_its_actor(
     recent: Lifecycle, event: Event, how: str | None
 ) -> None:
-    (after,) = attribute(recent, (event,))
+    _, (after,) = attribute(recent, (event,))
     if how is None:
         assert after is event
     else:
@@ -234,7 +234,7 @@ def test_failure_when_a_tool_names_the_module_in_an_argument_then_it_was_told_to
 ) -> None:
     actor = Actor(process=Process(pid=9, comm="insmod", cmdline=cmdline))
     attempt = TraceEntry(kind=TraceKind.EXEC, monotonic_usec=Usec(100_000_000), tid=9, actor=actor)
-    (after,) = attribute(attempted(Lifecycle(), attempt), (failure("a_b", 110),))
+    _, (after,) = attribute(attempted(Lifecycle(), attempt), (failure("a_b", 110),))
     assert (after.actor == actor) is is_named
 
 
@@ -247,14 +247,37 @@ def test_failure_when_root_tries_twice_within_two_seconds_then_each_attempt_is_t
         return TraceEntry(kind=TraceKind.EXEC, monotonic_usec=usec, tid=9, actor=actor, requested_name=alias)
 
     twice = attempted(attempted(Lifecycle(), started(100, 0)), started(101, 0))
-    first, second = attribute(twice, (failure(None, 100.1), failure(None, 101.1)))
+    _, (first, second) = attribute(twice, (failure(None, 100.1), failure(None, 101.1)))
     assert (first.actor, second.actor) == (started(100, 0).actor, started(101, 0).actor)
-    assert second.evidence[-1] == "exec traced, of 2 tools that root started in the two seconds before, the nearest"
+    assert [event.evidence[-1] for event in (first, second)] == [
+        "exec traced, of 2 tools that root started in the two seconds before, the nearest",
+        "exec traced, the only tool started in the two seconds before that the kernel had not answered yet",
+    ]
     for other in (started(101.05, 1000), started(101.05, 0, "fs-xfs")):
-        (event,) = attribute(attempted(twice, other), (failure(None, 101.1),))
+        _, (event,) = attribute(attempted(twice, other), (failure(None, 101.1),))
         assert event.actor is None
-    (named,) = attribute(twice, (failure("other", 101.1),))
+    _, (named,) = attribute(twice, (failure("other", 101.1),))
     assert named.actor is None
+
+
+def test_failure_when_the_start_of_the_next_tool_is_not_read_yet_then_the_one_before_is_not_blamed_again() -> None:
+    """The log is read at once, the start of a tool a tenth of a second later."""
+    lifecycle, (first, second) = attribute(attempts((100, "c")), (failure(None, 100.1), failure(None, 100.6)))
+    assert first.actor is not None and second.actor is None
+    lifecycle = attempted(lifecycle, replace(entry(TraceKind.EXEC, 100.5, "d"), tid=10))
+    lifecycle, ((before, late),) = attribute_late(lifecycle, (second,))
+    assert before is second and late.actor is not None and late.actor.process.cmdline is not None
+    assert late.actor.process.cmdline[-1] == "d.ko.xz"
+    assert attribute_late(lifecycle, (second,)) == (lifecycle, ())
+
+
+def test_failure_when_the_tool_before_loaded_its_module_then_it_was_not_refused() -> None:
+    lifecycle = attempts((100, "c"))
+    assert answered(lifecycle, replace(entry(TraceKind.LOAD, 100.1, "c"), tid=8)) is lifecycle
+    loaded = answered(lifecycle, entry(TraceKind.LOAD, 100.1, "c"))
+    assert answered(loaded, entry(TraceKind.LOAD, 100.2, "c")) is loaded
+    _, (event,) = attribute(loaded, (failure(None, 100.3),))
+    assert event.actor is None
 
 
 def test_attempts_when_there_are_many_then_the_newest_are_kept() -> None:
